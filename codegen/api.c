@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * model.h: what a person includes. Sizes as exact constants, a typed struct of inputs and outputs, two entry points. */
+#include <inttypes.h>
+
+#include "names.h"
+#include "out.h"
+#include "runtime_text.h"
+
+typedef struct Api { const Unit *u; const EmitOptions *opt; Names names; Out o; Arena *a; } Api;
+
+static const char *shape(Api *p, const Buf *b)
+{
+    Text t = {.arena = p->a};
+    text_add(&t, "%s[", dtype_info(b->dt)->name);
+    for (uint8_t d = 0; d < b->rank; d++) {
+        text_add(&t, "%s", d ? "," : "");
+        ex_print(&t, p->u->cx->x, b->dim[d], NULL, NULL);
+    }
+    text_add(&t, "]");
+    return text_str(&t);
+}
+
+static void banner(Api *p)
+{
+    ln(&p->o, "/* %s.h - made by mlcc %s from %s. Free of any condition (0BSD).", comment_text(p->a, p->opt->file), p->opt->version, comment_text(p->a, p->opt->source));
+    ln(&p->o, " *");
+    for (uint32_t k = 0; k < p->u->input.n; k++)
+        ln(&p->o, " * in   %-20s %s  '%s'", p->names.input[k], shape(p, buf(p->u, p->u->input.at[k])), comment_text(p->a, buf(p->u, p->u->input.at[k])->name));
+    for (uint32_t k = 0; k < p->u->output.n; k++)
+        ln(&p->o, " * out  %-20s %s  '%s'", p->names.output[k], shape(p, buf(p->u, p->u->output.at[k])), comment_text(p->a, buf(p->u, p->u->output.at[k])->name));
+    for (uint32_t k = 0; k < p->u->sym.n; k++) {
+        const VarInfo *v = ex_var_info(p->u->cx->x, p->u->sym.at[k]);
+        ln(&p->o, " * %s is %" PRId64 "..%" PRId64 "%s", p->names.sym[k], v->lo, v->hi, p->u->sym_input.at[k] < 0 ? ", decided by the data" : "");
+    }
+    ln(&p->o, " */");
+}
+
+static void sizes(Api *p)
+{
+    const Unit *u = p->u;
+    uint64_t macs = 0;
+    for (uint32_t k = 0; k < u->func.n; k++)
+        macs += u->func.at[k]->macs;
+    const char *up = p->names.upper;
+    const char *how = u->arena_optimal ? "exact; proven optimal for this order of functions" : str_fmt(p->a, "exact; lower bound %" PRId64, u->arena_bound);
+    ln(&p->o, "#define %s_ABI          1", up);
+    ln(&p->o, "#define %s_ARENA_BYTES  %" PRId64 "u /* %s */", up, u->arena_bytes, how);
+    ln(&p->o, "#define %s_ARENA_ALIGN  %du", up, u->arena_align);
+    ln(&p->o, "#define %s_STACK_BYTES  %" PRId64 "u /* upper bound below %s_run */", up, u->stack_bytes, p->opt->prefix);
+    ln(&p->o, "#define %s_WEIGHT_BYTES %" PRId64 "u", up, u->weight_bytes);
+    ln(&p->o, "#define %s_MACS         UINT64_C(%" PRIu64 ")", up, macs);
+}
+
+static void field(Api *p, uint32_t id, const char *name, bool input)
+{
+    const Buf *b = buf(p->u, id);
+    const char *type = dtype_info(b->dt)->ctype, *space = type[strlen(type) - 1] == '*' ? "" : " ";
+    ln(&p->o, "    %s%s%s*%s; /* %s */", input && b->dt != DT_str ? "const " : "", type, space, name, shape(p, b));
+}
+
+static void io_struct(Api *p)
+{
+    const Unit *u = p->u;
+    ln(&p->o, "struct %s_io {", p->opt->prefix);
+    for (uint32_t k = 0; k < u->sym.n; k++)
+        if (u->sym_input.at[k] >= 0)
+            ln(&p->o, "    int64_t %s;", p->names.sym[k]);
+    for (uint32_t k = 0; k < u->input.n; k++)
+        field(p, u->input.at[k], p->names.input[k], true);
+    for (uint32_t k = 0; k < u->output.n; k++) {
+        field(p, u->output.at[k], p->names.output[k], false);
+        if (has_free_extent(u, u->output.at[k]))
+            ln(&p->o, "    int64_t *%s_dim; /* receives the extents; may be null */", p->names.output[k]);
+    }
+    if (p->opt->weights == WM_file && u->weight_bytes)
+        ln(&p->o, "    const unsigned char *weights; /* contents of %s_weights.bin, aligned to 64 */", comment_text(p->a, p->opt->file));
+    if (!u->input.n && !u->output.n)
+        ln(&p->o, "    int unused;");
+    ln(&p->o, "};");
+}
+
+void emit_header(Unit *u, const EmitOptions *opt, EmitFiles *files)
+{
+    Arena *a = files->arena;
+    Api p = {.u = u, .opt = opt, .names = names_make(a, u, opt), .a = a};
+    out_init(&p.o, a);
+    const char *prefix = opt->prefix, *up = p.names.upper;
+    banner(&p);
+    ln(&p.o, "#ifndef %s_H", up);
+    ln(&p.o, "#define %s_H", up);
+    blank(&p.o);
+    text_put(&p.o.text, runtime_mlcc_h, strlen(runtime_mlcc_h));
+    blank(&p.o);
+    sizes(&p);
+    blank(&p.o);
+    ln(&p.o, "#ifdef __cplusplus");
+    ln(&p.o, "extern \"C\" {");
+    ln(&p.o, "#endif");
+    blank(&p.o);
+    io_struct(&p);
+    blank(&p.o);
+    ln(&p.o, "/* Runs one inference. arena has %s_ARENA_BYTES bytes aligned to %s_ARENA_ALIGN and holds nothing between calls;", up, up);
+    ln(&p.o, " * it may be null when that is 0. Reentrant: two threads may run with two arenas. */");
+    ln(&p.o, "mlcc_status %s_run(const struct %s_io *io, void *arena);", prefix, prefix);
+    blank(&p.o);
+    ln(&p.o, "/* The same through untyped tensors in model order, for bindings and servers; 0 or a status. */");
+    ln(&p.o, "int %s_call(const mlcc_tensor *in, mlcc_tensor *out, void *arena);", prefix);
+    blank(&p.o);
+    ln(&p.o, "extern const mlcc_model_info %s_info;", prefix);
+    blank(&p.o);
+    ln(&p.o, "#ifdef __cplusplus");
+    ln(&p.o, "}");
+    ln(&p.o, "#endif");
+    ln(&p.o, "#endif");
+    PUSH(a, &files->file, ((EmitFile){".h", text_str(&p.o.text), p.o.text.n}));
+}

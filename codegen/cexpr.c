@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Expressions as C. Operators that C has with the right meaning are printed infix, libm functions by their name, and
+ * everything else as mlcc_<operation>_<type> of runtime-min/mlcc_op.h, which says what is defined where C is not.
+ */
+#include "cgen.h"
+
+#include <stdio.h>
+
+#include "../ir/call.h"
+
+typedef struct Form { const char *text; int8_t prec; } Form; /* infix operator with its precedence, or function stem */
+
+static const Form infix[EX_count] = {
+    [EX_add] = {"+", P_ADD},   [EX_sub] = {"-", P_ADD},  [EX_mul] = {"*", P_MUL},   [EX_div] = {"/", P_MUL},
+    [EX_band] = {"&", P_BAND}, [EX_bor] = {"|", P_BOR},  [EX_bxor] = {"^", P_BXOR}, [EX_eq] = {"==", P_EQ},
+    [EX_ne] = {"!=", P_EQ},    [EX_lt] = {"<", P_LT},    [EX_le] = {"<=", P_LT},    [EX_and] = {"&&", P_AND},
+    [EX_or] = {"||", P_OR},    [EX_xor] = {"!=", P_EQ},
+};
+
+/* libm functions by their double name; f32 takes the f suffix. */
+static const char *const libm[EX_count] = {
+    [EX_rem] = "fmod",   [EX_pow] = "pow",   [EX_atan2] = "atan2", [EX_abs] = "fabs",   [EX_floor] = "floor", [EX_ceil] = "ceil",
+    [EX_rint] = "rint",  [EX_trunc] = "trunc", [EX_sqrt] = "sqrt", [EX_exp] = "exp",    [EX_log] = "log",     [EX_log1p] = "log1p",
+    [EX_sin] = "sin",    [EX_cos] = "cos",   [EX_tan] = "tan",     [EX_asin] = "asin",  [EX_acos] = "acos",   [EX_atan] = "atan",
+    [EX_sinh] = "sinh",  [EX_cosh] = "cosh", [EX_tanh] = "tanh",   [EX_asinh] = "asinh", [EX_acosh] = "acosh", [EX_atanh] = "atanh",
+    [EX_erf] = "erf",
+};
+
+const char *c_type(const CGen *g, DType dt)
+{
+    if (dt == DT_ix)
+        return g->wide ? "int64_t" : "int";
+    return dt == DT_bool ? "int" : dtype_info(dt)->ctype;
+}
+
+static bool is_taken(CGen *g, const char *name)
+{
+    const uint64_t *t = map_str(&g->taken, name, false);
+    return t && *t;
+}
+
+void c_release(CGen *g, const char *name)
+{
+    *map_str(&g->taken, name, true) = 0;
+}
+
+const char *c_name(CGen *g, Map *m, uint64_t id, const char *hint, const char *otherwise)
+{
+    uint64_t *known = map_u64(m, id, false);
+    if (known)
+        return (const char *)(uintptr_t)*known;
+    const char *stem = ident(g->a, hint, 24, otherwise), *name = stem;
+    for (int k = 2; ident_reserved(name) || is_taken(g, name); k++)
+        name = str_fmt(g->a, "%s%s%d", stem, stem[strlen(stem) - 1] <= '9' ? "_" : "", k);
+    *map_str(&g->taken, name, true) = 1;
+    *map_u64(m, id, true) = (uint64_t)(uintptr_t)name;
+    return name;
+}
+
+const char *buf_name(CGen *g, uint32_t id)
+{
+    return c_name(g, &g->param, id, buf(g->u, id)->name, "t");
+}
+
+const char *var_ident(CGen *g, const Expr *v)
+{
+    return c_name(g, &g->var, v->id, ex_var_info(g->x, v)->name, "v");
+}
+
+const Expr *flat_index(const CGen *g, const Buf *b, const Expr *const *idx)
+{
+    const Expr *e = ex_int(g->x, 0);
+    for (uint8_t d = 0; d < b->rank; d++)
+        e = ex_add(g->x, e, ex_mul(g->x, ex_add(g->x, idx[d], ex_int(g->x, b->lo[d])), b->stride[d]));
+    return e;
+}
+
+static const char *paren(CGen *g, const char *s, int have, int want)
+{
+    return have < want ? str_fmt(g->a, "(%s)", s) : s;
+}
+
+static bool fits(const CGen *g, const Expr *e)
+{
+    int64_t lo, hi;
+    if (e->dt == DT_ix || e->dt == DT_u32 || e->dt == DT_u64 || e->dt == DT_bool || dtype_is_float((DType)e->dt))
+        return true;
+    return ex_range(g->x, e, &lo, &hi) && lo >= dtype_min((DType)e->dt) && hi <= dtype_max((DType)e->dt) && lo > INT64_MIN && hi < INT64_MAX;
+}
+
+/* ---- literals and casts ---- */
+
+static const char *literal(CGen *g, const Expr *e)
+{
+    const DType dt = (DType)e->dt;
+    if (dt == DT_f32)
+        return f32_literal(g->a, e->v.f);
+    if (dt == DT_f64)
+        return f64_literal(g->a, e->v.f);
+    if (dtype_is_float(dt)) {
+        uint16_t bits = 0;
+        dtype_put_f(dt, &bits, e->v.f);
+        return str_fmt(g->a, "0x%xu", bits);
+    }
+    return int_literal(g->a, dt, e->v.i);
+}
+
+static const char *call1(CGen *g, const char *fn, const Expr *e)
+{
+    return str_fmt(g->a, "%s(%s)", fn, c_expr(g, e));
+}
+
+static const char *c_cast(CGen *g, const char *type, const char *operand)
+{
+    return str_fmt(g->a, "(%s)%s", type, operand);
+}
+
+/* Expression of type f32 for a narrow-float conversion. A double is first rounded to odd, so the second rounding is exact. */
+static const char *as_f32(CGen *g, const Expr *e)
+{
+    if (e->dt == DT_f32)
+        return c_expr(g, e);
+    if (e->dt == DT_f64)
+        return call1(g, "mlcc_odd_f32", e);
+    return str_fmt(g->a, "mlcc_odd_f32((double)%s)", c_expr_prec(g, e, P_UNARY));
+}
+
+static bool narrow_float(DType dt)
+{
+    return dtype_is_float(dt) && dt != DT_f32 && dt != DT_f64;
+}
+
+static const char *float_to_int(CGen *g, DType to, const Expr *e, bool saturate)
+{
+    const char *x = e->dt == DT_f32 ? c_cast(g, "double", c_expr_prec(g, e, P_UNARY)) : c_expr(g, e);
+    if (to == DT_i32 || to == DT_i64 || to == DT_u32 || to == DT_u64)
+        return str_fmt(g->a, "mlcc_trunc_%s(%s)", dtype_info(to)->name, x);
+    if (to == DT_ix)
+        return c_cast(g, c_type(g, to), str_fmt(g->a, "mlcc_trunc_i64(%s)", x));
+    if (saturate || dtype_info(to)->bits < 8)
+        return str_fmt(g->a, "mlcc_%s_%s(mlcc_trunc_i32(%s))", saturate ? "sat" : "wrap", dtype_info(to)->name, x);
+    return c_cast(g, c_type(g, to), str_fmt(g->a, "mlcc_trunc_i32(%s)", x));
+}
+
+/* Integers of less than 32 bits are promoted by C itself. */
+static bool promoted(DType from, DType to)
+{
+    return dtype_info(from)->bits < 32 && dtype_info(from)->cls != DC_F && (to == DT_i32 || to == DT_ix);
+}
+
+static const char *int_to_int(CGen *g, DType to, const Expr *e, bool saturate)
+{
+    const DTypeInfo *t = dtype_info(to);
+    if (saturate && t->bits < 32)
+        return str_fmt(g->a, "mlcc_sat_%s(%s)", t->name, e->dt == DT_i64 ? str_fmt(g->a, "mlcc_sat_i32(%s)", c_expr(g, e)) : c_expr(g, e));
+    if (saturate && to == DT_i32 && e->dt == DT_i64)
+        return call1(g, "mlcc_sat_i32", e);
+    if (t->bits < 8)
+        return str_fmt(g->a, "mlcc_wrap_%s((int32_t)%s)", t->name, c_expr_prec(g, e, P_UNARY));
+    return c_cast(g, c_type(g, to), c_expr_prec(g, e, P_UNARY));
+}
+
+static const char *cast_text(CGen *g, const Expr *e, int *prec)
+{
+    const Expr *v = e->a[0];
+    const DType from = (DType)v->dt, to = (DType)e->dt;
+    const bool saturate = e->op == EX_castsat;
+    *prec = P_POST;
+    if (to == DT_bool) {
+        *prec = P_EQ;
+        return str_fmt(g->a, "%s != 0", c_expr_prec(g, v, P_EQ + 1));
+    }
+    if (narrow_float(from))
+        return str_fmt(g->a, "mlcc_f32_of_%s(%s)", dtype_info(from)->name, c_expr(g, v));
+    if (narrow_float(to)) {
+        const bool eight = dtype_info(to)->bits == 8;
+        return str_fmt(g->a, "mlcc_%s_of_f32%s(%s)", dtype_info(to)->name, saturate && eight ? "_sat" : "", as_f32(g, v));
+    }
+    if (dtype_is_float(from) && !dtype_is_float(to)) {
+        const char *s = float_to_int(g, to, v, saturate);
+        *prec = *s == '(' ? P_UNARY : P_POST;
+        return s;
+    }
+    *prec = P_UNARY;
+    if (dtype_is_float(to))
+        return c_cast(g, c_type(g, to), c_expr_prec(g, v, P_UNARY));
+    const char *s = int_to_int(g, to, v, saturate);
+    *prec = *s == '(' ? P_UNARY : P_POST;
+    return s;
+}
+
+/* ---- operators ---- */
+
+static const char *function_form(CGen *g, const Expr *e)
+{
+    const DType dt = (DType)e->a[0]->dt;
+    const char *stem = libm[e->op];
+    const char *fn;
+    if (stem && dtype_is_float(dt))
+        fn = str_fmt(g->a, "%s%s", stem, dt == DT_f32 ? "f" : "");
+    else
+        fn = str_fmt(g->a, "mlcc_%s_%s", expr_info((ExprOp)e->op)->name, dtype_info(dt == DT_ix ? g->wide ? DT_i64 : DT_i32 : dt)->name);
+    if (e->n == 1)
+        return call1(g, fn, e->a[0]);
+    return str_fmt(g->a, "%s(%s, %s)", fn, c_expr(g, e->a[0]), c_expr(g, e->a[1]));
+}
+
+static const char *infix_text(CGen *g, const Expr *e, const char *op, int prec)
+{
+    const bool mixes = prec < P_ADD; /* parentheses wherever another weak operator is an operand: compilers warn, people misread */
+    const char *l = c_expr_prec(g, e->a[0], mixes && e->a[0]->op != e->op ? P_ADD : prec);
+    const char *r = c_expr_prec(g, e->a[1], mixes ? P_ADD : prec + 1);
+    return str_fmt(g->a, "%s %s %s", l, op, r);
+}
+
+/* a + -b and a + (-3)*b read better as differences. */
+static const char *sum_text(CGen *g, const Expr *e)
+{
+    const Expr *r = e->a[1];
+    const char *l = c_expr_prec(g, e->a[0], P_ADD);
+    const bool exact = e->dt == DT_ix;
+    if (exact && r->op == EX_const && r->v.i < 0)
+        return str_fmt(g->a, "%s - %s", l, int_literal(g->a, DT_i64, -r->v.i));
+    if (exact && r->op == EX_mul && ex_is_const(r->a[1]) && r->a[1]->v.i < 0) {
+        const Expr *positive = ex_mul(g->x, r->a[0], ex_int(g->x, -r->a[1]->v.i));
+        return str_fmt(g->a, "%s - %s", l, c_expr_prec(g, positive, P_ADD + 1));
+    }
+    return infix_text(g, e, "+", P_ADD);
+}
+
+/* The fastest exact form of floor division and modulo of indices: C's own when nothing is negative. */
+static const char *index_division(CGen *g, const Expr *e, int *prec)
+{
+    int64_t lo, hi, dlo, dhi;
+    const bool plain = ex_range(g->x, e->a[0], &lo, &hi) && lo >= 0 && ex_range(g->x, e->a[1], &dlo, &dhi) && dlo > 0;
+    *prec = plain ? P_MUL : P_POST;
+    return plain ? infix_text(g, e, e->op == EX_fdiv ? "/" : "%", P_MUL) : function_form(g, e);
+}
+
+static bool as_infix(const CGen *g, const Expr *e)
+{
+    if (!infix[e->op].text)
+        return false;
+    const DType dt = (DType)e->a[0]->dt;
+    if (e->op == EX_div)
+        return dtype_is_float(dt);
+    return (e->op != EX_add && e->op != EX_sub && e->op != EX_mul) || fits(g, e);
+}
+
+static const char *unary_text(CGen *g, const Expr *e, int *prec)
+{
+    const char *sign = e->op == EX_not ? "!" : e->op == EX_bnot ? "~" : "-";
+    const bool native = e->op != EX_neg || dtype_is_float((DType)e->dt) || fits(g, e);
+    *prec = native ? P_UNARY : P_POST;
+    return native ? str_fmt(g->a, "%s%s", sign, c_expr_prec(g, e->a[0], P_POST)) : function_form(g, e);
+}
+
+/* ---- loads ---- */
+
+static const char *element(CGen *g, const Expr *e)
+{
+    const Buf *b = buf(g->u, e->v.ref);
+    return str_fmt(g->a, "%s[%s]", buf_name(g, e->v.ref), c_expr(g, flat_index(g, b, e->a)));
+}
+
+/* Condition under which a guarded load is inside; NULL when it always is. */
+const Expr *c_guard(CGen *g, const Expr *e)
+{
+    const Buf *b = buf(g->u, e->v.ref);
+    const Expr *in = NULL;
+    for (uint8_t d = 0; d < b->rank; d++) {
+        const Expr *c = ex_binary(g->x, EX_and, ex_binary(g->x, EX_le, ex_int(g->x, 0), e->a[d]), ex_binary(g->x, EX_lt, e->a[d], b->dim[d]));
+        if (!ex_is_int(c, 1))
+            in = in ? ex_binary(g->x, EX_and, in, c) : c;
+    }
+    return in;
+}
+
+static const char *guarded_element(CGen *g, const Expr *e, int *prec)
+{
+    const Expr *in = c_guard(g, e);
+    *prec = in ? P_COND : P_POST;
+    if (!in)
+        return element(g, e);
+    return str_fmt(g->a, "%s ? %s : %s", c_expr_prec(g, in, P_OR), element(g, e), c_expr_prec(g, e->a[e->n - 1], P_COND + 1));
+}
+
+static const char *bitcast_text(CGen *g, const Expr *e, int *prec)
+{
+    const DType from = (DType)e->a[0]->dt, to = (DType)e->dt;
+    const bool same_kind = dtype_is_float(from) == dtype_is_float(to) || dtype_info(to)->bits < 32;
+    *prec = same_kind ? P_UNARY : P_POST;
+    if (same_kind)
+        return c_cast(g, dtype_info(to)->ctype, c_expr_prec(g, e->a[0], P_UNARY));
+    return str_fmt(g->a, "mlcc_bits_%s_of_%s(%s)", dtype_info(to)->name, dtype_info(from)->name, c_expr(g, e->a[0]));
+}
+
+static const char *text_of(CGen *g, const Expr *e, int *prec)
+{
+    *prec = P_POST;
+    switch ((ExprOp)e->op) {
+    case EX_const: {
+        const char *s = literal(g, e);
+        *prec = *s == '-' ? P_UNARY : P_POST;
+        return s;
+    }
+    case EX_var:
+        return var_ident(g, e);
+    case EX_load:
+        return element(g, e);
+    case EX_loadp:
+        return guarded_element(g, e, prec);
+    case EX_cast:
+    case EX_castsat:
+        if (promoted((DType)e->a[0]->dt, (DType)e->dt))
+            return c_expr_prec(g, e->a[0], P_UNARY);
+        return cast_text(g, e, prec);
+    case EX_bitcast:
+        return bitcast_text(g, e, prec);
+    case EX_select:
+        *prec = P_COND;
+        return str_fmt(g->a, "%s ? %s : %s", c_expr_prec(g, e->a[0], P_OR), c_expr_prec(g, e->a[1], P_COND + 1), c_expr_prec(g, e->a[2], P_COND + 1));
+    case EX_neg:
+    case EX_not:
+    case EX_bnot:
+        return unary_text(g, e, prec);
+    case EX_isnan:
+    case EX_isinf:
+        return call1(g, e->op == EX_isnan ? "isnan" : "isinf", e->a[0]);
+    case EX_fdiv:
+    case EX_mod:
+        if (e->dt == DT_ix)
+            return index_division(g, e, prec);
+        return function_form(g, e);
+    default:
+        break;
+    }
+    if (!as_infix(g, e))
+        return function_form(g, e);
+    *prec = infix[e->op].prec;
+    return e->op == EX_add ? sum_text(g, e) : infix_text(g, e, infix[e->op].text, *prec);
+}
+
+const char *c_expr_prec(CGen *g, const Expr *e, int want)
+{
+    const uint64_t *known = map_u64(&g->temp, e->id, false);
+    if (known)
+        return (const char *)(uintptr_t)*known;
+    int have;
+    const char *s = text_of(g, e, &have);
+    return paren(g, s, have, want);
+}
+
+const char *c_expr(CGen *g, const Expr *e)
+{
+    return c_expr_prec(g, e, P_ANY);
+}
+
+/* ---- temporaries ---- */
+
+typedef struct Count { Map uses, always; } Count;
+
+/* One use per edge of the DAG. */
+static void count_uses(Count *c, const Expr *e)
+{
+    if (++*map_u64(&c->uses, e->id, true) > 1)
+        return;
+    for (uint16_t k = 0; k < e->n; k++)
+        count_uses(c, e->a[k]);
+}
+
+/* Operand k may not be evaluated. */
+static bool conditional(const Expr *e, uint16_t k)
+{
+    const bool choice = e->op == EX_select || e->op == EX_and || e->op == EX_or;
+    return choice ? k > 0 : e->op == EX_loadp && k == e->n - 1;
+}
+
+/* Adds the ids of the nodes that are evaluated whenever e is. */
+void c_always(Map *ids, const Expr *e)
+{
+    if ((*map_u64(ids, e->id, true))++)
+        return;
+    for (uint16_t k = 0; k < e->n; k++)
+        if (!conditional(e, k))
+            c_always(ids, e->a[k]);
+}
+
+static void declare_shared(CGen *g, Count *c, const Expr *e)
+{
+    if (e->n == 0 || map_u64(&g->temp, e->id, false))
+        return;
+    if (!map_u64(&c->always, e->id, false))
+        return;
+    for (uint16_t k = 0; k < e->n; k++)
+        declare_shared(g, c, e->a[k]);
+    if (*map_u64(&c->uses, e->id, false) < 2 || e->dt == DT_ix || (e->op == EX_cast && promoted((DType)e->a[0]->dt, (DType)e->dt)))
+        return;
+    const char *value = c_expr(g, e);
+    const char *name = c_name(g, &g->temp, e->id, "q", "q");
+    ln(g->o, "const %s %s = %s;", c_type(g, (DType)e->dt), name, value);
+}
+
+/* Declares, in order, every node that the n expressions use more than once and always evaluate. */
+void c_temporaries(CGen *g, const Expr *const *e, uint32_t n)
+{
+    Count c = {.uses = {.arena = g->a}, .always = {.arena = g->a}};
+    for (uint32_t k = 0; k < n; k++) {
+        count_uses(&c, e[k]);
+        c_always(&c.always, e[k]);
+    }
+    for (uint32_t k = 0; k < n; k++)
+        declare_shared(g, &c, e[k]);
+}
+
+void c_forget(CGen *g)
+{
+    g->temp = (Map){.arena = g->a};
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files that print C share: the state of one function's emission.
+ */
+#ifndef MLCC_CGEN_H
+#define MLCC_CGEN_H
+
+#include "out.h"
+
+typedef struct CGen {
+    Unit *u;
+    Out *o;
+    Arena *a;
+    Exprs *x;
+    bool wide;              /* index type is int64_t, not int */
+    int32_t lanes;          /* float lanes of the target's vectors; 1: scalar code */
+    Map var, param;         /* expression id, buffer id -> identifier */
+    Map taken;              /* identifiers of the function */
+    Map temp;               /* expression id -> temporary of the statement being printed */
+    uint32_t ntemp;
+} CGen;
+
+/* cexpr.c */
+const char *c_type(const CGen *g, DType dt);
+const char *c_expr(CGen *g, const Expr *e);                   /* full expression, no outer parentheses needed as a statement or argument */
+const char *c_expr_prec(CGen *g, const Expr *e, int prec);    /* parenthesised when it binds weaker than prec */
+void c_always(Map *ids, const Expr *e);
+const Expr *c_guard(CGen *g, const Expr *loadp);
+const Expr *flat_index(const CGen *g, const Buf *b, const Expr *const *idx); /* element offset */
+void c_temporaries(CGen *g, const Expr *const *e, uint32_t n); /* declares what the expressions share */
+void c_forget(CGen *g);                                       /* temporaries go out of scope */
+const char *c_name(CGen *g, Map *m, uint64_t id, const char *hint, const char *otherwise); /* unique identifier of id */
+void c_release(CGen *g, const char *name);                    /* its scope ended: the name is free again */
+const char *buf_name(CGen *g, uint32_t id);
+const char *var_ident(CGen *g, const Expr *v);
+enum { P_ANY = 0, P_COND = 1, P_OR = 2, P_AND = 3, P_BOR = 4, P_BXOR = 5, P_BAND = 6, P_EQ = 7, P_LT = 8, P_ADD = 10, P_MUL = 11, P_UNARY = 12, P_POST = 13 };
+
+/* cnest.c: the functions of a unit. */
+void c_function(CGen *g, Func *f);
+const char *c_prototype(CGen *g, const Func *f); /* names of parameters are assigned; "static void n012_conv1(...)" */
+
+void c_nest(CGen *g, const Nest *block);         /* statements of a block */
+
+/* ctile.c */
+void c_tile(CGen *g, const Tile *t);
+
+#endif

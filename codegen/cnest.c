@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Loop nests as C functions: one static function per root stage, headed by the graph nodes and the expressions that it
+ * computes. Printing decides nothing: loops, order and placement are the nest's.
+ */
+#include "cgen.h"
+
+#include <stdio.h>
+
+#include "../ir/call.h"
+#include "emit.h"
+
+/* ---- statements ---- */
+
+/* Value as stored: comparisons are int in C, a bool is one byte. */
+static const char *stored(CGen *g, const Expr *v)
+{
+    if (v->dt == DT_bool && v->op != EX_load && v->op != EX_const)
+        return str_fmt(g->a, "(uint8_t)%s", c_expr_prec(g, v, P_UNARY));
+    return c_expr(g, v);
+}
+
+static void c_store(CGen *g, const Store *s)
+{
+    const Buf *b = buf(g->u, s->buf);
+    const Expr *all[MAX_RANK + 1];
+    uint32_t n = 0;
+    for (uint8_t d = 0; d < b->rank; d++)
+        all[n++] = s->idx[d];
+    all[n++] = s->value;
+    c_temporaries(g, all, n);
+    ln(g->o, "%s[%s] = %s;", buf_name(g, s->buf), c_expr(g, flat_index(g, b, s->idx)), stored(g, s->value));
+    c_forget(g);
+}
+
+/* acc = acc + e is written acc += e. */
+static void c_set(CGen *g, const Nest *n)
+{
+    c_temporaries(g, &n->expr, 1);
+    const char *name = var_ident(g, n->var);
+    const Expr *e = n->expr;
+    const bool sum = e->op == EX_add && (dtype_is_float((DType)e->dt) || e->dt == DT_u32 || e->dt == DT_u64);
+    if (sum && e->a[0] == n->var)
+        ln(g->o, "%s += %s;", name, c_expr(g, e->a[1]));
+    else
+        ln(g->o, "%s = %s;", name, c_expr(g, e));
+    c_forget(g);
+}
+
+static void find_set(void *ctx, Nest *n)
+{
+    const Expr **v = ctx;
+    if (n->op == NS_set && n->var == *v)
+        *v = NULL;
+}
+
+/* A let is constant unless something later in its block sets it. */
+static bool is_changed(const Nest *block, uint32_t from, const Expr *var)
+{
+    for (uint32_t k = from; k < block->body.n && var; k++)
+        nest_walk(block->body.at[k], find_set, &var);
+    return var == NULL;
+}
+
+static void c_let(CGen *g, const Nest *n, bool changed)
+{
+    c_temporaries(g, &n->expr, 1);
+    ln(g->o, "%s%s %s = %s;", changed ? "" : "const ", c_type(g, (DType)n->var->dt), var_ident(g, n->var), c_expr(g, n->expr));
+    c_forget(g);
+}
+
+static void c_for(CGen *g, const Nest *n)
+{
+    const char *i = var_ident(g, n->var);
+    const char *lo = c_expr(g, n->lo), *end = c_expr_prec(g, ex_add(g->x, n->lo, n->extent), P_LT + 1);
+    open_block(g->o, "for (%s %s = %s; %s < %s; %s++)", c_type(g, DT_ix), i, lo, i, end, i);
+    c_nest(g, n);
+    close_block(g->o, "");
+    c_release(g, i);
+}
+
+static void c_if(CGen *g, const Nest *n)
+{
+    open_block(g->o, "if (%s)", c_expr(g, n->expr));
+    c_nest(g, n);
+    close_block(g->o, "");
+    if (!n->other.n)
+        return;
+    open_block(g->o, "else");
+    for (uint32_t k = 0; k < n->other.n; k++) {
+        const Nest one = {.op = NS_block, .body = {.at = &n->other.at[k], .n = 1, .cap = 1}};
+        c_nest(g, &one);
+    }
+    close_block(g->o, "");
+}
+
+/* ---- calls of runtime-min ---- */
+
+static void c_tensor(CGen *g, const char *array, uint8_t k, uint32_t id, bool input)
+{
+    const Buf *b = buf(g->u, id);
+    Text dims = {.arena = g->a};
+    for (uint8_t d = 0; d < b->rank; d++)
+        text_add(&dims, "%s%s", d ? ", " : "", c_expr(g, b->dim[d]));
+    if (!b->rank)
+        text_add(&dims, "0");
+    ln(g->o, "%s[%u] = (mlcc_tensor){%s%s, %u, %u, {%s}};", array, k, input ? "(void *)(uintptr_t)" : "", buf_name(g, id),
+       dtype_info(b->dt)->onnx, b->rank, text_str(&dims));
+}
+
+static void c_call(CGen *g, const Nest *n)
+{
+    const CallInfo *c = n->call;
+    open_block(g->o, "%s", "");
+    ln(g->o, "mlcc_tensor in[%d], out[%d];", c->nin ? c->nin : 1, c->nout);
+    for (uint8_t k = 0; k < c->nin; k++) {
+        if (n->buf[k])
+            c_tensor(g, "in", k, n->buf[k], true);
+        else
+            ln(g->o, "in[%u] = (mlcc_tensor){0};", k);
+    }
+    for (uint8_t k = 0; k < c->nout; k++)
+        c_tensor(g, "out", k, n->buf[c->nin + k], false);
+    Text args = {.arena = g->a};
+    for (uint8_t k = 0; k < c->narg; k++)
+        text_add(&args, "%s%s", k ? ", " : "", c_expr(g, n->arg[k]));
+    ln(g->o, "const int64_t arg[%d] = {%s};", c->narg ? c->narg : 1, c->narg ? text_str(&args) : "0");
+    ln(g->o, "mlcc_%s(in, out, arg, %s);", c->name, n->scratch ? buf_name(g, n->scratch) : "NULL");
+    const char *where = c->result;
+    for (uint8_t k = 0; k < c->nresult; k++) {
+        int o = 0, d = 0, used = 0;
+        if (sscanf(where, " %d.%d%n", &o, &d, &used) == 2)
+            where += used;
+        ln(g->o, "*%s = (%s)out[%d].dim[%d];", var_ident(g, n->result[k]), c_type(g, DT_ix), o, d);
+    }
+    close_block(g->o, "");
+}
+
+static void c_statement(CGen *g, const Nest *n)
+{
+    if (n->note)
+        ln(g->o, "/* %s */", n->note);
+    switch (n->op) {
+    case NS_block:
+        c_nest(g, n);
+        return;
+    case NS_for:
+        c_for(g, n);
+        return;
+    case NS_set:
+        c_set(g, n);
+        return;
+    case NS_store:
+        c_store(g, &n->store);
+        return;
+    case NS_if:
+        c_if(g, n);
+        return;
+    case NS_tile:
+        c_tile(g, n->tile);
+        return;
+    case NS_call:
+        c_call(g, n);
+        return;
+    case NS_let:
+        ICE("a let outside a block");
+    }
+}
+
+/* A let's name ends with its block; a second block in one function gets braces of its own. */
+void c_nest(CGen *g, const Nest *n)
+{
+    for (uint32_t k = 0; k < n->body.n; k++) {
+        const Nest *s = n->body.at[k];
+        if (s->op == NS_let)
+            c_let(g, s, is_changed(n, k + 1, s->var));
+        else
+            c_statement(g, s);
+    }
+    for (uint32_t k = 0; k < n->body.n; k++)
+        if (n->body.at[k]->op == NS_let)
+            c_release(g, var_ident(g, n->body.at[k]->var));
+}
+
+/* ---- functions ---- */
+
+typedef struct Written { uint32_t id; bool yes; } Written;
+
+static void find_store(void *ctx, Nest *n)
+{
+    Written *w = ctx;
+    if (n->op == NS_store && n->store.buf == w->id)
+        w->yes = true;
+    for (int k = 0; n->op == NS_tile && k < n->tile->nstore; k++)
+        w->yes = w->yes || n->tile->store[k].buf == w->id;
+    for (int k = 0; n->op == NS_call && k < n->call->nout; k++)
+        w->yes = w->yes || n->buf[n->call->nin + k] == w->id;
+    w->yes = w->yes || (n->op == NS_call && n->scratch == w->id);
+}
+
+static bool is_written(const Func *f, const Unit *u, uint32_t id)
+{
+    (void)u;
+    Written w = {.id = id};
+    nest_walk(f->body, find_store, &w);
+    return w.yes;
+}
+
+static bool shares(const Unit *u, const Func *f, uint32_t id)
+{
+    const Buf *b = buf(u, id);
+    if (b->cls != BC_arena && b->cls != BC_scratch)
+        return false;
+    for (uint32_t k = 0; k < f->param.n; k++) {
+        const Buf *o = buf(u, f->param.at[k]);
+        const bool planned = o->cls == BC_arena || o->cls == BC_scratch;
+        if (o != b && planned && o->pool == b->pool && o->offset < b->offset + b->bytes && b->offset < o->offset + o->bytes)
+            return true;
+    }
+    return false;
+}
+
+/* "const float *restrict x"; buffers that the plan lets overlap in this call are not restrict. */
+static const char *param_text(CGen *g, const Func *f, uint32_t id)
+{
+    const Buf *b = buf(g->u, id);
+    const char *type = dtype_info(b->dt)->ctype;
+    const char *space = type[strlen(type) - 1] == '*' ? "" : " ";
+    return str_fmt(g->a, "%s%s%s*%s%s", is_written(f, g->u, id) || b->dt == DT_str ? "" : "const ", type, space, shares(g->u, f, id) ? "" : "restrict ", buf_name(g, id));
+}
+
+const char *c_prototype(CGen *g, const Func *f)
+{
+    Text t = {.arena = g->a};
+    text_add(&t, "static void %s(", f->name);
+    const char *comma = "";
+    for (uint32_t k = 0; k < f->sym.n; k++, comma = ", ")
+        text_add(&t, "%s%s %s", comma, c_type(g, DT_ix), var_ident(g, f->sym.at[k]));
+    for (uint32_t k = 0; k < f->param.n; k++, comma = ", ")
+        text_add(&t, "%s%s", comma, param_text(g, f, f->param.at[k]));
+    for (uint32_t k = 0; k < f->defines.n; k++, comma = ", ")
+        text_add(&t, "%s%s *%s", comma, c_type(g, DT_ix), var_ident(g, f->defines.at[k]));
+    text_add(&t, "%s)", *comma ? "" : "void");
+    return text_str(&t);
+}
+
+static int64_t declare_scratch(CGen *g, const Func *f)
+{
+    int64_t bytes = 0;
+    Written w;
+    for (uint32_t k = 1; k < g->u->buf.n; k++) {
+        const Buf *b = buf(g->u, k);
+        if (b->cls != BC_scratch || !b->on_stack)
+            continue;
+        w = (Written){.id = k};
+        nest_walk(f->body, find_store, &w);
+        if (!w.yes)
+            continue;
+        bytes += align_up(b->bytes, 64);
+        ln(g->o, "MLCC_ALIGN(64) %s %s[%lld];", dtype_info(b->dt)->ctype, buf_name(g, k), (long long)(b->bytes / (int64_t)dtype_bytes(b->dt)));
+    }
+    return bytes;
+}
+
+void c_function(CGen *g, Func *f)
+{
+    g->var = (Map){.arena = g->a};
+    g->param = (Map){.arena = g->a};
+    g->taken = (Map){.arena = g->a};
+    c_forget(g);
+    const char *head = c_prototype(g, f);
+    for (uint32_t k = 0; k < f->note.n; k++)
+        ln(g->o, "%s%s%s", k ? " * " : "/* ", comment_text(g->a, f->note.at[k]), k + 1 == f->note.n ? " */" : "");
+    ln(g->o, "%s", head);
+    ln(g->o, "{");
+    g->o->depth++;
+    const int64_t arrays = declare_scratch(g, f);
+    c_nest(g, f->body);
+    close_block(g->o, "");
+    blank(g->o);
+    f->frame_bytes = frame_bound(g->taken.slot.n, g->lanes > 1 ? 4 * g->lanes : 0, arrays);
+}

@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Register tiles as C. Where every value along the lane variable is f32 and the target has vectors, a tile becomes named
+ * vector accumulators (points x vectors), loads in the order of the nest, and the epilogue on the accumulators;
+ * otherwise plain loops with the tile's meaning. The dialect is runtime-min/mlcc_vec.h: V8_LD, V8_FMA, V8_KEEP, ...
+ */
+#include "cgen.h"
+
+/* How an operation is said in the vector dialect; NULL: it has no vector form. */
+static const char *const vector_op[EX_count] = {
+    [EX_add] = "ADD", [EX_sub] = "SUB",   [EX_mul] = "MUL",   [EX_div] = "DIV",   [EX_min] = "MINN", [EX_max] = "MAXN", [EX_neg] = "NEG",
+    [EX_abs] = "ABS", [EX_sqrt] = "SQRT", [EX_exp] = "EXP",   [EX_log] = "LOG",   [EX_tanh] = "TANH", [EX_erf] = "ERF", [EX_floor] = "FLOOR",
+    [EX_ceil] = "CEIL", [EX_rint] = "RINT", [EX_lt] = "LT",   [EX_le] = "LE",     [EX_eq] = "EQ",    [EX_ne] = "NE",
+};
+
+typedef struct VGen {
+    CGen *g;
+    const Tile *t;
+    const Expr *lane;      /* variable of one vector: 0..W-1 */
+    const Expr *strip;     /* loop variable over vectors, NULL outside such a loop */
+    int32_t width, count;  /* lanes of a vector; of them in use now */
+    Map memo;              /* expression id -> vector text */
+    Map pointer;           /* buffer and invariant part -> pointer name */
+    Out head;              /* pointer declarations */
+    bool keep;             /* inside a reduction: hold loads in registers */
+} VGen;
+
+/* ---- which tiles can be vectors ---- */
+
+static bool lane_stride(const CGen *g, const Expr *load, const Expr *lane, int64_t *stride)
+{
+    const Expr *flat = flat_index(g, buf(g->u, load->v.ref), load->a);
+    bool linear;
+    *stride = ex_coef(flat, lane, &linear);
+    return linear;
+}
+
+/* A guarded load whose guard does not depend on the lane is a scalar choice between two vectors. */
+static bool is_invariant_guard(CGen *g, const Expr *e, const Expr *lane)
+{
+    int64_t stride;
+    const Expr *in = c_guard(g, e);
+    return e->dt == DT_f32 && !(in && ex_uses(in, lane)) && lane_stride(g, e, lane, &stride);
+}
+
+typedef struct Check { CGen *g; const Expr *lane; Map seen, always; bool ok; } Check;
+
+static void check_load(void *ctx, const Expr *e)
+{
+    Check *c = ctx;
+    if (e->op == EX_load || e->op == EX_loadp)
+        c->ok = c->ok && map_u64(&c->always, e->id, false);
+}
+
+/* A choice by lane evaluates both sides, so neither may load what would not be loaded otherwise. */
+static bool safe_choice(Check *c, const Expr *e)
+{
+    if (e->op != EX_select || !ex_uses(e->a[0], c->lane))
+        return true;
+    c->ok = true;
+    ex_walk(e->a[1], check_load, c);
+    ex_walk(e->a[2], check_load, c);
+    return c->ok;
+}
+
+static bool can_vector(Check *c, const Expr *e)
+{
+    if (!ex_uses(e, c->lane))
+        return e->dt == DT_f32 || e->dt == DT_bool;
+    uint64_t *known = map_u64(&c->seen, e->id, false);
+    if (known)
+        return *known;
+    int64_t stride;
+    const bool load = e->op == EX_load || e->op == EX_loadp;
+    bool ok = load ? e->dt == DT_f32 : (e->op == EX_select || vector_op[e->op]) && (e->dt == DT_f32 || e->dt == DT_bool) && safe_choice(c, e);
+    if (e->op == EX_load)
+        ok = ok && lane_stride(c->g, e, c->lane, &stride);
+    else if (e->op == EX_loadp)
+        ok = ok && is_invariant_guard(c->g, e, c->lane) && can_vector(c, e->a[e->n - 1]);
+    for (uint16_t k = 0; ok && !load && k < e->n; k++)
+        ok = can_vector(c, e->a[k]);
+    *map_u64(&c->seen, e->id, true) = ok;
+    return ok;
+}
+
+static bool vector_value(CGen *g, const Expr *e, const Expr *lane)
+{
+    Check c = {.g = g, .lane = lane, .seen = {.arena = g->a}, .always = {.arena = g->a}};
+    c_always(&c.always, e);
+    return e->dt == DT_f32 && can_vector(&c, e);
+}
+
+static bool is_vector_tile(CGen *g, const Tile *t)
+{
+    if (g->lanes < 2 || !t->lane || (t->across && t->nr != 1))
+        return false;
+    if (t->body && !vector_value(g, t->body, t->lane))
+        return false;
+    for (int k = 0; k < t->nstore; k++) {
+        const Expr *flat = flat_index(g, buf(g->u, t->store[k].buf), t->store[k].idx);
+        bool linear;
+        (void)ex_coef(flat, t->lane, &linear);
+        if (!linear || t->store[k].value->dt != DT_f32 || (!t->across && !vector_value(g, t->store[k].value, t->lane)))
+            return false;
+    }
+    return !t->init || t->init->dt == DT_f32;
+}
+
+/* ---- vector expressions ---- */
+
+static const char *v_text(VGen *v, const Expr *e);
+
+static const char *v_type(const VGen *v) { return str_fmt(v->g->a, "v%df", v->width); }
+
+static const char *temp(VGen *v, const Expr *e, const char *value, bool keep)
+{
+    CGen *g = v->g;
+    const char *name = c_name(g, &v->memo, e->id, "r", "r");
+    const bool mask = e->dt == DT_bool;
+    ln(g->o, "%s%s %s = %s;%s", keep ? "" : "const ", mask ? str_fmt(g->a, "v%di", v->width) : v_type(v), name, value,
+       keep ? str_fmt(g->a, " V%d_KEEP(%s);", v->width, name) : "");
+    return name;
+}
+
+static bool varies(const VGen *v, const Expr *atom)
+{
+    for (int k = 0; k < v->t->nr; k++)
+        if (ex_uses(atom, v->t->rvar[k]))
+            return true;
+    return ex_uses(atom, v->lane) || (v->strip && ex_uses(atom, v->strip));
+}
+
+/* Address of the element with the lane at 0: a pointer that is fixed during the reduction, plus what moves. */
+static const char *address(VGen *v, uint32_t id, const Expr *flat, bool store)
+{
+    CGen *g = v->g;
+    const Subst zero = {v->lane, ex_int(g->x, 0)};
+    const Expr *fixed = ex_int(g->x, 0), *moving = ex_int(g->x, 0);
+    const Affine f = ex_affine(g->a, ex_subst(g->x, flat, &zero, 1));
+    for (uint32_t k = 0; k < f.n; k++) {
+        const Expr **part = varies(v, f.t[k].atom) ? &moving : &fixed;
+        *part = ex_add(g->x, *part, ex_mul(g->x, f.t[k].atom, ex_int(g->x, f.t[k].coef)));
+    }
+    moving = ex_add(g->x, moving, ex_int(g->x, f.c));
+    const char *base = buf_name(g, id);
+    if (!ex_is_int(fixed, 0)) {
+        const uint64_t key = (uint64_t)id << 32 | fixed->id;
+        const bool known = map_u64(&v->pointer, key, false) != NULL;
+        const char *name = c_name(g, &v->pointer, key, "p", "p");
+        if (!known)
+            ln(&v->head, "%sfloat *%s = %s + %s;", store ? "" : "const ", name, base, c_expr_prec(g, fixed, P_ADD + 1));
+        base = name;
+    }
+    if (ex_is_const(moving) && moving->v.i <= 0)
+        return moving->v.i ? str_fmt(g->a, "%s - %lld", base, (long long)-moving->v.i) : base;
+    return str_fmt(g->a, "%s + %s", base, c_expr_prec(g, moving, P_ADD));
+}
+
+static const char *v_load(VGen *v, const Expr *e)
+{
+    CGen *g = v->g;
+    int64_t stride;
+    const Expr *flat = flat_index(g, buf(g->u, e->v.ref), e->a);
+    (void)lane_stride(g, e, v->lane, &stride);
+    const char *at = address(v, e->v.ref, flat, false);
+    if (stride != 1)
+        return str_fmt(g->a, "V%d_GATHER(%s, %lld, %d)", v->width, at, (long long)stride, v->count);
+    if (v->count < v->width)
+        return str_fmt(g->a, "V%d_LDN(%s, %d)", v->width, at, v->count);
+    return str_fmt(g->a, "V%d_LD(%s)", v->width, at);
+}
+
+static const char *v_nested(VGen *v, const Expr *e);
+
+static const char *v_guarded(VGen *v, const Expr *e)
+{
+    CGen *g = v->g;
+    const Expr *in = c_guard(g, e), *plain = ex_load(g->x, DT_f32, e->v.ref, (uint16_t)(e->n - 1), e->a);
+    if (!in)
+        return v_load(v, plain);
+    return str_fmt(g->a, "%s ? %s : %s", c_expr_prec(g, in, P_OR), v_load(v, plain), v_nested(v, e->a[e->n - 1]));
+}
+
+typedef const char *(*VText)(VGen *v, const Expr *e);
+
+static const char *v_operation(VGen *v, const Expr *e, VText operand)
+{
+    CGen *g = v->g;
+    if (e->op == EX_select && !ex_uses(e->a[0], v->lane)) /* the side not taken is not evaluated */
+        return str_fmt(g->a, "%s ? %s : %s", c_expr_prec(g, e->a[0], P_OR), v_nested(v, e->a[1]), v_nested(v, e->a[2]));
+    const char *arg[3] = {0};
+    for (uint16_t k = 0; k < e->n; k++)
+        arg[k] = operand(v, e->a[k]);
+    if (e->op == EX_select)
+        return str_fmt(g->a, "V%d_SEL(%s, %s, %s)", v->width, arg[0], arg[1], arg[2]);
+    if (e->n == 1)
+        return str_fmt(g->a, "V%d_%s(%s)", v->width, vector_op[e->op], arg[0]);
+    return str_fmt(g->a, "V%d_%s(%s, %s)", v->width, vector_op[e->op], arg[0], arg[1]);
+}
+
+static const char *v_value(VGen *v, const Expr *e, VText operand)
+{
+    if (!ex_uses(e, v->lane) && e->op != EX_loadp)
+        return str_fmt(v->g->a, e->dt == DT_bool ? "V%d_ISET(-(%s))" : "V%d_SET(%s)", v->width, c_expr(v->g, e));
+    if (e->op == EX_load)
+        return v_load(v, e);
+    return e->op == EX_loadp ? v_guarded(v, e) : v_operation(v, e, operand);
+}
+
+/* One expression without temporaries: for operands that may not be evaluated. */
+static const char *v_nested(VGen *v, const Expr *e)
+{
+    const uint64_t *known = map_u64(&v->memo, e->id, false);
+    if (known)
+        return (const char *)(uintptr_t)*known;
+    const char *s = v_value(v, e, v_nested);
+    return e->op == EX_select || e->op == EX_loadp ? str_fmt(v->g->a, "(%s)", s) : s;
+}
+
+/* Name of a temporary that holds e for the lanes of one vector; equal expressions share one. */
+static const char *v_text(VGen *v, const Expr *e)
+{
+    const uint64_t *known = map_u64(&v->memo, e->id, false);
+    if (known)
+        return (const char *)(uintptr_t)*known;
+    const bool keep = v->keep && e->op == EX_load && ex_uses(e, v->lane);
+    return temp(v, e, v_value(v, e, v_text), keep);
+}
+
+/* Values change; where a C block ends too, the names are free again. */
+static void forget(VGen *v, bool block_ends)
+{
+    for (uint32_t k = 0; block_ends && k < v->memo.slot.n; k++)
+        c_release(v->g, (const char *)(uintptr_t)v->memo.slot.at[k].val);
+    v->memo = (Map){.arena = v->g->a};
+}
+
+/* ---- tiles of accumulators ---- */
+
+typedef struct Acc { const Expr *var; const char *name; } Acc;
+
+static int32_t points_of(const Tile *t)
+{
+    int32_t n = 1;
+    for (int k = 0; k < t->np; k++)
+        n *= t->pext[k];
+    return n;
+}
+
+/* Substitution of point p, and of the lane variable by vector q's lanes. */
+static uint32_t place(VGen *v, int32_t p, const Expr *lane_base, Subst *s)
+{
+    const Tile *t = v->t;
+    uint32_t n = 0;
+    for (int k = t->np - 1; k >= 0; k--) {
+        s[n++] = (Subst){t->pvar[k], ex_int(v->g->x, p % t->pext[k])};
+        p /= t->pext[k];
+    }
+    if (lane_base)
+        s[n++] = (Subst){t->lane, ex_add(v->g->x, lane_base, v->lane)};
+    return n;
+}
+
+static void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n)
+{
+    CGen *g = v->g;
+    const Buf *b = buf(g->u, st->buf);
+    const Expr *flat = ex_subst(g->x, flat_index(g, b, st->idx), s, n);
+    bool linear;
+    const int64_t stride = ex_coef(flat, v->lane, &linear);
+    const char *value = v_text(v, ex_subst(g->x, st->value, s, n));
+    const char *at = address(v, st->buf, flat, true);
+    if (stride != 1)
+        ln(g->o, "V%d_SCATTER(%s, %lld, %s, %d);", v->width, at, (long long)stride, value, v->count);
+    else if (v->count < v->width)
+        ln(g->o, "V%d_STN(%s, %s, %d);", v->width, at, value, v->count);
+    else
+        ln(g->o, "V%d_ST(%s, %s);", v->width, at, value);
+}
+
+static const char *combine(VGen *v, const char *acc, const Expr *body)
+{
+    CGen *g = v->g;
+    if (v->t->red == RED_sum && body->op == EX_mul && !ex_is_const(body->a[1])) {
+        const char *a = v_text(v, body->a[0]), *b = v_text(v, body->a[1]);
+        return str_fmt(g->a, "V%d_FMA(%s, %s, %s)", v->width, a, b, acc);
+    }
+    static const char *const op[] = {[RED_sum] = "ADD", [RED_prod] = "MUL", [RED_min] = "MINN", [RED_max] = "MAXN"};
+    return str_fmt(g->a, "V%d_%s(%s, %s)", v->width, op[v->t->red], acc, v_text(v, body));
+}
+
+/* The tap loop that is unrolled: short, and of a tile whose loads its neighbours share (depthwise). */
+static bool unrolled(const Tile *t, int k)
+{
+    return !t->fence && k == t->nr - 1 && t->nr > 1 && ex_is_const(t->rext[k]) && t->rext[k]->v.i <= 8;
+}
+
+static void reduce_step(VGen *v, const Acc *acc, int32_t np, int32_t nv, const Subst *more, uint32_t nmore)
+{
+    CGen *g = v->g;
+    const Tile *t = v->t;
+    for (int32_t p = 0; p < np; p++)
+        for (int32_t q = 0; q < nv; q++) {
+            v->count = (int32_t)min_i64(v->width, t->lanes - (int64_t)q * v->width);
+            Subst s[MAX_RANK + 3];
+            uint32_t n = place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
+            for (uint32_t k = 0; k < nmore; k++)
+                s[n++] = more[k];
+            const Expr *body = ex_subst(g->x, t->body, s, n);
+            const char *name = acc[p * nv + q].name;
+            const char *value = combine(v, name, body);
+            ln(g->o, "%s = %s;", name, value);
+        }
+    if (t->fence)
+        ln(g->o, "V%d_FENCE();", v->width);
+}
+
+static void reduction(VGen *v, const Acc *acc, int32_t np, int32_t nv)
+{
+    CGen *g = v->g;
+    const Tile *t = v->t;
+    int opened = 0;
+    v->keep = true;
+    for (int k = 0; k < t->nr; k++) {
+        if (unrolled(t, k))
+            continue;
+        const char *i = var_ident(g, t->rvar[k]);
+        open_block(g->o, "for (%s %s = 0; %s < %s; %s++)", c_type(g, DT_ix), i, i, c_expr_prec(g, t->rext[k], P_LT + 1), i);
+        opened++;
+    }
+    const bool last = t->nr > 0 && unrolled(t, t->nr - 1);
+    const int64_t steps = last ? t->rext[t->nr - 1]->v.i : 1;
+    for (int64_t k = 0; k < steps; k++) {
+        const Subst tap = {last ? t->rvar[t->nr - 1] : NULL, ex_int(g->x, k)};
+        reduce_step(v, acc, np, nv, &tap, last);
+    }
+    forget(v, opened > 0);
+    v->keep = false;
+    while (opened-- > 0)
+        close_block(g->o, "");
+    for (int k = 0; k < t->nr; k++)
+        if (!unrolled(t, k))
+            c_release(g, var_ident(g, t->rvar[k]));
+}
+
+static void declare_accumulators(VGen *v, Acc *acc, int32_t np, int32_t nv)
+{
+    CGen *g = v->g;
+    const Expr *init = v->t->init ? v->t->init : red_identity(g->x, v->t->red, DT_f32);
+    for (int32_t p = 0; p < np; p++)
+        for (int32_t q = 0; q < nv; q++) {
+            Acc *c = &acc[p * nv + q];
+            Subst s[MAX_RANK + 1];
+            const uint32_t n = place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
+            c->var = ex_var(g->x, VK_REG, DT_f32, "c", 0, 0);
+            c->name = c_name(g, &g->var, c->var->id, str_fmt(g->a, "c%d_%d", p, q), "c");
+            const char *value = ex_is_const(init) ? str_fmt(g->a, "V%d_SET(%s)", v->width, c_expr(g, init)) : v_text(v, ex_subst(g->x, init, s, n));
+            ln(g->o, "%s %s = %s;", v_type(v), c->name, value);
+        }
+}
+
+static void epilogue(VGen *v, const Acc *acc, int32_t np, int32_t nv)
+{
+    CGen *g = v->g;
+    for (int32_t p = 0; p < np; p++)
+        for (int32_t q = 0; q < nv; q++) {
+            v->count = (int32_t)min_i64(v->width, v->t->lanes - (int64_t)q * v->width);
+            Subst s[MAX_RANK + 2];
+            uint32_t n = place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
+            *map_u64(&v->memo, acc[p * nv + q].var->id, true) = (uint64_t)(uintptr_t)acc[p * nv + q].name;
+            s[n++] = (Subst){v->t->acc, acc[p * nv + q].var};
+            for (int k = 0; k < v->t->nstore; k++)
+                v_store(v, &v->t->store[k], s, n);
+        }
+    forget(v, true);
+}
+
+static void accumulator_tile(VGen *v)
+{
+    CGen *g = v->g;
+    const int32_t np = points_of(v->t), nv = (v->t->lanes + v->width - 1) / v->width;
+    Acc *acc = NEWN(g->a, Acc, np * nv);
+    declare_accumulators(v, acc, np, nv);
+    forget(v, false);
+    reduction(v, acc, np, nv);
+    epilogue(v, acc, np, nv);
+}
+
+/* ---- tiles along the lanes: maps, and reductions across ---- */
+
+static void map_strip(VGen *v, const Expr *base)
+{
+    const int32_t np = points_of(v->t);
+    for (int32_t p = 0; p < np; p++) {
+        Subst s[MAX_RANK + 1];
+        const uint32_t n = place(v, p, base, s);
+        for (int k = 0; k < v->t->nstore; k++)
+            v_store(v, &v->t->store[k], s, n);
+    }
+}
+
+static void map_tile(VGen *v)
+{
+    CGen *g = v->g;
+    const int64_t whole = v->t->lanes / v->width * v->width;
+    v->count = v->width;
+    if (whole > v->width) {
+        const Expr *q = ex_var(g->x, VK_INDEX, DT_ix, "l", 0, whole - v->width);
+        const char *i = var_ident(g, q);
+        open_block(g->o, "for (%s %s = 0; %s < %lld; %s += %d)", c_type(g, DT_ix), i, i, (long long)whole, i, v->width);
+        v->strip = q;
+        map_strip(v, q);
+        forget(v, true);
+        v->strip = NULL;
+        close_block(g->o, "");
+        c_release(g, i);
+    } else if (whole) {
+        map_strip(v, ex_int(g->x, 0));
+        forget(v, false);
+    }
+    if (whole < v->t->lanes) {
+        v->count = (int32_t)(v->t->lanes - whole);
+        map_strip(v, ex_int(g->x, whole));
+    }
+}
+
+/* One vector accumulator over whole vectors, combined across in the order of the dialect, then the tail one by one. */
+static void across_point(VGen *v, int32_t p)
+{
+    CGen *g = v->g;
+    const Tile *t = v->t;
+    static const char *const fold[] = {[RED_sum] = "HSUM", [RED_prod] = "HPROD", [RED_min] = "HMIN", [RED_max] = "HMAX"};
+    const int64_t whole = t->lanes / v->width * v->width;
+    const Expr *identity = red_identity(g->x, t->red, DT_f32);
+    const Expr *cv = ex_var(g->x, VK_REG, DT_f32, "c", 0, 0), *sv = ex_var(g->x, VK_REG, DT_f32, "total", 0, 0);
+    const char *c = c_name(g, &g->var, cv->id, "c", "c"), *total = var_ident(g, sv);
+    Subst s[MAX_RANK + 2];
+    ln(g->o, "%s %s = V%d_SET(%s);", v_type(v), c, v->width, c_expr(g, identity));
+    v->count = v->width;
+    if (whole) {
+        const Expr *q = ex_var(g->x, VK_INDEX, DT_ix, "l", 0, whole - v->width);
+        const char *i = var_ident(g, q);
+        const uint32_t n = place(v, p, q, s);
+        open_block(g->o, "for (%s %s = 0; %s < %lld; %s += %d)", c_type(g, DT_ix), i, i, (long long)whole, i, v->width);
+        v->strip = q;
+        const char *value = combine(v, c, ex_subst(g->x, t->body, s, n));
+        ln(g->o, "%s = %s;", c, value);
+        v->strip = NULL;
+        forget(v, true);
+        close_block(g->o, "");
+        c_release(g, i);
+    }
+    ln(g->o, "%s%s %s = V%d_%s(%s);", whole < t->lanes ? "" : "const ", "float", total, v->width, fold[t->red], c);
+    if (whole < t->lanes) {
+        const Expr *q = ex_var(g->x, VK_INDEX, DT_ix, "l", whole, t->lanes - 1);
+        const char *i = var_ident(g, q);
+        uint32_t n = place(v, p, NULL, s);
+        s[n++] = (Subst){t->lane, q};
+        open_block(g->o, "for (%s %s = %lld; %s < %d; %s++)", c_type(g, DT_ix), i, (long long)whole, i, t->lanes, i);
+        const Expr *e = red_combine(g->x, t->red, sv, ex_subst(g->x, t->body, s, n));
+        ln(g->o, "%s = %s;", total, c_expr(g, e));
+        close_block(g->o, "");
+        c_release(g, i);
+    }
+    uint32_t n = place(v, p, NULL, s);
+    s[n++] = (Subst){t->acc, sv};
+    for (int k = 0; k < t->nstore; k++) {
+        const Buf *b = buf(g->u, t->store[k].buf);
+        const Expr *flat = ex_subst(g->x, flat_index(g, b, t->store[k].idx), s, n);
+        ln(g->o, "%s[%s] = %s;", buf_name(g, t->store[k].buf), c_expr(g, flat), c_expr(g, ex_subst(g->x, t->store[k].value, s, n)));
+    }
+}
+
+static void vector_tile(CGen *g, const Tile *t)
+{
+    VGen v = {.g = g, .t = t, .width = g->lanes, .memo = {.arena = g->a}, .pointer = {.arena = g->a}};
+    v.lane = ex_var(g->x, VK_INDEX, DT_ix, "lane", 0, v.width - 1);
+    Out *outer = g->o, body;
+    out_init(&body, g->a);
+    out_init(&v.head, g->a);
+    body.depth = v.head.depth = outer->depth + 1;
+    g->o = &body;
+    if (t->red == RED_none)
+        map_tile(&v);
+    else if (t->across)
+        for (int32_t p = 0; p < points_of(t); p++)
+            across_point(&v, p);
+    else
+        accumulator_tile(&v);
+    g->o = outer;
+    open_block(outer, "%s", "");
+    text_put(&outer->text, v.head.text.n ? text_str(&v.head.text) : "", v.head.text.n);
+    text_put(&outer->text, text_str(&body.text), body.text.n);
+    close_block(outer, "");
+    for (uint32_t k = 0; k < v.pointer.slot.n; k++)
+        c_release(g, (const char *)(uintptr_t)v.pointer.slot.at[k].val);
+}
+
+/* ---- plain loops with the tile's meaning ---- */
+
+static Nest *tile_as_nest(CGen *g, const Tile *t)
+{
+    Nest *root = nest_block(g->a), *in = root;
+    for (int k = 0; k < t->np; k++)
+        in = nest_for(g->a, in, t->pvar[k], ex_int(g->x, 0), ex_int(g->x, t->pext[k]));
+    if (t->lane && !t->across)
+        in = nest_for(g->a, in, t->lane, ex_int(g->x, 0), ex_int(g->x, t->lanes));
+    if (t->red != RED_none) {
+        nest_let(g->a, in, t->acc, t->init ? t->init : red_identity(g->x, t->red, (DType)t->acc->dt));
+        Nest *inner = in;
+        for (int k = 0; k < t->nr; k++)
+            inner = nest_for(g->a, inner, t->rvar[k], ex_int(g->x, 0), t->rext[k]);
+        nest_set(g->a, inner, t->acc, red_combine(g->x, t->red, t->acc, t->body));
+    }
+    for (int k = 0; k < t->nstore; k++)
+        nest_store(g->a, in, t->store[k].buf, buf(g->u, t->store[k].buf)->rank, t->store[k].idx, t->store[k].value);
+    return root;
+}
+
+void c_tile(CGen *g, const Tile *t)
+{
+    if (is_vector_tile(g, t)) {
+        vector_tile(g, t);
+        return;
+    }
+    const Nest *n = tile_as_nest(g, t);
+    open_block(g->o, "%s", "");
+    c_nest(g, n);
+    close_block(g->o, "");
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A planned unit to files: model.c, model.h, weights apart from code when they are large, model.json.
+ */
+#ifndef MLCC_EMIT_H
+#define MLCC_EMIT_H
+
+#include "../ir/nest.h"
+
+typedef enum WeightsMode { WM_auto, WM_array, WM_string, WM_incbin, WM_object, WM_file } WeightsMode;
+
+typedef struct EmitOptions {
+    const char *prefix;   /* C identifier: of every public symbol */
+    const char *file;     /* base name of the emitted files without suffix */
+    const char *source;   /* base name of the model file, for banners */
+    const char *sha256;   /* of the model file */
+    const char *version;  /* of mlcc */
+    WeightsMode weights;  /* never WM_auto: see weights_mode */
+    int32_t lanes;        /* float lanes of the target's vectors, 1: scalar code */
+} EmitOptions;
+
+typedef struct EmitFile { const char *suffix; const char *data; size_t n; } EmitFile; /* suffix behind the prefix: ".c", "_weights.bin" */
+typedef struct EmitFiles { Arena *arena; VEC(EmitFile) file; } EmitFiles;
+
+void emit_c(Unit *u, const EmitOptions *opt, EmitFiles *files);            /* unit.c */
+void emit_header(Unit *u, const EmitOptions *opt, EmitFiles *files);       /* api.c */
+void emit_report(const Unit *u, const EmitOptions *opt, EmitFiles *files); /* report.c: model.json */
+void emit_weights(const Unit *u, const EmitOptions *opt, EmitFiles *files); /* weights.c: what is not in model.c */
+
+/* weights.c */
+WeightsMode weights_mode(const Unit *u, WeightsMode asked); /* resolves WM_auto by size */
+bool weights_stored(const Buf *b);                          /* a constant that takes room: not a fill that became a literal */
+void weights_layout(Unit *u);                               /* offsets in execution order, 64-byte aligned; sets weight_bytes */
+
+/* elf.c */
+void weights_object(const Unit *u, const EmitOptions *opt, const char *bytes, EmitFiles *files);
+
+/* paste.c: the functions of runtime-min that `text` uses, with what they use, and the standard headers they need. */
+const char *paste_runtime(Arena *a, const char *text);
+
+/* stack.c: proven upper bound in bytes of the emitted code's stack, called from the run function. */
+int64_t stack_bound(const Unit *u);
+int64_t frame_bound(int64_t names, int64_t vector_bytes, int64_t array_bytes);
+
+#endif

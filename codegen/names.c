@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * See names.h. */
+#include "names.h"
+
+#include <ctype.h>
+
+#include "out.h"
+
+static const char *unique(Arena *a, Map *taken, const char *stem)
+{
+    const char *name = stem;
+    for (int k = 2; ident_reserved(name) || map_str(taken, name, false); k++)
+        name = str_fmt(a, "%s_%d", stem, k);
+    *map_str(taken, name, true) = 1;
+    return name;
+}
+
+static const char *uppercase(Arena *a, const char *s)
+{
+    char *r = (char *)(uintptr_t)str_dup(a, s);
+    for (char *p = r; *p; p++)
+        *p = (char)toupper((unsigned char)*p);
+    return r;
+}
+
+/* Name of an input or output as the model says it, not as passes renamed it. */
+static const char *io_name(const Unit *u, uint32_t id)
+{
+    return buf(u, id)->name;
+}
+
+typedef struct Free { const Unit *u; bool yes; } Free;
+
+static void check_free(void *ctx, const Expr *e)
+{
+    Free *f = ctx;
+    for (uint32_t k = 0; k < f->u->sym.n; k++)
+        f->yes = f->yes || (f->u->sym.at[k] == e && f->u->sym_input.at[k] < 0);
+}
+
+bool has_free_extent(const Unit *u, uint32_t id)
+{
+    Free f = {.u = u};
+    for (uint8_t d = 0; d < buf(u, id)->rank; d++)
+        ex_walk(buf(u, id)->dim[d], check_free, &f);
+    return f.yes;
+}
+
+Names names_make(Arena *a, const Unit *u, const EmitOptions *opt)
+{
+    Names n = {.upper = uppercase(a, opt->prefix)};
+    Map taken = {.arena = a};
+    n.input = NEWN(a, const char *, u->input.n + 1);
+    n.output = NEWN(a, const char *, u->output.n + 1);
+    n.sym = NEWN(a, const char *, u->sym.n + 1);
+    for (uint32_t k = 0; k < u->input.n; k++)
+        n.input[k] = unique(a, &taken, ident(a, io_name(u, u->input.at[k]), 40, "x"));
+    for (uint32_t k = 0; k < u->output.n; k++) {
+        n.output[k] = unique(a, &taken, ident(a, io_name(u, u->output.at[k]), 40, "y"));
+        n.free_output = n.free_output || has_free_extent(u, u->output.at[k]);
+    }
+    for (uint32_t k = 0; k < u->sym.n; k++)
+        n.sym[k] = unique(a, &taken, ident(a, ex_var_info(u->cx->x, u->sym.at[k])->name, 40, "n"));
+    return n;
+}

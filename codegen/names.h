@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Public names of one emitted unit, made once so that header, code and report agree.
+ */
+#ifndef MLCC_NAMES_H
+#define MLCC_NAMES_H
+
+#include "emit.h"
+
+typedef struct Names {
+    const char *upper;       /* PREFIX */
+    const char **input;      /* field of struct <prefix>_io by number */
+    const char **output;
+    const char **sym;        /* field of each symbol of the unit; NULL for one that a call defines */
+    bool free_output;        /* some output has an extent that the run decides */
+} Names;
+
+Names names_make(Arena *a, const Unit *u, const EmitOptions *opt);
+bool has_free_extent(const Unit *u, uint32_t buf); /* an extent of it is decided by a call */
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * model.json: what a build, a test harness or a dashboard reads. Version 1: fields are only added. */
+#include <inttypes.h>
+
+#include "names.h"
+#include "out.h"
+
+typedef struct Report { const Unit *u; Out o; Arena *a; } Report;
+
+/* JSON string: model text is escaped byte by byte, so the file is ASCII whatever the model holds. */
+static const char *json_string(Arena *a, const char *s)
+{
+    Text t = {.arena = a};
+    text_put(&t, "\"", 1);
+    for (; *s; s++) {
+        const unsigned char c = (unsigned char)*s;
+        if (c < 32 || c > 126 || c == '"' || c == '\\')
+            text_add(&t, "\\u%04x", c);
+        else
+            text_put(&t, s, 1);
+    }
+    text_put(&t, "\"", 1);
+    return text_str(&t);
+}
+
+static const char *extent(Report *r, const Expr *e)
+{
+    Text t = {.arena = r->a};
+    ex_print(&t, r->u->cx->x, e, NULL, NULL);
+    return json_string(r->a, text_str(&t));
+}
+
+static const char *dims(Report *r, const Buf *b)
+{
+    Text t = {.arena = r->a};
+    for (uint8_t d = 0; d < b->rank; d++) {
+        text_add(&t, "%s", d ? ", " : "");
+        if (ex_is_const(b->dim[d]))
+            text_add(&t, "%" PRId64, b->dim[d]->v.i);
+        else
+            text_add(&t, "{\"extent\": %s, \"max\": %" PRId64 "}", extent(r, b->dim[d]), ex_upper(r->u->cx->x, b->dim[d]));
+    }
+    return text_str(&t);
+}
+
+static void tensors(Report *r, const char *key, const uint32_t *id, uint32_t n, const char *const *field)
+{
+    ln(&r->o, "  \"%s\": [", key);
+    for (uint32_t k = 0; k < n; k++) {
+        const Buf *b = buf(r->u, id[k]);
+        ln(&r->o, "    {\"name\": %s, \"field\": \"%s\", \"dtype\": \"%s\", \"onnx_dtype\": %u, \"dims\": [%s], \"bytes\": %" PRId64 "}%s",
+           json_string(r->a, b->name), field[k], dtype_info(b->dt)->name, dtype_info(b->dt)->onnx, dims(r, b), b->bytes, k + 1 < n ? "," : "");
+    }
+    ln(&r->o, "  ],");
+}
+
+static void plan(Report *r)
+{
+    const char *comma = "";
+    ln(&r->o, "  \"plan\": [");
+    for (uint32_t k = 1; k < r->u->buf.n; k++) {
+        const Buf *b = buf(r->u, k);
+        if (b->offset < 0 || b->cls == BC_const)
+            continue;
+        ln(&r->o, "    %s{\"buffer\": %u, \"name\": %s, \"offset\": %" PRId64 ", \"bytes\": %" PRId64 ", \"pool\": %d}", comma, k, json_string(r->a, b->name), b->offset, b->bytes, b->pool);
+        comma = ", ";
+    }
+    ln(&r->o, "  ],");
+}
+
+static void functions(Report *r)
+{
+    ln(&r->o, "  \"nodes\": [");
+    for (uint32_t k = 0; k < r->u->func.n; k++) {
+        const Func *f = r->u->func.at[k];
+        ln(&r->o, "    {\"function\": \"%s\", \"macs\": %" PRIu64 ", \"stack_bytes\": %" PRId64 ", \"from\": %s}%s", f->name, f->macs, f->frame_bytes,
+           json_string(r->a, f->note.n ? f->note.at[0] : ""), k + 1 < r->u->func.n ? "," : "");
+    }
+    ln(&r->o, "  ],");
+}
+
+void emit_report(const Unit *u, const EmitOptions *opt, EmitFiles *files)
+{
+    Report r = {.u = u, .a = files->arena};
+    const Names names = names_make(r.a, u, opt);
+    out_init(&r.o, r.a);
+    ln(&r.o, "{");
+    ln(&r.o, "  \"version\": 1,");
+    ln(&r.o, "  \"prefix\": \"%s\",", opt->prefix);
+    ln(&r.o, "  \"tool\": \"mlcc %s\",", opt->version);
+    ln(&r.o, "  \"model\": %s,", json_string(r.a, opt->source));
+    ln(&r.o, "  \"model_sha256\": \"%s\",", opt->sha256);
+    tensors(&r, "inputs", u->input.at, u->input.n, names.input);
+    tensors(&r, "outputs", u->output.at, u->output.n, names.output);
+    ln(&r.o, "  \"arena_bytes\": %" PRId64 ",", u->arena_bytes);
+    ln(&r.o, "  \"arena_bound\": %" PRId64 ",", u->arena_bound);
+    ln(&r.o, "  \"arena_optimal\": %s,", u->arena_optimal ? "true" : "false");
+    ln(&r.o, "  \"arena_align\": %d,", u->arena_align);
+    ln(&r.o, "  \"ram_with_io_bytes\": %" PRId64 ",", u->ram_with_io);
+    ln(&r.o, "  \"stack_bytes\": %" PRId64 ",", u->stack_bytes);
+    ln(&r.o, "  \"weight_bytes\": %" PRId64 ",", u->weight_bytes);
+    plan(&r);
+    functions(&r);
+    ln(&r.o, "  \"files\": [");
+    for (uint32_t k = 0; k < files->file.n; k++)
+        ln(&r.o, "    %s,", json_string(r.a, str_fmt(r.a, "%s%s", opt->file, files->file.at[k].suffix)));
+    ln(&r.o, "    %s", json_string(r.a, str_fmt(r.a, "%s.json", opt->file)));
+    ln(&r.o, "  ]");
+    ln(&r.o, "}");
+    PUSH(r.a, &files->file, ((EmitFile){".json", text_str(&r.o.text), r.o.text.n}));
+}

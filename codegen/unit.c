@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * model.c: banner with the memory plan, the runtime functions in use, the weights when they are small, one function per
+ * root stage, the run function as a list of calls, and the untyped twin for bindings.
+ */
+#include <inttypes.h>
+
+#include "cgen.h"
+#include "names.h"
+
+typedef struct Writer {
+    Unit *u;
+    const EmitOptions *opt;
+    Names names;
+    CGen g;
+    Out o;
+    Arena *a;
+} Writer;
+
+static const char *shape_text(Writer *w, const Buf *b)
+{
+    Text t = {.arena = w->a};
+    text_add(&t, "%s[", dtype_info(b->dt)->name);
+    for (uint8_t d = 0; d < b->rank; d++) {
+        text_add(&t, "%s", d ? "," : "");
+        ex_print(&t, w->u->cx->x, b->dim[d], NULL, NULL);
+    }
+    text_add(&t, "]");
+    return text_str(&t);
+}
+
+static bool in_arena(const Buf *b)
+{
+    return b->offset >= 0 && (b->cls == BC_arena || (b->cls == BC_scratch && !b->on_stack));
+}
+
+/* First and last function that uses a buffer. */
+static void life(const Unit *u, uint32_t id, uint32_t *first, uint32_t *last)
+{
+    *first = UINT32_MAX;
+    *last = 0;
+    for (uint32_t f = 0; f < u->func.n; f++)
+        for (uint32_t p = 0; p < u->func.at[f]->param.n; p++)
+            if (u->func.at[f]->param.at[p] == id) {
+                *first = *first == UINT32_MAX ? f : *first;
+                *last = f;
+            }
+}
+
+static void banner(Writer *w)
+{
+    Out *o = &w->o;
+    const char *file = comment_text(w->a, w->opt->file);
+    ln(o, "/* %s.c - made by mlcc %s from %s; read %s.h first. Free of any condition (0BSD).", file, w->opt->version, comment_text(w->a, w->opt->source), file);
+    ln(o, " *");
+    if (w->u->arena_bytes) {
+        ln(o, " * arena   offset     bytes  lives      what");
+        for (uint32_t k = 1; k < w->u->buf.n; k++) {
+            const Buf *b = buf(w->u, k);
+            uint32_t first, last;
+            life(w->u, k, &first, &last);
+            if (in_arena(b) && first != UINT32_MAX)
+                ln(o, " *     %10" PRId64 " %9" PRId64 "  n%u-n%u  t%u  %s  %s", b->offset, b->bytes, first, last, k, shape_text(w, b), comment_text(w->a, b->name));
+        }
+    } else {
+        ln(o, " * No arena is needed.");
+    }
+    ln(o, " */");
+}
+
+static bool apart(const Writer *w) { return w->opt->weights != WM_array; }
+
+static void offsets(Writer *w)
+{
+    Out *o = &w->o;
+    for (int pass = 0; pass < 2; pass++) {
+        bool any = false;
+        for (uint32_t k = 1; k < w->u->buf.n; k++) {
+            const Buf *b = buf(w->u, k);
+            if (pass == 0 ? !in_arena(b) : !(weights_stored(b) && apart(w)))
+                continue;
+            if (!any)
+                ln(o, pass == 0 ? "enum { /* byte offsets in the arena */" : "enum { /* byte offsets in the weights */");
+            any = true;
+            ln(o, "    %c%03u = %" PRId64 ", /* %s %s */", pass == 0 ? 'T' : 'W', k, b->offset, shape_text(w, b), comment_text(w->a, b->name));
+        }
+        if (any)
+            ln(o, "};");
+        if (any)
+            blank(o);
+    }
+}
+
+/* ---- weights as readable arrays ---- */
+
+static const char *element_text(Writer *w, const Buf *b, int64_t k)
+{
+    if (b->dt == DT_f32)
+        return f32_literal(w->a, blob_f(b->data, k));
+    if (b->dt == DT_f64)
+        return f64_literal(w->a, blob_f(b->data, k));
+    if (b->dt == DT_str) {
+        const char *s;
+        blob_get(b->data, k, 1, (void *)&s);
+        return c_string(w->a, s);
+    }
+    if (dtype_is_float(b->dt)) {
+        uint16_t bits = 0;
+        blob_get(b->data, k, 1, &bits);
+        return str_fmt(w->a, "0x%x", bits);
+    }
+    return int_literal(w->a, b->dt, blob_i(b->data, k));
+}
+
+static void array(Writer *w, uint32_t id)
+{
+    const Buf *b = buf(w->u, id);
+    const char *type = dtype_info(b->dt)->ctype;
+    ln(&w->o, "static const MLCC_ALIGN(64) %s%sw%03u[%" PRId64 "] = { /* %s %s */", b->dt == DT_str ? "char *const" : type, " ", id,
+       b->data->count, shape_text(w, b), comment_text(w->a, b->name));
+    Text line = {.arena = w->a};
+    for (int64_t k = 0; k < b->data->count; k++) {
+        const char *s = element_text(w, b, k);
+        if (line.n + strlen(s) > 110) {
+            ln(&w->o, "    %s", text_str(&line));
+            line = (Text){.arena = w->a};
+        }
+        text_add(&line, "%s%s,", line.n ? " " : "", s);
+    }
+    ln(&w->o, "    %s", text_str(&line));
+    ln(&w->o, "};");
+}
+
+static void weights(Writer *w)
+{
+    bool any = false;
+    for (uint32_t k = 1; k < w->u->buf.n; k++)
+        if (weights_stored(buf(w->u, k)) && (!apart(w) || buf(w->u, k)->dt == DT_str)) {
+            array(w, k);
+            any = true;
+        }
+    if (any)
+        blank(&w->o);
+    if (apart(w) && w->u->weight_bytes && w->opt->weights != WM_file) {
+        ln(&w->o, "extern const unsigned char %s_weights[]; /* %" PRId64 " bytes */", w->opt->prefix, w->u->weight_bytes);
+        blank(&w->o);
+    }
+}
+
+/* ---- the run function ---- */
+
+static int io_number(const Unit *u, uint32_t id)
+{
+    for (uint32_t k = 0; k < u->input.n; k++)
+        if (u->input.at[k] == id)
+            return (int)k;
+    for (uint32_t k = 0; k < u->output.n; k++)
+        if (u->output.at[k] == id)
+            return (int)k;
+    ICE("buffer '%s' has no place", buf(u, id)->name);
+}
+
+static const char *pointer(Writer *w, uint32_t id, bool writes)
+{
+    const Buf *b = buf(w->u, id);
+    const char *type = dtype_info(b->dt)->ctype, *space = type[strlen(type) - 1] == '*' ? "" : " ";
+    if (b->cls == BC_input)
+        return str_fmt(w->a, "io->%s", w->names.input[io_number(w->u, id)]);
+    if (b->cls == BC_output)
+        return str_fmt(w->a, "io->%s", w->names.output[io_number(w->u, id)]);
+    if (b->cls == BC_const && (!apart(w) || b->dt == DT_str))
+        return str_fmt(w->a, b->dt == DT_str ? "(const char **)(uintptr_t)w%03u" : "w%03u", id);
+    if (b->cls == BC_const)
+        return str_fmt(w->a, "(const %s%s*)(const void *)(w + W%03u)", type, space, id);
+    (void)writes;
+    return str_fmt(w->a, "(%s%s*)(void *)(a + T%03u)", type, space, id);
+}
+
+static const char *sym_name(const Writer *w, const Expr *s)
+{
+    for (uint32_t k = 0; k < w->u->sym.n; k++)
+        if (w->u->sym.at[k] == s)
+            return w->names.sym[k];
+    ICE("symbol '%s' has no source", ex_var_info(w->u->cx->x, s)->name);
+}
+
+static void call(Writer *w, const Func *f)
+{
+    Text t = {.arena = w->a};
+    const char *comma = "";
+    for (uint32_t k = 0; k < f->sym.n; k++, comma = ", ")
+        text_add(&t, "%s%s", comma, sym_name(w, f->sym.at[k]));
+    for (uint32_t k = 0; k < f->param.n; k++, comma = ", ")
+        text_add(&t, "%s%s", comma, pointer(w, f->param.at[k], false));
+    for (uint32_t k = 0; k < f->defines.n; k++, comma = ", ")
+        text_add(&t, "%s&%s", comma, sym_name(w, f->defines.at[k]));
+    ln(&w->o, "MLCC_NODE(\"%s\")", f->name);
+    ln(&w->o, "%s(%s);", f->name, text_str(&t));
+}
+
+static bool uses_arena(const Writer *w)
+{
+    for (uint32_t k = 1; k < w->u->buf.n; k++)
+        if (in_arena(buf(w->u, k)))
+            return true;
+    return false;
+}
+
+static bool uses_weights(const Writer *w)
+{
+    return apart(w) && w->u->weight_bytes > 0;
+}
+
+static void check_symbols(Writer *w)
+{
+    const Unit *u = w->u;
+    for (uint32_t k = 0; k < u->sym.n; k++) {
+        const VarInfo *v = ex_var_info(u->cx->x, u->sym.at[k]);
+        const char *type = c_type(&w->g, DT_ix), *name = w->names.sym[k];
+        if (u->sym_input.at[k] < 0) {
+            ln(&w->o, "%s %s = 0;", type, name);
+            continue;
+        }
+        ln(&w->o, "if (io->%s < %" PRId64 " || io->%s > %" PRId64 ")", name, v->lo, name, v->hi);
+        ln(&w->o, "    return MLCC_BAD_SHAPE;");
+        ln(&w->o, "const %s %s = (%s)io->%s;", type, name, type, name);
+    }
+}
+
+/* Extents of an output as expressions over the symbols of the run function. */
+static void sym_names(Writer *w)
+{
+    w->g.var = (Map){.arena = w->a};
+    w->g.taken = (Map){.arena = w->a};
+    for (uint32_t k = 0; k < w->u->sym.n; k++)
+        *map_u64(&w->g.var, w->u->sym.at[k]->id, true) = (uint64_t)(uintptr_t)w->names.sym[k];
+}
+
+static void report_extents(Writer *w)
+{
+    sym_names(w);
+    for (uint32_t k = 0; k < w->u->output.n; k++) {
+        const Buf *b = buf(w->u, w->u->output.at[k]);
+        if (!has_free_extent(w->u, w->u->output.at[k]))
+            continue;
+        open_block(&w->o, "if (io->%s_dim)", w->names.output[k]);
+        for (uint8_t d = 0; d < b->rank; d++)
+            ln(&w->o, "io->%s_dim[%u] = %s;", w->names.output[k], d, c_expr(&w->g, b->dim[d]));
+        close_block(&w->o, "");
+    }
+}
+
+static void run(Writer *w)
+{
+    Out *o = &w->o;
+    ln(o, "mlcc_status %s_run(const struct %s_io *io, void *arena)", w->opt->prefix, w->opt->prefix);
+    ln(o, "{");
+    o->depth++;
+    if (uses_arena(w)) {
+        ln(o, "unsigned char *a = arena;");
+        ln(o, "if (!mlcc_aligned(arena, %s_ARENA_ALIGN))", w->names.upper);
+        ln(o, "    return MLCC_BAD_ARENA;");
+    } else {
+        ln(o, "(void)arena;");
+    }
+    if (uses_weights(w) && w->opt->weights == WM_file) {
+        ln(o, "const unsigned char *w = io->weights;");
+        ln(o, "if (!mlcc_aligned(w, 64))");
+        ln(o, "    return MLCC_BAD_INPUT;");
+    } else if (uses_weights(w)) {
+        ln(o, "const unsigned char *w = %s_weights;", w->opt->prefix);
+    }
+    check_symbols(w);
+    for (uint32_t k = 0; k < w->u->func.n; k++)
+        call(w, w->u->func.at[k]);
+    report_extents(w);
+    ln(o, "return MLCC_OK;");
+    close_block(o, "");
+    blank(o);
+}
+
+/* ---- the untyped twin ---- */
+
+static void call_symbols(Writer *w)
+{
+    const Unit *u = w->u;
+    for (uint32_t k = 0; k < u->sym.n; k++)
+        if (u->sym_input.at[k] >= 0)
+            ln(&w->o, "io.%s = in[%d].dim[%d];", w->names.sym[k], u->sym_input.at[k], u->sym_dim.at[k]);
+    bool any = false;
+    for (uint32_t k = 0; k < u->sym.n; k++)
+        any = any || u->sym_input.at[k] >= 0;
+    if (!any)
+        return;
+    for (uint32_t k = 0; k < u->sym.n; k++) {
+        const VarInfo *v = ex_var_info(u->cx->x, u->sym.at[k]);
+        if (u->sym_input.at[k] < 0)
+            continue;
+        ln(&w->o, "if (io.%s < %" PRId64 " || io.%s > %" PRId64 ")", w->names.sym[k], v->lo, w->names.sym[k], v->hi);
+        ln(&w->o, "    return (int)MLCC_BAD_SHAPE;");
+    }
+}
+
+/* Every extent of every input against what the symbols say. */
+static void call_checks(Writer *w)
+{
+    const Unit *u = w->u;
+    for (uint32_t k = 0; k < u->sym.n; k++)
+        *map_u64(&w->g.var, u->sym.at[k]->id, true) = (uint64_t)(uintptr_t)str_fmt(w->a, u->sym_input.at[k] < 0 ? "%s" : "io.%s", w->names.sym[k]);
+    const bool wide = w->g.wide;
+    w->g.wide = true;
+    for (uint32_t k = 0; k < u->input.n; k++) {
+        const Buf *b = buf(u, u->input.at[k]);
+        Text t = {.arena = w->a};
+        text_add(&t, "in[%u].dtype != %u || in[%u].rank != %u", k, dtype_info(b->dt)->onnx, k, b->rank);
+        for (uint8_t d = 0; d < b->rank; d++)
+            if (ex_is_const(b->dim[d]))
+                text_add(&t, " || in[%u].dim[%u] != %" PRId64, k, d, b->dim[d]->v.i);
+            else
+                text_add(&t, " || in[%u].dim[%u] != %s", k, d, c_expr_prec(&w->g, b->dim[d], P_EQ + 1));
+        ln(&w->o, "if (%s)", text_str(&t));
+        ln(&w->o, "    return (int)MLCC_BAD_SHAPE;");
+    }
+    w->g.wide = wide;
+}
+
+static void call_outputs(Writer *w)
+{
+    const Unit *u = w->u;
+    const bool wide = w->g.wide;
+    w->g.wide = true;
+    for (uint32_t k = 0; k < u->output.n; k++) {
+        const Buf *b = buf(u, u->output.at[k]);
+        ln(&w->o, "out[%u].dtype = %u;", k, dtype_info(b->dt)->onnx);
+        ln(&w->o, "out[%u].rank = %u;", k, b->rank);
+        for (uint8_t d = 0; d < b->rank && !has_free_extent(u, u->output.at[k]); d++)
+            ln(&w->o, "out[%u].dim[%u] = %s;", k, d, c_expr(&w->g, b->dim[d]));
+    }
+    w->g.wide = wide;
+}
+
+static void untyped(Writer *w)
+{
+    Out *o = &w->o;
+    const Unit *u = w->u;
+    ln(o, "int %s_call(const mlcc_tensor *in, mlcc_tensor *out, void *arena)", w->opt->prefix);
+    ln(o, "{");
+    o->depth++;
+    ln(o, "struct %s_io io;", w->opt->prefix);
+    if (!u->input.n && w->opt->weights != WM_file)
+        ln(o, "(void)in;");
+    if (!u->output.n)
+        ln(o, "(void)out;");
+    w->g.var = (Map){.arena = w->a};
+    w->g.taken = (Map){.arena = w->a};
+    call_symbols(w);
+    call_checks(w);
+    for (uint32_t k = 0; k < u->input.n; k++)
+        ln(o, "io.%s = in[%u].data;", w->names.input[k], k);
+    for (uint32_t k = 0; k < u->output.n; k++)
+        ln(o, "io.%s = out[%u].data;", w->names.output[k], k);
+    for (uint32_t k = 0; k < u->output.n; k++)
+        if (has_free_extent(u, u->output.at[k]))
+            ln(o, "io.%s_dim = out[%u].dim;", w->names.output[k], k);
+    if (uses_weights(w) && w->opt->weights == WM_file)
+        ln(o, "io.weights = in[%u].data;", u->input.n);
+    call_outputs(w);
+    ln(o, "return (int)%s_run(&io, arena);", w->opt->prefix);
+    close_block(o, "");
+    blank(o);
+}
+
+static void info_row(Writer *w, uint32_t id, const char *comma)
+{
+    const Buf *b = buf(w->u, id);
+    Text dims = {.arena = w->a};
+    uint32_t free_dims = 0;
+    for (uint8_t d = 0; d < b->rank; d++) {
+        text_add(&dims, "%s%" PRId64, d ? ", " : "", ex_upper(w->u->cx->x, b->dim[d]));
+        free_dims |= (uint32_t)!ex_is_const(b->dim[d]) << d;
+    }
+    ln(&w->o, "    {%s, %u, %u, {%s}, %uu}%s", c_string(w->a, b->name), dtype_info(b->dt)->onnx, b->rank, b->rank ? text_str(&dims) : "0", free_dims, comma);
+}
+
+static void info_table(Writer *w, const char *kind, const uint32_t *id, uint32_t n)
+{
+    if (!n)
+        return;
+    ln(&w->o, "static const mlcc_tensor_info %s_%s[] = {", w->opt->prefix, kind);
+    for (uint32_t k = 0; k < n; k++)
+        info_row(w, id[k], k + 1 < n ? "," : "");
+    if (w->opt->weights == WM_file && uses_weights(w) && strcmp(kind, "in") == 0)
+        ln(&w->o, "    , {\"weights\", %u, 1, {%" PRId64 "}, 0u}", dtype_info(DT_u8)->onnx, w->u->weight_bytes);
+    ln(&w->o, "};");
+    blank(&w->o);
+}
+
+static void info(Writer *w)
+{
+    Out *o = &w->o;
+    const Unit *u = w->u;
+    const char *p = w->opt->prefix, *up = w->names.upper;
+    info_table(w, "in", u->input.at, u->input.n);
+    info_table(w, "out", u->output.at, u->output.n);
+    const uint32_t extra = w->opt->weights == WM_file && uses_weights(w);
+    ln(o, "const mlcc_model_info %s_info = {", p);
+    ln(o, "    sizeof(mlcc_model_info), %s_ABI, \"%s\", \"mlcc %s\",", up, p, w->opt->version);
+    ln(o, "    \"%s\",", w->opt->sha256);
+    ln(o, "    %s_ARENA_BYTES, %s_STACK_BYTES, %s_WEIGHT_BYTES, %s_MACS,", up, up, up, up);
+    ln(o, "    %s_ARENA_ALIGN, %u, %u,", up, u->input.n + extra, u->output.n);
+    ln(o, "    %s, %s, %s_call", u->input.n ? str_fmt(w->a, "%s_in", p) : "NULL", u->output.n ? str_fmt(w->a, "%s_out", p) : "NULL", p);
+    ln(o, "};");
+}
+
+/* Index arithmetic needs 64 bits when some buffer has more elements than int counts. */
+static bool needs_wide(const Unit *u)
+{
+    for (uint32_t k = 1; k < u->buf.n; k++)
+        if (buf(u, k)->bytes / (int64_t)dtype_bytes(buf(u, k)->dt) > INT32_MAX / 2)
+            return true;
+    return false;
+}
+
+/* Files of a unit: code, header, weights and report. The unit must be planned. */
+void emit_c(Unit *u, const EmitOptions *opt, EmitFiles *files)
+{
+    Arena *a = files->arena;
+    Writer w = {.u = u, .opt = opt, .names = names_make(a, u, opt), .a = a};
+    out_init(&w.o, a);
+    w.g = (CGen){.u = u, .o = &w.o, .a = a, .x = u->cx->x, .wide = needs_wide(u), .lanes = opt->lanes};
+    Out body;
+    out_init(&body, a);
+    w.g.o = &body;
+    for (uint32_t k = 0; k < u->func.n; k++)
+        c_function(&w.g, u->func.at[k]);
+    u->stack_bytes = stack_bound(u);
+    w.g.o = &w.o;
+    banner(&w);
+    ln(&w.o, "#include \"%s.h\"", opt->file);
+    blank(&w.o);
+    const char *code = text_str(&body.text), *runtime = paste_runtime(a, code);
+    text_put(&w.o.text, runtime, strlen(runtime));
+    offsets(&w);
+    weights(&w);
+    text_put(&w.o.text, code, body.text.n);
+    run(&w);
+    untyped(&w);
+    info(&w);
+    PUSH(a, &files->file, ((EmitFile){".c", text_str(&w.o.text), w.o.text.n}));
+    emit_header(u, opt, files);
+    emit_weights(u, opt, files);
+    emit_report(u, opt, files);
+}

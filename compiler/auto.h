@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The automatic scheduler in three steps: prepare (operands of contractions get the form that tiles want), place (inline,
+ * register, at, root), tile (loops and register tiles from a cost model). All decisions come from the structure of the
+ * stages and the machine's row; nothing here knows an operator.
+ */
+#ifndef MLCC_AUTO_H
+#define MLCC_AUTO_H
+
+#include "schedule.h"
+
+typedef struct Auto {
+    Arena *a;
+    Exprs *x;
+    Te *te;              /* the scheduler's own copy: packing and copy stages are added */
+    const Machine *m;
+    Schedule *s;
+    VEC(bool) pinned;    /* by tensor: stays at root (copies made on purpose) */
+    VEC(Layout) layout;  /* by tensor: wanted */
+    const Expr **body;   /* by stage: with inline tensors substituted */
+    uint32_t **reader;   /* by tensor: stages whose substituted bodies read it */
+    uint32_t *nreader;
+} Auto;
+
+/* A reduction of products: sum(r..) x * w, both plain or guarded loads of f32. */
+typedef struct Dot {
+    const Expr *x, *w;   /* loads in the stage's substituted body; w is a constant when there is one */
+    int lane;            /* variable along vectors (of the stage), -1: none */
+    int row;             /* variable whose values share w: the points of the tile; -1: none */
+} Dot;
+
+bool dot_of(const Auto *g, uint32_t stage, Dot *d);
+int64_t extent_of(const Auto *g, const Expr *e);       /* upper bound */
+int64_t points_of_stage(const Auto *g, uint32_t k);    /* elements that it defines */
+int64_t steps_of_stage(const Auto *g, uint32_t k);     /* elements x reduction steps */
+bool is_pure_var(const Expr *e, const Expr *const *var, int n, int *which);
+void auto_bodies(Auto *g);                             /* body and reader from the placements in s */
+
+void auto_views(Auto *g);                              /* fresh schedule with only affine views inline, and its bodies */
+int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t stage); /* auto_tile.c: lanes of the best tile */
+
+void auto_prepare(Auto *g);
+void auto_place(Auto *g);
+void auto_tile(Auto *g);
+
+#endif

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Placement. Views and cheap maps are inline; a map that reads one reduction element for element becomes its epilogue;
+ * statistics of rows (softmax, normalisations) are made inside the row loop of what reads them; the rest is at root.
+ */
+#include "auto.h"
+
+enum { CHEAP = 3, MAX_INLINE_COST = 160, ROW_BYTES = 1 << 16 };
+
+int64_t extent_of(const Auto *g, const Expr *e)
+{
+    return ex_upper(g->x, e);
+}
+
+int64_t points_of_stage(const Auto *g, uint32_t k)
+{
+    const Ten *t = ten(g->te, g->te->stage.at[k]->out);
+    int64_t n = 1;
+    for (uint8_t d = 0; d < t->rank; d++)
+        n *= extent_of(g, t->dim[d]);
+    return n;
+}
+
+int64_t steps_of_stage(const Auto *g, uint32_t k)
+{
+    const Stage *s = g->te->stage.at[k];
+    int64_t n = s->kind == ST_scatter ? 1 : points_of_stage(g, k);
+    for (uint8_t d = 0; d < s->nr; d++)
+        n *= extent_of(g, s->rext[d]);
+    return n;
+}
+
+bool is_pure_var(const Expr *e, const Expr *const *var, int n, int *which)
+{
+    for (*which = 0; *which < n; ++*which)
+        if (var[*which] == e)
+            return true;
+    return false;
+}
+
+/* ---- who reads what ---- */
+
+typedef struct Seen { Auto *g; uint32_t stage; } Seen;
+
+static void note_read(void *ctx, const Expr *e)
+{
+    Seen *s = ctx;
+    if (e->op != EX_load && e->op != EX_loadp)
+        return;
+    uint32_t *n = &s->g->nreader[e->v.ref], **list = &s->g->reader[e->v.ref];
+    if (*n && (*list)[*n - 1] == s->stage)
+        return;
+    if ((*n & (*n - 1)) == 0) { /* a full power of two: double */
+        uint32_t *more = NEWN(s->g->a, uint32_t, *n ? 2 * *n : 1);
+        if (*n)
+            memcpy(more, *list, *n * sizeof **list);
+        *list = more;
+    }
+    (*list)[(*n)++] = s->stage;
+}
+
+static void reads_of(Auto *g, uint32_t k)
+{
+    const Stage *s = g->te->stage.at[k];
+    Seen seen = {g, k};
+    if (g->body[k])
+        ex_walk(g->body[k], note_read, &seen);
+    if (s->init)
+        ex_walk(s->init, note_read, &seen);
+    const uint8_t rank = ten(g->te, s->out)->rank;
+    for (uint8_t d = 0; s->kind == ST_scatter && d < rank; d++)
+        ex_walk(s->at[d], note_read, &seen);
+    for (uint8_t q = 0; q < s->nin; q++)
+        if (s->in[q])
+            note_read(&seen, ex_load(g->x, ten(g->te, s->in[q])->dt, s->in[q], 0, NULL));
+}
+
+void auto_bodies(Auto *g)
+{
+    g->body = schedule_bodies(g->a, g->te->cx, g->s);
+    g->reader = NEWN(g->a, uint32_t *, g->te->ten.n);
+    g->nreader = NEWN(g->a, uint32_t, g->te->ten.n);
+    for (uint32_t k = 0; k < g->te->stage.n; k++)
+        if (g->s->stage[k].place != PL_inline)
+            reads_of(g, k);
+}
+
+/* ---- inline ---- */
+
+typedef struct Loads { uint32_t ref, count; bool guarded; int64_t cost; const int64_t *of; } Loads;
+
+static void count_load(void *ctx, const Expr *e)
+{
+    Loads *l = ctx;
+    l->count += (e->op == EX_load || e->op == EX_loadp) && e->v.ref == l->ref;
+}
+
+static bool is_view(const Expr *e)
+{
+    while (e->op == EX_cast || e->op == EX_bitcast)
+        e = e->a[0];
+    if (e->op != EX_load)
+        return e->op == EX_const;
+    for (uint16_t d = 0; d < e->n; d++)
+        if (dtype_info((DType)e->a[d]->dt)->cls != DC_X)
+            return false;
+    return true;
+}
+
+static void has_data_index(void *ctx, const Expr *e)
+{
+    bool *yes = ctx;
+    *yes = *yes || e->op == EX_load || e->op == EX_loadp || e->op == EX_fdiv || e->op == EX_mod || e->op == EX_select;
+}
+
+/* A view whose indices are affine: free wherever it is read. */
+static bool is_affine_view(const Expr *e)
+{
+    bool costly = false;
+    if (!is_view(e))
+        return false;
+    while (e->op == EX_cast || e->op == EX_bitcast)
+        e = e->a[0];
+    for (uint16_t d = 0; d < e->n; d++)
+        ex_walk(e->a[d], has_data_index, &costly);
+    return !costly;
+}
+
+static bool is_product(const Stage *s)
+{
+    return s->kind == ST_reduce && s->op == RED_sum && s->body->op == EX_mul;
+}
+
+static bool readers_accept(const Auto *g, uint32_t t, const Expr *body, int64_t cost, double *factor)
+{
+    int64_t reads = 0;
+    for (uint32_t k = 0; k < g->te->stage.n; k++) {
+        const Stage *s = g->te->stage.at[k];
+        Loads l = {.ref = t};
+        if (s->body)
+            ex_walk(s->body, count_load, &l);
+        for (uint8_t q = 0; q < s->nin; q++)
+            if (s->in[q] == t)
+                return false;
+        const uint8_t rank = ten(g->te, s->out)->rank;
+        for (uint8_t d = 0; s->kind == ST_scatter && d < rank; d++)
+            ex_walk(s->at[d], count_load, &l);
+        if (s->kind == ST_scatter && l.count && cost > CHEAP)
+            return false;
+        if (l.count && is_product(s) && !is_affine_view(body))
+            return false;
+        reads += l.count * steps_of_stage(g, k);
+    }
+    *factor = (double)reads;
+    return reads > 0;
+}
+
+typedef struct CostOf { const Auto *g; const int64_t *cost; int64_t sum; } CostOf;
+
+static void add_inline_cost(void *ctx, const Expr *e)
+{
+    CostOf *c = ctx;
+    if ((e->op == EX_load || e->op == EX_loadp) && ten(c->g->te, e->v.ref)->kind == TEN_stage)
+        c->sum += c->cost[e->v.ref];
+}
+
+static bool may_inline(const Auto *g, uint32_t k)
+{
+    const Stage *s = g->te->stage.at[k];
+    return s->kind == ST_map && ten(g->te, s->out)->output < 0 && !g->pinned.at[s->out];
+}
+
+/* Substituting costs arithmetic when elements are read more than once, and saves a buffer and two passes over it. */
+static void decide_inline(Auto *g)
+{
+    int64_t *cost = NEWN(g->a, int64_t, g->te->ten.n); /* of inlined bodies, by tensor */
+    for (uint32_t k = 0; k < g->te->stage.n; k++) {
+        const Stage *s = g->te->stage.at[k];
+        if (!may_inline(g, k))
+            continue;
+        CostOf c = {g, cost, ex_cost(s->body)};
+        ex_walk(s->body, add_inline_cost, &c);
+        double reads = 0;
+        if (c.sum > MAX_INLINE_COST || !readers_accept(g, s->out, s->body, c.sum, &reads)) {
+            g->s->stage[k].why = c.sum > MAX_INLINE_COST ? "expression too large to inline" : "read by a product or a call";
+            continue;
+        }
+        const double factor = reads / (double)max_i64(points_of_stage(g, k), 1);
+        if (!is_view(s->body) && factor > 1.01 && c.sum > CHEAP) {
+            g->s->stage[k].why = "elements are read more than once";
+            continue;
+        }
+        g->s->stage[k].place = PL_inline;
+        cost[s->out] = c.sum;
+    }
+}
+
+/* Only what is free wherever it is read: the form in which operands of contractions are looked at. */
+void auto_views(Auto *g)
+{
+    g->s = schedule_new(g->a, g->te);
+    for (uint32_t k = 0; k < g->te->stage.n; k++)
+        if (may_inline(g, k) && is_affine_view(g->te->stage.at[k]->body))
+            g->s->stage[k].place = PL_inline;
+    for (uint32_t k = 0; k < g->te->stage.n; k++) /* functions of runtime-min read memory */
+        for (uint8_t q = 0; q < g->te->stage.at[k]->nin; q++) {
+            const uint32_t t = g->te->stage.at[k]->in[q];
+            if (t && ten(g->te, t)->kind == TEN_stage)
+                g->s->stage[ten(g->te, t)->stage].place = PL_root;
+        }
+    auto_bodies(g);
+}
+
+/* ---- register ---- */
+
+typedef struct OneLoad { uint32_t ref; const Expr *at; bool several; } OneLoad;
+
+static void one_load(void *ctx, const Expr *e)
+{
+    OneLoad *o = ctx;
+    if ((e->op == EX_load || e->op == EX_loadp) && e->v.ref == o->ref) {
+        o->several = o->several || o->at || e->op == EX_loadp;
+        o->at = e;
+    }
+}
+
+static bool affine_indices(const Expr *load)
+{
+    bool costly = false;
+    for (uint16_t d = 0; d < load->n; d++)
+        ex_walk(load->a[d], has_data_index, &costly);
+    return !costly;
+}
+
+static bool is_host(const Auto *g, uint32_t k)
+{
+    for (uint32_t q = 0; q < g->te->stage.n; q++)
+        if (g->s->stage[q].place == PL_register && g->s->stage[q].host == k)
+            return true;
+    return false;
+}
+
+static void decide_register(Auto *g)
+{
+    for (uint32_t k = g->te->stage.n; k-- > 0;) {
+        const Stage *s = g->te->stage.at[k];
+        const uint32_t t = s->out;
+        if (s->kind != ST_reduce || !is_product(s) || ten(g->te, t)->output >= 0 || g->nreader[t] != 1)
+            continue;
+        const uint32_t host = g->reader[t][0];
+        OneLoad o = {.ref = t};
+        ex_walk(g->body[host], one_load, &o);
+        const bool once = o.at && !o.several && affine_indices(o.at) && points_of_stage(g, host) == points_of_stage(g, k);
+        if (g->te->stage.at[host]->kind == ST_map && once && !is_host(g, host) && g->s->stage[host].place == PL_root) {
+            g->s->stage[k].place = PL_register;
+            g->s->stage[k].host = host;
+        } else {
+            g->s->stage[k].why = "its reader does not use each element once";
+        }
+    }
+}
+
+/* ---- rows ---- */
+
+typedef struct Row {
+    Auto *g;
+    uint32_t host;
+    int8_t **map;       /* by stage: dimension -> variable of the host, -1 inner; NULL: not in the group */
+    uint32_t outer;     /* bit set of host variables */
+} Row;
+
+static int host_var(const Row *r, uint32_t stage, const Expr *index)
+{
+    const Stage *s = r->g->te->stage.at[stage];
+    int v;
+    if (!is_pure_var(index, s->var, ten(r->g->te, s->out)->rank, &v))
+        return -1;
+    return r->map[stage][v];
+}
+
+typedef struct Agree { Row *r; uint32_t ref, stage; int8_t *map; bool ok, first; } Agree;
+
+static void agree(void *ctx, const Expr *e)
+{
+    Agree *a = ctx;
+    if ((e->op != EX_load && e->op != EX_loadp) || e->v.ref != a->ref)
+        return;
+    for (uint8_t d = 0; d < ten(a->r->g->te, a->ref)->rank; d++) {
+        int v = host_var(a->r, a->stage, e->a[d]);
+        v = v >= 0 && (a->r->outer >> v & 1) ? v : -1;
+        a->ok = a->ok && (a->first || a->map[d] == v);
+        a->map[d] = (int8_t)v;
+    }
+    a->first = false;
+}
+
+/* Variables of the host that index a row statistic it reads. */
+typedef struct Outer { Row *r; uint32_t set; bool any; } Outer;
+
+static void outer_vars(void *ctx, const Expr *e)
+{
+    Outer *o = ctx;
+    const Auto *g = o->r->g;
+    if (e->op != EX_load || ten(g->te, e->v.ref)->kind != TEN_stage)
+        return;
+    const uint32_t k = ten(g->te, e->v.ref)->stage;
+    if (g->te->stage.at[k]->kind != ST_reduce || is_product(g->te->stage.at[k]) || g->s->stage[k].place != PL_root)
+        return;
+    o->any = true;
+    for (uint16_t d = 0; d < e->n; d++) {
+        const int v = host_var(o->r, o->r->host, e->a[d]);
+        o->set |= v >= 0 ? 1u << v : 0;
+    }
+}
+
+static bool covers(const Row *r, uint32_t k, const int8_t *map)
+{
+    const Ten *t = ten(r->g->te, r->g->te->stage.at[k]->out), *h = ten(r->g->te, r->g->te->stage.at[r->host]->out);
+    uint32_t seen = 0;
+    int64_t inner = (int64_t)dtype_bytes(t->dt);
+    for (uint8_t d = 0; d < t->rank; d++) {
+        if (map[d] >= 0 && t->dim[d] != h->dim[map[d]])
+            return false;
+        if (map[d] < 0)
+            inner *= extent_of(r->g, t->dim[d]);
+        else
+            seen |= 1u << map[d];
+    }
+    for (uint8_t v = 0; v < h->rank; v++)
+        if (ex_is_int(h->dim[v], 1))
+            seen |= r->outer & 1u << v;
+    return seen == r->outer && inner <= ROW_BYTES;
+}
+
+static bool joins(Row *r, uint32_t k)
+{
+    Auto *g = r->g;
+    const Stage *s = g->te->stage.at[k];
+    const uint32_t t = s->out;
+    if ((s->kind != ST_map && s->kind != ST_reduce) || is_product(s) || ten(g->te, t)->output >= 0 || g->s->stage[k].place != PL_root || g->pinned.at[t] || is_host(g, k))
+        return false;
+    int8_t *map = NEWN(g->a, int8_t, MAX_RANK);
+    bool first = true;
+    for (uint32_t q = 0; q < g->nreader[t]; q++) {
+        const uint32_t reader = g->reader[t][q];
+        if (!r->map[reader])
+            return false;
+        Agree a = {r, t, reader, map, true, first};
+        ex_walk(g->body[reader], agree, &a);
+        if (!a.ok)
+            return false;
+        first = a.first;
+    }
+    if (first || !covers(r, k, map))
+        return false;
+    r->map[k] = map;
+    return true;
+}
+
+static bool trailing(const Row *r, uint8_t rank)
+{
+    const uint32_t all = (1u << rank) - 1;
+    return r->outer != all && (r->outer & (r->outer + 1)) == 0; /* outer variables are the leading ones */
+}
+
+static void decide_rows(Auto *g, uint32_t host)
+{
+    const Stage *s = g->te->stage.at[host];
+    const uint8_t rank = ten(g->te, s->out)->rank;
+    Row r = {.g = g, .host = host, .map = NEWN(g->a, int8_t *, g->te->stage.n)};
+    r.map[host] = NEWN(g->a, int8_t, MAX_RANK);
+    for (uint8_t d = 0; d < rank; d++)
+        r.map[host][d] = (int8_t)d;
+    Outer o = {.r = &r};
+    ex_walk(g->body[host], outer_vars, &o);
+    for (uint8_t v = 0; v < rank; v++) /* dimensions of 1 in front are outer in any case */
+        if (ex_is_int(ten(g->te, s->out)->dim[v], 1) && (o.set >> v) > 0)
+            o.set |= 1u << v;
+    r.outer = o.set;
+    if (!o.any || !trailing(&r, rank))
+        return;
+    uint8_t level = 0;
+    for (uint8_t v = 0; v < rank; v++)
+        level = (uint8_t)(level + (r.outer >> v & 1));
+    for (uint32_t k = host; k-- > 0;)
+        if (joins(&r, k)) {
+            g->s->stage[k].place = PL_at;
+            g->s->stage[k].host = host;
+            g->s->stage[k].level = level;
+        }
+}
+
+void auto_place(Auto *g)
+{
+    decide_inline(g);
+    auto_bodies(g);
+    decide_register(g);
+    for (uint32_t k = g->te->stage.n; k-- > 0;)
+        if (g->te->stage.at[k]->kind == ST_map && g->s->stage[k].place == PL_root && !is_host(g, k))
+            decide_rows(g, k);
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Loops and register tiles. For contractions an analytic model picks rows x vectors: a step of the reduction costs
+ * max(FMAs, loads, latency) cycles, and rows and lanes that do not divide cost tiles of their own. Constants that do not
+ * fit in half of the second-level cache are walked once, outside the rows. Everything else gets its innermost storage
+ * dimension along the vectors.
+ */
+#include "auto.h"
+
+enum { FMA_LATENCY = 8, TILE_OVERHEAD = 24, OPEN_ROWS = 64, MAX_ROWS = 14, MAX_VECTORS = 4, STRIP = 4096 };
+
+typedef struct Shape { int64_t rows, vectors; double cost; } Shape;
+
+/* Cycles of one reduction step of a rows x vectors tile: one FMA, two loads (vector or broadcast) a cycle. */
+static double step_cost(int64_t rows, int64_t vectors, bool depthwise)
+{
+    const double fma = (double)(rows * vectors), loads = depthwise ? fma + (double)vectors : (double)(rows + vectors) / 2;
+    double c = fma > loads ? fma : loads;
+    return c > FMA_LATENCY / 2.0 ? c : FMA_LATENCY / 2.0;
+}
+
+/* Cost of covering n rows and `lanes` lanes. */
+static double cover_cost(const Auto *g, int64_t n, int64_t lanes, int64_t steps, int64_t rows, int64_t vectors, bool depthwise)
+{
+    const int64_t width = g->m->lanes_f32, nv = (lanes + width - 1) / width;
+    double sum = 0;
+    for (int row_part = 0; row_part < 2; row_part++)
+        for (int lane_part = 0; lane_part < 2; lane_part++) {
+            const int64_t r = row_part ? n % rows : rows, v = lane_part ? nv % vectors : vectors;
+            const int64_t count = (row_part ? r > 0 : n / rows) * (lane_part ? v > 0 : nv / vectors);
+            if (count)
+                sum += (double)count * ((double)steps * step_cost(r, v, depthwise) + TILE_OVERHEAD + (double)(2 * r * v));
+        }
+    return sum;
+}
+
+static Shape best_shape(const Auto *g, int64_t n, int64_t lanes, int64_t steps, bool depthwise)
+{
+    Shape best = {1, 1, 1e300};
+    const int64_t width = g->m->lanes_f32, nv = (lanes + width - 1) / width;
+    for (int64_t v = 1; v <= min_i64(MAX_VECTORS, nv); v++)
+        for (int64_t r = 1; r <= min_i64(MAX_ROWS, n); r++) {
+            if (r * v + (depthwise ? 2 : v) + 1 > g->m->vregs)
+                continue;
+            const double c = cover_cost(g, n, lanes, steps, r, v, depthwise);
+            if (c < best.cost * 0.999)
+                best = (Shape){r, v, c};
+        }
+    return best;
+}
+
+static bool is_depthwise(const Auto *g, const Stage *s, const Dot *d)
+{
+    (void)g;
+    for (uint16_t q = 0; q < d->x->n; q++)
+        if (d->lane >= 0 && ex_uses(d->x->a[q], s->var[d->lane]))
+            return true;
+    return false;
+}
+
+static int64_t reduction_steps(const Auto *g, const Stage *s)
+{
+    int64_t n = 1;
+    for (uint8_t q = 0; q < s->nr; q++)
+        n *= extent_of(g, s->rext[q]);
+    return n;
+}
+
+static Shape shape_for(const Auto *g, const Dot *d, const Stage *s, const Ten *t)
+{
+    const int64_t lanes = t->dim[d->lane]->v.i;
+    const Expr *row = d->row >= 0 ? t->dim[d->row] : NULL;
+    const int64_t rows = !row ? 1 : ex_is_const(row) ? row->v.i : OPEN_ROWS;
+    return best_shape(g, rows, lanes, reduction_steps(g, s), is_depthwise(g, s, d));
+}
+
+int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t k)
+{
+    const Stage *s = g->te->stage.at[k];
+    const Ten *t = ten(g->te, s->out);
+    const int64_t lanes = t->dim[d->lane]->v.i;
+    return is_depthwise(g, s, d) ? lanes : min_i64(shape_for(g, d, s, t).vectors * g->m->lanes_f32, lanes);
+}
+
+/* ---- loops ---- */
+
+static void add_loop(StagePlan *p, int v, int64_t step)
+{
+    p->loop[p->nloop++] = (LoopStep){(uint8_t)v, (int32_t)step};
+}
+
+static const uint8_t *order_of(const Auto *g, uint32_t t, uint8_t *plain)
+{
+    if (g->layout.at[t].set)
+        return g->layout.at[t].order;
+    for (uint8_t d = 0; d < MAX_RANK; d++)
+        plain[d] = d;
+    return plain;
+}
+
+/* Variable of the host that stands for variable v of its register stage. */
+static int host_variable(const Auto *g, uint32_t host, const Stage *reg, const Expr *load, int v)
+{
+    const Stage *s = g->te->stage.at[host];
+    int h;
+    (void)reg;
+    return v >= 0 && is_pure_var(load->a[v], s->var, ten(g->te, s->out)->rank, &h) ? h : -1;
+}
+
+typedef struct FindRef { uint32_t ref; const Expr *at; } FindRef;
+
+static void find_ref(void *ctx, const Expr *e)
+{
+    FindRef *f = ctx;
+    if (e->op == EX_load && e->v.ref == f->ref)
+        f->at = e;
+}
+
+static int64_t constant_bytes(const Auto *g, const Dot *d)
+{
+    const Ten *w = ten(g->te, d->w->v.ref);
+    int64_t n = w->kind == TEN_const ? 4 : 0;
+    for (uint8_t q = 0; q < w->rank && n; q++)
+        n *= extent_of(g, w->dim[q]);
+    return n;
+}
+
+/* Extents that are not the tile's: one value per iteration, in storage order. */
+static void outer_loops(const Auto *g, StagePlan *p, const Ten *t, const uint8_t *order, int lane, int row)
+{
+    for (uint8_t q = 0; q < t->rank; q++)
+        if (order[q] != lane && order[q] != row && !ex_is_int(t->dim[order[q]], 1))
+            add_loop(p, order[q], 1);
+    (void)g;
+}
+
+static bool may_lane(const Ten *t, int v)
+{
+    return v >= 0 && ex_is_const(t->dim[v]) && t->dim[v]->v.i > 1;
+}
+
+static void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
+{
+    StagePlan *p = &g->s->stage[host];
+    const Stage *s = g->te->stage.at[host], *reg = g->te->stage.at[k];
+    const Ten *t = ten(g->te, s->out);
+    uint8_t plain[MAX_RANK];
+    const uint8_t *order = order_of(g, s->out, plain);
+    int lane = d->lane, row = d->row;
+    if (host != k) {
+        FindRef f = {.ref = reg->out};
+        ex_walk(g->body[host], find_ref, &f);
+        lane = host_variable(g, host, reg, f.at, d->lane);
+        row = host_variable(g, host, reg, f.at, d->row);
+    }
+    p->tiled = true;
+    if (g->m->lanes_f32 < 2 || !may_lane(t, lane)) {
+        p->lane = -1;
+        outer_loops(g, p, t, order, -1, -1);
+        return;
+    }
+    p->lane = (int8_t)lane;
+    const Shape shape = shape_for(g, d, reg, ten(g->te, reg->out));
+    int64_t lanes = shape.vectors * g->m->lanes_f32;
+    if (t->dim[lane]->v.i % lanes && lanes > t->dim[lane]->v.i)
+        lanes = t->dim[lane]->v.i;
+    const bool stream = constant_bytes(g, d) > g->m->l2_bytes / 2;
+    if (stream)
+        add_loop(p, lane, lanes);
+    outer_loops(g, p, t, order, lane, row);
+    if (!stream)
+        add_loop(p, lane, lanes);
+    if (row >= 0)
+        add_loop(p, row, shape.rows);
+}
+
+/* A reduction over the innermost dimension of what it reads runs across the lanes. */
+typedef struct Across { const Auto *g; const Stage *s; bool yes; } Across;
+
+static void reads_along(void *ctx, const Expr *e)
+{
+    Across *c = ctx;
+    if (e->op != EX_load || !e->n)
+        return;
+    uint8_t plain[MAX_RANK];
+    const uint8_t *order = order_of(c->g, e->v.ref, plain);
+    c->yes = c->yes || ex_uses(e->a[order[e->n - 1]], c->s->rvar[c->s->nr - 1]);
+}
+
+static bool runs_across(const Auto *g, uint32_t k)
+{
+    const Stage *s = g->te->stage.at[k];
+    if (s->kind != ST_reduce || s->nr != 1 || !ex_is_const(s->rext[0]) || s->rext[0]->v.i < g->m->lanes_f32)
+        return false;
+    Across c = {g, s, false};
+    ex_walk(g->body[k], reads_along, &c);
+    return c.yes;
+}
+
+/* Maps and plain reductions: vectors along the innermost storage dimension. */
+static void tile_plain(Auto *g, uint32_t k)
+{
+    StagePlan *p = &g->s->stage[k];
+    const Stage *s = g->te->stage.at[k];
+    const Ten *t = ten(g->te, s->out);
+    if (g->m->lanes_f32 < 2 || t->dt != DT_f32 || (s->kind != ST_map && s->kind != ST_reduce))
+        return;
+    uint8_t plain[MAX_RANK], nloop = p->nloop;
+    const uint8_t *order = order_of(g, s->out, plain);
+    const int lane = t->rank ? order[t->rank - 1] : -1;
+    if (runs_across(g, k)) {
+        p->lane = (int8_t)t->rank;
+        outer_loops(g, p, t, order, -1, -1);
+    } else if (may_lane(t, lane) && t->dim[lane]->v.i >= g->m->lanes_f32 / 2) {
+        p->lane = (int8_t)lane;
+        outer_loops(g, p, t, order, lane, -1);
+        if (s->kind == ST_reduce)
+            add_loop(p, lane, 4 * (int64_t)g->m->lanes_f32);
+    } else {
+        p->nloop = nloop;
+        return;
+    }
+    p->tiled = true;
+}
+
+/* A host of `at` stages has one loop for each outer variable; the tile takes the rest. */
+static uint8_t rows_inside(const Auto *g, uint32_t host)
+{
+    for (uint32_t k = 0; k < g->te->stage.n; k++)
+        if (g->s->stage[k].place == PL_at && g->s->stage[k].host == host)
+            return g->s->stage[k].level;
+    return 0;
+}
+
+static void host_loops(Auto *g, uint32_t k, uint8_t level)
+{
+    StagePlan *p = &g->s->stage[k];
+    const Stage *s = g->te->stage.at[k];
+    const Ten *t = ten(g->te, s->out);
+    for (uint8_t v = 0; v < level; v++)
+        add_loop(p, v, 1);
+    const int lane = t->rank - 1;
+    if (g->m->lanes_f32 < 2 || t->dt != DT_f32 || !may_lane(t, lane))
+        return;
+    for (uint8_t v = level; v < lane; v++)
+        if (!ex_is_int(t->dim[v], 1))
+            add_loop(p, v, 1);
+    p->lane = (int8_t)lane;
+    p->tiled = true;
+}
+
+static int64_t register_of(const Auto *g, uint32_t host)
+{
+    for (uint32_t k = 0; k < g->te->stage.n; k++)
+        if (g->s->stage[k].place == PL_register && g->s->stage[k].host == host)
+            return k;
+    return -1;
+}
+
+static void tile_register_host(Auto *g, uint32_t host, uint32_t k)
+{
+    Dot d;
+    if (dot_of(g, k, &d)) {
+        tile_dot(g, host, k, &d);
+        return;
+    }
+    const Stage *s = g->te->stage.at[host];
+    uint8_t plain[MAX_RANK];
+    g->s->stage[host].tiled = true;
+    outer_loops(g, &g->s->stage[host], ten(g->te, s->out), order_of(g, s->out, plain), -1, -1);
+}
+
+static void tile_stage(Auto *g, uint32_t k)
+{
+    const Stage *s = g->te->stage.at[k];
+    const int64_t reg = register_of(g, k);
+    const uint8_t level = rows_inside(g, k);
+    Dot d;
+    if (s->kind == ST_scatter || s->kind == ST_call || s->kind == ST_scan)
+        return;
+    if (reg >= 0)
+        tile_register_host(g, k, (uint32_t)reg);
+    else if (level)
+        host_loops(g, k, level);
+    else if (dot_of(g, k, &d))
+        tile_dot(g, k, k, &d);
+    else
+        tile_plain(g, k);
+}
+
+void auto_tile(Auto *g)
+{
+    for (uint32_t k = 0; k < g->te->stage.n; k++) {
+        const Placement place = g->s->stage[k].place;
+        if (place == PL_root || place == PL_at)
+            tile_stage(g, k);
+    }
+    for (uint32_t t = 1; t < g->te->ten.n; t++)
+        g->s->layout[t] = g->layout.at[t];
+}
+
+/* The scheduler's own program: the model's stages are shared, the lists are not. */
+static Te *own_copy(Arena *a, const Te *from)
+{
+    Te *te = NEW(a, Te);
+    *te = *from;
+    te->ten.at = NULL;
+    te->stage.at = NULL;
+    te->ten.n = te->ten.cap = te->stage.n = te->stage.cap = 0;
+    for (uint32_t k = 0; k < from->ten.n; k++) {
+        Ten *t = k ? arena_copy(a, from->ten.at[k], sizeof(Ten)) : NULL;
+        PUSH(a, &te->ten, t);
+    }
+    for (uint32_t k = 0; k < from->stage.n; k++)
+        PUSH(a, &te->stage, from->stage.at[k]);
+    return te;
+}
+
+Schedule *schedule_auto(Arena *a, const Te *te, const Machine *m)
+{
+    Auto g = {.a = a, .x = te->cx->x, .te = own_copy(a, te), .m = m};
+    for (uint32_t k = 0; k < te->ten.n; k++) {
+        PUSH(a, &g.pinned, false);
+        PUSH(a, &g.layout, ((Layout){0}));
+    }
+    auto_prepare(&g);
+    g.s = schedule_new(a, g.te);
+    auto_place(&g);
+    auto_tile(&g);
+    return g.s;
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * See driver.h. */
+#include "driver.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../codegen/emit.h"
+#include "../codegen/out.h"
+#include "onnx.h"
+#include "pass.h"
+#include "../targets/target.h"
+#include "verb.h"
+
+const char mlcc_version[] = "0.1.0";
+
+/* ---- options to what the stages take ---- */
+
+/* "name=rest": false without a name or '='. */
+static bool split(Arena *a, const char *s, const char **name, const char **rest)
+{
+    const char *eq = strrchr(s, '=');
+    if (!eq || eq == s)
+        return false;
+    *name = str_ndup(a, s, (size_t)(eq - s));
+    *rest = eq + 1;
+    return true;
+}
+
+static bool bad_option(Diags *d, const char *option, const char *value, const char *form)
+{
+    return diag_error(d, "option-value", "'%s' of %s cannot be read; write %s", value, option, form);
+}
+
+static bool pins(Arena *a, Diags *d, const StrList *from, const char *option, bool fixed, OnnxOptions *to)
+{
+    for (uint32_t k = 0; k < from->v.n; k++) {
+        OnnxPin p;
+        const char *n;
+        if (!split(a, from->v.at[k], &p.name, &n) || !parse_size(n, &p.hi) || p.hi < 1)
+            return bad_option(d, option, from->v.at[k], "NAME=N with N at least 1");
+        p.lo = fixed ? p.hi : 0;
+        PUSH(a, &to->pin, p);
+    }
+    return true;
+}
+
+static bool shapes(Arena *a, Diags *d, const StrList *from, OnnxOptions *to)
+{
+    for (uint32_t k = 0; k < from->v.n; k++) {
+        OnnxShape s = {0};
+        const char *dims;
+        if (!split(a, from->v.at[k], &s.name, &dims))
+            return bad_option(d, "--shape", from->v.at[k], "INPUT=1x3x224x224");
+        while (*dims && s.rank < MAX_RANK) {
+            char *end;
+            s.dim[s.rank++] = *dims == '?' ? -1 : strtoll(dims, &end, 10);
+            end = *dims == '?' ? (char *)(uintptr_t)(dims + 1) : end;
+            if (end == dims || (*end && *end != 'x'))
+                return bad_option(d, "--shape", from->v.at[k], "INPUT=1x3x224x224");
+            dims = *end ? end + 1 : end;
+        }
+        PUSH(a, &to->shape, s);
+    }
+    return true;
+}
+
+static bool binds(Arena *a, Diags *d, const StrList *from, OnnxOptions *to)
+{
+    for (uint32_t k = 0; k < from->v.n; k++) {
+        OnnxBind b;
+        if (!split(a, from->v.at[k], &b.name, &b.file))
+            return bad_option(d, "--bind", from->v.at[k], "INPUT=FILE");
+        PUSH(a, &to->bind, b);
+    }
+    return true;
+}
+
+static bool pools(Arena *a, Diags *d, const Options *o, Program *p)
+{
+    p->pool = NEWN(a, PlanPool, o->pool.v.n + 1);
+    for (uint32_t k = 0; k < o->pool.v.n; k++) {
+        PlanPool *q = &p->pool[p->npool++];
+        const char *size;
+        if (!split(a, o->pool.v.at[k], &q->name, &size) || !parse_size(size, &q->capacity))
+            return bad_option(d, "--pool", o->pool.v.at[k], "NAME=BYTES");
+    }
+    return true;
+}
+
+static bool limits(Diags *d, const Options *o, Ctx *cx, OnnxOptions *to)
+{
+    for (const char *s = o->limits; s && *s; s += strcspn(s, ",") + (s[strcspn(s, ",")] != 0)) {
+        char key[16] = "", value[32] = "";
+        int64_t v;
+        if (sscanf(s, "%15[a-z]=%31[0-9KMGkmg]", key, value) != 2 || !parse_size(value, &v))
+            return bad_option(d, "--limits", o->limits, "mem=4G,nodes=1000000,elements=4G");
+        if (strcmp(key, "mem") == 0)
+            to->max_bytes = (uint64_t)v;
+        else if (strcmp(key, "nodes") == 0)
+            to->max_nodes = (uint32_t)min_i64(v, UINT32_MAX);
+        else if (strcmp(key, "elements") == 0)
+            cx->max_elements = (uint64_t)v;
+        else
+            return bad_option(d, "--limits", o->limits, "mem=4G,nodes=1000000,elements=4G");
+    }
+    return true;
+}
+
+/* ---- names ---- */
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static const char *stem(Arena *a, const char *path)
+{
+    const char *base = base_name(path), *dot = strrchr(base, '.');
+    return dot && dot != base ? str_ndup(a, base, (size_t)(dot - base)) : base;
+}
+
+/* File names come from the output, symbols from --prefix or the output's base name. */
+static const char *beside(Arena *a, const char *output, const char *suffix)
+{
+    const char *base = base_name(output), *dot = strrchr(base, '.');
+    const size_t n = dot && dot != base ? (size_t)(dot - output) : strlen(output);
+    return str_fmt(a, "%.*s%s", (int)n, output, suffix);
+}
+
+static bool choose_prefix(Arena *a, Diags *d, const Options *o, const char **prefix)
+{
+    const char *want = o->prefix ? o->prefix : stem(a, o->output ? o->output : o->model);
+    *prefix = ident(a, want, 64, "model");
+    for (const char *f = stem(a, o->output); *f; f++)
+        if (*f < ' ' || *f == '"' || *f == '\\' || *f == 127)
+            return diag_error(d, "option-output", "the name '%s' cannot be written in an #include; choose one without quotes, backslashes and control characters", printable(a, o->output));
+    if (o->prefix && strcmp(*prefix, o->prefix) != 0)
+        return diag_error(d, "prefix", "--prefix '%s' is not a C identifier; '%s' would be one", o->prefix, *prefix);
+    if (ident_reserved(*prefix))
+        *prefix = str_fmt(a, "%s_model", *prefix);
+    return true;
+}
+
+/* ---- dependency file ---- */
+
+/* A name as make and ninja read it: space, # and $ escaped; a line break cannot be said, so such a name is refused. */
+static const char *make_name(Arena *a, const char *s)
+{
+    Text t = {.arena = a};
+    for (; *s; s++) {
+        if (*s == '\n' || *s == '\r')
+            return NULL;
+        if (*s == ' ' || *s == '\t' || *s == '#' || *s == '\\' || *s == ':')
+            text_put(&t, "\\", 1);
+        else if (*s == '$')
+            text_put(&t, "$", 1);
+        text_put(&t, s, 1);
+    }
+    return text_str(&t);
+}
+
+static bool add_dependencies(Arena *a, Diags *d, const Options *o, const OnnxFile *info, Outputs *out)
+{
+    Text t = {.arena = a};
+    const char *target = o->deptarget ? o->deptarget : make_name(a, o->output);
+    if (!target)
+        return diag_error(d, "depfile-name", "the output's name holds a line break, which a dependency file cannot say");
+    text_add(&t, "%s:", target);
+    for (uint32_t k = 0; k < info->files.n; k++) {
+        const char *s = make_name(a, info->files.at[k]);
+        if (!s)
+            return diag_error(d, "depfile-name", "the name '%s' holds a line break, which a dependency file cannot say", printable(a, info->files.at[k]));
+        text_add(&t, " \\\n  %s", s);
+    }
+    text_add(&t, "\n");
+    for (uint32_t k = 0; o->depphony && k < info->files.n; k++)
+        text_add(&t, "\n%s:\n", make_name(a, info->files.at[k]));
+    const char *path = o->depname ? o->depname : beside(a, o->output, ".d");
+    PUSH(a, &out->file, ((OutputFile){path, text_str(&t), t.n}));
+    return true;
+}
+
+/* ---- verbs ---- */
+
+static bool over(Diags *d, const char *option, const char *what, int64_t need, int64_t limit)
+{
+    if (limit < 0 || need <= limit)
+        return false;
+    Diag *g = diag_add(d, SEV_ERROR, "budget", NULL, "%s needs %lld bytes, %s allows %lld", what, (long long)need, option, (long long)limit);
+    diag_help(d, g, "raise %s to %lld or make the model smaller", option, (long long)need);
+    return true;
+}
+
+static bool within_budget(Diags *d, const Options *o, const Unit *u)
+{
+    bool bad = over(d, "--max-ram", "arena and stack", u->arena_bytes + u->stack_bytes, o->max_ram);
+    bad = over(d, "--max-flash", "the weights", u->weight_bytes, o->max_flash) || bad;
+    return !(over(d, "--max-stack", "the stack", u->stack_bytes, o->max_stack) || bad);
+}
+
+static WeightsMode asked_mode(const char *s)
+{
+    static const char *const name[] = {[WM_auto] = "auto", [WM_array] = "array", [WM_string] = "string", [WM_incbin] = "incbin", [WM_object] = "object", [WM_file] = "file"};
+    for (size_t k = 0; k < COUNT(name); k++)
+        if (strcmp(s, name[k]) == 0)
+            return (WeightsMode)k;
+    return WM_auto;
+}
+
+static bool emit(Arena *a, Diags *d, Program *p, const OnnxFile *info, Outputs *out)
+{
+    const Options *o = p->opt;
+    EmitOptions e = {.source = base_name(o->model), .sha256 = info->sha256, .version = mlcc_version, .lanes = p->machine.lanes_f32};
+    if (!choose_prefix(a, d, o, &e.prefix))
+        return false;
+    weights_layout(p->unit);
+    e.weights = weights_mode(p->unit, asked_mode(o->weights));
+    p->unit->ram_with_io = ram_with_io(p->unit);
+    EmitFiles files = {.arena = a};
+    e.file = stem(a, o->output);
+    emit_c(p->unit, &e, &files);
+    if (!within_budget(d, o, p->unit))
+        return false;
+    for (uint32_t k = 0; k < files.file.n; k++) {
+        const EmitFile *f = &files.file.at[k];
+        const bool is_report = strcmp(f->suffix, ".json") == 0, is_code = strcmp(f->suffix, ".c") == 0;
+        const char *path = is_report && o->report ? o->report : is_code ? o->output : beside(a, o->output, f->suffix);
+        PUSH(a, &out->file, ((OutputFile){path, f->data, f->n}));
+    }
+    return !o->depfile || add_dependencies(a, d, o, info, out);
+}
+
+static Rep asked_rep(const char *emit_kind)
+{
+    static const char *const name[] = {[REP_graph] = "graph", [REP_te] = "te", [REP_schedule] = "schedule", [REP_nest] = "nest"};
+    for (size_t k = 0; k < COUNT(name); k++)
+        if (strcmp(emit_kind, name[k]) == 0)
+            return (Rep)k;
+    return REP_nest;
+}
+
+/* Last pass whose representation is rep. */
+static const char *last_pass(Rep rep)
+{
+    const char *name = NULL;
+    for (uint32_t k = 0; pass_at(k); k++)
+        if (pass_at(k)->rep == rep)
+            name = pass_at(k)->name;
+    return name;
+}
+
+static bool find_pass(Diags *d, const char *name, Rep *rep)
+{
+    for (uint32_t k = 0; pass_at(k); k++)
+        if (strcmp(pass_at(k)->name, name) == 0) {
+            *rep = pass_at(k)->rep;
+            return true;
+        }
+    return diag_error(d, "option-value", "there is no pass '%s'", name);
+}
+
+static bool print_program(Program *p, Diags *d, Outputs *out)
+{
+    Rep rep = asked_rep(p->opt->emit);
+    if (p->opt->stop_after && !find_pass(d, p->opt->stop_after, &rep))
+        return false;
+    if (!passes_run(p, p->opt->stop_after ? p->opt->stop_after : last_pass(rep)))
+        return false;
+    Text t = {.arena = p->cx->arena};
+    program_print(&t, p, rep);
+    out->text = text_str(&t);
+    return true;
+}
+
+static bool compile(Arena *a, Diags *d, Program *p, const OnnxFile *info, Outputs *out)
+{
+    if (p->opt->stop_after || strcmp(p->opt->emit, "c") != 0)
+        return print_program(p, d, out);
+    if (!p->opt->output)
+        return diag_error(d, "option-output", "no output is named; add -o FILE.c");
+    return passes_run(p, NULL) && emit(a, d, p, info, out);
+}
+
+static Graph *load(Ctx *cx, const Options *o, const OnnxOptions *opt, OnnxFile *info, Maps **maps, bool *io)
+{
+    const size_t n = strlen(o->model);
+    if (n > 3 && strcmp(o->model + n - 3, ".nn") == 0)
+        return load_text(cx, o->model, info, io);
+    return onnx_load(cx, o->model, opt, info, maps, io);
+}
+
+Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out)
+{
+    (void)oom;
+    Text log = {.arena = a};
+    Ctx cx = {.arena = a, .x = exprs_new(a), .diags = d, .symbol = {.arena = a}, .default_max = 1024, .tflite_rounding = strcmp(o->rounding, "tflite") == 0,
+              .max_elements = UINT64_C(1) << 32};
+    Program p = {.cx = &cx, .opt = o, .name = stem(a, o->model), .log = &log};
+    OnnxOptions opt = {0};
+    OnnxFile info = {0};
+    if (!pins(a, d, &o->define, "-D", true, &opt) || !pins(a, d, &o->max, "--max", false, &opt) || !shapes(a, d, &o->shape, &opt) ||
+        !binds(a, d, &o->bind, &opt) || !pools(a, d, o, &p) || !limits(d, o, &cx, &opt) || !machine_for(d, o->target, o->march, &p.machine))
+        return OUT_rejected;
+    Maps *maps = NULL;
+    bool io = false;
+    p.graph = load(&cx, o, &opt, &info, &maps, &io);
+    bool ok = p.graph != NULL;
+    if (ok)
+        ok = o->verb == VERB_check ? verb_check(&p, out) : o->verb == VERB_run ? verb_run(&p, out, &io) : compile(a, d, &p, &info, out);
+    ok = ok && d->errors == 0;
+    out->log = text_str(&log);
+    if (maps)
+        onnx_unmap(maps);
+    return ok ? OUT_ok : io ? OUT_io : OUT_rejected;
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * See option.h. */
+#include "option.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef enum OptKind { K_FLAG, K_STR, K_INT, K_SIZE, K_LIST, K_O } OptKind;
+typedef struct OptInfo { const char *spelling; OptKind kind; size_t at; const char *arg, *help; } OptInfo;
+
+static const OptInfo table[] = {
+#define OPT(spelling, kind, field, arg, help) {spelling, K_##kind, offsetof(Options, field), arg, help},
+#include "option.def"
+#undef OPT
+};
+
+static const struct { const char *name, *arg, *help; Verb verb; } verbs[] = {
+    {"check", "MODEL", "report every problem of a model, its operators, parameters and memory", VERB_check},
+    {"run", "MODEL", "run a model on the reference interpreter", VERB_run},
+};
+
+bool parse_size(const char *s, int64_t *v)
+{
+    char *end;
+    errno = 0;
+    const long long n = strtoll(s, &end, 10);
+    const int shift = *end == 'K' || *end == 'k' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
+    if (end == s || errno || n < 0 || end[shift != 0] || n > INT64_MAX >> shift)
+        return false;
+    *v = (int64_t)n << shift;
+    return true;
+}
+
+/* Argument joined to the spelling, or NULL when `arg` is not this option or has none joined. */
+static const OptInfo *match(const char *arg, const char **joined)
+{
+    const OptInfo *best = NULL;
+    *joined = NULL;
+    for (size_t k = 0; k < COUNT(table); k++) {
+        const char *s = table[k].spelling;
+        const size_t n = strlen(s);
+        if (strcmp(arg, s) == 0) {
+            *joined = NULL;
+            return &table[k];
+        }
+        const bool glued = table[k].arg && (s[n - 1] == '=' || n == 2) && table[k].kind != K_O;
+        const bool equals = table[k].arg && s[1] == '-' && strncmp(arg, s, n) == 0 && arg[n] == '=';
+        if (equals || (glued && strncmp(arg, s, n) == 0)) {
+            best = &table[k];
+            *joined = arg + n + equals;
+        }
+    }
+    return best;
+}
+
+static bool set(Arena *a, Diags *d, Options *o, const OptInfo *i, const char *value)
+{
+    char *field = (char *)o + i->at;
+    switch (i->kind) {
+    case K_FLAG:
+        *(bool *)field = true;
+        return true;
+    case K_STR:
+        *(const char **)(void *)field = value;
+        return true;
+    case K_LIST: {
+        StrList *list = (StrList *)(void *)field;
+        PUSH(a, &list->v, value);
+        return true;
+    }
+    case K_O:
+        *(int64_t *)(void *)field = atoi(i->arg);
+        return true;
+    case K_INT:
+    case K_SIZE:
+        if (parse_size(value, (int64_t *)(void *)field))
+            return true;
+        return diag_error(d, "option-value", "'%s' of %s is not a size; write bytes, or a number with K, M or G", value, i->spelling);
+    }
+    return false;
+}
+
+static bool operand(Diags *d, Options *o, const char *arg)
+{
+    for (size_t k = 0; k < COUNT(verbs) && !o->model && o->verb == VERB_compile; k++)
+        if (strcmp(arg, verbs[k].name) == 0) {
+            o->verb = verbs[k].verb;
+            return true;
+        }
+    if (o->model)
+        return diag_error(d, "option-model", "two models are named: '%s' and '%s'; expected one", o->model, arg);
+    o->model = arg;
+    return true;
+}
+
+static bool words(Arena *a, Diags *d, StrList *args, const char *arg, int depth);
+
+/* @file: options separated by white space; double quotes keep it. */
+static bool response(Arena *a, Diags *d, StrList *args, const char *path, int depth)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return diag_error(d, "option-file", "cannot read the options in '%s': %s", path, strerror(errno));
+    Text t = {.arena = a}, word = {.arena = a};
+    char bytes[4096];
+    for (size_t n; (n = fread(bytes, 1, sizeof bytes, f)) > 0;)
+        text_put(&t, bytes, n);
+    fclose(f);
+    bool quoted = false, any = false, ok = true;
+    for (const char *s = text_str(&t);; s++) {
+        const bool space = *s == 0 || (!quoted && strchr(" \t\r\n", *s));
+        if (*s == '"') {
+            quoted = !quoted;
+            any = true;
+        } else if (!space) {
+            text_put(&word, s, 1);
+            any = true;
+        } else if (any) {
+            ok = words(a, d, args, text_str(&word), depth + 1) && ok;
+            word = (Text){.arena = a};
+            any = false;
+        }
+        if (*s == 0)
+            return ok;
+    }
+}
+
+static bool words(Arena *a, Diags *d, StrList *args, const char *arg, int depth)
+{
+    if (arg[0] == '@' && arg[1]) {
+        if (depth > 8)
+            return diag_error(d, "option-file", "option files include each other more than 8 deep, at '%s'", arg + 1);
+        return response(a, d, args, arg + 1, depth);
+    }
+    PUSH(a, &args->v, str_dup(a, arg));
+    return true;
+}
+
+static bool choice(Diags *d, const char *option, const char *value, const char *allowed)
+{
+    const size_t n = strlen(value);
+    for (const char *s = allowed; *s;) {
+        const size_t m = strcspn(s, " ");
+        if (m == n && strncmp(s, value, n) == 0)
+            return true;
+        s += m + (s[m] != 0);
+    }
+    return diag_error(d, "option-value", "'%s' is not a value of %s; expected one of: %s", value, option, allowed);
+}
+
+static bool check_values(Diags *d, const Options *o)
+{
+    bool ok = choice(d, "--emit=", o->emit, "c graph te schedule nest");
+    ok = choice(d, "--weights=", o->weights, "auto array string incbin object file") && ok;
+    ok = choice(d, "--int-rounding=", o->rounding, "exact tflite") && ok;
+    ok = choice(d, "--target=", o->target, "host scalar") && ok;
+    ok = choice(d, "-march=", o->march, "native generic x86-64-v2 x86-64-v3 x86-64-v4 neon") && ok;
+    return choice(d, "--diagnostics-format", o->diag_format, "text json sarif") && ok;
+}
+
+bool options_parse(Arena *a, Diags *d, int argc, char **argv, Options *o)
+{
+    *o = (Options){.level = 3, .max_ram = -1, .max_flash = -1, .max_stack = -1, .emit = "c", .weights = "auto", .rounding = "exact", .target = "host",
+                   .march = "native", .diag_format = "text"};
+    StrList args = {0};
+    bool ok = true;
+    for (int k = 1; k < argc; k++)
+        ok = words(a, d, &args, argv[k], 0) && ok;
+    for (uint32_t k = 0; k < args.v.n; k++) {
+        const char *arg = args.v.at[k], *joined;
+        if (arg[0] != '-' || !arg[1]) {
+            ok = operand(d, o, arg) && ok;
+            continue;
+        }
+        const OptInfo *i = match(arg, &joined);
+        if (!i) {
+            ok = diag_error(d, "option-unknown", "there is no option '%s'; mlcc --help lists them", arg);
+            continue;
+        }
+        if (i->arg && i->kind != K_O && !joined && ++k == args.v.n) {
+            ok = diag_error(d, "option-value", "%s needs an argument: %s", i->spelling, i->arg);
+            break;
+        }
+        ok = set(a, d, o, i, joined ? joined : i->kind == K_FLAG || i->kind == K_O ? NULL : args.v.at[k]) && ok;
+    }
+    ok = check_values(d, o) && ok;
+    if (ok && !o->model && !o->help && !o->version)
+        ok = diag_error(d, "option-model", "no model is named; write: mlcc model.onnx -o model.c");
+    return ok;
+}
+
+void options_help(Text *out)
+{
+    text_add(out, "usage: mlcc [VERB] MODEL.onnx [OPTIONS]\n\nCompiles a neural network to C.\n\nverbs:\n");
+    for (size_t k = 0; k < COUNT(verbs); k++)
+        text_add(out, "  %-28s %s\n", str_fmt(out->arena, "%s %s", verbs[k].name, verbs[k].arg), verbs[k].help);
+    text_add(out, "\noptions:\n");
+    for (size_t k = 0; k < COUNT(table); k++) {
+        const bool glued = table[k].spelling[strlen(table[k].spelling) - 1] == '=';
+        const char *arg = table[k].arg && table[k].kind != K_O ? table[k].arg : "";
+        text_add(out, "  %-28s %s\n", str_fmt(out->arena, "%s%s%s", table[k].spelling, *arg && !glued ? " " : "", arg), table[k].help);
+    }
+    text_add(out, "\nexit status: 0 ok, 1 model rejected, 2 usage, 3 input or output, 4 internal error\n");
+}
+
+static void troff(Text *out, const char *s)
+{
+    for (; *s; s++) {
+        if (*s == '-' || *s == '\\')
+            text_put(out, "\\", 1);
+        text_put(out, s, 1);
+    }
+}
+
+void options_man(Text *out)
+{
+    text_add(out, ".TH MLCC 1\n.SH NAME\nmlcc \\- compile a neural network to C\n.SH SYNOPSIS\n.B mlcc\n[\\fIVERB\\fR] \\fIMODEL.onnx\\fR [\\fIOPTIONS\\fR]\n.SH VERBS\n");
+    for (size_t k = 0; k < COUNT(verbs); k++)
+        text_add(out, ".TP\n.B %s \\fI%s\\fR\n%s\n", verbs[k].name, verbs[k].arg, verbs[k].help);
+    text_add(out, ".SH OPTIONS\n");
+    for (size_t k = 0; k < COUNT(table); k++) {
+        text_add(out, ".TP\n.B ");
+        troff(out, table[k].spelling);
+        text_add(out, "%s%s\n", table[k].arg && table[k].kind != K_O ? " " : "", table[k].arg && table[k].kind != K_O ? table[k].arg : "");
+        troff(out, table[k].help);
+        text_add(out, "\n");
+    }
+    text_add(out, ".SH EXIT STATUS\n0 ok, 1 model rejected, 2 usage, 3 input or output, 4 internal error\n");
+}
+
+void options_completion(Text *out, const char *shell)
+{
+    const bool fish = strcmp(shell, "fish") == 0, zsh = strcmp(shell, "zsh") == 0;
+    if (zsh)
+        text_add(out, "#compdef mlcc\n");
+    text_add(out, fish ? "" : zsh ? "_arguments" : "complete -f -o plusdirs -X '!*.onnx' -W \"check run");
+    for (size_t k = 0; k < COUNT(table); k++) {
+        const char *s = table[k].spelling;
+        if (fish)
+            text_add(out, "complete -c mlcc -o '%s' -d '%s'\n", s + 1, table[k].help);
+        else if (zsh)
+            text_add(out, " \\\n  '%s[%s]'", s, table[k].help);
+        else
+            text_add(out, " %s", s);
+    }
+    text_add(out, fish ? "" : zsh ? " \\\n  '*:model:_files -g \"*.onnx\"'\n" : "\" mlcc\n");
+}

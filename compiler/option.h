@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The command line as data: option.def makes the parser, --help, the man page and the completions. */
+#ifndef MLCC_OPTION_H
+#define MLCC_OPTION_H
+
+#include "../ir/base.h"
+
+typedef struct StrList { VEC(const char *) v; } StrList;
+typedef enum Verb { VERB_compile, VERB_check, VERB_run } Verb;
+
+typedef struct Options {
+    Verb verb;
+    const char *model;
+    const char *output, *march, *target, *prefix, *emit, *weights, *rounding, *schedule, *limits, *stop_after, *rpass, *rmissed, *depname,
+        *deptarget, *report, *output_dir, *diag_format;
+    StrList define, max, shape, bind, pool, dump_after, disable, input;
+    int64_t level, max_ram, max_flash, max_stack; /* sizes: -1 when not given */
+    bool depfile, depphony, werror, verbose, version, help;
+} Options;
+
+/* Reads argv (with @file); false after diagnostics. Strings live in the arena. */
+bool options_parse(Arena *a, Diags *d, int argc, char **argv, Options *o);
+void options_help(Text *out);
+void options_man(Text *out);                           /* troff, section 1 */
+void options_completion(Text *out, const char *shell); /* bash, zsh or fish */
+bool parse_size(const char *s, int64_t *v);            /* "128K" */
+
+#endif

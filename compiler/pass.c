@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * See pass.h. */
+#include "pass.h"
+
+#include <regex.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "../ir/op.h"
+
+#define PASS(name, rep, level, needs, breaks, what) bool pass_##name(Program *p);
+#include "pass.def"
+#undef PASS
+
+static const PassInfo table[] = {
+#define PASS(name, rep, level, needs, breaks, what) {#name, REP_##rep, level, needs, breaks, what, pass_##name},
+#include "pass.def"
+#undef PASS
+};
+
+const PassInfo *pass_at(uint32_t k)
+{
+    return k < COUNT(table) ? &table[k] : NULL;
+}
+
+void program_print(Text *out, const Program *p, Rep rep)
+{
+    if (rep == REP_graph)
+        graph_print(out, p->graph, 64);
+    else if (rep == REP_te)
+        te_print(out, p->te, 64);
+    else if (rep == REP_schedule)
+        schedule_print(out, p->schedule);
+    else
+        unit_print(out, p->unit);
+}
+
+static bool listed(const StrList *l, const char *name)
+{
+    for (uint32_t k = 0; k < l->v.n; k++)
+        if (strcmp(l->v.at[k], name) == 0 || strcmp(l->v.at[k], "all") == 0)
+            return true;
+    return false;
+}
+
+void remark(Program *p, const char *pass, bool done, const char *fmt, ...)
+{
+    const char *want = done ? p->opt->rpass : p->opt->rmissed;
+    regex_t re;
+    if (!want || regcomp(&re, want, REG_EXTENDED | REG_NOSUB) != 0)
+        return;
+    if (regexec(&re, pass, 0, NULL, 0) == 0) {
+        va_list ap;
+        va_start(ap, fmt);
+        const char *s = str_vfmt(p->cx->arena, fmt, ap);
+        va_end(ap);
+        text_add(p->log, "%s: remark: %s [-Rpass%s=%s]\n", p->name, printable(p->cx->arena, s), done ? "" : "-missed", pass);
+    }
+    regfree(&re);
+}
+
+/* A pass that leaves an unsound program behind is a mistake of mlcc, not of the model. */
+static void verify(const Program *p, const PassInfo *i)
+{
+    Arena *a = arena_child(p->cx->arena);
+    const char *why = i->rep == REP_graph ? graph_verify(a, p->graph) : i->rep == REP_te ? te_verify(a, p->te) : NULL;
+    if (why)
+        ICE("after pass %s: %s", i->name, why);
+    arena_free(a);
+}
+
+static bool wanted(const Program *p, const PassInfo *i)
+{
+    return p->opt->level >= i->level && !listed(&p->opt->disable, i->name);
+}
+
+static bool run_one(Program *p, const PassInfo *i)
+{
+    const clock_t t0 = clock();
+    if ((i->needs & ~p->facts & F_SHAPES) && !infer_graph(p->graph))
+        return false;
+    p->facts |= i->needs;
+    if (!i->run(p))
+        return false;
+    p->facts &= ~i->breaks;
+    verify(p, i);
+    if (p->opt->verbose)
+        text_add(p->log, "%-10s %8.2f ms\n", i->name, (double)(clock() - t0) * 1e3 / CLOCKS_PER_SEC);
+    if (listed(&p->opt->dump_after, i->name)) {
+        text_add(p->log, "; after %s\n", i->name);
+        program_print(p->log, p, i->rep);
+    }
+    return true;
+}
+
+bool passes_run(Program *p, const char *until)
+{
+    for (uint32_t k = 0; k < COUNT(table); k++) {
+        if (wanted(p, &table[k]) && !run_one(p, &table[k]))
+            return false;
+        if (until && strcmp(until, table[k].name) == 0)
+            return true;
+    }
+    return true;
+}
+
+/* ---- passes of one call ---- */
+
+bool pass_infer(Program *p)
+{
+    const bool ok = infer_graph(p->graph);
+    p->facts |= F_SHAPES;
+    return ok;
+}
+
+bool pass_sweep(Program *p)
+{
+    graph_sweep(p->graph);
+    return true;
+}
+
+bool pass_lower(Program *p)
+{
+    p->te = te_lower(p->cx, p->graph);
+    return p->te != NULL;
+}
+
+bool pass_nest(Program *p)
+{
+    p->unit = build_nests(p->cx, p->schedule, p->name);
+    return p->unit != NULL;
+}
+
+bool pass_check(Program *p)
+{
+    const char *why = nest_check(p->cx->arena, p->unit);
+    if (why)
+        ICE("bounds proof: %s", why);
+    return true;
+}
+
+bool pass_plan(Program *p)
+{
+    return plan_memory(p->unit, p->pool, p->npool);
+}
+
+static const char *read_text(Program *p, const char *path)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f) {
+        (void)diag_error(p->cx->diags, "schedule-file", "cannot read the schedule '%s'", path);
+        return NULL;
+    }
+    Text t = {.arena = p->cx->arena};
+    char bytes[4096];
+    for (size_t n; (n = fread(bytes, 1, sizeof bytes, f)) > 0;)
+        text_put(&t, bytes, n);
+    fclose(f);
+    return text_str(&t);
+}
+
+static void say_placements(Program *p)
+{
+    static const char *const done[] = {[PL_root] = "is at root", [PL_inline] = "is inline", [PL_register] = "lives in registers of", [PL_at] = "is made in the rows of"};
+    for (uint32_t k = 0; k < p->schedule->te->stage.n; k++) {
+        const StagePlan *s = &p->schedule->stage[k];
+        const bool hosted = s->place == PL_register || s->place == PL_at, fused = s->place != PL_root;
+        const char *host = hosted ? ten(p->schedule->te, p->schedule->te->stage.at[s->host]->out)->name : "";
+        if (fused || s->why)
+            remark(p, "fuse", fused, "'%s' %s %s%s", ten(p->schedule->te, p->schedule->te->stage.at[k]->out)->name, done[s->place], host, fused || !s->why ? "" : s->why);
+    }
+}
+
+bool pass_schedule(Program *p)
+{
+    p->schedule = p->opt->level < 2 ? schedule_O0(p->cx->arena, p->te) : schedule_auto(p->cx->arena, p->te, &p->machine);
+    say_placements(p);
+    const char *text = p->opt->schedule ? read_text(p, p->opt->schedule) : "";
+    return text && schedule_parse(p->schedule, p->cx->diags, text);
+}

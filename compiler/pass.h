@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The pipeline as a table (pass.def) and its runner: which passes run, what they need, dumps, and a verifier after each.
+ */
+#ifndef MLCC_PASS_H
+#define MLCC_PASS_H
+
+#include "memory.h"
+#include "option.h"
+#include "schedule.h"
+
+enum PassFact { F_NONE = 0, F_SHAPES = 1 };
+typedef enum Rep { REP_graph, REP_te, REP_schedule, REP_nest } Rep;
+
+/* One program on its way. Each representation stays available after the next is made. */
+typedef struct Program {
+    Ctx *cx;
+    const Options *opt;
+    const char *name;
+    Machine machine;
+    PlanPool *pool;
+    uint32_t npool;
+    Graph *graph;
+    Te *te;
+    Schedule *schedule;
+    Unit *unit;
+    uint32_t facts;   /* PassFact that hold */
+    Text *log;        /* dumps and remarks, for stderr */
+} Program;
+
+typedef struct PassInfo {
+    const char *name;
+    Rep rep;
+    int level;
+    uint32_t needs, breaks;
+    const char *what;
+    bool (*run)(Program *p);
+} PassInfo;
+
+const PassInfo *pass_at(uint32_t k); /* NULL at the end */
+bool passes_run(Program *p, const char *until); /* until: stop behind this pass, NULL: all. False: diagnostics */
+void program_print(Text *out, const Program *p, Rep rep);
+
+/* Remark of a pass for -Rpass (done) or -Rpass-missed: printed when its name matches the option's expression. */
+void remark(Program *p, const char *pass, bool done, const char *fmt, ...) PRINTF(4, 5);
+
+#endif

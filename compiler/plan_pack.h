@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Static memory allocation: offsets for buffers whose lifetimes are known, in one or several pools of memory.
+ *
+ * A buffer occupies [offset, offset + bytes) of one pool during the steps first..last. Two buffers of a pool that are
+ * live in a common step must not overlap. The planner minimises the peak (the end of the highest buffer) of each pool
+ * and says how far it is from a proven lower bound. It uses no clock and no random source: equal input, equal plan.
+ */
+#ifndef MLCC_PLAN_PACK_H
+#define MLCC_PLAN_PACK_H
+
+#include "../ir/base.h"
+
+typedef struct PlanBuf {
+    int64_t bytes;       /* 0 is fine: such a buffer takes no room */
+    int64_t align;       /* at least 1; any integer */
+    int32_t first, last; /* steps, both included */
+    uint32_t pools;      /* bit p: pool p is allowed; at least one of the given pools */
+    int64_t fixed;       /* offset prescribed by the user, or -1 */
+    int64_t traffic;     /* bytes read and written in one run, for the choice of pool; 0: twice its bytes */
+} PlanBuf;
+
+typedef struct PlanPool {
+    const char *name;
+    int64_t capacity; /* bytes; 0: no limit */
+} PlanPool;
+
+typedef struct PlanPlace {
+    int32_t pool;
+    int64_t offset;
+} PlanPlace;
+
+typedef struct PlanResult {
+    int64_t *peak;  /* per pool: bytes in use at most */
+    int64_t *bound; /* per pool: proven lower bound of the peak for the buffers the pool was given */
+    bool optimal;   /* peak == bound in every pool */
+    uint64_t nodes; /* search nodes spent */
+} PlanResult;
+
+/* A node is one placement tried. 2^19 nodes take a few seconds on instances of some hundred buffers. */
+enum { PLAN_DEFAULT_NODES = 1 << 19 };
+
+bool plan_pack(Arena *a, const PlanBuf *b, uint32_t n, const PlanPool *pool, uint32_t npool, uint64_t node_limit,
+               PlanPlace *out, PlanResult *res) MUST_USE;
+
+#endif

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Schedules as text, and the plain one. See schedule.h. */
+#include "schedule.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *const placement[] = {[PL_root] = "root", [PL_inline] = "inline", [PL_register] = "register", [PL_at] = "at"};
+
+Schedule *schedule_new(Arena *a, const Te *te)
+{
+    Schedule *s = NEW(a, Schedule);
+    s->te = te;
+    s->stage = NEWN(a, StagePlan, te->stage.n + 1);
+    s->layout = NEWN(a, Layout, te->ten.n + 1);
+    for (uint32_t k = 0; k < te->stage.n; k++)
+        s->stage[k].lane = -1;
+    return s;
+}
+
+Schedule *schedule_O0(Arena *a, const Te *te)
+{
+    return schedule_new(a, te);
+}
+
+static const char *var_name(const Schedule *s, const Stage *st, int v)
+{
+    const uint8_t rank = ten(s->te, st->out)->rank;
+    const Expr *e = v < rank ? st->var[v] : st->rvar[v - rank];
+    return ex_var_info(s->te->cx->x, e)->name;
+}
+
+static void print_stage(Text *out, const Schedule *s, uint32_t k)
+{
+    const Stage *st = s->te->stage.at[k];
+    const StagePlan *p = &s->stage[k];
+    text_add(out, "%%%-24s %s", ten(s->te, st->out)->name, placement[p->place]);
+    if (p->place == PL_register || p->place == PL_at)
+        text_add(out, " %%%s", ten(s->te, s->te->stage.at[p->host]->out)->name);
+    if (p->place == PL_at)
+        text_add(out, " %u", p->level);
+    for (int q = 0; q < p->nloop; q++)
+        text_add(out, "%s loop %s %d", q ? ";" : " ", var_name(s, st, p->loop[q].var), p->loop[q].step);
+    if (p->tiled)
+        text_add(out, "%s tile%s%s", p->nloop ? ";" : " ", p->lane >= 0 ? " " : "", p->lane >= 0 ? var_name(s, st, p->lane) : "");
+    text_add(out, "%s%s\n", p->why ? "    # " : "", p->why ? p->why : "");
+}
+
+static void print_layout(Text *out, const Schedule *s, uint32_t t)
+{
+    const Ten *n = ten(s->te, t);
+    const Layout *l = &s->layout[t];
+    text_add(out, "layout %%%s", n->name);
+    for (uint8_t d = 0; d < n->rank; d++)
+        text_add(out, " %u", l->order[d]);
+    for (uint8_t d = 0; d < n->rank; d++)
+        if (l->lo[d] || l->hi[d])
+            text_add(out, " halo %u %d %d", d, l->lo[d], l->hi[d]);
+    if (l->pad != 0)
+        text_add(out, " pad %.17g", l->pad);
+    text_add(out, "\n");
+}
+
+void schedule_print(Text *out, const Schedule *s)
+{
+    for (uint32_t t = 1; t < s->te->ten.n; t++)
+        if (s->layout[t].set)
+            print_layout(out, s, t);
+    for (uint32_t k = 0; k < s->te->stage.n; k++)
+        print_stage(out, s, k);
+}
+
+/* ---- parsing ---- */
+
+typedef struct Reader { Schedule *s; Diags *d; const char *at; int line; } Reader;
+
+static bool fail(Reader *r, const char *what)
+{
+    return diag_error(r->d, "schedule", "line %d: %s", r->line, what);
+}
+
+static void skip(Reader *r)
+{
+    while (*r->at == ' ' || *r->at == '\t')
+        r->at++;
+}
+
+static bool word(Reader *r, const char *w)
+{
+    skip(r);
+    const size_t n = strlen(w);
+    const char end = r->at[0] ? r->at[n] : 0;
+    if (strncmp(r->at, w, n) != 0 || !(end == 0 || strchr(" \t\n;#", end)))
+        return false;
+    r->at += n;
+    return true;
+}
+
+static bool number(Reader *r, long *v)
+{
+    skip(r);
+    char *end;
+    *v = strtol(r->at, &end, 10);
+    const bool ok = end != r->at;
+    r->at = end;
+    return ok;
+}
+
+static bool tensor_name(Reader *r, uint32_t *t)
+{
+    skip(r);
+    const size_t n = strcspn(r->at, " \t\n;#");
+    for (uint32_t k = 1; *r->at == '%' && k < r->s->te->ten.n; k++) {
+        const char *name = ten(r->s->te, k)->name;
+        if (strlen(name) + 1 == n && strncmp(name, r->at + 1, n - 1) == 0) {
+            r->at += n;
+            *t = k;
+            return true;
+        }
+    }
+    return fail(r, "expected the name of a tensor, as %name");
+}
+
+static bool stage_name(Reader *r, uint32_t *k)
+{
+    uint32_t t;
+    if (!tensor_name(r, &t))
+        return false;
+    if (ten(r->s->te, t)->kind != TEN_stage)
+        return fail(r, "the tensor is not the result of a stage");
+    *k = ten(r->s->te, t)->stage;
+    return true;
+}
+
+static bool variable(Reader *r, uint32_t k, int *v)
+{
+    const Stage *st = r->s->te->stage.at[k];
+    const int n = ten(r->s->te, st->out)->rank + st->nr;
+    skip(r);
+    for (*v = 0; *v < n; ++*v)
+        if (word(r, var_name(r->s, st, *v)))
+            return true;
+    return fail(r, "expected an index variable of the stage");
+}
+
+static bool read_loop(Reader *r, uint32_t k, StagePlan *p)
+{
+    int v;
+    long step;
+    if (!variable(r, k, &v))
+        return false;
+    if (!number(r, &step) || step < 1 || step > INT32_MAX || p->nloop == COUNT(p->loop) || v >= ten(r->s->te, r->s->te->stage.at[k]->out)->rank)
+        return fail(r, "expected: loop VARIABLE STEP, with a step of at least 1");
+    p->loop[p->nloop++] = (LoopStep){(uint8_t)v, (int32_t)step};
+    return true;
+}
+
+static bool read_steps(Reader *r, uint32_t k, StagePlan *p)
+{
+    for (skip(r); *r->at && *r->at != '\n' && *r->at != '#'; skip(r)) {
+        int v = -1;
+        if (*r->at == ';') {
+            r->at++;
+        } else if (word(r, "loop")) {
+            if (!read_loop(r, k, p))
+                return false;
+        } else if (word(r, "tile")) {
+            p->tiled = true;
+            skip(r);
+            if (*r->at && !strchr("\n;#", *r->at) && !variable(r, k, &v))
+                return false;
+            p->lane = (int8_t)v;
+        } else {
+            return fail(r, "expected loop or tile");
+        }
+    }
+    return true;
+}
+
+static bool read_stage(Reader *r)
+{
+    uint32_t k, host = 0;
+    long level = 0;
+    StagePlan p = {.lane = -1};
+    if (!stage_name(r, &k))
+        return false;
+    int place = 0;
+    while (place < (int)COUNT(placement) && !word(r, placement[place]))
+        place++;
+    if (place == (int)COUNT(placement))
+        return fail(r, "expected root, inline, register or at");
+    p.place = (Placement)place;
+    if ((p.place == PL_register || p.place == PL_at) && !stage_name(r, &host))
+        return false;
+    if (p.place == PL_at && (!number(r, &level) || level < 0 || level > 2 * MAX_RANK))
+        return fail(r, "expected the number of host loops");
+    p.host = host;
+    p.level = (uint8_t)level;
+    if (!read_steps(r, k, &p))
+        return false;
+    r->s->stage[k] = p;
+    return true;
+}
+
+static bool read_layout(Reader *r)
+{
+    uint32_t t;
+    if (!tensor_name(r, &t))
+        return false;
+    Layout l = {.set = true};
+    const uint8_t rank = ten(r->s->te, t)->rank;
+    uint32_t seen = 0;
+    for (uint8_t d = 0; d < rank; d++) {
+        long v;
+        if (!number(r, &v) || v < 0 || v >= rank || (seen >> v & 1))
+            return fail(r, "expected each dimension of the tensor once");
+        seen |= 1u << v;
+        l.order[d] = (uint8_t)v;
+    }
+    while (word(r, "halo")) {
+        long d, lo, hi;
+        if (!number(r, &d) || !number(r, &lo) || !number(r, &hi) || d < 0 || d >= rank || lo < 0 || hi < 0 || lo > 1024 || hi > 1024)
+            return fail(r, "expected: halo DIMENSION BEFORE BEHIND");
+        l.lo[d] = (int32_t)lo;
+        l.hi[d] = (int32_t)hi;
+    }
+    if (word(r, "pad"))
+        l.pad = strtod(r->at, (char **)(uintptr_t)&r->at);
+    r->s->layout[t] = l;
+    return true;
+}
+
+/* Hosts are root stages and read what is placed in them. */
+static bool consistent(Reader *r)
+{
+    for (uint32_t k = 0; k < r->s->te->stage.n; k++) {
+        const StagePlan *p = &r->s->stage[k];
+        const bool hosted = p->place == PL_register || p->place == PL_at;
+        const bool map = r->s->te->stage.at[k]->kind == ST_map;
+        const char *name = ten(r->s->te, r->s->te->stage.at[k]->out)->name;
+        if (hosted && (p->host <= k || r->s->stage[p->host].place != PL_root))
+            return diag_error(r->d, "schedule", "%%%s: its host must be a later stage at root", name);
+        if (p->place == PL_inline && (!map || ten(r->s->te, r->s->te->stage.at[k]->out)->output >= 0))
+            return diag_error(r->d, "schedule", "%%%s: only a map that is no output can be inline", name);
+        if (p->place == PL_register && r->s->te->stage.at[k]->kind != ST_reduce)
+            return diag_error(r->d, "schedule", "%%%s: only a reduction can live in registers", name);
+    }
+    return true;
+}
+
+bool schedule_parse(Schedule *s, Diags *d, const char *text)
+{
+    Reader r = {s, d, text, 1};
+    for (; *r.at; r.at += strcspn(r.at, "\n"), r.at += *r.at != 0, r.line++) {
+        skip(&r);
+        if (*r.at == '\n' || *r.at == '#' || *r.at == 0)
+            continue;
+        if (!(word(&r, "layout") ? read_layout(&r) : read_stage(&r)))
+            return false;
+    }
+    return consistent(&r);
+}

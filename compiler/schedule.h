@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Schedules: how stages are made, apart from what they mean. One entry per stage, printable and editable.
+ *
+ *     %y  root     loop n 1; loop i 1; loop m 48; tile j 8, m 48        the stage has loops and a buffer of its own
+ *     %a  inline                                                        substituted into its readers
+ *     %c  register %y                                                   accumulators of the tile of %y
+ *     %s  at %y 2                                                       made inside the second loop of %y, scratch
+ *     layout %y n i j m halo i 1 1 j 1 1                                storage order, halo
+ */
+#ifndef MLCC_SCHEDULE_H
+#define MLCC_SCHEDULE_H
+
+#include "../ir/nest.h"
+#include "../targets/target.h"
+
+typedef enum Placement { PL_root, PL_inline, PL_register, PL_at } Placement;
+
+typedef struct LoopStep { uint8_t var; int32_t step; } LoopStep; /* index variable of the stage, values per iteration */
+
+typedef struct StagePlan { /* of one stage */
+    Placement place;
+    uint32_t host;                      /* register, at: the stage whose nest it is part of */
+    uint8_t level;                      /* at: number of host loops around it */
+    uint8_t nloop;
+    LoopStep loop[2 * MAX_RANK];        /* outside in; what remains of each variable is the tile's */
+    bool tiled;
+    int8_t lane;                        /* variable along vectors: 0..rank-1, or rank+k for reduction variable k; -1 none */
+    const char *why;                    /* reason, for -Rpass and -Rpass-missed; NULL */
+} StagePlan;
+
+typedef struct Layout { uint8_t order[MAX_RANK]; int32_t lo[MAX_RANK], hi[MAX_RANK]; double pad; bool set; } Layout;
+
+typedef struct Schedule {
+    const Te *te;
+    StagePlan *stage;  /* by stage number */
+    Layout *layout;    /* by tensor id */
+} Schedule;
+
+
+Schedule *schedule_new(Arena *a, const Te *te);                              /* every stage at root */
+Schedule *schedule_O0(Arena *a, const Te *te);                              /* every stage at root, plain loops */
+Schedule *schedule_auto(Arena *a, const Te *te, const Machine *m);           /* over a copy of te with packing and copy stages */
+void schedule_print(Text *out, const Schedule *s);
+bool schedule_parse(Schedule *s, Diags *d, const char *text);               /* entries replace those of s */
+const Expr **schedule_bodies(Arena *a, Ctx *cx, const Schedule *s);         /* by stage, inline tensors substituted */
+Unit *build_nests(Ctx *cx, const Schedule *s, const char *name);            /* NULL: diagnostics */
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The verbs besides compiling, and the reader of text graphs. */
+#ifndef MLCC_VERB_H
+#define MLCC_VERB_H
+
+#include "driver.h"
+#include "onnx.h"
+#include "pass.h"
+
+/* check.c: every problem of the model, and on success a table of operators, parameters, multiply-accumulates, memory. */
+bool verb_check(Program *p, Outputs *out);
+/* run.c: the model on the nest interpreter; inputs from files, outputs as files to write. */
+bool verb_run(Program *p, Outputs *out, bool *io_error);
+/* load.c: a graph in text form (.nn). */
+Graph *load_text(Ctx *cx, const char *path, OnnxFile *info, bool *io_error);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Loop nests: how it is computed. A Unit is the whole program: buffers, and one function per root stage, run in order.
+ *
+ * A Buf says where values live: element type, logical extents, strides, halo. Loads in nest expressions name buffers
+ * (EX_load ref = buffer id) with one index per logical dimension; indices may reach into the halo, -lo .. dim+hi-1.
+ * No neural-network knowledge is here. The register tile is one node with a plain meaning (below), so verifier,
+ * interpreter, cost model and every target see it whole; how it becomes vectors is the emitter's business.
+ */
+#ifndef MLCC_NEST_H
+#define MLCC_NEST_H
+
+#include "te.h"
+
+typedef enum BufClass {
+    BC_input,   /* caller's, read only */
+    BC_output,  /* caller's; may be read back */
+    BC_const,   /* weights */
+    BC_arena,   /* planned */
+    BC_scratch  /* lives inside one function call; placed in the arena by the planner, or on the stack when small */
+} BufClass;
+
+typedef struct Buf {
+    const char *name;             /* printable hint, not unique */
+    DType dt;
+    BufClass cls;
+    uint8_t rank;
+    const Expr *dim[MAX_RANK];    /* logical extents, over symbols */
+    int32_t lo[MAX_RANK], hi[MAX_RANK]; /* halo before and behind */
+    uint8_t order[MAX_RANK];      /* storage order: order[rank-1] is the innermost dimension */
+    const Expr *stride[MAX_RANK]; /* elements, by logical dimension */
+    int64_t bytes;                /* at the upper bounds, halo included */
+    double pad;                   /* value that the halo holds */
+    uint32_t ten;                 /* te tensor, 0: scratch of the schedule */
+    const Blob *data;             /* BC_const, already in storage order */
+    int32_t io;                   /* number of the input or output */
+    uint32_t alias;               /* buffer whose memory it shares by construction, 0: none */
+    bool on_stack;                /* BC_scratch */
+    int64_t offset;               /* arena: byte offset from the plan, -1 before it; const: offset in the weights */
+    int32_t pool;
+} Buf;
+
+typedef enum NestOp {
+    NS_block,  /* body in order */
+    NS_for,    /* for var in lo .. lo+extent-1 */
+    NS_let,    /* var (VK_INDEX or VK_REG) is expr from here to the end of the block */
+    NS_set,    /* register var = expr; declared by a let before */
+    NS_store,  /* buf[idx] = expr, cast to the buffer's type by the expression itself */
+    NS_if,     /* expr: body, otherwise other */
+    NS_tile,   /* register tile */
+    NS_call    /* function of runtime-min */
+} NestOp;
+
+typedef enum ForKind { FOR_serial, FOR_unroll, FOR_parallel } ForKind;
+
+typedef struct Store { uint32_t buf; const Expr *idx[MAX_RANK]; const Expr *value; } Store;
+
+/* Register tile. Meaning, in this order of evaluation for each accumulator:
+ *   for p in points, for l in 0..lanes-1 (var lane):
+ *       acc = init;  for r.. in rext: acc = red(acc, body);  then every store
+ * When `lane` is one of rvar (across is true) there is one accumulator per point and the lanes of the last reduction
+ * variable are combined in the fixed order of runtime-min (mlcc_vec.h). red RED_none: body is not there, stores only. */
+typedef struct Tile {
+    const Expr *lane;             /* NULL: no lane variable */
+    int32_t lanes;
+    bool across;
+    uint8_t np, nr, nstore;
+    const Expr *pvar[MAX_RANK];
+    int32_t pext[MAX_RANK];       /* points: unrolled */
+    RedOp red;
+    const Expr *rvar[MAX_RANK], *rext[MAX_RANK];
+    const Expr *acc;              /* VK_REG variable that stores read */
+    const Expr *init;             /* NULL: identity of red */
+    const Expr *body;
+    Store *store;
+    bool fence;                   /* dot tile: keep the order of loads (prototype: FENCE between steps) */
+} Tile;
+
+typedef struct Nest Nest;
+struct Nest {
+    NestOp op;
+    ForKind kind;
+    const char *note;             /* comment printed above, or NULL */
+    const Expr *var, *lo, *extent, *expr;
+    Store store;
+    Tile *tile;
+    const CallInfo *call;
+    uint32_t *buf;                /* call: inputs then outputs */
+    const Expr **arg, **result;   /* call: integer arguments; variables that get data-dependent extents */
+    uint32_t scratch;             /* call: buffer of scratch bytes, 0: none */
+    VEC(Nest *) body, other;
+};
+
+typedef struct Func {
+    const char *name;             /* identifier hint, unique: n012_conv1 */
+    VEC(const char *) note;       /* lines of the comment above: graph nodes, expression, placements */
+    Nest *body;                   /* NS_block */
+    VEC(uint32_t) param;          /* buffers it uses, outputs last; filled by unit_finish */
+    VEC(const Expr *) sym;        /* symbols it uses */
+    VEC(const Expr *) defines;    /* symbols that its calls define, passed by pointer */
+    uint64_t macs;
+    int64_t frame_bytes;          /* stack of the emitted function at most; set by emission */
+} Func;
+
+typedef struct Unit {
+    Ctx *cx;
+    const char *name;
+    const Te *te;
+    VEC(Buf *) buf;               /* id 0 is none */
+    VEC(Func *) func;             /* run in order */
+    VEC(uint32_t) input, output;  /* buffers by number */
+    VEC(const Expr *) sym;        /* every symbol; value from input dims (sym_input, sym_dim) or from a call (-1) */
+    VEC(int32_t) sym_input;
+    VEC(int32_t) sym_dim;
+    int64_t arena_bytes, arena_bound, ram_with_io, weight_bytes, stack_bytes;
+    int32_t arena_align;
+    bool arena_optimal;
+} Unit;
+
+/* nest.c */
+Unit *unit_new(Ctx *cx, const char *name, const Te *te);
+uint32_t unit_buf(Unit *u, const char *name, DType dt, BufClass cls, uint8_t rank, const Expr *const *dim);
+void buf_layout(Unit *u, Buf *b);               /* strides and bytes from dim, halo and order; ICE on overflow is a diagnostic before */
+static inline Buf *buf(const Unit *u, uint32_t id) { return u->buf.at[id]; }
+Func *unit_func(Unit *u, const char *hint);
+Nest *nest_block(Arena *a);
+Nest *nest_for(Arena *a, Nest *in, const Expr *var, const Expr *lo, const Expr *extent); /* appends; returns its body block */
+Nest *nest_let(Arena *a, Nest *in, const Expr *var, const Expr *value);
+Nest *nest_set(Arena *a, Nest *in, const Expr *var, const Expr *value);
+Nest *nest_store(Arena *a, Nest *in, uint32_t buf, uint8_t rank, const Expr *const *idx, const Expr *value);
+Nest *nest_if(Arena *a, Nest *in, const Expr *cond);
+Nest *nest_tile(Arena *a, Nest *in, Tile *t);
+Nest *nest_call(Arena *a, Nest *in, const CallInfo *call);
+const Expr *red_identity(Exprs *x, RedOp op, DType dt);
+const Expr *red_combine(Exprs *x, RedOp op, const Expr *p, const Expr *q);
+void unit_finish(Unit *u);                      /* params, symbols, sizes of every function */
+void nest_walk(Nest *n, void (*pre)(void *ctx, Nest *n), void *ctx);
+void nest_exprs(const Nest *n, void (*fn)(void *ctx, const Nest *at, const Expr *e, bool store), void *ctx); /* every expression once */
+
+/* nest_text.c */
+void unit_print(Text *out, const Unit *u);
+Unit *unit_parse(Ctx *cx, const char *text);
+
+/* nest_check.c: the bounds proof, a pass of its own over the finished nest. Every load and store of every function stays
+ * inside its buffer for all values of loop variables and symbols (guarded loads, ifs and selects taken into account).
+ * Returns NULL, or what could not be proved. */
+const char *nest_check(Arena *a, const Unit *u);
+
+/* interp.c: runs a unit. in[k].data are the inputs with actual extents; out[k].data must have room for the bounds of
+ * the output, its dim is filled. consts come from the buffers. False: out of memory budget, with diagnostic. */
+#include "../runtime-min/mlcc.h"
+bool unit_run(Arena *a, const Unit *u, const mlcc_tensor *in, mlcc_tensor *out);
+
+#endif

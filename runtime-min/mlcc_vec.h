@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: 0BSD
+ *
+ * The vector dialect of emitted loops: W floats, W = 16, 8, 4, by the vector extensions of GCC and Clang.
+ *
+ * Every name exists for each width, V16_ADD, V8_ADD, V4_ADD, and lowers to what the processor has; V1_* is the same
+ * dialect on plain floats. VF_* (types VF, VI) is the width that suits the target, MLCC_VW: 16 with AVX-512, 8 with
+ * AVX, 4 with other vectors, 1 for compilers without them or with MLCC_NO_VECTOR defined. Code written in VF_* compiles
+ * everywhere. p: float *, without alignment beyond that of float. Masks are VI, each lane -1 or 0.
+ *
+ *   LD(p) ST(p, v) SET(x)      load, store, the same x in each lane
+ *   LDN(p, n) STN(p, v, n)     lanes 0..n-1 only, 0 <= n <= W; other lanes are loaded as 0 and not stored
+ *   GATHER(p, s, n)            lane i is p[i * s] for i < n, else 0;  SCATTER(p, s, v, n) stores so
+ *   ADD SUB MUL DIV(a, b) NEG ABS(a) COPYSIGN(a, s)
+ *   FMA(a, b, c)               a * b + c, rounded once where the target can
+ *   MAX(a, b) MIN(a, b)        (b > a) ? b : a and (b < a) ? b : a: NaN in a stays, NaN in b is passed over
+ *   MAXN(a, b) MINN(a, b)      NaN in either gives NaN; equal operands give a
+ *   SQRT FLOOR CEIL RINT TRUNC(a)      exact; RINT rounds half to even
+ *   EQ NE LT LE GT GE(a, b)    masks, combined with & | ~;  SEL(m, a, b)  a where m is -1, b where it is 0
+ *   HSUM HPROD HMAX HMIN(v)    one float from all lanes, always in this order: lane i with lane i + W/2, then the same
+ *                              on W/2 lanes, until one is left; HMAX and HMIN give NaN when any lane is NaN
+ *   EXP LOG TANH SIGMOID ERF(a)        off by at most 1.2, 1.0, 3.0, 2.5, 1.5 ulp with and without FMA (70 million
+ *                              floats tried); NaN and infinities as libm has them, results below the normal range are
+ *                              rounded, not flushed. V1 calls libm
+ *   ILD(p) IST(p, v) ISET(x) IADD ISUB IMUL(a, b)      int32_t lanes, wrapping
+ *   ITOF(i) FTOI(a)            FTOI drops the fraction and saturates, NaN gives 0, as mlcc_trunc_i32
+ *   LDI8(p) LDU8(p)            bytes as VI;  LDBF(p) STBF(p, v)  bfloat16, rounded half to even
+ *   KEEP(v) FENCE() PIN(v)     statements that hold the compiler to the order of loads: a loaded vector stays in a
+ *                              register, no load moves across, a constant is made where it is used. They cost no
+ *                              instruction and are empty where there is no such register or no GNU asm
+ *
+ * The functions rely on IEEE arithmetic: do not compile with -ffast-math.
+ */
+#ifndef MLCC_VEC_H
+#define MLCC_VEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "mlcc_float.h"
+#include "mlcc_int.h"
+#include "mlcc_op.h"
+
+#if (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 9)) && !defined(MLCC_NO_VECTOR)
+#define MLCC_VECTOR 1
+#else
+#define MLCC_VECTOR 0
+#endif
+
+#if MLCC_VECTOR && (defined(__x86_64__) || defined(__i386__)) && defined(__SSE2__)
+#include <immintrin.h>
+#define MLCC_X86 1
+#else
+#define MLCC_X86 0
+#endif
+
+#if MLCC_VECTOR && defined(__aarch64__) && defined(__ARM_NEON)
+#include <arm_neon.h>
+#define MLCC_NEON 1
+#else
+#define MLCC_NEON 0
+#endif
+
+#if !MLCC_VECTOR
+#define MLCC_VW 1
+#elif defined(__AVX512F__)
+#define MLCC_VW 16
+#elif defined(__AVX__)
+#define MLCC_VW 8
+#else
+#define MLCC_VW 4
+#endif
+
+/* unused: a function may serve only one side of an #if. */
+#if defined(__GNUC__)
+#define MLCC_INLINE inline __attribute__((always_inline, unused))
+#else
+#define MLCC_INLINE inline
+#endif
+
+/* Registers of 16 and 32 bytes: AVX-512 has more of them. */
+#if defined(__AVX512VL__)
+#define MLCC_REG "+v"
+#else
+#define MLCC_REG "+x"
+#endif
+
+#if MLCC_X86
+#define V1_FENCE() __asm__ volatile("" ::: "memory")
+#else
+#define V1_FENCE() ((void)0)
+#endif
+
+#define V1_KEEP(v) ((void)(v))
+
+#define V1_PIN(v) ((void)(v))
+
+/* --------------------------------------------------------------------------------------------------------- 1 lane */
+
+static inline float V1_LD(const float *p) { return *p; }
+
+static inline void V1_ST(float *p, float v) { *p = v; }
+
+static inline float V1_LDN(const float *p, int n) { return n > 0 ? *p : 0; }
+
+static inline float V1_GATHER(const float *p, ptrdiff_t s, int n) { return (void)s, V1_LDN(p, n); }
+
+static inline float V1_SET(float x) { return x; }
+
+static inline float V1_ADD(float a, float b) { return a + b; }
+
+static inline float V1_SUB(float a, float b) { return a - b; }
+
+static inline float V1_MUL(float a, float b) { return a * b; }
+
+static inline float V1_DIV(float a, float b) { return a / b; }
+
+static inline float V1_MAX(float a, float b) { return b > a ? b : a; }
+
+static inline float V1_MIN(float a, float b) { return b < a ? b : a; }
+
+static inline float V1_MAXN(float a, float b) { return mlcc_max_f32(a, b); }
+
+static inline float V1_MINN(float a, float b) { return mlcc_min_f32(a, b); }
+
+static inline float V1_NEG(float a) { return -a; }
+
+static inline float V1_ABS(float a) { return fabsf(a); }
+
+static inline float V1_COPYSIGN(float a, float s) { return copysignf(a, s); }
+
+static inline float V1_SQRT(float a) { return sqrtf(a); }
+
+static inline float V1_FLOOR(float a) { return floorf(a); }
+
+static inline float V1_CEIL(float a) { return ceilf(a); }
+
+static inline float V1_RINT(float a) { return rintf(a); }
+
+static inline float V1_TRUNC(float a) { return truncf(a); }
+
+static inline int32_t V1_EQ(float a, float b) { return -(a == b); }
+
+static inline int32_t V1_NE(float a, float b) { return -(a != b); }
+
+static inline int32_t V1_LT(float a, float b) { return -(a < b); }
+
+static inline int32_t V1_LE(float a, float b) { return -(a <= b); }
+
+static inline int32_t V1_GT(float a, float b) { return -(a > b); }
+
+static inline int32_t V1_GE(float a, float b) { return -(a >= b); }
+
+static inline float V1_SEL(int32_t m, float a, float b) { return m ? a : b; }
+
+static inline float V1_HSUM(float v) { return v; }
+
+static inline float V1_HPROD(float v) { return v; }
+
+static inline float V1_HMAX(float v) { return v; }
+
+static inline float V1_HMIN(float v) { return v; }
+
+static inline float V1_EXP(float a) { return expf(a); }
+
+static inline float V1_LOG(float a) { return logf(a); }
+
+static inline float V1_TANH(float a) { return tanhf(a); }
+
+static inline float V1_ERF(float a) { return erff(a); }
+
+static inline int32_t V1_ILD(const int32_t *p) { return *p; }
+
+static inline void V1_IST(int32_t *p, int32_t v) { *p = v; }
+
+static inline int32_t V1_ISET(int32_t x) { return x; }
+
+static inline int32_t V1_IADD(int32_t a, int32_t b) { return mlcc_add_i32(a, b); }
+
+static inline int32_t V1_ISUB(int32_t a, int32_t b) { return mlcc_sub_i32(a, b); }
+
+static inline int32_t V1_IMUL(int32_t a, int32_t b) { return mlcc_mul_i32(a, b); }
+
+static inline float V1_ITOF(int32_t a) { return (float)a; }
+
+static inline int32_t V1_FTOI(float a) { return mlcc_trunc_i32_f(a); }
+
+static inline int32_t V1_LDI8(const int8_t *p) { return *p; }
+
+static inline int32_t V1_LDU8(const uint8_t *p) { return *p; }
+
+static inline float V1_LDBF(const uint16_t *p) { return mlcc_f32_of_bf16(*p); }
+
+static inline void V1_STBF(uint16_t *p, float v) { *p = mlcc_bf16_of_f32(v); }
+
+static inline void V1_STN(float *p, float v, int n)
+{
+    if (n > 0)
+        *p = v;
+}
+
+static inline void V1_SCATTER(float *p, ptrdiff_t s, float v, int n)
+{
+    (void)s;
+    V1_STN(p, v, n);
+}
+
+static inline float V1_FMA(float a, float b, float c)
+{
+#ifdef FP_FAST_FMAF
+    return fmaf(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
+/* exp of the negative side only, so that nothing overflows and small results keep their digits. */
+static inline float V1_SIGMOID(float a)
+{
+    const float z = expf(-fabsf(a));
+    return (a < 0 ? z : 1.0f) / (1.0f + z);
+}
+
+#if MLCC_VECTOR
+#include "mlcc_vec4.h"
+#include "mlcc_vec8.h"
+#include "mlcc_vec16.h"
+#endif
+
+/* ------------------------------------------------------------------------------------------- the target's own width */
+
+#define MLCC_JOIN3(a, b, c) a##b##c
+#define MLCC_JOIN(a, b, c) MLCC_JOIN3(a, b, c)
+
+#if MLCC_VW == 1
+typedef float VF;
+typedef int32_t VI;
+#else
+typedef MLCC_JOIN(v, MLCC_VW, f) VF;
+typedef MLCC_JOIN(v, MLCC_VW, i) VI;
+#endif
+#define VF_LD MLCC_JOIN(V, MLCC_VW, _LD)
+#define VF_ST MLCC_JOIN(V, MLCC_VW, _ST)
+#define VF_GATHER MLCC_JOIN(V, MLCC_VW, _GATHER)
+#define VF_SCATTER MLCC_JOIN(V, MLCC_VW, _SCATTER)
+#define VF_LDN MLCC_JOIN(V, MLCC_VW, _LDN)
+#define VF_STN MLCC_JOIN(V, MLCC_VW, _STN)
+#define VF_SET MLCC_JOIN(V, MLCC_VW, _SET)
+#define VF_ADD MLCC_JOIN(V, MLCC_VW, _ADD)
+#define VF_SUB MLCC_JOIN(V, MLCC_VW, _SUB)
+#define VF_MUL MLCC_JOIN(V, MLCC_VW, _MUL)
+#define VF_DIV MLCC_JOIN(V, MLCC_VW, _DIV)
+#define VF_FMA MLCC_JOIN(V, MLCC_VW, _FMA)
+#define VF_MIN MLCC_JOIN(V, MLCC_VW, _MIN)
+#define VF_MAX MLCC_JOIN(V, MLCC_VW, _MAX)
+#define VF_MINN MLCC_JOIN(V, MLCC_VW, _MINN)
+#define VF_MAXN MLCC_JOIN(V, MLCC_VW, _MAXN)
+#define VF_NEG MLCC_JOIN(V, MLCC_VW, _NEG)
+#define VF_ABS MLCC_JOIN(V, MLCC_VW, _ABS)
+#define VF_COPYSIGN MLCC_JOIN(V, MLCC_VW, _COPYSIGN)
+#define VF_SQRT MLCC_JOIN(V, MLCC_VW, _SQRT)
+#define VF_FLOOR MLCC_JOIN(V, MLCC_VW, _FLOOR)
+#define VF_CEIL MLCC_JOIN(V, MLCC_VW, _CEIL)
+#define VF_RINT MLCC_JOIN(V, MLCC_VW, _RINT)
+#define VF_TRUNC MLCC_JOIN(V, MLCC_VW, _TRUNC)
+#define VF_EQ MLCC_JOIN(V, MLCC_VW, _EQ)
+#define VF_NE MLCC_JOIN(V, MLCC_VW, _NE)
+#define VF_LT MLCC_JOIN(V, MLCC_VW, _LT)
+#define VF_LE MLCC_JOIN(V, MLCC_VW, _LE)
+#define VF_GT MLCC_JOIN(V, MLCC_VW, _GT)
+#define VF_GE MLCC_JOIN(V, MLCC_VW, _GE)
+#define VF_SEL MLCC_JOIN(V, MLCC_VW, _SEL)
+#define VF_HSUM MLCC_JOIN(V, MLCC_VW, _HSUM)
+#define VF_HPROD MLCC_JOIN(V, MLCC_VW, _HPROD)
+#define VF_HMIN MLCC_JOIN(V, MLCC_VW, _HMIN)
+#define VF_HMAX MLCC_JOIN(V, MLCC_VW, _HMAX)
+#define VF_EXP MLCC_JOIN(V, MLCC_VW, _EXP)
+#define VF_LOG MLCC_JOIN(V, MLCC_VW, _LOG)
+#define VF_TANH MLCC_JOIN(V, MLCC_VW, _TANH)
+#define VF_SIGMOID MLCC_JOIN(V, MLCC_VW, _SIGMOID)
+#define VF_ERF MLCC_JOIN(V, MLCC_VW, _ERF)
+#define VF_ILD MLCC_JOIN(V, MLCC_VW, _ILD)
+#define VF_IST MLCC_JOIN(V, MLCC_VW, _IST)
+#define VF_ISET MLCC_JOIN(V, MLCC_VW, _ISET)
+#define VF_IADD MLCC_JOIN(V, MLCC_VW, _IADD)
+#define VF_ISUB MLCC_JOIN(V, MLCC_VW, _ISUB)
+#define VF_IMUL MLCC_JOIN(V, MLCC_VW, _IMUL)
+#define VF_ITOF MLCC_JOIN(V, MLCC_VW, _ITOF)
+#define VF_FTOI MLCC_JOIN(V, MLCC_VW, _FTOI)
+#define VF_LDI8 MLCC_JOIN(V, MLCC_VW, _LDI8)
+#define VF_LDU8 MLCC_JOIN(V, MLCC_VW, _LDU8)
+#define VF_LDBF MLCC_JOIN(V, MLCC_VW, _LDBF)
+#define VF_STBF MLCC_JOIN(V, MLCC_VW, _STBF)
+#define VF_KEEP MLCC_JOIN(V, MLCC_VW, _KEEP)
+#define VF_FENCE MLCC_JOIN(V, MLCC_VW, _FENCE)
+#define VF_PIN MLCC_JOIN(V, MLCC_VW, _PIN)
+
+#endif

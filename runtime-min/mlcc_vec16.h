@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: 0BSD
+ *
+ * 16 lanes of the vector dialect; mlcc_vec.h says what each operation means. The widths are written out, not made by
+ * macros, because emitted files carry the functions that they use and people read them there; one test holds all widths
+ * to the same results. Where there is no instruction they go lane by lane.
+ *
+ * Functions: range reduction, then a polynomial fitted to minimise the largest relative error (Lawson's iteration on
+ * Chebyshev nodes, coefficients rounded to float one by one); the fit's own error is below 2^-27 everywhere.
+ */
+#ifndef MLCC_VEC16_H
+#define MLCC_VEC16_H
+
+/* Vectors wider than the registers are passed to functions that are always inlined, so the calling convention that
+ * -Wpsabi is about does not matter. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+typedef float v16f __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t v16i __attribute__((vector_size(64), aligned(4), may_alias));
+typedef uint32_t v16u __attribute__((vector_size(64), aligned(4), may_alias));
+
+typedef uint16_t v16h __attribute__((vector_size(32), aligned(2), may_alias));
+
+typedef int8_t v16b __attribute__((vector_size(16), aligned(1), may_alias));
+
+typedef uint8_t v16c __attribute__((vector_size(16), aligned(1), may_alias));
+
+static MLCC_INLINE v16f V16_SET(float x) { return (v16f){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
+
+static MLCC_INLINE v16i V16_ISET(int32_t x) { return (v16i){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
+
+/* Barriers: only where one register holds the vector. */
+#if MLCC_X86 && defined(__AVX512F__)
+#define V16_KEEP(v) __asm__("" : "+v"(v))
+#define V16_PIN(v) __asm__ volatile("" : "+v"(v))
+#else
+#define V16_KEEP(v) ((void)(v))
+#define V16_PIN(v) ((void)(v))
+#endif
+
+#define V16_FENCE() V1_FENCE()
+
+static MLCC_INLINE v16f V16_LD(const float *p) { return *(const v16f *)(const void *)p; }
+
+static MLCC_INLINE void V16_ST(float *p, v16f v) { *(v16f *)(void *)p = v; }
+
+static MLCC_INLINE v16f V16_ADD(v16f a, v16f b) { return a + b; }
+
+static MLCC_INLINE v16f V16_SUB(v16f a, v16f b) { return a - b; }
+
+static MLCC_INLINE v16f V16_MUL(v16f a, v16f b) { return a * b; }
+
+static MLCC_INLINE v16f V16_DIV(v16f a, v16f b) { return a / b; }
+
+static MLCC_INLINE v16i V16_EQ(v16f a, v16f b) { return (v16i)(a == b); }
+
+static MLCC_INLINE v16i V16_NE(v16f a, v16f b) { return (v16i)(a != b); }
+
+static MLCC_INLINE v16i V16_LT(v16f a, v16f b) { return (v16i)(a < b); }
+
+static MLCC_INLINE v16i V16_LE(v16f a, v16f b) { return (v16i)(a <= b); }
+
+static MLCC_INLINE v16i V16_GT(v16f a, v16f b) { return (v16i)(a > b); }
+
+static MLCC_INLINE v16i V16_GE(v16f a, v16f b) { return (v16i)(a >= b); }
+
+static MLCC_INLINE v16i V16_ILD(const int32_t *p) { return *(const v16i *)(const void *)p; }
+
+static MLCC_INLINE void V16_IST(int32_t *p, v16i v) { *(v16i *)(void *)p = v; }
+
+static MLCC_INLINE v16i V16_IADD(v16i a, v16i b) { return (v16i)((v16u)a + (v16u)b); }
+
+static MLCC_INLINE v16i V16_ISUB(v16i a, v16i b) { return (v16i)((v16u)a - (v16u)b); }
+
+static MLCC_INLINE v16i V16_IMUL(v16i a, v16i b) { return (v16i)((v16u)a * (v16u)b); }
+
+static MLCC_INLINE v16f V16_ITOF(v16i a) { return __builtin_convertvector(a, v16f); }
+
+static MLCC_INLINE v16i V16_LDI8(const int8_t *p)
+{
+    return __builtin_convertvector(*(const v16b *)(const void *)p, v16i);
+}
+
+static MLCC_INLINE v16i V16_LDU8(const uint8_t *p)
+{
+    return __builtin_convertvector(*(const v16c *)(const void *)p, v16i);
+}
+
+#if MLCC_X86 && defined(__AVX512DQ__)
+static MLCC_INLINE v16f V16_SEL(v16i m, v16f a, v16f b)
+{
+    return (v16f)_mm512_mask_mov_ps((__m512)b, _mm512_movepi32_mask((__m512i)m), (__m512)a);
+}
+#else
+static MLCC_INLINE v16f V16_SEL(v16i m, v16f a, v16f b) { return (v16f)((m & (v16i)a) | (~m & (v16i)b)); }
+#endif
+
+static MLCC_INLINE v16f V16_ABS(v16f a) { return (v16f)((v16i)a & V16_ISET(INT32_MAX)); }
+
+static MLCC_INLINE v16f V16_NEG(v16f a) { return (v16f)((v16i)a ^ V16_ISET(INT32_MIN)); }
+
+static MLCC_INLINE v16f V16_COPYSIGN(v16f a, v16f s)
+{
+    const v16i sign = V16_ISET(INT32_MIN);
+    return (v16f)(((v16i)a & ~sign) | ((v16i)s & sign));
+}
+
+/* Halves: for reductions, and for what the processor lacks at this width. */
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v8f mlcc_v16_lo(v16f a) { return (v8f)_mm512_castps512_ps256((__m512)a); }
+#else
+static MLCC_INLINE v8f mlcc_v16_lo(v16f a)
+{
+    v8f h;
+    memcpy(&h, &a, sizeof h);
+    return h;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v8f mlcc_v16_hi(v16f a) { return (v8f)(__m256d)_mm512_extractf64x4_pd((__m512d)a, 1); }
+#else
+static MLCC_INLINE v8f mlcc_v16_hi(v16f a)
+{
+    v8f h;
+    memcpy(&h, (const char *)&a + sizeof h, sizeof h);
+    return h;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16f V16_MAX(v16f a, v16f b) { return (v16f)_mm512_max_ps((__m512)b, (__m512)a); }
+#else
+static MLCC_INLINE v16f V16_MAX(v16f a, v16f b)
+{
+    const v16i m = (v16i)(b > a);
+    return (v16f)((m & (v16i)b) | (~m & (v16i)a));
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16f V16_MIN(v16f a, v16f b) { return (v16f)_mm512_min_ps((__m512)b, (__m512)a); }
+#else
+static MLCC_INLINE v16f V16_MIN(v16f a, v16f b)
+{
+    const v16i m = (v16i)(b < a);
+    return (v16f)((m & (v16i)b) | (~m & (v16i)a));
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16f V16_FMA(v16f a, v16f b, v16f c)
+{
+    return (v16f)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+#else
+static MLCC_INLINE v16f mlcc_v16_join(v8f lo, v8f hi)
+{
+    v16f a;
+    memcpy(&a, &lo, sizeof lo);
+    memcpy((char *)&a + sizeof lo, &hi, sizeof hi);
+    return a;
+}
+
+static MLCC_INLINE v16f V16_FMA(v16f a, v16f b, v16f c)
+{
+    return mlcc_v16_join(V8_FMA(mlcc_v16_lo(a), mlcc_v16_lo(b), mlcc_v16_lo(c)),
+                         V8_FMA(mlcc_v16_hi(a), mlcc_v16_hi(b), mlcc_v16_hi(c)));
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16f V16_SQRT(v16f a) { return (v16f)_mm512_sqrt_ps((__m512)a); }
+#else
+static MLCC_INLINE v16f V16_SQRT(v16f a)
+{
+    for (int i = 0; i < 16; i++)
+        a[i] = sqrtf(a[i]);
+    return a;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512F__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion" /* GCC's header makes a mask of -1 */
+static MLCC_INLINE v16f V16_FLOOR(v16f a) { return (v16f)_mm512_roundscale_ps((__m512)a, 9); }
+#pragma GCC diagnostic pop
+#else
+static MLCC_INLINE v16f V16_FLOOR(v16f a)
+{
+    for (int i = 0; i < 16; i++)
+        a[i] = floorf(a[i]);
+    return a;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512F__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion" /* GCC's header makes a mask of -1 */
+static MLCC_INLINE v16f V16_CEIL(v16f a) { return (v16f)_mm512_roundscale_ps((__m512)a, 10); }
+#pragma GCC diagnostic pop
+#else
+static MLCC_INLINE v16f V16_CEIL(v16f a)
+{
+    for (int i = 0; i < 16; i++)
+        a[i] = ceilf(a[i]);
+    return a;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512F__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion" /* GCC's header makes a mask of -1 */
+static MLCC_INLINE v16f V16_RINT(v16f a) { return (v16f)_mm512_roundscale_ps((__m512)a, 8); }
+#pragma GCC diagnostic pop
+#else
+static MLCC_INLINE v16f V16_RINT(v16f a)
+{
+    for (int i = 0; i < 16; i++)
+        a[i] = rintf(a[i]);
+    return a;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512F__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion" /* GCC's header makes a mask of -1 */
+static MLCC_INLINE v16f V16_TRUNC(v16f a) { return (v16f)_mm512_roundscale_ps((__m512)a, 11); }
+#pragma GCC diagnostic pop
+#else
+static MLCC_INLINE v16f V16_TRUNC(v16f a)
+{
+    for (int i = 0; i < 16; i++)
+        a[i] = truncf(a[i]);
+    return a;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE __mmask16 mlcc_v16_first(int n) { return (__mmask16)((1u << n) - 1u); }
+static MLCC_INLINE v16f V16_LDN(const float *p, int n) { return (v16f)_mm512_maskz_loadu_ps(mlcc_v16_first(n), p); }
+static MLCC_INLINE void V16_STN(float *p, v16f v, int n) { _mm512_mask_storeu_ps(p, mlcc_v16_first(n), (__m512)v); }
+#else
+static MLCC_INLINE v16f V16_LDN(const float *p, int n)
+{
+    v16f v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+static MLCC_INLINE void V16_STN(float *p, v16f v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = v[i];
+}
+#endif
+
+static MLCC_INLINE v16f V16_GATHER(const float *p, ptrdiff_t s, int n)
+{
+    v16f v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
+
+static MLCC_INLINE void V16_SCATTER(float *p, ptrdiff_t s, v16f v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = v[i];
+}
+
+static MLCC_INLINE v16f V16_MAXN(v16f a, v16f b)
+{
+    return V16_SEL((v16i)(b != b), b, V16_MAX(a, b));
+}
+
+static MLCC_INLINE v16f V16_MINN(v16f a, v16f b)
+{
+    return V16_SEL((v16i)(b != b), b, V16_MIN(a, b));
+}
+
+static MLCC_INLINE float V16_HSUM(v16f v) { return V8_HSUM(mlcc_v16_lo(v) + mlcc_v16_hi(v)); }
+
+static MLCC_INLINE float V16_HPROD(v16f v) { return V8_HPROD(mlcc_v16_lo(v) * mlcc_v16_hi(v)); }
+
+static MLCC_INLINE float V16_HMAX(v16f v) { return V8_HMAX(V8_MAXN(mlcc_v16_lo(v), mlcc_v16_hi(v))); }
+
+static MLCC_INLINE float V16_HMIN(v16f v) { return V8_HMIN(V8_MINN(mlcc_v16_lo(v), mlcc_v16_hi(v))); }
+
+static MLCC_INLINE v16i V16_FTOI(v16f a)
+{
+    const v16i low = (v16i)(a < V16_SET(-0x1p31f)), high = (v16i)(a >= V16_SET(0x1p31f));
+    const v16i in = (v16i)(a == a) & ~low & ~high;
+    const v16i i = __builtin_convertvector((v16f)((v16i)a & in), v16i);
+    return i | (low & V16_ISET(INT32_MIN)) | (high & V16_ISET(INT32_MAX));
+}
+
+static MLCC_INLINE v16f V16_LDBF(const uint16_t *p)
+{
+    const v16u u = __builtin_convertvector(*(const v16h *)(const void *)p, v16u);
+    return (v16f)(u << 16);
+}
+
+static MLCC_INLINE void V16_STBF(uint16_t *p, v16f v)
+{
+    const v16u u = (v16u)v, up = (u + 0x7fff + (u >> 16 & 1)) >> 16, quiet = u >> 16 | 0x40;
+    const v16u nan = (v16u)(v != v);
+    *(v16h *)(void *)p = __builtin_convertvector((nan & quiet) | (~nan & up), v16h);
+}
+
+/* p * 2^n for integral -252 <= n <= 252: by two factors, so that neither leaves the range of float. Adding 1.5 * 2^23
+ * brings an integer to the low bits. */
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16f mlcc_v16_scale(v16f p, v16f n) { return (v16f)_mm512_scalef_ps((__m512)p, (__m512)n); }
+#else
+static MLCC_INLINE v16f mlcc_v16_scale(v16f p, v16f n)
+{
+    const v16i i = (v16i)((v16u)(n + V16_SET(12582912.0f)) - 0x4b400000u), half = i >> 1;
+    const v16f a = (v16f)((v16u)(half + 127) << 23), b = (v16f)((v16u)(i - half + 127) << 23);
+    return p * a * b;
+}
+#endif
+
+/* x = n ln 2 + r with integral n and |r| <= ln 2 / 2: returns r + r^2 q(r) = exp(r) - 1. ln 2 is taken in two parts,
+ * the upper one of ten bits, so that n times it is exact. */
+static MLCC_INLINE v16f mlcc_v16_reduce(v16f x, v16f *n)
+{
+    const v16f shift = V16_SET(12582912.0f);
+    *n = V16_FMA(x, V16_SET(1.442695041f), shift) - shift;
+    const v16f r = V16_FMA(*n, V16_SET(2.12194440e-4f), V16_FMA(*n, V16_SET(-0.693359375f), x));
+    v16f q = V16_SET(1.382300048e-3f);
+    q = V16_FMA(q, r, V16_SET(8.368840441e-3f));
+    q = V16_FMA(q, r, V16_SET(4.166824371e-2f));
+    q = V16_FMA(q, r, V16_SET(1.666651964e-1f));
+    q = V16_FMA(q, r, V16_SET(4.999999404e-1f));
+    return V16_FMA(q, r * r, r);
+}
+
+/* Beyond the clamps the result is 0 or infinity anyway. */
+static MLCC_INLINE v16f V16_EXP(v16f x)
+{
+    v16f n;
+    x = V16_MIN(V16_MAX(x, V16_SET(-104.0f)), V16_SET(89.0f));
+    const v16f p = mlcc_v16_reduce(x, &n) + V16_SET(1.0f);
+    return mlcc_v16_scale(p, n);
+}
+
+/* By z = exp(-|x|): nothing overflows and small results keep their digits. */
+static MLCC_INLINE v16f V16_SIGMOID(v16f x)
+{
+    const v16f one = V16_SET(1.0f), z = V16_EXP(V16_NEG(V16_ABS(x)));
+    return V16_SEL((v16i)(x < V16_SET(0.0f)), z, one) / (one + z);
+}
+
+/* e / (e + 2) with e = exp(2|x|) - 1 = 2^n (exp(r) - 1) + (2^n - 1); 1 from |x| = 9.05 on. */
+static MLCC_INLINE v16f V16_TANH(v16f x)
+{
+    v16f n;
+    const v16f a = V16_ABS(x), p = mlcc_v16_reduce(V16_MIN(a + a, V16_SET(18.1f)), &n);
+    const v16f s = mlcc_v16_scale(V16_SET(1.0f), n), e = V16_FMA(s, p, s - V16_SET(1.0f));
+    return V16_COPYSIGN(e / (e + V16_SET(2.0f)), x);
+}
+
+/* |x| < 0.92: x + x p(x^2). Above: 1 - exp(-g(|x|)). */
+static MLCC_INLINE v16f V16_ERF(v16f x)
+{
+    const v16f a = V16_MIN(V16_ABS(x), V16_SET(4.0f)), s = a * a;
+    v16f p = V16_SET(8.330975106e-5f);
+    p = V16_FMA(p, s, V16_SET(-8.131411159e-4f));
+    p = V16_FMA(p, s, V16_SET(5.199781619e-3f));
+    p = V16_FMA(p, s, V16_SET(-2.685873583e-2f));
+    p = V16_FMA(p, s, V16_SET(1.128367856e-1f));
+    p = V16_FMA(p, s, V16_SET(-3.761263192e-1f));
+    p = V16_FMA(p, s, V16_SET(1.283791661e-1f));
+    v16f g = V16_SET(-1.959337678e-4f);
+    g = V16_FMA(g, a, V16_SET(3.043195233e-3f));
+    g = V16_FMA(g, a, V16_SET(-2.222687192e-2f));
+    g = V16_FMA(g, a, V16_SET(1.039315611e-1f));
+    g = V16_FMA(g, a, V16_SET(6.371822357e-1f));
+    g = V16_FMA(g, a, V16_SET(1.127675653f));
+    g = V16_FMA(g, a, V16_SET(1.956670894e-4f));
+    const v16f small = V16_FMA(a, p, a), large = V16_SET(1.0f) - V16_EXP(V16_NEG(g));
+    return V16_COPYSIGN(V16_SEL((v16i)(a < V16_SET(0.92f)), small, large), x);
+}
+
+/* x = 2^e (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2): e ln 2 + f - f^2/2 + f^3 p(f). */
+static MLCC_INLINE v16f V16_LOG(v16f x)
+{
+    const v16i tiny = (v16i)(x < V16_SET(1.17549435e-38f));
+    const v16u u = (v16u)V16_SEL(tiny, x * V16_SET(8388608.0f), x);
+    const v16i e = (v16i)(u - 0x3f3504f3u) >> 23;
+    const v16f k = V16_ITOF(e) - (v16f)(tiny & (v16i)V16_SET(23.0f));
+    const v16f f = (v16f)(u - ((v16u)e << 23)) - V16_SET(1.0f), f2 = f * f;
+    v16f p = V16_SET(-7.637470961e-2f);
+    p = V16_FMA(p, f, V16_SET(1.276273131e-1f));
+    p = V16_FMA(p, f, V16_SET(-1.315947175e-1f));
+    p = V16_FMA(p, f, V16_SET(1.420150101e-1f));
+    p = V16_FMA(p, f, V16_SET(-1.662341356e-1f));
+    p = V16_FMA(p, f, V16_SET(2.000124454e-1f));
+    p = V16_FMA(p, f, V16_SET(-2.500081956e-1f));
+    p = V16_FMA(p, f, V16_SET(3.333333135e-1f));
+    v16f y = V16_FMA(k, V16_SET(-2.12194440e-4f), f2 * f * p);
+    y = f + V16_FMA(f2, V16_SET(-0.5f), y);
+    y = V16_FMA(k, V16_SET(0.693359375f), y);
+    y = V16_SEL((v16i)(x < V16_SET(INFINITY)), y, x);
+    y = V16_SEL((v16i)(x == V16_SET(0.0f)), V16_SET(-INFINITY), y);
+    return V16_SEL((v16i)(x < V16_SET(0.0f)), V16_SET(NAN), y);
+}
+
+#endif

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: 0BSD
+ *
+ * 4 lanes of the vector dialect; mlcc_vec.h says what each operation means. The widths are written out, not made by
+ * macros, because emitted files carry the functions that they use and people read them there; one test holds all widths
+ * to the same results. Where there is no instruction they go lane by lane.
+ *
+ * Functions: range reduction, then a polynomial fitted to minimise the largest relative error (Lawson's iteration on
+ * Chebyshev nodes, coefficients rounded to float one by one); the fit's own error is below 2^-27 everywhere.
+ */
+#ifndef MLCC_VEC4_H
+#define MLCC_VEC4_H
+
+/* Vectors wider than the registers are passed to functions that are always inlined, so the calling convention that
+ * -Wpsabi is about does not matter. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+typedef float v4f __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t v4i __attribute__((vector_size(16), aligned(4), may_alias));
+typedef uint32_t v4u __attribute__((vector_size(16), aligned(4), may_alias));
+
+typedef uint16_t v4h __attribute__((vector_size(8), aligned(2), may_alias));
+
+typedef int8_t v4b __attribute__((vector_size(4), aligned(1), may_alias));
+
+typedef uint8_t v4c __attribute__((vector_size(4), aligned(1), may_alias));
+
+static MLCC_INLINE v4f V4_SET(float x) { return (v4f){x, x, x, x}; }
+
+static MLCC_INLINE v4i V4_ISET(int32_t x) { return (v4i){x, x, x, x}; }
+
+/* Barriers: only where one register holds the vector. */
+#if MLCC_X86
+#define V4_KEEP(v) __asm__("" : MLCC_REG(v))
+#define V4_PIN(v) __asm__ volatile("" : MLCC_REG(v))
+#else
+#define V4_KEEP(v) ((void)(v))
+#define V4_PIN(v) ((void)(v))
+#endif
+
+#define V4_FENCE() V1_FENCE()
+
+static MLCC_INLINE v4f V4_LD(const float *p) { return *(const v4f *)(const void *)p; }
+
+static MLCC_INLINE void V4_ST(float *p, v4f v) { *(v4f *)(void *)p = v; }
+
+static MLCC_INLINE v4f V4_ADD(v4f a, v4f b) { return a + b; }
+
+static MLCC_INLINE v4f V4_SUB(v4f a, v4f b) { return a - b; }
+
+static MLCC_INLINE v4f V4_MUL(v4f a, v4f b) { return a * b; }
+
+static MLCC_INLINE v4f V4_DIV(v4f a, v4f b) { return a / b; }
+
+static MLCC_INLINE v4i V4_EQ(v4f a, v4f b) { return (v4i)(a == b); }
+
+static MLCC_INLINE v4i V4_NE(v4f a, v4f b) { return (v4i)(a != b); }
+
+static MLCC_INLINE v4i V4_LT(v4f a, v4f b) { return (v4i)(a < b); }
+
+static MLCC_INLINE v4i V4_LE(v4f a, v4f b) { return (v4i)(a <= b); }
+
+static MLCC_INLINE v4i V4_GT(v4f a, v4f b) { return (v4i)(a > b); }
+
+static MLCC_INLINE v4i V4_GE(v4f a, v4f b) { return (v4i)(a >= b); }
+
+static MLCC_INLINE v4i V4_ILD(const int32_t *p) { return *(const v4i *)(const void *)p; }
+
+static MLCC_INLINE void V4_IST(int32_t *p, v4i v) { *(v4i *)(void *)p = v; }
+
+static MLCC_INLINE v4i V4_IADD(v4i a, v4i b) { return (v4i)((v4u)a + (v4u)b); }
+
+static MLCC_INLINE v4i V4_ISUB(v4i a, v4i b) { return (v4i)((v4u)a - (v4u)b); }
+
+static MLCC_INLINE v4i V4_IMUL(v4i a, v4i b) { return (v4i)((v4u)a * (v4u)b); }
+
+static MLCC_INLINE v4f V4_ITOF(v4i a) { return __builtin_convertvector(a, v4f); }
+
+static MLCC_INLINE v4i V4_LDI8(const int8_t *p)
+{
+    return __builtin_convertvector(*(const v4b *)(const void *)p, v4i);
+}
+
+static MLCC_INLINE v4i V4_LDU8(const uint8_t *p)
+{
+    return __builtin_convertvector(*(const v4c *)(const void *)p, v4i);
+}
+
+static MLCC_INLINE v4f V4_SEL(v4i m, v4f a, v4f b) { return (v4f)((m & (v4i)a) | (~m & (v4i)b)); }
+
+static MLCC_INLINE v4f V4_ABS(v4f a) { return (v4f)((v4i)a & V4_ISET(INT32_MAX)); }
+
+static MLCC_INLINE v4f V4_NEG(v4f a) { return (v4f)((v4i)a ^ V4_ISET(INT32_MIN)); }
+
+static MLCC_INLINE v4f V4_COPYSIGN(v4f a, v4f s)
+{
+    const v4i sign = V4_ISET(INT32_MIN);
+    return (v4f)(((v4i)a & ~sign) | ((v4i)s & sign));
+}
+
+#if MLCC_X86
+static MLCC_INLINE v4f V4_MAX(v4f a, v4f b) { return (v4f)_mm_max_ps((__m128)b, (__m128)a); }
+#else
+static MLCC_INLINE v4f V4_MAX(v4f a, v4f b)
+{
+    const v4i m = (v4i)(b > a);
+    return (v4f)((m & (v4i)b) | (~m & (v4i)a));
+}
+#endif
+
+#if MLCC_X86
+static MLCC_INLINE v4f V4_MIN(v4f a, v4f b) { return (v4f)_mm_min_ps((__m128)b, (__m128)a); }
+#else
+static MLCC_INLINE v4f V4_MIN(v4f a, v4f b)
+{
+    const v4i m = (v4i)(b < a);
+    return (v4f)((m & (v4i)b) | (~m & (v4i)a));
+}
+#endif
+
+#if MLCC_X86 && defined(__FMA__)
+static MLCC_INLINE v4f V4_FMA(v4f a, v4f b, v4f c) { return (v4f)_mm_fmadd_ps((__m128)a, (__m128)b, (__m128)c); }
+#elif MLCC_NEON
+static MLCC_INLINE v4f V4_FMA(v4f a, v4f b, v4f c)
+{
+    return (v4f)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
+#else
+static MLCC_INLINE v4f V4_FMA(v4f a, v4f b, v4f c) { return a * b + c; }
+#endif
+
+#if MLCC_X86
+static MLCC_INLINE v4f V4_SQRT(v4f a) { return (v4f)_mm_sqrt_ps((__m128)a); }
+#elif MLCC_NEON
+static MLCC_INLINE v4f V4_SQRT(v4f a) { return (v4f)vsqrtq_f32((float32x4_t)a); }
+#else
+static MLCC_INLINE v4f V4_SQRT(v4f a)
+{
+    for (int i = 0; i < 4; i++)
+        a[i] = sqrtf(a[i]);
+    return a;
+}
+#endif
+
+#if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE v4f V4_FLOOR(v4f a)
+{
+    return (v4f)_mm_round_ps((__m128)a, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
+#elif MLCC_NEON
+static MLCC_INLINE v4f V4_FLOOR(v4f a) { return (v4f)vrndmq_f32((float32x4_t)a); }
+#else
+static MLCC_INLINE v4f V4_FLOOR(v4f a)
+{
+    for (int i = 0; i < 4; i++)
+        a[i] = floorf(a[i]);
+    return a;
+}
+#endif
+
+#if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE v4f V4_CEIL(v4f a)
+{
+    return (v4f)_mm_round_ps((__m128)a, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
+}
+#elif MLCC_NEON
+static MLCC_INLINE v4f V4_CEIL(v4f a) { return (v4f)vrndpq_f32((float32x4_t)a); }
+#else
+static MLCC_INLINE v4f V4_CEIL(v4f a)
+{
+    for (int i = 0; i < 4; i++)
+        a[i] = ceilf(a[i]);
+    return a;
+}
+#endif
+
+#if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE v4f V4_RINT(v4f a)
+{
+    return (v4f)_mm_round_ps((__m128)a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+#elif MLCC_NEON
+static MLCC_INLINE v4f V4_RINT(v4f a) { return (v4f)vrndnq_f32((float32x4_t)a); }
+#else
+static MLCC_INLINE v4f V4_RINT(v4f a)
+{
+    for (int i = 0; i < 4; i++)
+        a[i] = rintf(a[i]);
+    return a;
+}
+#endif
+
+#if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE v4f V4_TRUNC(v4f a) { return (v4f)_mm_round_ps((__m128)a, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC); }
+#elif MLCC_NEON
+static MLCC_INLINE v4f V4_TRUNC(v4f a) { return (v4f)vrndq_f32((float32x4_t)a); }
+#else
+static MLCC_INLINE v4f V4_TRUNC(v4f a)
+{
+    for (int i = 0; i < 4; i++)
+        a[i] = truncf(a[i]);
+    return a;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX__)
+static MLCC_INLINE __m128i mlcc_v4_first(int n) { return (__m128i)((v4i){0, 1, 2, 3} < V4_ISET(n)); }
+static MLCC_INLINE v4f V4_LDN(const float *p, int n) { return (v4f)_mm_maskload_ps(p, mlcc_v4_first(n)); }
+static MLCC_INLINE void V4_STN(float *p, v4f v, int n) { _mm_maskstore_ps(p, mlcc_v4_first(n), (__m128)v); }
+#else
+static MLCC_INLINE v4f V4_LDN(const float *p, int n)
+{
+    v4f v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+static MLCC_INLINE void V4_STN(float *p, v4f v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = v[i];
+}
+#endif
+
+static MLCC_INLINE v4f V4_GATHER(const float *p, ptrdiff_t s, int n)
+{
+    v4f v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
+
+static MLCC_INLINE void V4_SCATTER(float *p, ptrdiff_t s, v4f v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = v[i];
+}
+
+static MLCC_INLINE v4f V4_MAXN(v4f a, v4f b)
+{
+    return V4_SEL((v4i)(b != b), b, V4_MAX(a, b));
+}
+
+static MLCC_INLINE v4f V4_MINN(v4f a, v4f b)
+{
+    return V4_SEL((v4i)(b != b), b, V4_MIN(a, b));
+}
+
+static MLCC_INLINE float V4_HSUM(v4f v) { return (v[0] + v[2]) + (v[1] + v[3]); }
+
+static MLCC_INLINE float V4_HPROD(v4f v) { return (v[0] * v[2]) * (v[1] * v[3]); }
+
+static MLCC_INLINE float V4_HMAX(v4f v) { return mlcc_max_f32(mlcc_max_f32(v[0], v[2]), mlcc_max_f32(v[1], v[3])); }
+
+static MLCC_INLINE float V4_HMIN(v4f v) { return mlcc_min_f32(mlcc_min_f32(v[0], v[2]), mlcc_min_f32(v[1], v[3])); }
+
+static MLCC_INLINE v4i V4_FTOI(v4f a)
+{
+    const v4i low = (v4i)(a < V4_SET(-0x1p31f)), high = (v4i)(a >= V4_SET(0x1p31f));
+    const v4i in = (v4i)(a == a) & ~low & ~high;
+    const v4i i = __builtin_convertvector((v4f)((v4i)a & in), v4i);
+    return i | (low & V4_ISET(INT32_MIN)) | (high & V4_ISET(INT32_MAX));
+}
+
+static MLCC_INLINE v4f V4_LDBF(const uint16_t *p)
+{
+    const v4u u = __builtin_convertvector(*(const v4h *)(const void *)p, v4u);
+    return (v4f)(u << 16);
+}
+
+static MLCC_INLINE void V4_STBF(uint16_t *p, v4f v)
+{
+    const v4u u = (v4u)v, up = (u + 0x7fff + (u >> 16 & 1)) >> 16, quiet = u >> 16 | 0x40;
+    const v4u nan = (v4u)(v != v);
+    *(v4h *)(void *)p = __builtin_convertvector((nan & quiet) | (~nan & up), v4h);
+}
+
+/* p * 2^n for integral -252 <= n <= 252: by two factors, so that neither leaves the range of float. Adding 1.5 * 2^23
+ * brings an integer to the low bits. */
+static MLCC_INLINE v4f mlcc_v4_scale(v4f p, v4f n)
+{
+    const v4i i = (v4i)((v4u)(n + V4_SET(12582912.0f)) - 0x4b400000u), half = i >> 1;
+    const v4f a = (v4f)((v4u)(half + 127) << 23), b = (v4f)((v4u)(i - half + 127) << 23);
+    return p * a * b;
+}
+
+/* x = n ln 2 + r with integral n and |r| <= ln 2 / 2: returns r + r^2 q(r) = exp(r) - 1. ln 2 is taken in two parts,
+ * the upper one of ten bits, so that n times it is exact. */
+static MLCC_INLINE v4f mlcc_v4_reduce(v4f x, v4f *n)
+{
+    const v4f shift = V4_SET(12582912.0f);
+    *n = V4_FMA(x, V4_SET(1.442695041f), shift) - shift;
+    const v4f r = V4_FMA(*n, V4_SET(2.12194440e-4f), V4_FMA(*n, V4_SET(-0.693359375f), x));
+    v4f q = V4_SET(1.382300048e-3f);
+    q = V4_FMA(q, r, V4_SET(8.368840441e-3f));
+    q = V4_FMA(q, r, V4_SET(4.166824371e-2f));
+    q = V4_FMA(q, r, V4_SET(1.666651964e-1f));
+    q = V4_FMA(q, r, V4_SET(4.999999404e-1f));
+    return V4_FMA(q, r * r, r);
+}
+
+/* Beyond the clamps the result is 0 or infinity anyway. */
+static MLCC_INLINE v4f V4_EXP(v4f x)
+{
+    v4f n;
+    x = V4_MIN(V4_MAX(x, V4_SET(-104.0f)), V4_SET(89.0f));
+    const v4f p = mlcc_v4_reduce(x, &n) + V4_SET(1.0f);
+    return mlcc_v4_scale(p, n);
+}
+
+/* By z = exp(-|x|): nothing overflows and small results keep their digits. */
+static MLCC_INLINE v4f V4_SIGMOID(v4f x)
+{
+    const v4f one = V4_SET(1.0f), z = V4_EXP(V4_NEG(V4_ABS(x)));
+    return V4_SEL((v4i)(x < V4_SET(0.0f)), z, one) / (one + z);
+}
+
+/* e / (e + 2) with e = exp(2|x|) - 1 = 2^n (exp(r) - 1) + (2^n - 1); 1 from |x| = 9.05 on. */
+static MLCC_INLINE v4f V4_TANH(v4f x)
+{
+    v4f n;
+    const v4f a = V4_ABS(x), p = mlcc_v4_reduce(V4_MIN(a + a, V4_SET(18.1f)), &n);
+    const v4f s = mlcc_v4_scale(V4_SET(1.0f), n), e = V4_FMA(s, p, s - V4_SET(1.0f));
+    return V4_COPYSIGN(e / (e + V4_SET(2.0f)), x);
+}
+
+/* |x| < 0.92: x + x p(x^2). Above: 1 - exp(-g(|x|)). */
+static MLCC_INLINE v4f V4_ERF(v4f x)
+{
+    const v4f a = V4_MIN(V4_ABS(x), V4_SET(4.0f)), s = a * a;
+    v4f p = V4_SET(8.330975106e-5f);
+    p = V4_FMA(p, s, V4_SET(-8.131411159e-4f));
+    p = V4_FMA(p, s, V4_SET(5.199781619e-3f));
+    p = V4_FMA(p, s, V4_SET(-2.685873583e-2f));
+    p = V4_FMA(p, s, V4_SET(1.128367856e-1f));
+    p = V4_FMA(p, s, V4_SET(-3.761263192e-1f));
+    p = V4_FMA(p, s, V4_SET(1.283791661e-1f));
+    v4f g = V4_SET(-1.959337678e-4f);
+    g = V4_FMA(g, a, V4_SET(3.043195233e-3f));
+    g = V4_FMA(g, a, V4_SET(-2.222687192e-2f));
+    g = V4_FMA(g, a, V4_SET(1.039315611e-1f));
+    g = V4_FMA(g, a, V4_SET(6.371822357e-1f));
+    g = V4_FMA(g, a, V4_SET(1.127675653f));
+    g = V4_FMA(g, a, V4_SET(1.956670894e-4f));
+    const v4f small = V4_FMA(a, p, a), large = V4_SET(1.0f) - V4_EXP(V4_NEG(g));
+    return V4_COPYSIGN(V4_SEL((v4i)(a < V4_SET(0.92f)), small, large), x);
+}
+
+/* x = 2^e (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2): e ln 2 + f - f^2/2 + f^3 p(f). */
+static MLCC_INLINE v4f V4_LOG(v4f x)
+{
+    const v4i tiny = (v4i)(x < V4_SET(1.17549435e-38f));
+    const v4u u = (v4u)V4_SEL(tiny, x * V4_SET(8388608.0f), x);
+    const v4i e = (v4i)(u - 0x3f3504f3u) >> 23;
+    const v4f k = V4_ITOF(e) - (v4f)(tiny & (v4i)V4_SET(23.0f));
+    const v4f f = (v4f)(u - ((v4u)e << 23)) - V4_SET(1.0f), f2 = f * f;
+    v4f p = V4_SET(-7.637470961e-2f);
+    p = V4_FMA(p, f, V4_SET(1.276273131e-1f));
+    p = V4_FMA(p, f, V4_SET(-1.315947175e-1f));
+    p = V4_FMA(p, f, V4_SET(1.420150101e-1f));
+    p = V4_FMA(p, f, V4_SET(-1.662341356e-1f));
+    p = V4_FMA(p, f, V4_SET(2.000124454e-1f));
+    p = V4_FMA(p, f, V4_SET(-2.500081956e-1f));
+    p = V4_FMA(p, f, V4_SET(3.333333135e-1f));
+    v4f y = V4_FMA(k, V4_SET(-2.12194440e-4f), f2 * f * p);
+    y = f + V4_FMA(f2, V4_SET(-0.5f), y);
+    y = V4_FMA(k, V4_SET(0.693359375f), y);
+    y = V4_SEL((v4i)(x < V4_SET(INFINITY)), y, x);
+    y = V4_SEL((v4i)(x == V4_SET(0.0f)), V4_SET(-INFINITY), y);
+    return V4_SEL((v4i)(x < V4_SET(0.0f)), V4_SET(NAN), y);
+}
+
+#endif

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: 0BSD
+ *
+ * 8 lanes of the vector dialect; mlcc_vec.h says what each operation means. The widths are written out, not made by
+ * macros, because emitted files carry the functions that they use and people read them there; one test holds all widths
+ * to the same results. Where there is no instruction they go lane by lane.
+ *
+ * Functions: range reduction, then a polynomial fitted to minimise the largest relative error (Lawson's iteration on
+ * Chebyshev nodes, coefficients rounded to float one by one); the fit's own error is below 2^-27 everywhere.
+ */
+#ifndef MLCC_VEC8_H
+#define MLCC_VEC8_H
+
+/* Vectors wider than the registers are passed to functions that are always inlined, so the calling convention that
+ * -Wpsabi is about does not matter. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+typedef float v8f __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t v8i __attribute__((vector_size(32), aligned(4), may_alias));
+typedef uint32_t v8u __attribute__((vector_size(32), aligned(4), may_alias));
+
+typedef uint16_t v8h __attribute__((vector_size(16), aligned(2), may_alias));
+
+typedef int8_t v8b __attribute__((vector_size(8), aligned(1), may_alias));
+
+typedef uint8_t v8c __attribute__((vector_size(8), aligned(1), may_alias));
+
+static MLCC_INLINE v8f V8_SET(float x) { return (v8f){x, x, x, x, x, x, x, x}; }
+
+static MLCC_INLINE v8i V8_ISET(int32_t x) { return (v8i){x, x, x, x, x, x, x, x}; }
+
+/* Barriers: only where one register holds the vector. */
+#if MLCC_X86 && defined(__AVX__)
+#define V8_KEEP(v) __asm__("" : MLCC_REG(v))
+#define V8_PIN(v) __asm__ volatile("" : MLCC_REG(v))
+#else
+#define V8_KEEP(v) ((void)(v))
+#define V8_PIN(v) ((void)(v))
+#endif
+
+#define V8_FENCE() V1_FENCE()
+
+static MLCC_INLINE v8f V8_LD(const float *p) { return *(const v8f *)(const void *)p; }
+
+static MLCC_INLINE void V8_ST(float *p, v8f v) { *(v8f *)(void *)p = v; }
+
+static MLCC_INLINE v8f V8_ADD(v8f a, v8f b) { return a + b; }
+
+static MLCC_INLINE v8f V8_SUB(v8f a, v8f b) { return a - b; }
+
+static MLCC_INLINE v8f V8_MUL(v8f a, v8f b) { return a * b; }
+
+static MLCC_INLINE v8f V8_DIV(v8f a, v8f b) { return a / b; }
+
+static MLCC_INLINE v8i V8_EQ(v8f a, v8f b) { return (v8i)(a == b); }
+
+static MLCC_INLINE v8i V8_NE(v8f a, v8f b) { return (v8i)(a != b); }
+
+static MLCC_INLINE v8i V8_LT(v8f a, v8f b) { return (v8i)(a < b); }
+
+static MLCC_INLINE v8i V8_LE(v8f a, v8f b) { return (v8i)(a <= b); }
+
+static MLCC_INLINE v8i V8_GT(v8f a, v8f b) { return (v8i)(a > b); }
+
+static MLCC_INLINE v8i V8_GE(v8f a, v8f b) { return (v8i)(a >= b); }
+
+static MLCC_INLINE v8i V8_ILD(const int32_t *p) { return *(const v8i *)(const void *)p; }
+
+static MLCC_INLINE void V8_IST(int32_t *p, v8i v) { *(v8i *)(void *)p = v; }
+
+static MLCC_INLINE v8i V8_IADD(v8i a, v8i b) { return (v8i)((v8u)a + (v8u)b); }
+
+static MLCC_INLINE v8i V8_ISUB(v8i a, v8i b) { return (v8i)((v8u)a - (v8u)b); }
+
+static MLCC_INLINE v8i V8_IMUL(v8i a, v8i b) { return (v8i)((v8u)a * (v8u)b); }
+
+static MLCC_INLINE v8f V8_ITOF(v8i a) { return __builtin_convertvector(a, v8f); }
+
+static MLCC_INLINE v8i V8_LDI8(const int8_t *p)
+{
+    return __builtin_convertvector(*(const v8b *)(const void *)p, v8i);
+}
+
+static MLCC_INLINE v8i V8_LDU8(const uint8_t *p)
+{
+    return __builtin_convertvector(*(const v8c *)(const void *)p, v8i);
+}
+
+#if MLCC_X86 && defined(__AVX__)
+static MLCC_INLINE v8f V8_SEL(v8i m, v8f a, v8f b) { return (v8f)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)m); }
+#else
+static MLCC_INLINE v8f V8_SEL(v8i m, v8f a, v8f b) { return (v8f)((m & (v8i)a) | (~m & (v8i)b)); }
+#endif
+
+static MLCC_INLINE v8f V8_ABS(v8f a) { return (v8f)((v8i)a & V8_ISET(INT32_MAX)); }
+
+static MLCC_INLINE v8f V8_NEG(v8f a) { return (v8f)((v8i)a ^ V8_ISET(INT32_MIN)); }
+
+static MLCC_INLINE v8f V8_COPYSIGN(v8f a, v8f s)
+{
+    const v8i sign = V8_ISET(INT32_MIN);
+    return (v8f)(((v8i)a & ~sign) | ((v8i)s & sign));
+}
+
+/* Halves: for reductions, and for what the processor lacks at this width. */
+#if MLCC_X86 && defined(__AVX__)
+static MLCC_INLINE v4f mlcc_v8_lo(v8f a) { return (v4f)_mm256_castps256_ps128((__m256)a); }
+#else
+static MLCC_INLINE v4f mlcc_v8_lo(v8f a)
+{
+    v4f h;
+    memcpy(&h, &a, sizeof h);
+    return h;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX__)
+static MLCC_INLINE v4f mlcc_v8_hi(v8f a) { return (v4f)_mm256_extractf128_ps((__m256)a, 1); }
+#else
+static MLCC_INLINE v4f mlcc_v8_hi(v8f a)
+{
+    v4f h;
+    memcpy(&h, (const char *)&a + sizeof h, sizeof h);
+    return h;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX__)
+static MLCC_INLINE v8f V8_MAX(v8f a, v8f b) { return (v8f)_mm256_max_ps((__m256)b, (__m256)a); }
+#else
+static MLCC_INLINE v8f V8_MAX(v8f a, v8f b)
+{
+    const v8i m = (v8i)(b > a);
+    return (v8f)((m & (v8i)b) | (~m & (v8i)a));
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX__)
+static MLCC_INLINE v8f V8_MIN(v8f a, v8f b) { return (v8f)_mm256_min_ps((__m256)b, (__m256)a); }
+#else
+static MLCC_INLINE v8f V8_MIN(v8f a, v8f b)
+{
+    const v8i m = (v8i)(b < a);
+    return (v8f)((m & (v8i)b) | (~m & (v8i)a));
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX__) && defined(__FMA__)
+static MLCC_INLINE v8f V8_FMA(v8f a, v8f b, v8f c) { return (v8f)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+#elif MLCC_X86 && defined(__AVX__)
+static MLCC_INLINE v8f V8_FMA(v8f a, v8f b, v8f c) { return a * b + c; }
+#else
+static MLCC_INLINE v8f mlcc_v8_join(v4f lo, v4f hi)
+{
+    v8f a;
+    memcpy(&a, &lo, sizeof lo);
+    memcpy((char *)&a + sizeof lo, &hi, sizeof hi);
+    return a;
+}
+
+static MLCC_INLINE v8f V8_FMA(v8f a, v8f b, v8f c)
+{
+    return mlcc_v8_join(V4_FMA(mlcc_v8_lo(a), mlcc_v8_lo(b), mlcc_v8_lo(c)),
+                        V4_FMA(mlcc_v8_hi(a), mlcc_v8_hi(b), mlcc_v8_hi(c)));
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX__)
+static MLCC_INLINE v8f V8_SQRT(v8f a) { return (v8f)_mm256_sqrt_ps((__m256)a); }
+#else
+static MLCC_INLINE v8f V8_SQRT(v8f a)
+{
+    for (int i = 0; i < 8; i++)
+        a[i] = sqrtf(a[i]);
+    return a;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX__)
+static MLCC_INLINE v8f V8_FLOOR(v8f a)
+{
+    return (v8f)_mm256_round_ps((__m256)a, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
+#else
+static MLCC_INLINE v8f V8_FLOOR(v8f a)
+{
+    for (int i = 0; i < 8; i++)
+        a[i] = floorf(a[i]);
+    return a;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX__)
+static MLCC_INLINE v8f V8_CEIL(v8f a)
+{
+    return (v8f)_mm256_round_ps((__m256)a, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
+}
+#else
+static MLCC_INLINE v8f V8_CEIL(v8f a)
+{
+    for (int i = 0; i < 8; i++)
+        a[i] = ceilf(a[i]);
+    return a;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX__)
+static MLCC_INLINE v8f V8_RINT(v8f a)
+{
+    return (v8f)_mm256_round_ps((__m256)a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+#else
+static MLCC_INLINE v8f V8_RINT(v8f a)
+{
+    for (int i = 0; i < 8; i++)
+        a[i] = rintf(a[i]);
+    return a;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX__)
+static MLCC_INLINE v8f V8_TRUNC(v8f a)
+{
+    return (v8f)_mm256_round_ps((__m256)a, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+}
+#else
+static MLCC_INLINE v8f V8_TRUNC(v8f a)
+{
+    for (int i = 0; i < 8; i++)
+        a[i] = truncf(a[i]);
+    return a;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX__)
+static MLCC_INLINE __m256i mlcc_v8_first(int n) { return (__m256i)((v8i){0, 1, 2, 3, 4, 5, 6, 7} < V8_ISET(n)); }
+static MLCC_INLINE v8f V8_LDN(const float *p, int n) { return (v8f)_mm256_maskload_ps(p, mlcc_v8_first(n)); }
+static MLCC_INLINE void V8_STN(float *p, v8f v, int n) { _mm256_maskstore_ps(p, mlcc_v8_first(n), (__m256)v); }
+#else
+static MLCC_INLINE v8f V8_LDN(const float *p, int n)
+{
+    v8f v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+static MLCC_INLINE void V8_STN(float *p, v8f v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = v[i];
+}
+#endif
+
+static MLCC_INLINE v8f V8_GATHER(const float *p, ptrdiff_t s, int n)
+{
+    v8f v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
+
+static MLCC_INLINE void V8_SCATTER(float *p, ptrdiff_t s, v8f v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = v[i];
+}
+
+static MLCC_INLINE v8f V8_MAXN(v8f a, v8f b)
+{
+    return V8_SEL((v8i)(b != b), b, V8_MAX(a, b));
+}
+
+static MLCC_INLINE v8f V8_MINN(v8f a, v8f b)
+{
+    return V8_SEL((v8i)(b != b), b, V8_MIN(a, b));
+}
+
+static MLCC_INLINE float V8_HSUM(v8f v) { return V4_HSUM(mlcc_v8_lo(v) + mlcc_v8_hi(v)); }
+
+static MLCC_INLINE float V8_HPROD(v8f v) { return V4_HPROD(mlcc_v8_lo(v) * mlcc_v8_hi(v)); }
+
+static MLCC_INLINE float V8_HMAX(v8f v) { return V4_HMAX(V4_MAXN(mlcc_v8_lo(v), mlcc_v8_hi(v))); }
+
+static MLCC_INLINE float V8_HMIN(v8f v) { return V4_HMIN(V4_MINN(mlcc_v8_lo(v), mlcc_v8_hi(v))); }
+
+static MLCC_INLINE v8i V8_FTOI(v8f a)
+{
+    const v8i low = (v8i)(a < V8_SET(-0x1p31f)), high = (v8i)(a >= V8_SET(0x1p31f));
+    const v8i in = (v8i)(a == a) & ~low & ~high;
+    const v8i i = __builtin_convertvector((v8f)((v8i)a & in), v8i);
+    return i | (low & V8_ISET(INT32_MIN)) | (high & V8_ISET(INT32_MAX));
+}
+
+static MLCC_INLINE v8f V8_LDBF(const uint16_t *p)
+{
+    const v8u u = __builtin_convertvector(*(const v8h *)(const void *)p, v8u);
+    return (v8f)(u << 16);
+}
+
+static MLCC_INLINE void V8_STBF(uint16_t *p, v8f v)
+{
+    const v8u u = (v8u)v, up = (u + 0x7fff + (u >> 16 & 1)) >> 16, quiet = u >> 16 | 0x40;
+    const v8u nan = (v8u)(v != v);
+    *(v8h *)(void *)p = __builtin_convertvector((nan & quiet) | (~nan & up), v8h);
+}
+
+/* p * 2^n for integral -252 <= n <= 252: by two factors, so that neither leaves the range of float. Adding 1.5 * 2^23
+ * brings an integer to the low bits. */
+static MLCC_INLINE v8f mlcc_v8_scale(v8f p, v8f n)
+{
+    const v8i i = (v8i)((v8u)(n + V8_SET(12582912.0f)) - 0x4b400000u), half = i >> 1;
+    const v8f a = (v8f)((v8u)(half + 127) << 23), b = (v8f)((v8u)(i - half + 127) << 23);
+    return p * a * b;
+}
+
+/* x = n ln 2 + r with integral n and |r| <= ln 2 / 2: returns r + r^2 q(r) = exp(r) - 1. ln 2 is taken in two parts,
+ * the upper one of ten bits, so that n times it is exact. */
+static MLCC_INLINE v8f mlcc_v8_reduce(v8f x, v8f *n)
+{
+    const v8f shift = V8_SET(12582912.0f);
+    *n = V8_FMA(x, V8_SET(1.442695041f), shift) - shift;
+    const v8f r = V8_FMA(*n, V8_SET(2.12194440e-4f), V8_FMA(*n, V8_SET(-0.693359375f), x));
+    v8f q = V8_SET(1.382300048e-3f);
+    q = V8_FMA(q, r, V8_SET(8.368840441e-3f));
+    q = V8_FMA(q, r, V8_SET(4.166824371e-2f));
+    q = V8_FMA(q, r, V8_SET(1.666651964e-1f));
+    q = V8_FMA(q, r, V8_SET(4.999999404e-1f));
+    return V8_FMA(q, r * r, r);
+}
+
+/* Beyond the clamps the result is 0 or infinity anyway. */
+static MLCC_INLINE v8f V8_EXP(v8f x)
+{
+    v8f n;
+    x = V8_MIN(V8_MAX(x, V8_SET(-104.0f)), V8_SET(89.0f));
+    const v8f p = mlcc_v8_reduce(x, &n) + V8_SET(1.0f);
+    return mlcc_v8_scale(p, n);
+}
+
+/* By z = exp(-|x|): nothing overflows and small results keep their digits. */
+static MLCC_INLINE v8f V8_SIGMOID(v8f x)
+{
+    const v8f one = V8_SET(1.0f), z = V8_EXP(V8_NEG(V8_ABS(x)));
+    return V8_SEL((v8i)(x < V8_SET(0.0f)), z, one) / (one + z);
+}
+
+/* e / (e + 2) with e = exp(2|x|) - 1 = 2^n (exp(r) - 1) + (2^n - 1); 1 from |x| = 9.05 on. */
+static MLCC_INLINE v8f V8_TANH(v8f x)
+{
+    v8f n;
+    const v8f a = V8_ABS(x), p = mlcc_v8_reduce(V8_MIN(a + a, V8_SET(18.1f)), &n);
+    const v8f s = mlcc_v8_scale(V8_SET(1.0f), n), e = V8_FMA(s, p, s - V8_SET(1.0f));
+    return V8_COPYSIGN(e / (e + V8_SET(2.0f)), x);
+}
+
+/* |x| < 0.92: x + x p(x^2). Above: 1 - exp(-g(|x|)). */
+static MLCC_INLINE v8f V8_ERF(v8f x)
+{
+    const v8f a = V8_MIN(V8_ABS(x), V8_SET(4.0f)), s = a * a;
+    v8f p = V8_SET(8.330975106e-5f);
+    p = V8_FMA(p, s, V8_SET(-8.131411159e-4f));
+    p = V8_FMA(p, s, V8_SET(5.199781619e-3f));
+    p = V8_FMA(p, s, V8_SET(-2.685873583e-2f));
+    p = V8_FMA(p, s, V8_SET(1.128367856e-1f));
+    p = V8_FMA(p, s, V8_SET(-3.761263192e-1f));
+    p = V8_FMA(p, s, V8_SET(1.283791661e-1f));
+    v8f g = V8_SET(-1.959337678e-4f);
+    g = V8_FMA(g, a, V8_SET(3.043195233e-3f));
+    g = V8_FMA(g, a, V8_SET(-2.222687192e-2f));
+    g = V8_FMA(g, a, V8_SET(1.039315611e-1f));
+    g = V8_FMA(g, a, V8_SET(6.371822357e-1f));
+    g = V8_FMA(g, a, V8_SET(1.127675653f));
+    g = V8_FMA(g, a, V8_SET(1.956670894e-4f));
+    const v8f small = V8_FMA(a, p, a), large = V8_SET(1.0f) - V8_EXP(V8_NEG(g));
+    return V8_COPYSIGN(V8_SEL((v8i)(a < V8_SET(0.92f)), small, large), x);
+}
+
+/* x = 2^e (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2): e ln 2 + f - f^2/2 + f^3 p(f). */
+static MLCC_INLINE v8f V8_LOG(v8f x)
+{
+    const v8i tiny = (v8i)(x < V8_SET(1.17549435e-38f));
+    const v8u u = (v8u)V8_SEL(tiny, x * V8_SET(8388608.0f), x);
+    const v8i e = (v8i)(u - 0x3f3504f3u) >> 23;
+    const v8f k = V8_ITOF(e) - (v8f)(tiny & (v8i)V8_SET(23.0f));
+    const v8f f = (v8f)(u - ((v8u)e << 23)) - V8_SET(1.0f), f2 = f * f;
+    v8f p = V8_SET(-7.637470961e-2f);
+    p = V8_FMA(p, f, V8_SET(1.276273131e-1f));
+    p = V8_FMA(p, f, V8_SET(-1.315947175e-1f));
+    p = V8_FMA(p, f, V8_SET(1.420150101e-1f));
+    p = V8_FMA(p, f, V8_SET(-1.662341356e-1f));
+    p = V8_FMA(p, f, V8_SET(2.000124454e-1f));
+    p = V8_FMA(p, f, V8_SET(-2.500081956e-1f));
+    p = V8_FMA(p, f, V8_SET(3.333333135e-1f));
+    v8f y = V8_FMA(k, V8_SET(-2.12194440e-4f), f2 * f * p);
+    y = f + V8_FMA(f2, V8_SET(-0.5f), y);
+    y = V8_FMA(k, V8_SET(0.693359375f), y);
+    y = V8_SEL((v8i)(x < V8_SET(INFINITY)), y, x);
+    y = V8_SEL((v8i)(x == V8_SET(0.0f)), V8_SET(-INFINITY), y);
+    return V8_SEL((v8i)(x < V8_SET(0.0f)), V8_SET(NAN), y);
+}
+
+#endif

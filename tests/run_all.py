@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs every suite and adds up what they say; the last line is 'N passed, N failed, N skipped'.
+
+    run_all.py BUILD_DIR
+
+A suite is a command whose last matching line is 'N passed, N failed[, N skipped]'; one that ends without such a line has failed.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+SUITES = ['style/run.py', 'emit/cli.py', 'emit/repro.py', 'emit/symbols.py', 'emit/stack.py', 'emit/names.py', 'emit/forms.py',
+          'emit/samples.py', 'conformance/run.py', 'models/run.py']
+TOTALS = re.compile(r'^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$', re.MULTILINE)
+CMOCKA = re.compile(r'^\[  (PASSED|FAILED)  \] (?:.*?: )?(\d+) test', re.MULTILINE)
+MESON = re.compile(r'^(Ok|Fail|Timeout|Unexpected Pass):\s+(\d+)', re.MULTILINE)
+
+
+def unit_tests(build):
+    """The cmocka programs, through meson; a test is one function of one program. Returns (status, output, counts)."""
+    p = subprocess.run(['meson', 'test', '-C', build, '--verbose', '--no-suite', 'slow'], capture_output=True, text=True, errors='replace')
+    counts = [0, 0, 0]
+    for kind, number in CMOCKA.findall(p.stdout):
+        counts[kind == 'FAILED'] += int(number)
+    broken = sum(int(n) for kind, n in MESON.findall(p.stdout) if kind != 'Ok')
+    counts[1] = max(counts[1], broken)  # a program that crashed says nothing for itself
+    if p.returncode and not counts[1]:
+        counts[1] = 1
+    return p.returncode, p.stdout + p.stderr, counts
+
+
+def script(name, build):
+    p = subprocess.run([sys.executable, HERE / name, build], capture_output=True, text=True, errors='replace')
+    totals = TOTALS.findall(p.stdout)
+    counts = [int(n or 0) for n in totals[-1]] if totals else [0, 1, 0]
+    if p.returncode and not counts[1]:
+        counts[1] = 1
+    return p.returncode, p.stdout + p.stderr, counts
+
+
+def failures(text, limit=60):
+    """The lines of a failed suite that say why; its end when there are none."""
+    lines = [line for line in text.splitlines() if re.search(r'^FAIL |\[  FAILED  \]|error:|Assertion|ERROR|: \d+: ', line)]
+    lines = lines or text.splitlines()[-20:]
+    return lines[:limit] + ([f'... and {len(lines) - limit} more lines'] if len(lines) > limit else [])
+
+
+def main():
+    build = sys.argv[1]
+    total = [0, 0, 0]
+    for name in ['unit', *SUITES]:
+        start = time.monotonic()
+        status, text, counts = unit_tests(build) if name == 'unit' else script(name, build)
+        log = pathlib.Path(build) / 'logs' / f'{pathlib.Path(name).parent.name or ""}{pathlib.Path(name).stem}.txt'
+        log.parent.mkdir(exist_ok=True)
+        log.write_text(text)
+        print(f'{name}: {counts[0]} ok, {counts[1]} not ok, {counts[2]} left out, {time.monotonic() - start:.0f} s', flush=True)
+        if status or counts[1]:
+            print('\n'.join('  ' + line for line in failures(text)), flush=True)
+        total = [a + b for a, b in zip(total, counts)]
+    print(f'{total[0]} passed, {total[1]} failed, {total[2]} skipped')
+    return 1 if total[1] else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The vector dialect (runtime-min/mlcc_vec.h): every operation of every width against its scalar meaning.
+ *
+ * The file includes itself once per width W to make the tests of that width; those of functions step through all
+ * floats. Which instructions a width becomes depends on the compiler's target options. */
+#ifndef W
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "runtime-min/mlcc_vec.h"
+
+#ifndef STRIDE
+#define STRIDE 4001 /* of the sweeps through all 2^32 floats */
+#endif
+
+static const float edge[] = {
+    0.0f, -0.0f, 1, -1, 0.5f, -0.5f, 1.5f, -1.5f, 2.5f, -2.5f, 0.49999997f, -0.49999997f, 8388607.5f, -8388607.5f,
+    1e10f, -1e10f, 0x1p31f, -0x1p31f, 2147483520.0f, 1e-45f, -1e-45f, 1.17549435e-38f, 3.4028235e38f, -3.4028235e38f,
+    INFINITY, -INFINITY, NAN, 3, -3, 0.1f, 100,
+};
+enum { NEDGE = sizeof edge / sizeof *edge };
+
+static uint32_t next_random(uint64_t *seed)
+{
+    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(*seed >> 32);
+}
+
+/* Edge values in all combinations of two, then random bits. */
+static void fill(float *a, float *b, int n, int round, uint64_t *seed)
+{
+    for (int i = 0; i < n; i++) {
+        const int k = round * n + i;
+        const int is_edge = k < NEDGE * NEDGE;
+        a[i] = is_edge ? edge[k / NEDGE] : mlcc_f32_of_bits(next_random(seed));
+        b[i] = is_edge ? edge[k % NEDGE] : mlcc_f32_of_bits(next_random(seed));
+    }
+}
+
+static void assert_same(const char *what, float got, float want, float a, float b)
+{
+    if (isnan(want) ? !isnan(got) : mlcc_bits_of_f32(got) != mlcc_bits_of_f32(want))
+        fail_msg("%s(%.9g, %.9g) is %.9g, not %.9g", what, (double)a, (double)b, (double)got, (double)want);
+}
+
+/* Distance of y from the exact value in units of the last place of a float there; huge when the class differs. */
+static double ulps(float y, double exact)
+{
+    if (isnan(exact))
+        return isnan(y) ? 0 : 1e9;
+    if (isinf((float)exact) || isinf(y))
+        return y == (float)exact ? 0 : fabs(exact) > 0x1.fffffdp127 && fabs((double)y) > 0x1.fffffdp127 ? 1 : 1e9;
+    int e;
+    frexp(exact, &e);
+    return fabs((double)y - exact) / ldexp(1, (e < -125 ? -125 : e) - 24);
+}
+
+static double sigmoid(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+typedef void Map1(const float *x, float *y);
+
+static void assert_ulps(const char *name, int width, Map1 *map, double (*exact)(double), double bound)
+{
+    float x[16], y[16], worst_x = 0;
+    double worst = 0;
+    for (uint64_t k = 0; k < UINT64_C(1) << 32; k += (uint64_t)width * STRIDE) {
+        for (int i = 0; i < width; i++)
+            x[i] = mlcc_f32_of_bits((uint32_t)(k + (uint64_t)i * STRIDE));
+        map(x, y);
+        for (int i = 0; i < width; i++) {
+            const double u = ulps(y[i], exact((double)x[i]));
+            if (u > worst) {
+                worst = u;
+                worst_x = x[i];
+            }
+        }
+    }
+    print_message("V%d_%s: %.3f ulp at %.9g\n", width, name, worst, (double)worst_x);
+    if (worst > bound)
+        fail_msg("V%d_%s(%.9g) is off by %g ulp, more than %g", width, name, (double)worst_x, worst, bound);
+}
+
+static void test_target(void **state)
+{
+    (void)state;
+    float x[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, y[16];
+    VF v = VF_LD(x);
+    VF_KEEP(v);
+    VF_FENCE();
+    VF_PIN(v);
+    const VI m = VF_GT(v, VF_SET(2.5f));
+    VF_ST(y, VF_SEL(m, VF_ADD(v, VF_SET(1)), VF_SET(0)));
+    for (int i = 0; i < MLCC_VW; i++)
+        assert_true(y[i] == (x[i] > 2.5f ? x[i] + 1 : 0));
+    assert_int_equal(sizeof(VF), 4 * MLCC_VW);
+}
+
+#define NAME_(test, w) test##_##w
+#define NAME(test, w) NAME_(test, w)
+
+#define W 1
+#include "test_vec.c"
+#undef W
+#if MLCC_VECTOR
+#define W 4
+#include "test_vec.c"
+#undef W
+#define W 8
+#include "test_vec.c"
+#undef W
+#define W 16
+#include "test_vec.c"
+#undef W
+#define WIDTHS(test) \
+    cmocka_unit_test(NAME(test, 1)), cmocka_unit_test(NAME(test, 4)), cmocka_unit_test(NAME(test, 8)), \
+    cmocka_unit_test(NAME(test, 16))
+#else
+#define WIDTHS(test) cmocka_unit_test(NAME(test, 1))
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_target), WIDTHS(test_unary), WIDTHS(test_binary), WIDTHS(test_fma), WIDTHS(test_masks),
+        WIDTHS(test_fold), WIDTHS(test_partial), WIDTHS(test_strided), WIDTHS(test_integers), WIDTHS(test_bf16),
+        WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_special),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+#else /* W: one width */
+
+#define V(op) MLCC_JOIN(V, W, _##op)
+#define T(test) NAME(test, W)
+#if W == 1
+#define F float
+#define I int32_t
+#else
+#define F MLCC_JOIN(v, W, f)
+#define I MLCC_JOIN(v, W, i)
+#endif
+
+#define UNARY(X) X(NEG) X(ABS) X(SQRT) X(FLOOR) X(CEIL) X(RINT) X(TRUNC)
+#define BINARY(X) X(ADD) X(SUB) X(MUL) X(DIV) X(MAX) X(MIN) X(MAXN) X(MINN) X(COPYSIGN)
+#define COMPARE(X) X(EQ, ==) X(NE, !=) X(LT, <) X(LE, <=) X(GT, >) X(GE, >=)
+
+static void T(test_unary)(void **state)
+{
+    (void)state;
+    float a[W], b[W], y[W];
+    uint64_t seed = 1;
+    for (int round = 0; round < 20000 / W; round++) {
+        fill(a, b, W, round, &seed);
+#define CHECK(op)                                         \
+    V(ST)(y, V(op)(V(LD)(a)));                            \
+    for (int i = 0; i < W; i++)                           \
+        assert_same(#op, y[i], V1_##op(a[i]), a[i], 0);
+        UNARY(CHECK)
+#undef CHECK
+    }
+}
+
+static void T(test_binary)(void **state)
+{
+    (void)state;
+    float a[W], b[W], y[W];
+    uint64_t seed = 2;
+    for (int round = 0; round < 20000 / W; round++) {
+        fill(a, b, W, round, &seed);
+#define CHECK(op)                                             \
+    V(ST)(y, V(op)(V(LD)(a), V(LD)(b)));                      \
+    for (int i = 0; i < W; i++)                               \
+        assert_same(#op, y[i], V1_##op(a[i], b[i]), a[i], b[i]);
+        BINARY(CHECK)
+#undef CHECK
+    }
+}
+
+static void T(test_fma)(void **state)
+{
+    (void)state;
+    float a[W], b[W], c[W], y[W];
+    for (int i = 0; i < W; i++) {
+        a[i] = 1 + (float)(i + 1) * 0x1p-20f;
+        b[i] = 1 - (float)(i + 1) * 0x1p-20f;
+        c[i] = -1;
+    }
+    V(ST)(y, V(FMA)(V(LD)(a), V(LD)(b), V(LD)(c)));
+    for (int i = 0; i < W; i++) {
+        const float once = fmaf(a[i], b[i], c[i]);
+#if defined(__FMA__) || defined(__aarch64__)
+        assert_true(y[i] == once);
+#else
+        assert_true(y[i] == once || y[i] == 0); /* a * b rounds to 1 */
+#endif
+    }
+}
+
+static void T(test_masks)(void **state)
+{
+    (void)state;
+    float a[W], b[W], y[W];
+    int32_t m[W];
+    uint64_t seed = 3;
+    for (int round = 0; round < 5000 / W; round++) {
+        fill(a, b, W, round, &seed);
+#define CHECK(op, c)                                                        \
+    V(IST)(m, V(op)(V(LD)(a), V(LD)(b)));                                   \
+    V(ST)(y, V(SEL)(V(op)(V(LD)(a), V(LD)(b)), V(LD)(a), V(SET)(7)));       \
+    for (int i = 0; i < W; i++) {                                           \
+        assert_int_equal(m[i], a[i] c b[i] ? -1 : 0);                       \
+        assert_same("SEL", y[i], a[i] c b[i] ? a[i] : 7, a[i], b[i]);       \
+    }
+        COMPARE(CHECK)
+#undef CHECK
+    }
+}
+
+/* The documented order: lane i with lane i + W/2, until one is left. */
+static float T(fold)(const float *x, int op)
+{
+    float t[W];
+    memcpy(t, x, sizeof t);
+    for (int h = W / 2; h > 0; h /= 2) {
+        for (int i = 0; i < h; i++)
+            t[i] = op == 0 ? t[i] + t[i + h] : op == 1 ? t[i] * t[i + h] : op == 2 ? mlcc_max_f32(t[i], t[i + h])
+                                                                                : mlcc_min_f32(t[i], t[i + h]);
+    }
+    return t[0];
+}
+
+static void T(test_fold)(void **state)
+{
+    (void)state;
+    float x[W];
+    uint64_t seed = 4;
+    for (int round = 0; round < 1000; round++) {
+        for (int i = 0; i < W; i++)
+            x[i] = ldexpf((float)(int32_t)next_random(&seed), (int)(next_random(&seed) % 8) - 32);
+        if (round >= 900)
+            x[round % W] = round % 2 ? NAN : 0;
+        const F v = V(LD)(x);
+        assert_same("HSUM", V(HSUM)(v), T(fold)(x, 0), x[0], 0);
+        assert_same("HPROD", V(HPROD)(v), T(fold)(x, 1), x[0], 0);
+        assert_same("HMAX", V(HMAX)(v), T(fold)(x, 2), x[0], 0);
+        assert_same("HMIN", V(HMIN)(v), T(fold)(x, 3), x[0], 0);
+    }
+}
+
+/* Buffers of n floats to the byte, for the address sanitizer; guards for everybody else. */
+static void T(test_partial)(void **state)
+{
+    (void)state;
+    for (int n = 0; n <= W; n++) {
+        float *p = malloc(n ? (size_t)n * sizeof *p : 1), y[W], to[W + 2];
+        assert_non_null(p);
+        for (int i = 0; i < n; i++)
+            p[i] = (float)(i + 1);
+        V(ST)(y, V(LDN)(p, n));
+        for (int i = 0; i < W; i++)
+            assert_same("LDN", y[i], i < n ? (float)(i + 1) : 0, (float)n, 0);
+        V(STN)(p, V(SET)(9), n);
+        for (int i = 0; i < n; i++)
+            assert_true(p[i] == 9);
+        for (int i = 0; i < W + 2; i++)
+            to[i] = -1;
+        V(STN)(to + 1, V(SET)(5), n);
+        for (int i = 0; i < W + 2; i++)
+            assert_same("STN", to[i], i >= 1 && i < n + 1 ? 5 : -1, (float)n, (float)i);
+        free(p);
+    }
+}
+
+static void T(test_strided)(void **state)
+{
+    (void)state;
+    enum { S = 3 };
+    float x[S * W], y[W], to[S * W];
+    for (int i = 0; i < S * W; i++)
+        x[i] = (float)i;
+    for (int n = 0; n <= W; n++) {
+        V(ST)(y, V(GATHER)(x + 1, S, n));
+        for (int i = 0; i < W; i++)
+            assert_same("GATHER", y[i], i < n ? (float)(1 + S * i) : 0, (float)n, 0);
+        V(ST)(y, V(GATHER)(x + S * (n ? n - 1 : 0), -S, n));
+        for (int i = 0; i < W; i++)
+            assert_same("GATHER", y[i], i < n ? (float)(S * (n - 1 - i)) : 0, (float)n, 0);
+        memset(to, 0, sizeof to);
+        V(SCATTER)(to, S, V(SET)(2), n);
+        for (int i = 0; i < S * W; i++)
+            assert_same("SCATTER", to[i], i % S == 0 && i / S < n ? 2 : 0, (float)n, (float)i);
+    }
+}
+
+static void T(test_integers)(void **state)
+{
+    (void)state;
+    int32_t a[W], b[W], y[W];
+    float f[W], g[W];
+    int8_t s[W];
+    uint8_t u[W];
+    uint64_t seed = 5;
+    for (int round = 0; round < 5000 / W; round++) {
+        fill(f, g, W, round, &seed);
+        for (int i = 0; i < W; i++) {
+            a[i] = (int32_t)next_random(&seed);
+            b[i] = (int32_t)next_random(&seed);
+            s[i] = (int8_t)a[i];
+            u[i] = (uint8_t)b[i];
+        }
+#define CHECK(value, want)              \
+    V(IST)(y, value);                   \
+    for (int i = 0; i < W; i++)         \
+        assert_int_equal(y[i], want);
+        CHECK(V(IADD)(V(ILD)(a), V(ILD)(b)), mlcc_add_i32(a[i], b[i]))
+        CHECK(V(ISUB)(V(ILD)(a), V(ILD)(b)), mlcc_sub_i32(a[i], b[i]))
+        CHECK(V(IMUL)(V(ILD)(a), V(ISET)(12345)), mlcc_mul_i32(a[i], 12345))
+        CHECK(V(FTOI)(V(LD)(f)), mlcc_trunc_i32((double)f[i]))
+        CHECK(V(LDI8)(s), s[i])
+        CHECK(V(LDU8)(u), u[i])
+#undef CHECK
+        V(ST)(g, V(ITOF)(V(ILD)(a)));
+        for (int i = 0; i < W; i++)
+            assert_true(g[i] == (float)a[i]);
+    }
+}
+
+static void T(test_bf16)(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 65536; h += W) {
+        uint16_t from[W], to[W];
+        float y[W];
+        for (uint32_t i = 0; i < W; i++)
+            from[i] = (uint16_t)(h + i);
+        V(ST)(y, V(LDBF)(from));
+        for (int i = 0; i < W; i++) {
+            assert_same("LDBF", y[i], mlcc_f32_of_bf16(from[i]), 0, 0);
+            y[i] = mlcc_f32_of_bits((uint32_t)from[i] << 16 | (uint32_t)((h * 77 + (uint32_t)i * 0x8000) & 0xffff));
+        }
+        V(STBF)(to, V(LD)(y));
+        for (int i = 0; i < W; i++)
+            assert_int_equal(to[i], mlcc_bf16_of_f32(y[i]));
+    }
+}
+
+static void T(test_barriers)(void **state)
+{
+    (void)state;
+    float x[W], y[W];
+    for (int i = 0; i < W; i++)
+        x[i] = (float)i;
+    F v = V(LD)(x);
+    V(KEEP)(v);
+    V(FENCE)();
+    V(PIN)(v);
+    V(ST)(y, v);
+    assert_memory_equal(x, y, sizeof x);
+}
+
+#define FUNCTIONS(X) X(EXP, exp, 1.2) X(LOG, log, 1.0) X(TANH, tanh, 3.0) X(SIGMOID, sigmoid, 2.5) X(ERF, erf, 1.5)
+
+#define WRAP(op, exact, bound) static void T(map_##op)(const float *x, float *y) { V(ST)(y, V(op)(V(LD)(x))); }
+FUNCTIONS(WRAP)
+#undef WRAP
+
+static void T(test_functions)(void **state)
+{
+    (void)state;
+#define CHECK(op, exact, bound) assert_ulps(#op, W, T(map_##op), exact, bound);
+    FUNCTIONS(CHECK)
+#undef CHECK
+}
+
+/* Values that a sweep steps over. */
+static void T(test_special)(void **state)
+{
+    (void)state;
+    static const float more[] = {88.72283f, 88.722839f, -87.33655f, -103.97207f, -103.97209f, 9.02f, -9.02f, 0.92f,
+                                 3.92f, 0.70710678f, 1.41421356f, 0.99999994f, 1.0000001f, 1e-30f, -17, 17};
+    for (size_t k = 0; k < NEDGE + sizeof more / sizeof *more; k++) {
+        float x[W], y[W];
+        for (int i = 0; i < W; i++)
+            x[i] = k < NEDGE ? edge[k] : more[k - NEDGE];
+#define CHECK(op, exact, bound)                                                                     \
+    T(map_##op)(x, y);                                                                              \
+    for (int i = 0; i < W; i++)                                                                     \
+        if (ulps(y[i], exact((double)x[i])) > (bound))                                              \
+            fail_msg("%s(%.9g) is %.9g, not %.9g", #op, (double)x[i], (double)y[i], exact((double)x[i]));
+        FUNCTIONS(CHECK)
+#undef CHECK
+    }
+    float zero[W], y[W];
+    for (int i = 0; i < W; i++)
+        zero[i] = -0.0f;
+    T(map_TANH)(zero, y);
+    assert_same("TANH", y[0], -0.0f, 0, 0);
+    T(map_ERF)(zero, y);
+    assert_same("ERF", y[0], -0.0f, 0, 0);
+}
+
+#undef FUNCTIONS
+#undef UNARY
+#undef BINARY
+#undef COMPARE
+#undef V
+#undef T
+#undef F
+#undef I
+
+#endif

@@ -87,7 +87,7 @@ void auto_bodies(Auto *g)
 
 /* ---- inline ---- */
 
-typedef struct Loads { uint32_t ref, count; bool guarded; int64_t cost; const int64_t *of; } Loads;
+typedef struct Loads { uint32_t ref, count; } Loads;
 
 static void count_load(void *ctx, const Expr *e)
 {
@@ -131,28 +131,32 @@ static bool is_product(const Stage *s)
     return s->kind == ST_reduce && s->op == RED_sum && s->body->op == EX_mul;
 }
 
-static bool readers_accept(const Auto *g, uint32_t t, const Expr *body, int64_t cost, double *factor)
+/* What stage k does with tensor t: number of loads; *refuses when it needs memory or a form of its own. */
+static int64_t loads_in(const Auto *g, uint32_t k, uint32_t t, const Expr *body, int64_t cost, bool *refuses)
 {
-    int64_t reads = 0;
-    for (uint32_t k = 0; k < g->te->stage.n; k++) {
-        const Stage *s = g->te->stage.at[k];
-        Loads l = {.ref = t};
-        if (s->body)
-            ex_walk(s->body, count_load, &l);
-        for (uint8_t q = 0; q < s->nin; q++)
-            if (s->in[q] == t)
-                return false;
-        const uint8_t rank = ten(g->te, s->out)->rank;
-        for (uint8_t d = 0; s->kind == ST_scatter && d < rank; d++)
-            ex_walk(s->at[d], count_load, &l);
-        if (s->kind == ST_scatter && l.count && cost > CHEAP)
+    const Stage *s = g->te->stage.at[k];
+    Loads l = {.ref = t};
+    if (s->body)
+        ex_walk(s->body, count_load, &l);
+    for (uint8_t d = 0; s->kind == ST_scatter && d < ten(g->te, s->out)->rank; d++)
+        ex_walk(s->at[d], count_load, &l);
+    if (s->init)
+        ex_walk(s->init, count_load, &l);
+    *refuses = s->kind == ST_call || (s->kind == ST_scatter && cost > CHEAP) || (is_product(s) && !is_affine_view(body));
+    return l.count;
+}
+
+/* reads: how often an element of t is read, over all its readers. */
+static bool readers_accept(const Auto *g, uint32_t t, const Expr *body, int64_t cost, double *reads)
+{
+    *reads = 0;
+    for (uint32_t q = 0; q < g->nreader[t]; q++) {
+        bool refuses;
+        *reads += (double)loads_in(g, g->reader[t][q], t, body, cost, &refuses) * (double)steps_of_stage(g, g->reader[t][q]);
+        if (refuses)
             return false;
-        if (l.count && is_product(s) && !is_affine_view(body))
-            return false;
-        reads += l.count * steps_of_stage(g, k);
     }
-    *factor = (double)reads;
-    return reads > 0;
+    return g->nreader[t] > 0;
 }
 
 typedef struct CostOf { const Auto *g; const int64_t *cost; int64_t sum; } CostOf;
@@ -174,6 +178,7 @@ static bool may_inline(const Auto *g, uint32_t k)
 static void decide_inline(Auto *g)
 {
     int64_t *cost = NEWN(g->a, int64_t, g->te->ten.n); /* of inlined bodies, by tensor */
+    auto_bodies(g);
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
         const Stage *s = g->te->stage.at[k];
         if (!may_inline(g, k))

@@ -8,10 +8,6 @@
 
 #include "../ir/op.h"
 
-#define PASS(name, rep, level, needs, breaks, what) bool pass_##name(Program *p);
-#include "pass.def"
-#undef PASS
-
 static const PassInfo table[] = {
 #define PASS(name, rep, level, needs, breaks, what) {#name, REP_##rep, level, needs, breaks, what, pass_##name},
 #include "pass.def"

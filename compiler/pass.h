@@ -41,6 +41,11 @@ const PassInfo *pass_at(uint32_t k); /* NULL at the end */
 bool passes_run(Program *p, const char *until); /* until: stop behind this pass, NULL: all. False: diagnostics */
 void program_print(Text *out, const Program *p, Rep rep);
 
+/* The passes, one function each, named by the table. */
+#define PASS(name, rep, level, needs, breaks, what) bool pass_##name(Program *p);
+#include "pass.def"
+#undef PASS
+
 /* Remark of a pass for -Rpass (done) or -Rpass-missed: printed when its name matches the option's expression. */
 void remark(Program *p, const char *pass, bool done, const char *fmt, ...) PRINTF(4, 5);
 

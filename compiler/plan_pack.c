@@ -19,8 +19,10 @@
 
 #include <stdlib.h>
 
+static const uint64_t DEFAULT_STEPS = UINT64_C(1) << 31;
+
 enum {
-    FIRST_BUDGET = 500,      /* nodes of one strategy in the first round */
+    FIRST_BUDGET = 1000,     /* nodes of one strategy in the first round */
     FIRST_SHIFT = 5,         /* the first step down is 2^-5 of the way from the peak to the bound */
     GREEDY_ORDERS_MAX = 8192 /* above this many items only the first greedy packing is made: it takes n * n steps */
 };
@@ -30,10 +32,13 @@ typedef struct Piece {
     int64_t *off; /* best offsets known, units */
     int64_t peak; /* bytes */
     uint32_t winner; /* strategy that found it; tried first next time */
+    uint64_t cost;   /* steps per node */
 } Piece;
 
+/* What may still be spent. A node of a piece costs as many steps as its items have sections, roughly. */
 typedef struct Effort {
-    uint64_t left, used; /* nodes */
+    uint64_t nodes, steps;
+    uint64_t used; /* nodes spent */
 } Effort;
 
 /* What is to be put into one pool, and the answer. */
@@ -150,6 +155,7 @@ static uint32_t cut_pieces(Arena *a, PackItem *item, uint32_t n, int64_t unit, P
         }
         end = item[i].hi > end ? item[i].hi : end;
         Piece *p = &piece[np - 1];
+        p->cost += (uint64_t)(item[i].hi - item[i].lo) + 2;
         p->p.n++;
         p->p.nsec = end - from;
         item[i].lo -= from;
@@ -280,17 +286,33 @@ static void best_greedy(Arena *a, Piece *piece, int64_t enough)
 
 /* --- exact search ----------------------------------------------------------------------------------------------- */
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static bool can_afford(const Piece *piece, const Effort *e)
+{
+    return e->nodes > 0 && e->steps >= piece->cost;
+}
+
+static void spend(Effort *e, uint64_t nodes, uint64_t steps)
+{
+    e->nodes -= nodes;
+    e->steps -= steps;
+    e->used += nodes;
+}
+
 /* Asks for a packing of at most `target` bytes with every strategy until one has an answer. NONE raises *bound. */
 static PackAnswer attempt(PackSearch *s, Piece *piece, int64_t target, uint64_t budget, Effort *e, int64_t *bound)
 {
     PackAnswer answer = PACK_GAVE_UP;
     const uint32_t n = pack_strategies(), first = piece->winner;
-    for (uint32_t i = 0; i < n && answer == PACK_GAVE_UP && e->left > 0; i++) {
-        uint64_t nodes = budget < e->left ? budget : e->left;
+    for (uint32_t i = 0; i < n && answer == PACK_GAVE_UP && can_afford(piece, e); i++) {
+        uint64_t nodes = least(budget, least(e->nodes, e->steps / piece->cost));
         int64_t need = 0;
         answer = pack_search_run(s, target, (first + i) % n, &nodes, piece->off, &need);
-        e->left -= nodes;
-        e->used += nodes;
+        spend(e, nodes, nodes * piece->cost);
         if (answer == PACK_FOUND) {
             piece->peak = peak_of(&piece->p, piece->off);
             piece->winner = (first + i) % n;
@@ -316,8 +338,8 @@ static void try_between(PackSearch *s, Piece *piece, int64_t capacity, uint64_t 
 static void tighten(Arena *parent, Piece *piece, int64_t capacity, Effort *e, int64_t *bound)
 {
     Arena *a = arena_child(parent);
-    PackSearch *s = pack_search_new(a, &piece->p);
-    for (uint64_t budget = FIRST_BUDGET; s && e->left > 0 && *bound < piece->peak; budget += budget / 2) {
+    PackSearch *s = pack_search_new(a, &piece->p, piece->peak);
+    for (uint64_t budget = FIRST_BUDGET; s && can_afford(piece, e) && *bound < piece->peak; budget += budget / 4) {
         while (*bound < piece->peak && attempt(s, piece, *bound, budget, e, bound) == PACK_NONE)
             continue;
         try_between(s, piece, capacity, budget, e, bound);
@@ -369,13 +391,13 @@ static void tighten_all(Job *job, Piece *piece, uint32_t np, Effort *e)
     while (high < np && piece[high].peak > max_i64(job->bound, enough))
         high++;
     for (uint32_t i = 0; i < high; i++) {
-        Effort share = {.left = e->left / (high - i)};
+        Effort share = {.nodes = e->nodes / (high - i), .steps = e->steps / (high - i)};
+        const uint64_t steps = share.steps;
         int64_t bound = max_i64(job->bound, enough);
         const int64_t before = bound;
         tighten(job->arena, &piece[i], job->capacity, &share, &bound);
         job->bound = bound > before ? bound : job->bound;
-        e->left -= share.used;
-        e->used += share.used;
+        spend(e, share.used, steps - share.steps);
     }
 }
 
@@ -529,17 +551,18 @@ typedef struct Planner {
     Effort effort;
 } Planner;
 
-static void pack_members(Planner *pl, Job *job, const Member *m, uint32_t n, uint64_t nodes)
+/* Packs the members, spending at most one part in `parts` of what is left. */
+static void pack_members(Planner *pl, Job *job, const Member *m, uint32_t n, uint32_t parts)
 {
     uint32_t *id = NEWN(pl->arena, uint32_t, n);
     for (uint32_t i = 0; i < n; i++)
         id[i] = m[i].id;
     job->id = id;
     job->n = n;
-    Effort e = {.left = nodes < pl->effort.left ? nodes : pl->effort.left};
-    pack_pool(pl->arena, job, &e);
-    pl->effort.left -= e.used;
-    pl->effort.used += e.used;
+    Effort share = {.nodes = pl->effort.nodes / parts, .steps = pl->effort.steps / parts};
+    const uint64_t steps = share.steps;
+    pack_pool(pl->arena, job, &share);
+    spend(&pl->effort, share.used, steps - share.steps);
 }
 
 /* Makes the choice for a pool of limited size: packs, and takes buffers out until what is left fits. */
@@ -548,7 +571,7 @@ static uint32_t fit_members(Planner *pl, Job *job, Member *m, uint32_t n)
     bool *gone = NEWN(pl->arena, bool, n);
     n = choose_members(pl->arena, pl->buf, m, n, job->capacity);
     for (uint32_t before = n + 1; n < before;) {
-        pack_members(pl, job, m, n, pl->effort.left / 8);
+        pack_members(pl, job, m, n, 8);
         before = n;
         if (job->peak > job->capacity)
             n = evict(pl->buf, m, n, pl->out, job->capacity, gone);
@@ -557,14 +580,14 @@ static uint32_t fit_members(Planner *pl, Job *job, Member *m, uint32_t n)
 }
 
 /* Packs once more for the least peak; keeps the packing there is when that is better. */
-static void minimise(Planner *pl, Job *job, const Member *m, uint32_t n, uint64_t nodes)
+static void minimise(Planner *pl, Job *job, const Member *m, uint32_t n, uint32_t parts)
 {
     const Job before = *job;
     int64_t *off = NEWN(pl->arena, int64_t, n);
     for (uint32_t i = 0; i < n; i++)
         off[i] = pl->out[m[i].id].offset;
     job->minimise = true;
-    pack_members(pl, job, m, n, nodes);
+    pack_members(pl, job, m, n, parts);
     if (before.peak == 0 || job->peak <= before.peak)
         return;
     job->peak = before.peak;
@@ -580,7 +603,7 @@ static void fill_pool(Planner *pl, uint32_t p, uint32_t npool, int64_t capacity,
     Job job = {.buf = pl->buf, .out = pl->out, .capacity = capacity > 0 ? capacity : INT64_MAX};
     if (capacity > 0 && n > 0 && !m[n - 1].must)
         n = fit_members(pl, &job, m, n);
-    minimise(pl, &job, m, n, pl->effort.left / (npool - p));
+    minimise(pl, &job, m, n, npool - p);
     for (uint32_t i = 0; i < n; i++)
         pl->out[m[i].id].pool = (int32_t)p;
     *peak = job.peak;
@@ -602,8 +625,8 @@ static bool sums_fit(const PlanBuf *b, uint32_t n)
 
 /* Places the n buffers: out[i] is set, and res with arrays from `a`. False when a pool's capacity is not kept, or cannot
  * be (then its bound is above the capacity; INT64_MAX: fixed offsets contradict each other, or sizes overflow); out is
- * the best that was found. node_limit 0: PLAN_DEFAULT_NODES. The time is in proportion to nodes times buffers, plus
- * n * n. Optimal speaks of the offsets: which pool a buffer is in is a greedy choice. */
+ * the best that was found. node_limit 0: what takes some three seconds, less for small problems. A node takes
+ * time in proportion to buffers times the sections they live in, a greedy packing to n * n. Optimal speaks of the offsets: which pool a buffer is in is a greedy choice. */
 bool plan_pack(Arena *a, const PlanBuf *b, uint32_t n, const PlanPool *pool, uint32_t npool, uint64_t node_limit,
                PlanPlace *out, PlanResult *res)
 {
@@ -615,7 +638,8 @@ bool plan_pack(Arena *a, const PlanBuf *b, uint32_t n, const PlanPool *pool, uin
             res->peak[p] = res->bound[p] = INT64_MAX;
         return res->optimal = false;
     }
-    Planner pl = {arena_child(a), b, n, out, {.left = node_limit > 0 ? node_limit : PLAN_DEFAULT_NODES}};
+    const Effort all = {.nodes = node_limit > 0 ? node_limit : UINT64_MAX, .steps = node_limit > 0 ? UINT64_MAX : DEFAULT_STEPS};
+    Planner pl = {arena_child(a), b, n, out, all};
     bool fits = true;
     for (uint32_t p = 0; p < npool; p++) {
         fill_pool(&pl, p, npool, pool[p].capacity, &res->peak[p], &res->bound[p]);

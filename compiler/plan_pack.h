@@ -37,9 +37,6 @@ typedef struct PlanResult {
     uint64_t nodes; /* search nodes spent */
 } PlanResult;
 
-/* A node is one placement tried. 2^19 nodes take a few seconds on instances of some hundred buffers. */
-enum { PLAN_DEFAULT_NODES = 1 << 19 };
-
 bool plan_pack(Arena *a, const PlanBuf *b, uint32_t n, const PlanPool *pool, uint32_t npool, uint64_t node_limit,
                PlanPlace *out, PlanResult *res) MUST_USE;
 

@@ -560,22 +560,16 @@ static void fill_sections(PackSearch *s)
         s->top_item[t] = -1;
 }
 
-/* Sum of the widths, or 0 when the piece is out of the search's range. */
-static size_t entries_of(const PackPiece *p)
+/* Sum of the widths, or 0 when the piece is out of the search's range. No size or load is above `height`. */
+static size_t entries_of(const PackPiece *p, int64_t height)
 {
     size_t entries = 0;
-    int64_t sum = 0;
     for (uint32_t i = 0; i < p->n; i++) {
-        const PackItem *it = &p->item[i];
-        entries += (size_t)(it->hi - it->lo);
-        const int64_t most = max_i64(max_i64(it->size, it->align), it->fixed);
-        if (most > MAX_UNITS || entries > MAX_ENTRIES)
-            return 0;
-        sum += it->size + it->align;
-        if (sum > MAX_UNITS || it->fixed + sum > MAX_UNITS)
+        entries += (size_t)(p->item[i].hi - p->item[i].lo);
+        if (entries > MAX_ENTRIES || p->item[i].align > MAX_UNITS)
             return 0;
     }
-    return entries;
+    return height / p->unit < MAX_UNITS ? entries : 0;
 }
 
 typedef struct Key { int64_t v[3]; int32_t item; } Key;
@@ -672,9 +666,9 @@ PackAnswer pack_search_run(PackSearch *s, int64_t target, uint32_t which, uint64
     return found ? PACK_FOUND : s->gave_up ? PACK_GAVE_UP : PACK_NONE;
 }
 
-PackSearch *pack_search_new(Arena *a, const PackPiece *p)
+PackSearch *pack_search_new(Arena *a, const PackPiece *p, int64_t height)
 {
-    const size_t entries = entries_of(p);
+    const size_t entries = entries_of(p, height);
     if (entries == 0)
         return NULL;
     PackSearch *s = NEW(a, PackSearch);

@@ -30,8 +30,9 @@ typedef enum PackAnswer { PACK_FOUND, PACK_NONE, PACK_GAVE_UP } PackAnswer;
 
 typedef struct PackSearch PackSearch;
 
-/* NULL when the piece is too large for an exact search. */
-PackSearch *pack_search_new(Arena *a, const PackPiece *p);
+/* height: peak in bytes of some packing known, above which nothing is looked for. NULL when the piece is too large for
+ * an exact search. */
+PackSearch *pack_search_new(Arena *a, const PackPiece *p, int64_t height);
 uint32_t pack_strategies(void);
 /* Looks for a packing whose peak is at most `target` bytes, trying at most *nodes nodes (lowered by those used). FOUND:
  * off[i] is set, in units. NONE: there is none, and *need is a lower bound of the peak above target. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Constant data as text: "(1, 2, 3)", "(fill 0)" for a fill, "(...#hash)" for what is left out. Complex elements are two
- * numbers, strings are quoted with \" \\ and \xHH. Floats have the fewest digits that read back as the same value.
+ * Constant data as text: "(1, 2, 3)", "(fill 0)" for a fill, "(...#hash)" for what is left out. Complex elements are
+ * two numbers, strings are quoted with \" \\ and \xHH. Floats have the fewest digits that read back as the same value.
  */
 #include "graph.h"
 
@@ -182,7 +182,7 @@ void blob_print(Text *out, const Blob *b, int64_t inline_max)
     text_add(out, ")");
 }
 
-/* Reads `count` elements of type dt at *s, which ends up behind them, or at the place of *error (static text; NULL then). */
+/* Reads `count` elements of type dt at *s, which ends up behind them; NULL: at the place of *error (static text). */
 const Blob *blob_parse(Arena *a, const char **s, DType dt, int64_t count, const char **error)
 {
     *error = "expected elements in parentheses";

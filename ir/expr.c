@@ -233,7 +233,7 @@ const VarInfo *ex_var_info(const Exprs *x, const Expr *var)
 
 const Expr *ex_int(Exprs *x, int64_t v)
 {
-    return intern(x, EX_const, DT_ix, 0, v, NULL, (Range){v, v});
+    return intern(x, EX_const, DT_ix, 0, v, NULL, range_const(DT_ix, v));
 }
 
 /* Wraps v into the type; of u64 v is the bits. */
@@ -243,8 +243,7 @@ const Expr *ex_const_i(Exprs *x, DType dt, int64_t v)
     if (dt == DT_ix) return ex_int(x, v);
     if (dtype_is_float(dt) || !numeric(dt)) ICE("an integer constant of type %s", dtype_info(dt)->name);
     v = scalar_op(EX_cast, dt, DT_i64, &wide).i;
-    int64_t bound = dt == DT_u64 && v < 0 ? INT64_MAX : v;
-    return intern(x, EX_const, dt, 0, v, NULL, (Range){bound, bound});
+    return intern(x, EX_const, dt, 0, v, NULL, range_const(dt, v));
 }
 
 /* Rounds v to the type; every NaN is the same constant. */

@@ -314,18 +314,6 @@ static const Expr *monomial(Exprs *x, const Expr *a, const Expr *b)
     return factors_tree(x, &r);
 }
 
-/* k*atom times a sum, term by term. */
-static const Expr *distribute(Exprs *x, Term t, const Affine *f)
-{
-    Sum s;
-    const Term first = {t.atom, wrap_mul(t.coef, f->c)};
-    sum_init(x, &s, 1);
-    if (first.coef) append(&s.f, first.atom, first.coef);
-    for (uint32_t i = 0; i < f->n; i++)
-        add_scaled(x, &s, monomial(x, t.atom, f->t[i].atom), wrap_mul(t.coef, f->t[i].coef));
-    return sum_expr(x, &s);
-}
-
 static int64_t content(const Affine *f)
 {
     int64_t g = gcd(f->c, 0);
@@ -342,17 +330,37 @@ static int64_t take_content(Affine *f)
     return wrap_mul(g, sign);
 }
 
+static bool single(const Affine *f)
+{
+    return f->n == 1 && f->c == 0;
+}
+
+static bool begins_with_sum(const Expr *atom)
+{
+    while (is_op(atom, EX_mul)) atom = atom->a[0];
+    return is_sum(atom);
+}
+
+/* k*atom times a sum: term by term, but a product of sums takes it as one more factor. */
+static const Expr *distribute(Exprs *x, Term t, Affine *f)
+{
+    Sum s;
+    if (begins_with_sum(t.atom) && !single(f)) {
+        int64_t k = wrap_mul(t.coef, take_content(f));
+        return scaled(x, monomial(x, t.atom, sum_tree(x, f)), k);
+    }
+    sum_init(x, &s, 0);
+    add_scaled(x, &s, t.atom, wrap_mul(t.coef, f->c));
+    for (uint32_t i = 0; i < f->n; i++)
+        add_scaled(x, &s, monomial(x, t.atom, f->t[i].atom), wrap_mul(t.coef, f->t[i].coef));
+    return sum_expr(x, &s);
+}
+
 static const Expr *product_of_sums(Exprs *x, Sum *a, Sum *b)
 {
     int64_t k = wrap_mul(take_content(&a->f), take_content(&b->f));
     const Expr *p = sum_tree(x, &a->f), *q = sum_tree(x, &b->f);
-    const Expr *atom = p->id < q->id ? node(x, EX_mul, p, q) : node(x, EX_mul, q, p);
-    return scaled(x, atom, k);
-}
-
-static bool single(const Affine *f)
-{
-    return f->n == 1 && f->c == 0;
+    return scaled(x, p->id < q->id ? node(x, EX_mul, p, q) : node(x, EX_mul, q, p), k);
 }
 
 /* ---------------------------------------------------------------------------------------- division by a constant */

@@ -63,6 +63,7 @@ const Expr *pool_bool(Exprs *x, bool v);
 
 /* expr_range.c */
 Range range_type(DType dt);                                        /* every value of the type */
+Range range_const(DType dt, int64_t v);                            /* of an integer constant */
 Range range_op(ExprOp op, DType dt, const Expr *const *a);         /* of an operation's result */
 Range range_add(Range a, Range b);                                 /* of a sum, without end */
 Range range_scale(Range r, int64_t k);                             /* of a product by k, without end */

@@ -237,6 +237,12 @@ Range range_type(DType dt)
     return (Range){dtype_min(dt), dtype_max(dt)};
 }
 
+/* An end of a Range cannot stand for itself where it also means infinity, nor for more than INT64_MAX. */
+Range range_const(DType dt, int64_t v)
+{
+    return infinite(v) || (dt == DT_u64 && v < 0) ? range_type(dt) : (Range){v, v};
+}
+
 Range range_scale(Range r, int64_t k)
 {
     return corners(product, r, (Range){k, k});

@@ -527,7 +527,7 @@ void ex_print(Text *out, const Exprs *x, const Expr *e, RefName name, void *ctx)
     push_expr(&p, e, LOOSEST, false, false);
     while (p.stack.n) {
         Item it = p.stack.at[--p.stack.n];
-        if (it.text) text_add(out, "%s", it.text);
+        if (it.text) text_put(out, it.text, strlen(it.text));
         else print_item(&p, &it);
     }
 }

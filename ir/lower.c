@@ -190,8 +190,41 @@ static void set_domain(Stage *s, int nr, const Expr *const *r, const Expr *const
     memcpy(s->rext, extent, (size_t)nr * sizeof *extent);
 }
 
-static bool add_stage(OpCtx *c, const Stage *s)
+/* Whether the variables are in order of age, those of the tensor first. */
+static bool in_order(const Stage *s, int rank)
 {
+    uint32_t last = 0;
+    for (int k = 0; k < rank + s->nr; k++) {
+        const Expr *v = k < rank ? s->var[k] : s->rvar[k - rank];
+        if (v->id < last) return false;
+        last = v->id;
+    }
+    return true;
+}
+
+static const Expr *renew_var(OpCtx *c, Subst *s, const Expr *var, const Expr *extent)
+{
+    *s = (Subst){var, index_var(c, ex_var_info(c->x, var)->name, extent)};
+    return s->to;
+}
+
+/* New variables in order: sums are sorted by age, which must not depend on the order in which a lowering makes them. */
+static void renew_vars(OpCtx *c, Stage *s, const Ten *t)
+{
+    Subst new[2 * MAX_RANK];
+    const uint32_t n = (uint32_t)t->rank + s->nr;
+    for (int k = 0; k < t->rank; k++) s->var[k] = renew_var(c, &new[k], s->var[k], t->dim[k]);
+    for (int k = 0; k < s->nr; k++) s->rvar[k] = renew_var(c, &new[t->rank + k], s->rvar[k], s->rext[k]);
+    s->body = ex_subst(c->x, s->body, new, n);
+    if (s->kind != ST_scatter) return;
+    s->init = ex_subst(c->x, s->init, new, n);
+    for (int k = 0; k < t->rank; k++) s->at[k] = ex_subst(c->x, s->at[k], new, n);
+}
+
+static bool add_stage(OpCtx *c, Stage *s)
+{
+    const Ten *t = ten(c->te, s->out);
+    if (s->kind != ST_call && !in_order(s, t->rank)) renew_vars(c, s, t);
     te_stage(c->te, s);
     return true;
 }
@@ -420,7 +453,7 @@ bool lower_elt(OpCtx *c, const char *expr)
 
 /* ---- programs ---- */
 
-/* Operands that are computed get their tensors first: ids must not depend on the order in which C evaluates arguments. */
+/* Operands that are computed get their tensors first: ids must not depend on C's order of evaluating arguments. */
 bool te_lower_node(Te *t, Graph *g, NodeId id)
 {
     OpCtx c = {.cx = t->cx, .g = g, .id = id, .n = node(g, id), .x = t->cx->x, .a = t->cx->arena, .te = t};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The invariants of a tensor-expression program, one check each: types, ranks, which variables may stand where, producers
- * before consumers, and reads that are certainly outside their tensor. A failure is a bug of mlcc. It shares nothing
- * with the code that builds programs.
+ * The invariants of a tensor-expression program, one check each: types, ranks, which variables may stand where,
+ * producers before consumers, and reads that are certainly outside their tensor. A failure is a bug of mlcc. It shares
+ * nothing with the code that builds programs.
  */
 #include "call.h"
 

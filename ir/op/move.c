@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Parts of tensors: put together (Concat), taken out (Slice, Split, Compress), extended (Pad, Tile), looked up by indices
- * that are data (Gather and its kin), and written at such places (Scatter and its kin). Indices that are data are
- * brought into range, or the write is skipped, so any data is safe.
+ * Parts of tensors: put together (Concat), taken out (Slice, Split, Compress), extended (Pad, Tile), looked up by
+ * indices that are data (Gather and its kin), and written at such places (Scatter and its kin). Indices that are data
+ * are brought into range, or the write is skipped, so any data is safe.
  */
 #include "../op.h"
 #include "proto.h"

@@ -146,6 +146,10 @@ static const Blob *constant_data(const OpCtx *c, int *rank, const Expr **dim)
         return list_blob(c, v);
     }
     *rank = v->v.t.rank;
+    if (*rank > MAX_RANK) {
+        op_error(c, NO_OPERAND, "rank", "value has %d dimensions, at most %d are supported", *rank, MAX_RANK);
+        return NULL;
+    }
     for (int k = 0; k < *rank; k++) dim[k] = IX(v->v.t.dim[k]);
     return v->v.t.blob;
 }

@@ -37,6 +37,7 @@ BATCH = 24
 RTOL, ATOL = 1e-3, 1e-7
 LIGHT_RTOL = {'light_densenet121': 2e-3}
 CASE_SECONDS = 60
+LIGHT_SECONDS = 300  # the largest has 20 G multiply-accumulates, and is called twice
 MARKERS = '<!-- support table: tests/conformance/run.py --table -->', '<!-- end of support table -->'
 RANDOM_OPS = {'Bernoulli', 'RandomNormal', 'RandomNormalLike', 'RandomUniform', 'RandomUniformLike', 'Multinomial'}
 
@@ -186,7 +187,7 @@ def prepare(case, env):
         return Result('pass', kind=kind, ops=ops, key=key), [], bound, key
     objects = []
     for source in built.sources:
-        flags = ['-O1'] if case.data else ['-O2']
+        flags = ['-O1'] if case.data else ['-O2', '-march=native']
         obj, why = tool.compile_object(env.cc, source, flags)
         if obj is None:
             return Result('cc-failed', why, kind=kind, ops=ops), [], bound, ''
@@ -233,7 +234,8 @@ def run_batch(job):
     if path is None and len(ready) > 1:
         return done + [r for case, *_ in ready for r in run_batch(([case], env))]
     items = [(case, number, bound) for number, (case, _, _, bound) in enumerate(ready)]
-    outcome = isolate.each(items, call_case, CASE_SECONDS, lambda: native.load(path)) if path else {0: ('cc-failed', why)}
+    seconds = CASE_SECONDS if cases[0].data else LIGHT_SECONDS
+    outcome = isolate.each(items, call_case, seconds, lambda: native.load(path)) if path else {0: ('cc-failed', why)}
     for k, (case, result, objects, _) in enumerate(ready):
         result.status, result.detail = outcome[k]
         for obj in foreign.keys() & set(objects):

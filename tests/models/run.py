@@ -31,7 +31,7 @@ from harness import isolate, native, tool, values
 TINY = tool.SHARED / 'models' / 'mlperf-tiny'
 GOLDENS = TINY / 'goldens'
 LIGHT = pathlib.Path(onnx.__file__).parent / 'backend' / 'test' / 'data' / 'light'
-FLAGS = ['-O2']
+FLAGS = ['-O2', '-march=native']
 CALL_SECONDS = 300
 
 

@@ -276,7 +276,7 @@ static bool small(const Sample *s)
 {
     for (int k = 0; k < CASES; k++)
         if (s->v[k].i > 1 << 20 || s->v[k].i < -(1 << 20)) return false;
-    return ex_cost(s->e) < 400;
+    return ex_cost(s->e) < 100;
 }
 
 static Sample random_index_step(Grower *g)
@@ -422,7 +422,7 @@ static void test_random_values(void **state)
         start(&g, &w);
         for (int i = 0; i < STEPS / 4; i++) {
             Sample s = random_value_step(&g);
-            if (ex_cost(s.e) > 200) continue;
+            if (ex_cost(s.e) > 60) continue;
             check_sample(&w, &s);
             keep(&g, &s);
         }

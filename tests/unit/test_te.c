@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Tensor expressions: lowering of operators (ir/lower.c, ir/op/elt, shape, move), verifier, text form, called functions. */
+ * Tensor expressions: lowering (ir/lower.c, ir/op/elt, shape, move), verifier, text form, called functions. */
 #include "ir/call.h"
 #include "ir/op.h"
 
@@ -257,6 +257,9 @@ static const struct {
      "dimension-negative"},
     {"input %x f32[2,3]\ninput %l i64[4]\n%z ? = ReverseSequence %x %l\noutput %z\n", "sequence-lens"},
     {"input %x f32[2]\n%z ? = Cast %x {to=99}\noutput %z\n", "cast-type"},
+    {"input %x f32[2]\n%z ? = Cast %x {to=0}\noutput %z\n", "cast-type"},
+    {"%z ? = Constant\noutput %z\n", "constant-value"},
+    {"%z ? = Constant {value=f32[1,1,1,1,1,1,1,1,1,1,1,1] (0.0), value_int=3}\noutput %z\n", "constant-value"},
     {"input %x f32[2]\n%z ? = Cast %x {to=8}\noutput %z\n", "unsupported-string-cast"},
     {"input %x f32[2]\n%z ? = BitCast %x {to=11}\noutput %z\n", "bitcast-width"},
     {"input %x f32[2]\ninput %s f32[3,2]\n%z ? = PRelu %x %s\noutput %z\n", "broadcast"},

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Rules that fold constants into the weights of what they follow. */
+#include <math.h>
+
+#include "../../ir/op.h"
+#include "../rewrite.h"
+
+static bool static_dims(const Tensor *t, int64_t *dim)
+{
+    for (uint8_t d = 0; d < t->rank; d++) {
+        if (!ex_is_const(t->dim[d]))
+            return false;
+        dim[d] = t->dim[d]->v.i;
+    }
+    return true;
+}
+
+/* w[m,..] * k[m] and a bias, as new constants; b: old bias or none. */
+static void scaled_conv(Rw *rw, const Match *m, TensorId w, TensorId b, const double *k, const double *offset, int64_t channels)
+{
+    int64_t dim[MAX_RANK];
+    const Tensor *t = rw_tensor(rw, w);
+    (void)static_dims(t, dim);
+    const int64_t each = t->data->count / channels;
+    float *v = NEWN(rw->a, float, t->data->count), *bias = NEWN(rw->a, float, channels);
+    for (int64_t q = 0; q < t->data->count; q++)
+        v[q] = (float)(blob_f(t->data, q) * k[q / each]);
+    for (int64_t c = 0; c < channels; c++)
+        bias[c] = (float)((is_none(b) ? 0 : blob_f(rw_tensor(rw, b)->data, c)) * k[c] + offset[c]);
+    const Node *conv = rw_node(rw, m->n['C']);
+    const TensorId in[] = {conv->in[0], rw_const_f32(rw, str_fmt(rw->a, "%s.scaled", t->name), t->rank, dim, v),
+                           rw_const_f32(rw, str_fmt(rw->a, "%s.bias", t->name), 1, &channels, bias)};
+    rw_become(rw, m->root, conv->op, 3, in, conv->nattr, conv->attr);
+}
+
+/* y = s*(conv(x,w)+b - m)/sqrt(v+e) + o  ==  conv(x, w*k) + (b-m)*k + o,  k = s/sqrt(v+e) */
+static bool fold_conv_bn(Rw *rw, const Match *m)
+{
+    const Tensor *w = rw_tensor(rw, m->t['w']);
+    int64_t dim[MAX_RANK];
+    const OpCtx bn = rw_ctx(rw, m->root);
+    if (w->dt != DT_f32 || !static_dims(w, dim) || attr_i(&bn, "training_mode") || w->data->fill || rw_node(rw, m->root)->nout > 1)
+        return false;
+    const int64_t n = dim[0];
+    double *s = NEWN(rw->a, double, n), *o = NEWN(rw->a, double, n), *mean = NEWN(rw->a, double, n), *var = NEWN(rw->a, double, n);
+    if (!rw_floats(rw, m->t['s'], n, s) || !rw_floats(rw, m->t['o'], n, o) || !rw_floats(rw, m->t['m'], n, mean) || !rw_floats(rw, m->t['v'], n, var))
+        return false;
+    const double e = attr_f(&bn, "epsilon");
+    for (int64_t c = 0; c < n; c++) {
+        s[c] = s[c] / sqrt(var[c] + e);
+        o[c] -= mean[c] * s[c];
+    }
+    scaled_conv(rw, m, m->t['w'], m->t['b'], s, o, n);
+    return true;
+}
+
+/* One value per channel of dimension 1 of a rank-r tensor: shape [n], [n,1..], [1,n,1..] read against [N,n,..]. */
+static bool per_channel(Rw *rw, TensorId t, uint8_t rank, int64_t n, double *v)
+{
+    const Tensor *c = rw_tensor(rw, t);
+    int64_t dim[MAX_RANK];
+    if (!static_dims(c, dim) || c->rank > rank)
+        return false;
+    for (uint8_t d = 0; d < c->rank; d++)
+        if (dim[d] != 1 && (d + rank - c->rank != 1 || dim[d] != n))
+            return false;
+    return rw_floats(rw, t, n, v);
+}
+
+/* conv(x,w)+b + c  ==  conv(x,w) + (b+c),  c one value per output channel */
+static bool fold_conv_add(Rw *rw, const Match *m)
+{
+    const Tensor *w = rw_tensor(rw, m->t['w']);
+    int64_t dim[MAX_RANK];
+    if (w->dt != DT_f32 || !static_dims(w, dim) || w->data->fill)
+        return false;
+    double *k = NEWN(rw->a, double, dim[0]), *c = NEWN(rw->a, double, dim[0]);
+    if (!per_channel(rw, m->t['c'], w->rank, dim[0], c))
+        return false;
+    for (int64_t q = 0; q < dim[0]; q++)
+        k[q] = 1;
+    scaled_conv(rw, m, m->t['w'], m->t['b'], k, c, dim[0]);
+    return true;
+}
+
+/* (conv(x,w)+b) * c  ==  conv(x, w*c) + b*c */
+static bool fold_conv_mul(Rw *rw, const Match *m)
+{
+    const Tensor *w = rw_tensor(rw, m->t['w']);
+    int64_t dim[MAX_RANK];
+    if (w->dt != DT_f32 || !static_dims(w, dim) || w->data->fill)
+        return false;
+    double *k = NEWN(rw->a, double, dim[0]), *zero = NEWN(rw->a, double, dim[0]);
+    if (!per_channel(rw, m->t['c'], w->rank, dim[0], k))
+        return false;
+    scaled_conv(rw, m, m->t['w'], m->t['b'], k, zero, dim[0]);
+    return true;
+}
+
+const Rule rules_fuse[] = {
+    {"conv-bn", "(BatchNormalization (Conv!:C x #w #?b) #s #o #m #v)", fold_conv_bn},
+    {"conv-add", "(Add (Conv!:C x #w #?b) #c)", fold_conv_add},
+    {"conv-mul", "(Mul (Conv!:C x #w #?b) #c)", fold_conv_mul},
+    {0},
+};

@@ -18,6 +18,7 @@ typedef struct VGen {
     const Tile *t;
     const Expr *lane;      /* variable of one vector: 0..W-1 */
     const Expr *strip;     /* loop variable over vectors, NULL outside such a loop */
+    const Expr *acc;       /* accumulator that the epilogue reads now, NULL outside it */
     int32_t width, count;  /* lanes of a vector; of them in use now */
     Map memo;              /* expression id -> vector text */
     Map pointer;           /* buffer and invariant part -> pointer name */
@@ -43,7 +44,13 @@ static bool is_invariant_guard(CGen *g, const Expr *e, const Expr *lane)
     return e->dt == DT_f32 && !(in && ex_uses(in, lane)) && lane_stride(g, e, lane, &stride);
 }
 
-typedef struct Check { CGen *g; const Expr *lane; Map seen, always; bool ok; } Check;
+typedef struct Check { CGen *g; const Expr *lane, *acc; Map seen, always; bool ok; } Check;
+
+/* Its value differs between lanes. */
+static bool by_lane(const Expr *e, const Expr *lane, const Expr *acc)
+{
+    return ex_uses(e, lane) || (acc && ex_uses(e, acc));
+}
 
 static void check_load(void *ctx, const Expr *e)
 {
@@ -55,7 +62,7 @@ static void check_load(void *ctx, const Expr *e)
 /* A choice by lane evaluates both sides, so neither may load what would not be loaded otherwise. */
 static bool safe_choice(Check *c, const Expr *e)
 {
-    if (e->op != EX_select || !ex_uses(e->a[0], c->lane))
+    if (e->op != EX_select || !by_lane(e->a[0], c->lane, c->acc))
         return true;
     c->ok = true;
     ex_walk(e->a[1], check_load, c);
@@ -65,7 +72,7 @@ static bool safe_choice(Check *c, const Expr *e)
 
 static bool can_vector(Check *c, const Expr *e)
 {
-    if (!ex_uses(e, c->lane))
+    if (!by_lane(e, c->lane, c->acc) || e == c->acc)
         return e->dt == DT_f32 || e->dt == DT_bool;
     uint64_t *known = map_u64(&c->seen, e->id, false);
     if (known)
@@ -83,9 +90,9 @@ static bool can_vector(Check *c, const Expr *e)
     return ok;
 }
 
-static bool vector_value(CGen *g, const Expr *e, const Expr *lane)
+static bool vector_value(CGen *g, const Expr *e, const Expr *lane, const Expr *acc)
 {
-    Check c = {.g = g, .lane = lane, .seen = {.arena = g->a}, .always = {.arena = g->a}};
+    Check c = {.g = g, .lane = lane, .acc = acc, .seen = {.arena = g->a}, .always = {.arena = g->a}};
     c_always(&c.always, e);
     return e->dt == DT_f32 && can_vector(&c, e);
 }
@@ -94,13 +101,13 @@ static bool is_vector_tile(CGen *g, const Tile *t)
 {
     if (g->lanes < 2 || !t->lane || (t->across && t->nr != 1))
         return false;
-    if (t->body && !vector_value(g, t->body, t->lane))
+    if (t->body && !vector_value(g, t->body, t->lane, NULL))
         return false;
     for (int k = 0; k < t->nstore; k++) {
         const Expr *flat = flat_index(g, buf(g->u, t->store[k].buf), t->store[k].idx);
         bool linear;
         (void)ex_coef(flat, t->lane, &linear);
-        if (!linear || t->store[k].value->dt != DT_f32 || (!t->across && !vector_value(g, t->store[k].value, t->lane)))
+        if (!linear || t->store[k].value->dt != DT_f32 || (!t->across && !vector_value(g, t->store[k].value, t->lane, t->acc)))
             return false;
     }
     return !t->init || t->init->dt == DT_f32;
@@ -186,7 +193,7 @@ typedef const char *(*VText)(VGen *v, const Expr *e);
 static const char *v_operation(VGen *v, const Expr *e, VText operand)
 {
     CGen *g = v->g;
-    if (e->op == EX_select && !ex_uses(e->a[0], v->lane)) /* the side not taken is not evaluated */
+    if (e->op == EX_select && !by_lane(e->a[0], v->lane, v->acc)) /* the side not taken is not evaluated */
         return str_fmt(g->a, "%s ? %s : %s", c_expr_prec(g, e->a[0], P_OR), v_nested(v, e->a[1]), v_nested(v, e->a[2]));
     const char *arg[3] = {0};
     for (uint16_t k = 0; k < e->n; k++)
@@ -200,7 +207,7 @@ static const char *v_operation(VGen *v, const Expr *e, VText operand)
 
 static const char *v_value(VGen *v, const Expr *e, VText operand)
 {
-    if (!ex_uses(e, v->lane) && e->op != EX_loadp)
+    if (!by_lane(e, v->lane, v->acc) && e->op != EX_loadp)
         return str_fmt(v->g->a, e->dt == DT_bool ? "V%d_ISET(-(%s))" : "V%d_SET(%s)", v->width, c_expr(v->g, e));
     if (e->op == EX_load)
         return v_load(v, e);
@@ -368,10 +375,12 @@ static void epilogue(VGen *v, const Acc *acc, int32_t np, int32_t nv)
             Subst s[MAX_RANK + 2];
             uint32_t n = place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
             *map_u64(&v->memo, acc[p * nv + q].var->id, true) = (uint64_t)(uintptr_t)acc[p * nv + q].name;
-            s[n++] = (Subst){v->t->acc, acc[p * nv + q].var};
+            v->acc = acc[p * nv + q].var;
+            s[n++] = (Subst){v->t->acc, v->acc};
             for (int k = 0; k < v->t->nstore; k++)
                 v_store(v, &v->t->store[k], s, n);
         }
+    v->acc = NULL;
     forget(v, true);
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "driver.h"
@@ -77,6 +78,8 @@ static int information(const Options *o, Arena *a)
 
 static int finish(Arena *a, Diags *d, const Options *o, Outcome outcome, const Outputs *out)
 {
+    if (outcome == OUT_ok && o->output_dir)
+        (void)mkdir(o->output_dir, 0777); /* where it cannot, writing says why */
     if (outcome == OUT_ok && !write_all(a, d, out))
         outcome = OUT_io;
     if (outcome == OUT_ok && o->werror && d->warnings) {

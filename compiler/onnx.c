@@ -178,10 +178,11 @@ static const char *text_of(const char *s)
     return s ? s : "";
 }
 
+/* protobuf-c has no address for an empty payload. */
 static Bytes view(const uint8_t *file, ProtobufCBinaryData b)
 {
     size_t n = b.len;
-    const uint8_t *p = wire_view(file, b.data, &n);
+    const uint8_t *p = n ? wire_view(file, b.data, &n) : (const uint8_t *)"";
     return (Bytes){p, n};
 }
 
@@ -784,25 +785,29 @@ static bool import_nodes(Scope *s, size_t n, Onnx__NodeProto *const *p)
     return ok;
 }
 
+/* v: NULL when the tensor could not be read; its name is declared all the same. */
 static bool import_initializer(Scope *s, const char *name, const TensorValue *v)
 {
     TensorId id;
     if (!name || !name[0])
         return diag_error(s->m->im.cx->diags, "initializer", "an initializer of graph '%s' has no name", s->g->name);
     if (!declare(s, name, &id)) return false;
-    tensor_set(s->g, id, v);
-    return true;
+    if (v) tensor_set(s->g, id, v);
+    return v != NULL;
 }
 
 static bool import_initializers(Scope *s, const Onnx__GraphProto *p)
 {
     bool ok = true;
     TensorValue v;
-    for (size_t i = 0; i < p->n_initializer; i++)
-        ok &= read_dense(s->m, p->initializer[i], &v) && import_initializer(s, p->initializer[i]->name, &v);
+    for (size_t i = 0; i < p->n_initializer; i++) {
+        const Onnx__TensorProto *t = p->initializer[i];
+        ok &= import_initializer(s, t->name, read_dense(s->m, t, &v) ? &v : NULL);
+    }
     for (size_t i = 0; i < p->n_sparse_initializer; i++) {
         const Onnx__SparseTensorProto *t = p->sparse_initializer[i];
-        ok &= read_sparse(s->m, t, &v) && import_initializer(s, t->values->name, &v);
+        const bool read = read_sparse(s->m, t, &v);
+        ok &= import_initializer(s, t->values ? t->values->name : NULL, read ? &v : NULL);
     }
     return ok;
 }

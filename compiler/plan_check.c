@@ -35,7 +35,8 @@ static bool check_alone(const PlanBuf *b, uint32_t i, const PlanPool *pool, uint
         return fail(why, n, "buffer %" PRIu32 " is at %" PRId64 ", prescribed is %" PRId64, i, at.offset, b->fixed);
     const int64_t room = pool[at.pool].capacity > 0 ? pool[at.pool].capacity : INT64_MAX;
     if (b->bytes > INT64_MAX - at.offset || at.offset + b->bytes > room)
-        return fail(why, n, "buffer %" PRIu32 " ends above the %" PRId64 " bytes of pool '%s'", i, room, pool[at.pool].name);
+        return fail(why, n, "buffer %" PRIu32 " ends above the %" PRId64 " bytes of pool '%s'", i, room,
+                    pool[at.pool].name);
     if (b->bytes > 0 && at.offset + b->bytes > peak[at.pool])
         return fail(why, n, "buffer %" PRIu32 " ends above the peak of %" PRId64 " bytes", i, peak[at.pool]);
     return true;
@@ -51,10 +52,8 @@ typedef struct Change {
 static int change_order(const void *pa, const void *pb)
 {
     const Change *a = pa, *b = pb;
-    if (a->step != b->step)
-        return a->step < b->step ? -1 : 1;
-    if (a->begins != b->begins)
-        return a->begins ? 1 : -1;
+    if (a->step != b->step) return a->step < b->step ? -1 : 1;
+    if (a->begins != b->begins) return a->begins ? 1 : -1;
     return a->buf < b->buf ? -1 : a->buf > b->buf;
 }
 
@@ -81,10 +80,8 @@ static uint32_t lower_bound(const Live *l, const PlanPlace *at, int64_t offset)
 static uint32_t enter(Live *l, const PlanBuf *b, const PlanPlace *at, uint32_t i)
 {
     const uint32_t k = lower_bound(l, at, at[i].offset);
-    if (k < l->n && at[l->buf[k]].offset < at[i].offset + b[i].bytes)
-        return l->buf[k];
-    if (k > 0 && at[l->buf[k - 1]].offset + b[l->buf[k - 1]].bytes > at[i].offset)
-        return l->buf[k - 1];
+    if (k < l->n && at[l->buf[k]].offset < at[i].offset + b[i].bytes) return l->buf[k];
+    if (k > 0 && at[l->buf[k - 1]].offset + b[l->buf[k - 1]].bytes > at[i].offset) return l->buf[k - 1];
     memmove(l->buf + k + 1, l->buf + k, (l->n - k) * sizeof *l->buf);
     l->buf[k] = i;
     l->n++;
@@ -122,11 +119,9 @@ bool plan_check(const PlanBuf *b, uint32_t n, const PlanPool *pool, uint32_t npo
                 const int64_t *peak, char *why, size_t n_why)
 {
     for (uint32_t i = 0; i < n; i++)
-        if (!check_alone(&b[i], i, pool, npool, at[i], peak, why, n_why))
-            return false;
+        if (!check_alone(&b[i], i, pool, npool, at[i], peak, why, n_why)) return false;
     Arena *a = arena_new(0, NULL);
-    if (!a)
-        return fail(why, n_why, "out of memory");
+    if (!a) return fail(why, n_why, "out of memory");
     Change *c = NEWN(a, Change, 2 * (size_t)n);
     size_t nc = 0;
     for (uint32_t i = 0; i < n; i++)
@@ -136,8 +131,7 @@ bool plan_check(const PlanBuf *b, uint32_t n, const PlanPool *pool, uint32_t npo
         }
     qsort(c, nc, sizeof *c, change_order);
     Live *live = NEWN(a, Live, npool);
-    for (uint32_t p = 0; p < npool; p++)
-        live[p].buf = NEWN(a, uint32_t, n);
+    for (uint32_t p = 0; p < npool; p++) live[p].buf = NEWN(a, uint32_t, n);
     const bool sound = sweep(b, at, c, nc, live, why, n_why);
     arena_free(a);
     return sound;

@@ -22,24 +22,17 @@
 static const uint64_t DEFAULT_STEPS = UINT64_C(1) << 31;
 
 enum {
-    FIRST_BUDGET = 1000,     /* nodes of one strategy in the first round */
+    FIRST_BUDGET = 1000,     /* nodes of one strategy in the first round, besides two per item */
     FIRST_SHIFT = 5,         /* the first step down is 2^-5 of the way from the peak to the bound */
     GREEDY_ORDERS_MAX = 8192 /* above this many items only the first greedy packing is made: it takes n * n steps */
 };
 
 typedef struct Piece {
     PackPiece p;
-    int64_t *off; /* best offsets known, units */
-    int64_t peak; /* bytes */
+    int64_t *off;    /* best offsets known, units */
+    int64_t peak;    /* bytes */
     uint32_t winner; /* strategy that found it; tried first next time */
-    uint64_t cost;   /* steps per node */
 } Piece;
-
-/* What may still be spent. A node of a piece costs as many steps as its items have sections, roughly. */
-typedef struct Effort {
-    uint64_t nodes, steps;
-    uint64_t used; /* nodes spent */
-} Effort;
 
 /* What is to be put into one pool, and the answer. */
 typedef struct Job {
@@ -47,9 +40,9 @@ typedef struct Job {
     const PlanBuf *buf;
     const uint32_t *id; /* buffers of the pool */
     uint32_t n;
-    int64_t capacity;   /* bytes; INT64_MAX: none */
-    bool minimise;      /* otherwise a peak within the capacity is enough */
-    PlanPlace *out;     /* by buffer */
+    int64_t capacity; /* bytes; INT64_MAX: none */
+    bool minimise;    /* otherwise a peak within the capacity is enough */
+    PlanPlace *out;   /* by buffer */
     int64_t peak, bound;
 } Job;
 
@@ -70,15 +63,13 @@ static int64_t gcd(int64_t a, int64_t b)
 static int64_t common_unit(const Job *job)
 {
     int64_t u = 0, g = 0;
-    for (uint32_t i = 0; i < job->n; i++)
-        u = gcd(u, job->buf[job->id[i]].align);
+    for (uint32_t i = 0; i < job->n; i++) u = gcd(u, job->buf[job->id[i]].align);
     for (uint32_t i = 0; i < job->n; i++) {
         const PlanBuf *b = &job->buf[job->id[i]];
         g = gcd(gcd(g, align_up(b->bytes, u)), b->fixed >= 0 ? b->fixed : 0);
     }
     for (uint32_t i = 0; i < job->n; i++)
-        if (g % job->buf[job->id[i]].align != 0)
-            return u;
+        if (g % job->buf[job->id[i]].align != 0) return u;
     return g;
 }
 
@@ -89,11 +80,13 @@ static PackItem *make_items(Job *job, int64_t unit, uint32_t *n)
     for (uint32_t i = 0; i < job->n; i++) {
         const PlanBuf *b = &job->buf[job->id[i]];
         job->out[job->id[i]].offset = b->fixed >= 0 ? b->fixed : 0;
-        if (b->bytes == 0)
-            continue;
+        if (b->bytes == 0) continue;
         const int64_t size = (b->bytes - 1) / unit + 1;
-        item[(*n)++] = (PackItem){.size = size, .align = max_i64(b->align / unit, 1),
-            .fixed = b->fixed >= 0 ? b->fixed / unit : -1, .tail = size * unit - b->bytes, .id = job->id[i]};
+        item[(*n)++] = (PackItem){.size = size,
+                                  .align = max_i64(b->align / unit, 1),
+                                  .fixed = b->fixed >= 0 ? b->fixed / unit : -1,
+                                  .tail = size * unit - b->bytes,
+                                  .id = job->id[i]};
     }
     return item;
 }
@@ -107,10 +100,8 @@ typedef struct Event {
 static int by_time(const void *pa, const void *pb)
 {
     const Event *a = pa, *b = pb;
-    if (a->time != b->time)
-        return a->time < b->time ? -1 : 1;
-    if (a->start != b->start)
-        return a->start ? 1 : -1;
+    if (a->time != b->time) return a->time < b->time ? -1 : 1;
+    if (a->start != b->start) return a->start ? 1 : -1;
     return (a->item > b->item) - (a->item < b->item);
 }
 
@@ -137,8 +128,7 @@ static void find_sections(Arena *a, const PlanBuf *buf, PackItem *item, uint32_t
 static int by_section(const void *pa, const void *pb)
 {
     const PackItem *a = pa, *b = pb;
-    if (a->lo != b->lo)
-        return a->lo < b->lo ? -1 : 1;
+    if (a->lo != b->lo) return a->lo < b->lo ? -1 : 1;
     return (a->id > b->id) - (a->id < b->id);
 }
 
@@ -155,14 +145,12 @@ static uint32_t cut_pieces(Arena *a, PackItem *item, uint32_t n, int64_t unit, P
         }
         end = item[i].hi > end ? item[i].hi : end;
         Piece *p = &piece[np - 1];
-        p->cost += (uint64_t)(item[i].hi - item[i].lo) + 2;
         p->p.n++;
         p->p.nsec = end - from;
         item[i].lo -= from;
         item[i].hi -= from;
     }
-    for (uint32_t i = 0; i < np; i++)
-        piece[i].off = NEWN(a, int64_t, piece[i].p.n);
+    for (uint32_t i = 0; i < np; i++) piece[i].off = NEWN(a, int64_t, piece[i].p.n);
     return np;
 }
 
@@ -174,8 +162,7 @@ static int64_t end_of(const PackPiece *p, uint32_t j, int64_t off)
 static int64_t peak_of(const PackPiece *p, const int64_t *off)
 {
     int64_t peak = 0;
-    for (uint32_t j = 0; j < p->n; j++)
-        peak = max_i64(peak, end_of(p, j, off[j]));
+    for (uint32_t j = 0; j < p->n; j++) peak = max_i64(peak, end_of(p, j, off[j]));
     return peak;
 }
 
@@ -187,8 +174,7 @@ static int64_t load_bound(Arena *a, const PackPiece *p)
         const PackItem *it = &p->item[j];
         change[it->lo] += it->size;
         change[it->hi] -= it->size;
-        for (int32_t s = it->lo; it->tail > 0 && s < it->hi; s++)
-            tail[s] = max_i64(tail[s], it->tail);
+        for (int32_t s = it->lo; it->tail > 0 && s < it->hi; s++) tail[s] = max_i64(tail[s], it->tail);
         bound = max_i64(bound, end_of(p, j, max_i64(it->fixed, 0)));
     }
     for (int32_t s = 0; s < p->nsec; s++) {
@@ -202,8 +188,12 @@ static int64_t load_bound(Arena *a, const PackPiece *p)
 
 typedef enum GreedyKey { G_SIZE, G_AREA, G_WIDTH, G_START } GreedyKey;
 
-static const struct { GreedyKey key; bool best_fit; } greedy[] = {
-    {G_SIZE, false}, {G_AREA, false}, {G_WIDTH, false}, {G_SIZE, true}, {G_AREA, true}, {G_WIDTH, true}, {G_START, true},
+static const struct {
+    GreedyKey key;
+    bool best_fit;
+} greedy[] = {
+    {G_SIZE, false}, {G_AREA, false}, {G_WIDTH, false}, {G_SIZE, true},
+    {G_AREA, true},  {G_WIDTH, true}, {G_START, true},
 };
 
 typedef struct Ordered {
@@ -214,8 +204,7 @@ typedef struct Ordered {
 static int by_key(const void *pa, const void *pb)
 {
     const Ordered *a = pa, *b = pb;
-    if (a->key != b->key)
-        return a->key < b->key ? 1 : -1;
+    if (a->key != b->key) return a->key < b->key ? 1 : -1;
     return (a->item > b->item) - (a->item < b->item);
 }
 
@@ -223,22 +212,20 @@ static int64_t greedy_key(const PackItem *it, GreedyKey key)
 {
     const int64_t width = it->hi - it->lo;
     int64_t area = 0;
-    if (it->fixed >= 0)
-        return INT64_MAX;
-    if (!mul_i64(it->size, width, &area))
-        area = INT64_MAX - 1;
+    if (it->fixed >= 0) return INT64_MAX;
+    if (!mul_i64(it->size, width, &area)) area = INT64_MAX - 1;
     return key == G_SIZE ? it->size : key == G_AREA ? area : key == G_WIDTH ? width : -it->lo;
 }
 
 /* Offset for an item among those placed, which are in order of offset: the lowest gap or the tightest one. */
-static int64_t find_gap(const PackPiece *p, const int64_t *off, const uint32_t *placed, uint32_t n, uint32_t j, bool best)
+static int64_t find_gap(const PackPiece *p, const int64_t *off, const uint32_t *placed, uint32_t n, uint32_t j,
+                        bool best)
 {
     const PackItem *it = &p->item[j];
     int64_t end = 0, at = -1, least = INT64_MAX;
     for (uint32_t i = 0; i < n; i++) {
         const PackItem *o = &p->item[placed[i]];
-        if (o->lo >= it->hi || it->lo >= o->hi)
-            continue;
+        if (o->lo >= it->hi || it->lo >= o->hi) continue;
         const int64_t start = off[placed[i]], gap = start - end;
         if (start - align_up(end, it->align) >= it->size && gap < least) {
             at = align_up(end, it->align);
@@ -253,16 +240,14 @@ static void greedy_pack(Arena *a, const PackPiece *p, size_t how, int64_t *off)
 {
     Ordered *order = NEWN(a, Ordered, p->n);
     uint32_t *placed = NEWN(a, uint32_t, p->n);
-    for (uint32_t j = 0; j < p->n; j++)
-        order[j] = (Ordered){greedy_key(&p->item[j], greedy[how].key), j};
+    for (uint32_t j = 0; j < p->n; j++) order[j] = (Ordered){greedy_key(&p->item[j], greedy[how].key), j};
     qsort(order, p->n, sizeof *order, by_key);
     for (uint32_t i = 0; i < p->n; i++) {
         const uint32_t j = order[i].item;
         const int64_t fixed = p->item[j].fixed;
         off[j] = fixed >= 0 ? fixed : find_gap(p, off, placed, i, j, greedy[how].best_fit);
         uint32_t k = i;
-        for (; k > 0 && off[placed[k - 1]] > off[j]; k--)
-            placed[k] = placed[k - 1];
+        for (; k > 0 && off[placed[k - 1]] > off[j]; k--) placed[k] = placed[k - 1];
         placed[k] = j;
     }
 }
@@ -273,8 +258,7 @@ static void best_greedy(Arena *a, Piece *piece, int64_t enough)
     int64_t *off = NEWN(a, int64_t, p->n);
     piece->peak = INT64_MAX;
     for (size_t how = 0; how < COUNT(greedy) && piece->peak > enough; how++) {
-        if (how > 0 && p->n > GREEDY_ORDERS_MAX)
-            break;
+        if (how > 0 && p->n > GREEDY_ORDERS_MAX) break;
         greedy_pack(a, p, how, off);
         const int64_t peak = peak_of(p, off);
         if (peak < piece->peak) {
@@ -286,63 +270,62 @@ static void best_greedy(Arena *a, Piece *piece, int64_t enough)
 
 /* --- exact search ----------------------------------------------------------------------------------------------- */
 
-static uint64_t least(uint64_t a, uint64_t b)
+/* Takes one of `parts` equal parts out of an effort; what is left of it is given back. */
+static PackEffort part_of(PackEffort *e, uint32_t parts)
 {
-    return a < b ? a : b;
+    const PackEffort part = {e->nodes / parts, e->steps / parts};
+    *e = (PackEffort){e->nodes - part.nodes, e->steps - part.steps};
+    return part;
 }
 
-static bool can_afford(const Piece *piece, const Effort *e)
+static void give_back(PackEffort *e, PackEffort rest)
 {
-    return e->nodes > 0 && e->steps >= piece->cost;
-}
-
-static void spend(Effort *e, uint64_t nodes, uint64_t steps)
-{
-    e->nodes -= nodes;
-    e->steps -= steps;
-    e->used += nodes;
+    *e = (PackEffort){e->nodes + rest.nodes, e->steps + rest.steps};
 }
 
 /* Asks for a packing of at most `target` bytes with every strategy until one has an answer. NONE raises *bound. */
-static PackAnswer attempt(PackSearch *s, Piece *piece, int64_t target, uint64_t budget, Effort *e, int64_t *bound)
+static PackAnswer attempt(PackSearch *s, Piece *piece, int64_t target, uint64_t budget, PackEffort *e, int64_t *bound)
 {
     PackAnswer answer = PACK_GAVE_UP;
     const uint32_t n = pack_strategies(), first = piece->winner;
-    for (uint32_t i = 0; i < n && answer == PACK_GAVE_UP && can_afford(piece, e); i++) {
-        uint64_t nodes = least(budget, least(e->nodes, e->steps / piece->cost));
+    for (uint32_t i = 0; i < n && answer == PACK_GAVE_UP && e->nodes > 0; i++) {
+        const uint64_t nodes = budget < e->nodes ? budget : e->nodes;
+        PackEffort run = {nodes, e->steps};
         int64_t need = 0;
-        answer = pack_search_run(s, target, (first + i) % n, &nodes, piece->off, &need);
-        spend(e, nodes, nodes * piece->cost);
+        answer = pack_search_run(s, target, (first + i) % n, &run, piece->off, &need);
+        *e = (PackEffort){e->nodes - (nodes - run.nodes), run.steps};
         if (answer == PACK_FOUND) {
             piece->peak = peak_of(&piece->p, piece->off);
             piece->winner = (first + i) % n;
         }
-        if (answer == PACK_NONE)
-            *bound = min_i64(need, piece->peak);
+        if (answer == PACK_NONE) *bound = min_i64(need, piece->peak);
     }
     return answer;
 }
 
 /* Tries heights between the bounds: the capacity while it is not reached, then in growing steps down from the peak. */
-static void try_between(PackSearch *s, Piece *piece, int64_t capacity, uint64_t budget, Effort *e, int64_t *bound)
+static void try_between(PackSearch *s, Piece *piece, int64_t capacity, uint64_t budget, PackEffort *e, int64_t *bound)
 {
     PackAnswer answer = PACK_FOUND;
-    for (int shift = FIRST_SHIFT; answer != PACK_GAVE_UP && *bound < piece->peak; shift -= shift > 1) {
+    for (int shift = FIRST_SHIFT; answer != PACK_GAVE_UP && *bound<piece->peak; shift -= shift> 1) {
         const int64_t step = max_i64((piece->peak - *bound) >> shift, 1);
         const bool short_of = *bound < capacity && capacity < piece->peak;
         answer = attempt(s, piece, short_of ? capacity : piece->peak - step, budget, e, bound);
     }
 }
 
-/* Brings the peak of the piece and *bound together as far as the effort allows. */
-static void tighten(Arena *parent, Piece *piece, int64_t capacity, Effort *e, int64_t *bound)
+/* Brings the peak of the piece and *bound together as far as the effort allows. A round that spent nothing was the
+ * last. */
+static void tighten(Arena *parent, Piece *piece, int64_t capacity, PackEffort *e, int64_t *bound)
 {
     Arena *a = arena_child(parent);
     PackSearch *s = pack_search_new(a, &piece->p, piece->peak);
-    for (uint64_t budget = FIRST_BUDGET; s && can_afford(piece, e) && *bound < piece->peak; budget += budget / 4) {
-        while (*bound < piece->peak && attempt(s, piece, *bound, budget, e, bound) == PACK_NONE)
-            continue;
+    bool spent = s != NULL;
+    for (uint64_t budget = FIRST_BUDGET + 2 * piece->p.n; spent && *bound < piece->peak; budget += budget / 4) {
+        const uint64_t before = e->nodes;
+        while (*bound < piece->peak && attempt(s, piece, *bound, budget, e, bound) == PACK_NONE) continue;
         try_between(s, piece, capacity, budget, e, bound);
+        spent = e->nodes < before;
     }
     arena_free(a);
 }
@@ -360,14 +343,11 @@ static bool fixed_agree(const Job *job)
     VEC(const PlanBuf *) fixed = {0};
     for (uint32_t i = 0; i < job->n; i++) {
         const PlanBuf *x = &job->buf[job->id[i]];
-        if (x->fixed < 0 || x->bytes == 0)
-            continue;
-        if (x->fixed % x->align != 0)
-            return false;
+        if (x->fixed < 0 || x->bytes == 0) continue;
+        if (x->fixed % x->align != 0) return false;
         for (uint32_t k = 0; k < fixed.n; k++) {
             const PlanBuf *y = fixed.at[k];
-            if (together(x, y) && x->fixed < y->fixed + y->bytes && y->fixed < x->fixed + x->bytes)
-                return false;
+            if (together(x, y) && x->fixed < y->fixed + y->bytes && y->fixed < x->fixed + x->bytes) return false;
         }
         PUSH(job->arena, &fixed, x);
     }
@@ -377,57 +357,50 @@ static bool fixed_agree(const Job *job)
 static int by_peak(const void *pa, const void *pb)
 {
     const Piece *a = pa, *b = pb;
-    if (a->peak != b->peak)
-        return a->peak < b->peak ? 1 : -1;
+    if (a->peak != b->peak) return a->peak < b->peak ? 1 : -1;
     return (a->p.item->id > b->p.item->id) - (a->p.item->id < b->p.item->id);
 }
 
 /* Improves the pieces above the bound of all, highest first; each may use its share of what effort is left. */
-static void tighten_all(Job *job, Piece *piece, uint32_t np, Effort *e)
+static void tighten_all(Job *job, Piece *piece, uint32_t np, PackEffort *e)
 {
     qsort(piece, np, sizeof *piece, by_peak);
     const int64_t enough = job->minimise ? 0 : job->capacity;
     uint32_t high = 0;
-    while (high < np && piece[high].peak > max_i64(job->bound, enough))
-        high++;
+    while (high < np && piece[high].peak > max_i64(job->bound, enough)) high++;
     for (uint32_t i = 0; i < high; i++) {
-        Effort share = {.nodes = e->nodes / (high - i), .steps = e->steps / (high - i)};
-        const uint64_t steps = share.steps;
+        PackEffort share = part_of(e, high - i);
         int64_t bound = max_i64(job->bound, enough);
         const int64_t before = bound;
         tighten(job->arena, &piece[i], job->capacity, &share, &bound);
         job->bound = bound > before ? bound : job->bound;
-        spend(e, share.used, steps - share.steps);
+        give_back(e, share);
     }
 }
 
-static void pack_job(Job *job, Effort *e)
+static void pack_job(Job *job, PackEffort *e)
 {
     job->peak = job->bound = 0;
     const int64_t unit = common_unit(job);
     uint32_t n = 0;
     PackItem *item = make_items(job, unit, &n);
-    if (n == 0)
-        return;
+    if (n == 0) return;
     find_sections(job->arena, job->buf, item, n);
     Piece *piece = NEWN(job->arena, Piece, n);
     const uint32_t np = cut_pieces(job->arena, item, n, unit, piece);
-    for (uint32_t i = 0; i < np; i++)
-        job->bound = max_i64(job->bound, load_bound(job->arena, &piece[i].p));
-    for (uint32_t i = 0; i < np; i++)
-        best_greedy(job->arena, &piece[i], job->bound);
+    for (uint32_t i = 0; i < np; i++) job->bound = max_i64(job->bound, load_bound(job->arena, &piece[i].p));
+    for (uint32_t i = 0; i < np; i++) best_greedy(job->arena, &piece[i], job->bound);
     if (fixed_agree(job))
         tighten_all(job, piece, np, e);
     else
         job->bound = INT64_MAX;
     for (uint32_t i = 0; i < np; i++) {
         job->peak = max_i64(job->peak, piece[i].peak);
-        for (uint32_t j = 0; j < piece[i].p.n; j++)
-            job->out[piece[i].p.item[j].id].offset = piece[i].off[j] * unit;
+        for (uint32_t j = 0; j < piece[i].p.n; j++) job->out[piece[i].p.item[j].id].offset = piece[i].off[j] * unit;
     }
 }
 
-static void pack_pool(Arena *a, Job *job, Effort *e)
+static void pack_pool(Arena *a, Job *job, PackEffort *e)
 {
     job->arena = arena_child(a);
     pack_job(job, e);
@@ -438,18 +411,16 @@ static void pack_pool(Arena *a, Job *job, Effort *e)
 /* --- choice of pools -------------------------------------------------------------------------------------------- */
 
 typedef struct Member {
-    double gain;  /* bytes moved per byte and step held; mandatory ones first */
-    bool must;    /* no later pool may hold it */
+    double gain; /* bytes moved per byte and step held; mandatory ones first */
+    bool must;   /* no later pool may hold it */
     uint32_t id;
 } Member;
 
 static int by_gain(const void *pa, const void *pb)
 {
     const Member *a = pa, *b = pb;
-    if (a->must != b->must)
-        return a->must ? -1 : 1;
-    if (a->gain != b->gain)
-        return a->gain < b->gain ? 1 : -1;
+    if (a->must != b->must) return a->must ? -1 : 1;
+    if (a->gain != b->gain) return a->gain < b->gain ? 1 : -1;
     return (a->id > b->id) - (a->id < b->id);
 }
 
@@ -458,8 +429,7 @@ static uint32_t list_members(const PlanBuf *b, uint32_t n, uint32_t p, uint32_t 
     uint32_t count = 0;
     const uint32_t known = npool < 32 ? (1u << npool) - 1 : UINT32_MAX;
     for (uint32_t i = 0; i < n; i++) {
-        if (out[i].pool >= 0 || !(b[i].pools >> p & 1))
-            continue;
+        if (out[i].pool >= 0 || !(b[i].pools >> p & 1)) continue;
         const double held = (double)max_i64(b[i].bytes, 1) * ((double)b[i].last - (double)b[i].first + 1);
         const double moved = b[i].traffic > 0 ? (double)b[i].traffic : 2 * (double)b[i].bytes;
         m[count++] = (Member){moved / held, ((b[i].pools & known) >> p) == 1, i};
@@ -484,8 +454,7 @@ static int by_step(const void *pa, const void *pb)
 static Loads make_loads(Arena *a, const PlanBuf *b, const Member *m, uint32_t n)
 {
     Loads l = {NEWN(a, int32_t, n), NEWN(a, int64_t, n), n};
-    for (uint32_t i = 0; i < n; i++)
-        l.step[i] = b[m[i].id].first;
+    for (uint32_t i = 0; i < n; i++) l.step[i] = b[m[i].id].first;
     qsort(l.step, n, sizeof *l.step, by_step);
     return l;
 }
@@ -502,10 +471,8 @@ static bool add_load(Loads *l, const PlanBuf *x, int64_t limit)
             to = mid;
     }
     for (to = from; to < l->n && l->step[to] <= x->last; to++)
-        if (x->bytes > limit || l->load[to] > limit - x->bytes)
-            return false;
-    while (to-- > from)
-        l->load[to] += x->bytes;
+        if (x->bytes > limit || l->load[to] > limit - x->bytes) return false;
+    while (to-- > from) l->load[to] += x->bytes;
     return true;
 }
 
@@ -515,8 +482,7 @@ static uint32_t choose_members(Arena *a, const PlanBuf *b, Member *m, uint32_t n
     uint32_t kept = 0;
     Loads l = make_loads(a, b, m, n);
     for (uint32_t i = 0; i < n; i++)
-        if (add_load(&l, &b[m[i].id], m[i].must ? INT64_MAX : capacity))
-            m[kept++] = m[i];
+        if (add_load(&l, &b[m[i].id], m[i].must ? INT64_MAX : capacity)) m[kept++] = m[i];
     return kept;
 }
 
@@ -526,18 +492,14 @@ static uint32_t evict(const PlanBuf *b, Member *m, uint32_t n, const PlanPlace *
     bool any = false;
     for (uint32_t i = 0; i < n; i++) {
         const PlanBuf *x = &b[m[i].id];
-        if (out[m[i].id].offset + x->bytes <= capacity)
-            continue;
+        if (out[m[i].id].offset + x->bytes <= capacity) continue;
         uint32_t k = n;
-        while (k > 0 && (m[k - 1].must || !together(x, &b[m[k - 1].id])))
-            k--;
-        if (k > 0)
-            gone[k - 1] = any = true;
+        while (k > 0 && (m[k - 1].must || !together(x, &b[m[k - 1].id]))) k--;
+        if (k > 0) gone[k - 1] = any = true;
     }
     uint32_t kept = 0;
     for (uint32_t i = 0; i < n; i++) {
-        if (!gone[i])
-            m[kept++] = m[i];
+        if (!gone[i]) m[kept++] = m[i];
         gone[i] = false;
     }
     return any ? kept : n;
@@ -548,21 +510,19 @@ typedef struct Planner {
     const PlanBuf *buf;
     uint32_t n;
     PlanPlace *out;
-    Effort effort;
+    PackEffort effort;
 } Planner;
 
 /* Packs the members, spending at most one part in `parts` of what is left. */
 static void pack_members(Planner *pl, Job *job, const Member *m, uint32_t n, uint32_t parts)
 {
     uint32_t *id = NEWN(pl->arena, uint32_t, n);
-    for (uint32_t i = 0; i < n; i++)
-        id[i] = m[i].id;
+    for (uint32_t i = 0; i < n; i++) id[i] = m[i].id;
     job->id = id;
     job->n = n;
-    Effort share = {.nodes = pl->effort.nodes / parts, .steps = pl->effort.steps / parts};
-    const uint64_t steps = share.steps;
+    PackEffort share = part_of(&pl->effort, parts);
     pack_pool(pl->arena, job, &share);
-    spend(&pl->effort, share.used, steps - share.steps);
+    give_back(&pl->effort, share);
 }
 
 /* Makes the choice for a pool of limited size: packs, and takes buffers out until what is left fits. */
@@ -573,8 +533,7 @@ static uint32_t fit_members(Planner *pl, Job *job, Member *m, uint32_t n)
     for (uint32_t before = n + 1; n < before;) {
         pack_members(pl, job, m, n, 8);
         before = n;
-        if (job->peak > job->capacity)
-            n = evict(pl->buf, m, n, pl->out, job->capacity, gone);
+        if (job->peak > job->capacity) n = evict(pl->buf, m, n, pl->out, job->capacity, gone);
     }
     return n;
 }
@@ -584,15 +543,13 @@ static void minimise(Planner *pl, Job *job, const Member *m, uint32_t n, uint32_
 {
     const Job before = *job;
     int64_t *off = NEWN(pl->arena, int64_t, n);
-    for (uint32_t i = 0; i < n; i++)
-        off[i] = pl->out[m[i].id].offset;
+    for (uint32_t i = 0; i < n; i++) off[i] = pl->out[m[i].id].offset;
     job->minimise = true;
     pack_members(pl, job, m, n, parts);
-    if (before.peak == 0 || job->peak <= before.peak)
-        return;
+    job->bound = max_i64(job->bound, before.bound);
+    if (before.peak == 0 || job->peak <= before.peak) return;
     job->peak = before.peak;
-    for (uint32_t i = 0; i < n; i++)
-        pl->out[m[i].id].offset = off[i];
+    for (uint32_t i = 0; i < n; i++) pl->out[m[i].id].offset = off[i];
 }
 
 /* Decides what goes into pool p and packs it. */
@@ -601,11 +558,9 @@ static void fill_pool(Planner *pl, uint32_t p, uint32_t npool, int64_t capacity,
     Member *m = NEWN(pl->arena, Member, pl->n);
     uint32_t n = list_members(pl->buf, pl->n, p, npool, pl->out, m);
     Job job = {.buf = pl->buf, .out = pl->out, .capacity = capacity > 0 ? capacity : INT64_MAX};
-    if (capacity > 0 && n > 0 && !m[n - 1].must)
-        n = fit_members(pl, &job, m, n);
+    if (capacity > 0 && n > 0 && !m[n - 1].must) n = fit_members(pl, &job, m, n);
     minimise(pl, &job, m, n, npool - p);
-    for (uint32_t i = 0; i < n; i++)
-        pl->out[m[i].id].pool = (int32_t)p;
+    for (uint32_t i = 0; i < n; i++) pl->out[m[i].id].pool = (int32_t)p;
     *peak = job.peak;
     *bound = job.bound;
 }
@@ -623,22 +578,22 @@ static bool sums_fit(const PlanBuf *b, uint32_t n)
     return add_i64(sum, top, &sum) && sum < INT64_MAX / 4;
 }
 
-/* Places the n buffers: out[i] is set, and res with arrays from `a`. False when a pool's capacity is not kept, or cannot
- * be (then its bound is above the capacity; INT64_MAX: fixed offsets contradict each other, or sizes overflow); out is
- * the best that was found. node_limit 0: what takes some three seconds, less for small problems. A node takes
- * time in proportion to buffers times the sections they live in, a greedy packing to n * n. Optimal speaks of the offsets: which pool a buffer is in is a greedy choice. */
+/* Places the n buffers in at most 32 pools: out[i] is set, and res with arrays from `a`. False when a capacity is not
+ * kept, or cannot be: then its bound is above it, INT64_MAX when fixed offsets contradict each other or sizes overflow;
+ * out is the best that was found. A buffer that allows none of the pools gets pool -1 and makes the result false. With
+ * node_limit 0 the search ends after some three seconds at most. Each greedy packing takes n * n short steps. Optimal
+ * speaks of offsets: which pool a buffer is in is a greedy choice. */
 bool plan_pack(Arena *a, const PlanBuf *b, uint32_t n, const PlanPool *pool, uint32_t npool, uint64_t node_limit,
                PlanPlace *out, PlanResult *res)
 {
     *res = (PlanResult){.peak = NEWN(a, int64_t, npool), .bound = NEWN(a, int64_t, npool), .optimal = true};
-    for (uint32_t i = 0; i < n; i++)
-        out[i] = (PlanPlace){-1, 0};
+    for (uint32_t i = 0; i < n; i++) out[i] = (PlanPlace){-1, 0};
     if (!sums_fit(b, n)) {
-        for (uint32_t p = 0; p < npool; p++)
-            res->peak[p] = res->bound[p] = INT64_MAX;
+        for (uint32_t p = 0; p < npool; p++) res->peak[p] = res->bound[p] = INT64_MAX;
         return res->optimal = false;
     }
-    const Effort all = {.nodes = node_limit > 0 ? node_limit : UINT64_MAX, .steps = node_limit > 0 ? UINT64_MAX : DEFAULT_STEPS};
+    const bool limited = node_limit > 0;
+    const PackEffort all = {limited ? node_limit : UINT64_MAX, limited ? UINT64_MAX : DEFAULT_STEPS};
     Planner pl = {arena_child(a), b, n, out, all};
     bool fits = true;
     for (uint32_t p = 0; p < npool; p++) {
@@ -646,7 +601,8 @@ bool plan_pack(Arena *a, const PlanBuf *b, uint32_t n, const PlanPool *pool, uin
         res->optimal = res->optimal && res->peak[p] == res->bound[p];
         fits = fits && res->bound[p] < INT64_MAX && (pool[p].capacity == 0 || res->peak[p] <= pool[p].capacity);
     }
-    res->nodes = pl.effort.used;
+    for (uint32_t i = 0; i < n; i++) fits = fits && out[i].pool >= 0;
+    res->nodes = all.nodes - pl.effort.nodes;
     arena_free(pl.arena);
     return fits;
 }

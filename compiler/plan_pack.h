@@ -15,7 +15,7 @@ typedef struct PlanBuf {
     int64_t bytes;       /* 0 is fine: such a buffer takes no room */
     int64_t align;       /* at least 1; any integer */
     int32_t first, last; /* steps, both included */
-    uint32_t pools;      /* bit p: pool p is allowed; at least one of the given pools */
+    uint32_t pools;      /* bit p: pool p is allowed */
     int64_t fixed;       /* offset prescribed by the user, or -1 */
     int64_t traffic;     /* bytes read and written in one run, for the choice of pool; 0: twice its bytes */
 } PlanBuf;

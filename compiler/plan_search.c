@@ -12,9 +12,9 @@
  * that floor in turn, and last "none", which wastes the strip and raises the floor to the next height at which
  * anything could start. These cases exclude each other and leave nothing out, so no order of placements is ever tried
  * twice. This is sound in every section none of whose items at the floor reaches into a lower section; the lowest
- * section of all is such a one. Among them the search takes the one with the fewest choices (which follows from the
- * wasted bytes that its load still allows), weighted by how low its floor is and by how often
- * attempts failed there lately.
+ * section of all is such a one. Among them the search takes the one with the fewest choices, weighted by
+ * how low its floor is and by how often attempts failed there lately. Where the load leaves nothing to waste, "none" is
+ * no choice.
  *
  * A state fails when floor + remaining load of a section exceeds the height. Equal states are recognised by a hash
  * table of failed ones, and where no remaining item crosses, the two sides are solved one by one. Twins (items equal in
@@ -34,8 +34,8 @@ enum {
     MAX_ENTRIES = 1 << 23, /* sum of the items' widths */
     MAX_DEPTH = 10000,     /* nested nodes: bounds the C stack */
     MEMO_BITS = 18,
-    BLAME = 1 << 8,        /* weight of a failure at first; it grows, so that recent failures count more */
-    BLAME_SHIFT = 7,       /* by a factor of 1 + 2^-7 each time */
+    BLAME = 1 << 8,  /* weight of a failure at first; it grows, so that recent failures count more */
+    BLAME_SHIFT = 7, /* by a factor of 1 + 2^-7 each time */
     MAX_WEIGHT = 1 << 30
 };
 
@@ -51,7 +51,7 @@ typedef struct Strategy {
 enum { STRATEGIES = 8 };
 
 static const Strategy strategy[STRATEGIES] = {
-    {FLUSH_SIDES, "AZT"}, {FLUSH_BOTH, "ZWT"}, {FLUSH_SIDES, "TZW"}, {FLUSH_IGNORED, "ZWT"},
+    {FLUSH_SIDES, "AZT"}, {FLUSH_BOTH, "ZWT"},    {FLUSH_SIDES, "TZW"}, {FLUSH_IGNORED, "ZWT"},
     {FLUSH_SIDES, "ZWT"}, {FLUSH_IGNORED, "WAT"}, {FLUSH_SIDES, "TWZ"}, {FLUSH_BOTH, "AZT"},
 };
 
@@ -61,7 +61,9 @@ typedef struct Memory {
     uint32_t blame;   /* weight of the next failure */
 } Memory;
 
-typedef struct Cell { int32_t *at, old; } Cell;
+typedef struct Cell {
+    int32_t *at, old;
+} Cell;
 
 struct PackSearch {
     Arena *arena;
@@ -69,36 +71,38 @@ struct PackSearch {
     int32_t n, nsec;
     /* items */
     int32_t *size, *align, *fixed, *lo, *hi;
-    int32_t *twin;   /* item that must be placed before, or -1 */
-    int32_t *family; /* first item with the same range, if order in a stack of the family is free; else -1 */
-    int32_t *highest; /* offset at which the item reaches the target */
-    int32_t *off;    /* -1: remaining */
+    int32_t *twin;    /* item that must be placed before, or -1 */
+    int32_t *family;  /* an item of the same range with which order in a stack is free, the same for all; or -1 */
+    int32_t *members; /* by that item: how many of the family remain */
+    int32_t *highest; /* offset at which the item reaches the target, or that is prescribed */
+    int32_t *off;     /* -1: remaining */
     int32_t *base;
-    int32_t *rank;   /* order in which the strategy tries items */
-    int32_t *members; /* by first item of the family: how many of it remain */
-    uint64_t *name;  /* random number for the hash */
-    bool *ready;     /* may start at its base now; of the current node */
-    int32_t *left, *left_at, nleft; /* remaining items, and where each is in that list */
+    int32_t *rank;  /* order in which the strategy tries items */
+    uint64_t *name; /* for the hash */
+    bool *ready;    /* may start at its base now; of the current node */
     /* sections */
     int32_t *floor;
-    int32_t *top;    /* end of the highest item placed */
+    int32_t *top;      /* end of the highest item placed */
     int32_t *top_item; /* that item, or -1 */
-    int32_t *load;   /* units remaining */
-    int32_t *cross;  /* remaining items common with section s-1 */
-    int32_t *cap;    /* units within the target */
-    int64_t *tail;   /* largest tail of an item */
-    int32_t *choices; /* of the current node; negative: not to be branched on */
-    int32_t *count;  /* remaining items: in[start[s]] .. in[start[s] + count[s] - 1] */
+    int32_t *load;     /* units remaining */
+    int32_t *cross;    /* remaining items in common with the section before */
+    int32_t *cap;      /* units within the target */
+    int64_t *tail;     /* largest tail of an item */
+    int32_t *choices;  /* items that may start at the floor; negative: not to be branched on; of the current node */
+    int32_t *from;     /* first item that starts in the section or later: items are sorted by lo */
+    int32_t *count;    /* remaining items: in[start[s]] .. in[start[s] + count[s] - 1] */
     uint32_t *start, *in;
     uint32_t *at, *at_start; /* place in `in` of item j in section s: at[at_start[j] + s - lo[j]] */
     /* search */
-    int32_t *dirty, ndirty;
+    int32_t *dirty, ndirty; /* sections whose floor may have to rise */
     bool *is_dirty;
-    VEC(Cell) trail;
-    VEC(int32_t) choice; /* stack of candidate lists */
-    uint64_t *failed, generation;
-    int64_t target, need;
-    uint64_t nodes;
+    VEC(Cell) trail;     /* old values, newest last */
+    VEC(int32_t) choice; /* the candidate lists of the nodes being tried, one after the other */
+    uint64_t *failed;    /* keys of states that cannot be completed, by their highest bits */
+    uint64_t generation; /* part of the keys; changes with the target */
+    int64_t target;
+    int64_t need; /* least height that made a state fail */
+    PackEffort *effort;
     int32_t depth;
     bool gave_up;
     const Strategy *strategy;
@@ -133,8 +137,7 @@ static void mark_dirty(PackSearch *s, int32_t sec)
 /* The current state cannot be completed: forgets pending work. Always false. */
 static bool dead_end(PackSearch *s)
 {
-    while (s->ndirty > 0)
-        s->is_dirty[s->dirty[--s->ndirty]] = false;
+    while (s->ndirty > 0) s->is_dirty[s->dirty[--s->ndirty]] = false;
     return false;
 }
 
@@ -142,10 +145,8 @@ static void blame(PackSearch *s, int32_t sec, uint32_t much)
 {
     uint32_t *w = s->memory->weight;
     w[sec] += much;
-    if (w[sec] < MAX_WEIGHT)
-        return;
-    for (int32_t t = 0; t < s->nsec; t++)
-        w[t] = (w[t] >> 12) + 1;
+    if (w[sec] < MAX_WEIGHT) return;
+    for (int32_t t = 0; t < s->nsec; t++) w[t] = (w[t] >> 12) + 1;
     s->memory->blame = (s->memory->blame >> 12) + BLAME;
 }
 
@@ -154,8 +155,7 @@ static bool item_too_high(PackSearch *s, int32_t j)
     const PackPiece *p = s->piece;
     if (s->fixed[j] < 0 || s->base[j] == s->fixed[j])
         s->need = min_i64(s->need, (s->base[j] + p->item[j].size) * p->unit - p->item[j].tail);
-    for (int32_t t = s->lo[j]; t < s->hi[j]; t++)
-        blame(s, t, s->memory->blame / (uint32_t)(s->hi[j] - s->lo[j]) + 1);
+    for (int32_t t = s->lo[j]; t < s->hi[j]; t++) blame(s, t, s->memory->blame / (uint32_t)(s->hi[j] - s->lo[j]) + 1);
     return dead_end(s);
 }
 
@@ -169,13 +169,10 @@ static bool section_too_high(PackSearch *s, int32_t sec, int32_t height)
 
 static bool raise_base(PackSearch *s, int32_t j, int32_t v)
 {
-    if (s->base[j] >= v)
-        return true;
+    if (s->base[j] >= v) return true;
     set(s, &s->base[j], s->align[j] == 1 ? v : (v + s->align[j] - 1) / s->align[j] * s->align[j]);
-    if (s->base[j] > s->highest[j])
-        return item_too_high(s, j);
-    for (int32_t t = s->lo[j]; t < s->hi[j]; t++)
-        mark_dirty(s, t);
+    if (s->base[j] > s->highest[j]) return item_too_high(s, j);
+    for (int32_t t = s->lo[j]; t < s->hi[j]; t++) mark_dirty(s, t);
     return true;
 }
 
@@ -185,17 +182,13 @@ static bool settle(PackSearch *s)
     while (s->ndirty > 0) {
         const int32_t sec = s->dirty[--s->ndirty];
         s->is_dirty[sec] = false;
-        if (s->count[sec] == 0)
-            continue;
+        if (s->count[sec] == 0) continue;
         const uint32_t *in = s->in + s->start[sec];
         int32_t least = INT32_MAX;
         for (int32_t i = 0; i < s->count[sec]; i++)
-            if (s->base[in[i]] < least)
-                least = s->base[in[i]];
-        if (least > s->floor[sec])
-            set(s, &s->floor[sec], least);
-        if (s->floor[sec] + s->load[sec] > s->cap[sec])
-            return section_too_high(s, sec, s->floor[sec] + s->load[sec]);
+            if (s->base[in[i]] < least) least = s->base[in[i]];
+        if (least > s->floor[sec]) set(s, &s->floor[sec], least);
+        if (s->floor[sec] + s->load[sec] > s->cap[sec]) return section_too_high(s, sec, s->floor[sec] + s->load[sec]);
     }
     return true;
 }
@@ -211,38 +204,23 @@ static void drop_from_section(PackSearch *s, int32_t j, int32_t sec)
     *at = last;
 }
 
-static void drop_from_left(PackSearch *s, int32_t j)
-{
-    set(s, &s->nleft, s->nleft - 1);
-    const int32_t other = s->left[s->nleft], at = s->left_at[j];
-    s->left[s->nleft] = j;
-    s->left[at] = other;
-    s->left_at[other] = at;
-    s->left_at[j] = s->nleft;
-}
-
-static bool place(PackSearch *s, int32_t j)
+/* Puts the item at its base; all that overlaps it starts in section `first` or later. */
+static bool place(PackSearch *s, int32_t j, int32_t first)
 {
     const int32_t end = s->base[j] + s->size[j];
     set(s, &s->off[j], s->base[j]);
-    drop_from_left(s, j);
-    if (s->family[j] >= 0)
-        set(s, &s->members[s->family[j]], s->members[s->family[j]] - 1);
+    if (s->family[j] >= 0) set(s, &s->members[s->family[j]], s->members[s->family[j]] - 1);
     for (int32_t t = s->lo[j]; t < s->hi[j]; t++) {
         drop_from_section(s, j, t);
         set(s, &s->floor[t], end);
         set(s, &s->top[t], end);
         set(s, &s->top_item[t], j);
         set(s, &s->load[t], s->load[t] - s->size[j]);
-        if (t > s->lo[j])
-            set(s, &s->cross[t], s->cross[t] - 1);
+        if (t > s->lo[j]) set(s, &s->cross[t], s->cross[t] - 1);
         mark_dirty(s, t);
     }
-    for (int32_t i = 0; i < s->nleft; i++) {
-        const int32_t k = s->left[i];
-        if (s->lo[k] < s->hi[j] && s->lo[j] < s->hi[k] && !raise_base(s, k, end))
-            return false;
-    }
+    for (int32_t k = s->from[first]; k < s->from[s->hi[j]]; k++)
+        if (s->off[k] < 0 && s->lo[j] < s->hi[k] && !raise_base(s, k, end)) return false;
     return settle(s);
 }
 
@@ -251,8 +229,7 @@ static bool waste(PackSearch *s, int32_t sec, int32_t v)
     set(s, &s->floor[sec], v);
     const uint32_t *in = s->in + s->start[sec];
     for (int32_t i = 0; i < s->count[sec]; i++)
-        if (!raise_base(s, (int32_t)in[i], v))
-            return false;
+        if (!raise_base(s, (int32_t)in[i], v)) return false;
     mark_dirty(s, sec);
     return settle(s);
 }
@@ -282,27 +259,22 @@ static uint64_t state_key(const PackSearch *s, int32_t lo, int32_t hi)
             h = mix(h + ((uint64_t)t << 32 | (uint32_t)s->floor[t]));
             h = mix(h + ((uint64_t)s->top[t] << 32 | (uint32_t)top_key(s, t)));
         }
-    for (int32_t i = 0; i < s->nleft; i++)
-        if (s->lo[s->left[i]] >= lo && s->lo[s->left[i]] < hi)
-            h ^= s->name[s->left[i]];
+    for (int32_t j = s->from[lo]; j < s->from[hi]; j++) h ^= s->off[j] < 0 ? s->name[j] : 0;
     return mix(h) | 1;
 }
 
 /* The item lies on another one, or at 0, and the rules of twins and of stacks hold. */
 static bool may_start(const PackSearch *s, int32_t j)
 {
-    if (s->fixed[j] >= 0)
-        return true;
-    if (s->twin[j] >= 0 && s->off[s->twin[j]] < 0)
-        return false;
+    if (s->fixed[j] >= 0) return true;
+    if (s->twin[j] >= 0 && s->off[s->twin[j]] < 0) return false;
     int32_t rest = 0;
-    for (int32_t t = s->lo[j]; t < s->hi[j]; t++)
-        rest = s->top[t] > rest ? s->top[t] : rest;
-    if (s->base[j] - rest >= s->align[j])
-        return false;
+    for (int32_t t = s->lo[j]; t < s->hi[j]; t++) rest = s->top[t] > rest ? s->top[t] : rest;
+    if (s->base[j] - rest >= s->align[j]) return false;
     const int32_t below = s->top_item[s->lo[j]];
-    const bool stacked = below >= 0 && s->family[j] >= 0 && s->family[below] == s->family[j] && s->top[s->lo[j]] == s->base[j];
-    return !stacked || s->size[below] >= s->size[j];
+    if (below < 0 || s->family[j] < 0 || s->family[below] != s->family[j] || s->top[s->lo[j]] != s->base[j])
+        return true;
+    return s->size[below] >= s->size[j];
 }
 
 /* Counts item j in its sections when it is flat there and may start; closes the sections where it is not flat. */
@@ -311,26 +283,21 @@ static void survey_item(PackSearch *s, int32_t j)
     const int32_t b = s->base[j], width = s->hi[j] - s->lo[j], *floor = s->floor + s->lo[j];
     int32_t *restrict choices = s->choices + s->lo[j];
     int32_t t = 0;
-    while (t < width && floor[t] == b)
-        t++;
+    while (t < width && floor[t] == b) t++;
     const bool flat = t == width;
     s->ready[j] = flat && may_start(s, j);
     if (s->ready[j])
-        for (t = 0; t < width; t++)
-            choices[t]++;
+        for (t = 0; t < width; t++) choices[t]++;
     else if (!flat)
-        for (t = 0; t < width; t++)
-            choices[t] |= floor[t] == b ? INT32_MIN : 0;
+        for (t = 0; t < width; t++) choices[t] |= floor[t] == b ? INT32_MIN : 0;
 }
 
 /* Sets choices[] and ready[] for the part lo..hi-1. */
 static void survey(PackSearch *s, int32_t lo, int32_t hi)
 {
-    for (int32_t t = lo; t < hi; t++)
-        s->choices[t] = s->count[t] > 0 ? 0 : INT32_MIN;
-    for (int32_t i = 0; i < s->nleft; i++)
-        if (s->lo[s->left[i]] >= lo && s->lo[s->left[i]] < hi)
-            survey_item(s, s->left[i]);
+    for (int32_t t = lo; t < hi; t++) s->choices[t] = s->count[t] > 0 ? 0 : INT32_MIN;
+    for (int32_t j = s->from[lo]; j < s->from[hi]; j++)
+        if (s->off[j] < 0) survey_item(s, j);
 }
 
 static int32_t pick_section(const PackSearch *s, int32_t lo, int32_t hi)
@@ -338,13 +305,14 @@ static int32_t pick_section(const PackSearch *s, int32_t lo, int32_t hi)
     int32_t best = -1;
     uint64_t best_score = 0;
     for (int32_t t = lo; t < hi; t++) {
-        if (s->choices[t] < 0)
-            continue;
+        if (s->choices[t] < 0) continue;
         const uint64_t cases = (uint64_t)s->choices[t] + (s->floor[t] + s->load[t] < s->cap[t]);
         const uint64_t level = (uint64_t)s->floor[t] * 1024 / (uint64_t)(s->cap[t] + 1) + 1;
         const uint64_t score = (cases * level << 32) / s->memory->weight[t];
-        if (best < 0 || score < best_score)
-            best = t, best_score = score;
+        if (best < 0 || score < best_score) {
+            best = t;
+            best_score = score;
+        }
     }
     return best;
 }
@@ -356,18 +324,16 @@ static bool overlap(const PackSearch *s, int32_t j, int32_t k)
 
 /* Least height above the floor at which an item of the section may start when none starts at the floor: its base if
  * that is higher, else the end of a remaining item beside the section. INT32_MAX: there is none. */
-static int32_t next_level(const PackSearch *s, int32_t sec)
+static int32_t next_level(const PackSearch *s, int32_t sec, int32_t lo, int32_t hi)
 {
     const int32_t f = s->floor[sec];
     const uint32_t *in = s->in + s->start[sec];
     int32_t next = INT32_MAX;
     for (int32_t i = 0; i < s->count[sec]; i++)
-        if (s->base[in[i]] > f && s->base[in[i]] < next)
-            next = s->base[in[i]];
-    for (int32_t i = 0; i < s->nleft; i++) {
-        const int32_t k = s->left[i], end = s->base[k] + s->size[k];
-        if (end <= f || end >= next || (s->lo[k] <= sec && sec < s->hi[k]))
-            continue;
+        if (s->base[in[i]] > f && s->base[in[i]] < next) next = s->base[in[i]];
+    for (int32_t k = s->from[lo]; k < s->from[hi]; k++) {
+        const int32_t end = s->base[k] + s->size[k];
+        if (s->off[k] >= 0 || end <= f || end >= next || (s->lo[k] <= sec && sec < s->hi[k])) continue;
         for (int32_t q = 0; q < s->count[sec]; q++)
             if (s->base[in[q]] == f && overlap(s, (int32_t)in[q], k)) {
                 next = end;
@@ -398,12 +364,10 @@ static uint32_t push_choices(PackSearch *s, int32_t sec)
     const uint32_t first = s->choice.n;
     for (int32_t i = 0; i < s->count[sec]; i++) {
         const int32_t j = (int32_t)in[i];
-        if (!s->ready[j])
-            continue;
+        if (!s->ready[j]) continue;
         PUSH(s->arena, &s->choice, j);
         uint32_t p = s->choice.n - 1;
-        for (int32_t *c = s->choice.at; p > first && goes_before(s, j, c[p - 1]); p--)
-            c[p] = c[p - 1];
+        for (int32_t *c = s->choice.at; p > first && goes_before(s, j, c[p - 1]); p--) c[p] = c[p - 1];
         s->choice.at[p] = j;
     }
     return s->choice.n - first;
@@ -413,11 +377,9 @@ static bool solve(PackSearch *s, int32_t lo, int32_t hi);
 
 static bool try_waste(PackSearch *s, int32_t sec, int32_t lo, int32_t hi)
 {
-    const int32_t next = next_level(s, sec);
-    if (next == INT32_MAX)
-        return false;
-    if (next + s->load[sec] > s->cap[sec])
-        return section_too_high(s, sec, next + s->load[sec]);
+    const int32_t next = next_level(s, sec, lo, hi);
+    if (next == INT32_MAX) return false;
+    if (next + s->load[sec] > s->cap[sec]) return section_too_high(s, sec, next + s->load[sec]);
     return waste(s, sec, next) && solve(s, lo, hi);
 }
 
@@ -429,30 +391,37 @@ static bool branch(PackSearch *s, int32_t lo, int32_t hi)
     bool found = false;
     for (uint32_t i = 0; i <= n && !found && !s->gave_up; i++) {
         take_back(s, mark);
-        found = i < n ? place(s, s->choice.at[first + i]) && solve(s, lo, hi) : try_waste(s, sec, lo, hi);
+        found = i < n ? place(s, s->choice.at[first + i], lo) && solve(s, lo, hi) : try_waste(s, sec, lo, hi);
     }
     s->choice.n = first;
     return found;
+}
+
+static bool pay(PackSearch *s, int32_t lo, int32_t hi)
+{
+    const int32_t first = s->from[lo], last = s->from[hi];
+    const uint32_t cost = s->at_start[last] - s->at_start[first] + (uint32_t)(last - first) + (uint32_t)(hi - lo);
+    if (s->effort->nodes == 0 || s->effort->steps < cost) return false;
+    s->effort->nodes--;
+    s->effort->steps -= cost;
+    return true;
 }
 
 /* Solves the sections lo..hi-1, which no item crosses. True leaves the items placed; false leaves a mess above the
  * caller's mark of the trail. */
 static bool solve_part(PackSearch *s, int32_t lo, int32_t hi)
 {
-    if (s->nodes == 0 || s->depth == MAX_DEPTH) {
+    if (s->depth == MAX_DEPTH || !pay(s, lo, hi)) {
         s->gave_up = true;
         return false;
     }
-    s->nodes--;
     const uint64_t key = state_key(s, lo, hi);
     uint64_t *slot = &s->failed[key >> (64 - MEMO_BITS)];
-    if (*slot == key)
-        return false;
+    if (*slot == key) return false;
     s->depth++;
     const bool found = branch(s, lo, hi);
     s->depth--;
-    if (!found && !s->gave_up)
-        *slot = key;
+    if (!found && !s->gave_up) *slot = key;
     return found;
 }
 
@@ -460,11 +429,9 @@ static bool solve(PackSearch *s, int32_t lo, int32_t hi)
 {
     for (int32_t t = lo; t < hi;) {
         int32_t end = t + 1;
-        while (end < hi && s->cross[end] > 0)
-            end++;
+        while (end < hi && s->cross[end] > 0) end++;
         if (s->count[t] > 0 || end > t + 1)
-            if (!solve_part(s, t, end))
-                return false;
+            if (!solve_part(s, t, end)) return false;
         t = end;
     }
     return true;
@@ -484,8 +451,7 @@ static int by_range(const void *pa, const void *pb)
     const int64_t x[] = {a->lo, a->hi, a->align, a->size, a->tail, a->fixed, a - b};
     const int64_t y[] = {b->lo, b->hi, b->align, b->size, b->tail, b->fixed, 0};
     size_t i = 0;
-    while (i < COUNT(x) - 1 && x[i] == y[i])
-        i++;
+    while (i < COUNT(x) - 1 && x[i] == y[i]) i++;
     return (x[i] > y[i]) - (x[i] < y[i]);
 }
 
@@ -498,8 +464,7 @@ static bool swaps(const PackItem *p)
 static void find_twins(PackSearch *s, const PackPiece *p)
 {
     const PackItem **v = NEWN(s->arena, const PackItem *, p->n);
-    for (uint32_t i = 0; i < p->n; i++)
-        v[i] = &p->item[i];
+    for (uint32_t i = 0; i < p->n; i++) v[i] = &p->item[i];
     qsort(v, p->n, sizeof *v, by_range);
     int32_t family = -1;
     for (uint32_t i = 0; i < p->n; i++) {
@@ -508,13 +473,10 @@ static void find_twins(PackSearch *s, const PackPiece *p)
         const bool kin = b && same_range(a, b);
         const bool twin = kin && a->size == b->size && a->align == b->align && a->tail == b->tail;
         s->twin[j] = twin && a->fixed < 0 && b->fixed < 0 ? (int32_t)(b - p->item) : -1;
-        if (!kin)
-            family = -1;
+        if (!kin) family = -1;
         s->family[j] = -1;
-        if (!swaps(a))
-            continue;
-        if (family < 0 || p->item[family].align != a->align)
-            family = j;
+        if (!swaps(a)) continue;
+        if (family < 0 || p->item[family].align != a->align) family = j;
         s->family[j] = family;
         s->members[family]++;
     }
@@ -533,7 +495,6 @@ static void copy_items(PackSearch *s, const PackPiece *p)
         s->off[j] = -1;
         s->base[j] = it->fixed >= 0 ? (int32_t)it->fixed : 0;
         s->name[j] = mix((uint64_t)j + 0x9e3779b97f4a7c15u);
-        s->left[j] = s->left_at[j] = j;
         s->at_start[j] = at;
         at += (uint32_t)(it->hi - it->lo);
         for (int32_t t = it->lo; t < it->hi; t++) {
@@ -543,21 +504,23 @@ static void copy_items(PackSearch *s, const PackPiece *p)
             s->count[t]++;
         }
     }
-    s->nleft = s->n;
+    s->at_start[s->n] = at;
 }
 
 static void fill_sections(PackSearch *s)
 {
-    for (int32_t t = 1; t < s->nsec; t++)
-        s->start[t] = s->start[t - 1] + (uint32_t)s->count[t - 1];
+    for (int32_t t = 1; t < s->nsec; t++) s->start[t] = s->start[t - 1] + (uint32_t)s->count[t - 1];
     memset(s->count, 0, (size_t)s->nsec * sizeof *s->count);
     for (int32_t j = 0; j < s->n; j++)
         for (int32_t t = s->lo[j]; t < s->hi[j]; t++) {
             s->at[s->at_start[j] + (uint32_t)(t - s->lo[j])] = (uint32_t)s->count[t];
             s->in[s->start[t] + (uint32_t)s->count[t]++] = (uint32_t)j;
         }
-    for (int32_t t = 0; t < s->nsec; t++)
-        s->top_item[t] = -1;
+    for (int32_t t = 0, j = 0; t <= s->nsec; t++) {
+        while (j < s->n && s->lo[j] < t) j++;
+        s->from[t] = j;
+    }
+    for (int32_t t = 0; t < s->nsec; t++) s->top_item[t] = -1;
 }
 
 /* Sum of the widths, or 0 when the piece is out of the search's range. No size or load is above `height`. */
@@ -566,20 +529,21 @@ static size_t entries_of(const PackPiece *p, int64_t height)
     size_t entries = 0;
     for (uint32_t i = 0; i < p->n; i++) {
         entries += (size_t)(p->item[i].hi - p->item[i].lo);
-        if (entries > MAX_ENTRIES || p->item[i].align > MAX_UNITS)
-            return 0;
+        if (entries > MAX_ENTRIES || p->item[i].align > MAX_UNITS) return 0;
     }
     return height / p->unit < MAX_UNITS ? entries : 0;
 }
 
-typedef struct Key { int64_t v[3]; int32_t item; } Key;
+typedef struct Key {
+    int64_t v[3];
+    int32_t item;
+} Key;
 
 static int by_key(const void *pa, const void *pb)
 {
     const Key *a = pa, *b = pb;
     for (size_t i = 0; i < COUNT(a->v); i++)
-        if (a->v[i] != b->v[i])
-            return a->v[i] < b->v[i] ? 1 : -1;
+        if (a->v[i] != b->v[i]) return a->v[i] < b->v[i] ? 1 : -1;
     return (a->item > b->item) - (a->item < b->item);
 }
 
@@ -591,8 +555,7 @@ static int64_t key_of(const PackItem *it, const int64_t *load, char kind)
     case 'Z': return it->size;
     case 'A': return it->size * (it->hi - it->lo);
     default:
-        for (int32_t t = it->lo; t < it->hi; t++)
-            most = max_i64(most, load[t]);
+        for (int32_t t = it->lo; t < it->hi; t++) most = max_i64(most, load[t]);
         return most;
     }
 }
@@ -602,24 +565,20 @@ static void rank_items(PackSearch *s, const char *order)
     Arena *tmp = arena_child(s->arena);
     Key *k = NEWN(tmp, Key, s->n);
     int64_t *load = NEWN(tmp, int64_t, s->nsec);
-    for (int32_t t = 0; t < s->nsec; t++)
-        load[t] = s->load[t];
+    for (int32_t t = 0; t < s->nsec; t++) load[t] = s->load[t];
     for (int32_t j = 0; j < s->n; j++) {
         k[j].item = j;
-        for (size_t i = 0; i < COUNT(k->v); i++)
-            k[j].v[i] = key_of(&s->piece->item[j], load, order[i]);
+        for (size_t i = 0; i < COUNT(k->v); i++) k[j].v[i] = key_of(&s->piece->item[j], load, order[i]);
     }
     qsort(k, (size_t)s->n, sizeof *k, by_key);
-    for (int32_t j = 0; j < s->n; j++)
-        s->rank[k[j].item] = j;
+    for (int32_t j = 0; j < s->n; j++) s->rank[k[j].item] = j;
     arena_free(tmp);
 }
 
 /* A new target makes the table of failed states void. */
 static void set_target(PackSearch *s, int64_t target)
 {
-    if (target == s->target)
-        return;
+    if (target == s->target) return;
     const PackPiece *p = s->piece;
     s->target = target;
     s->need = INT64_MAX;
@@ -636,10 +595,8 @@ static void set_target(PackSearch *s, int64_t target)
 static bool search(PackSearch *s)
 {
     for (int32_t j = 0; j < s->n; j++)
-        if (s->base[j] > s->highest[j])
-            return item_too_high(s, j);
-    for (int32_t t = 0; t < s->nsec; t++)
-        mark_dirty(s, t);
+        if (s->base[j] > s->highest[j]) return item_too_high(s, j);
+    for (int32_t t = 0; t < s->nsec; t++) mark_dirty(s, t);
     return settle(s) && solve(s, 0, s->nsec);
 }
 
@@ -648,20 +605,19 @@ uint32_t pack_strategies(void)
     return STRATEGIES;
 }
 
-PackAnswer pack_search_run(PackSearch *s, int64_t target, uint32_t which, uint64_t *nodes, int64_t *off, int64_t *need)
+PackAnswer pack_search_run(PackSearch *s, int64_t target, uint32_t which, PackEffort *effort, int64_t *off,
+                           int64_t *need)
 {
     set_target(s, target);
     s->strategy = &strategy[which];
     s->memory = &s->memories[which];
     rank_items(s, s->strategy->order);
-    s->nodes = *nodes;
+    s->effort = effort;
     s->gave_up = false;
     s->depth = 0;
     const bool found = search(s);
-    for (int32_t j = 0; found && j < s->n; j++)
-        off[j] = s->off[j];
+    for (int32_t j = 0; found && j < s->n; j++) off[j] = s->off[j];
     take_back(s, 0);
-    *nodes -= s->nodes;
     *need = s->need;
     return found ? PACK_FOUND : s->gave_up ? PACK_GAVE_UP : PACK_NONE;
 }
@@ -669,26 +625,24 @@ PackAnswer pack_search_run(PackSearch *s, int64_t target, uint32_t which, uint64
 PackSearch *pack_search_new(Arena *a, const PackPiece *p, int64_t height)
 {
     const size_t entries = entries_of(p, height);
-    if (entries == 0)
-        return NULL;
+    if (entries == 0) return NULL;
     PackSearch *s = NEW(a, PackSearch);
     s->arena = a;
     s->piece = p;
     s->n = (int32_t)p->n;
     s->nsec = p->nsec;
-    int32_t **const of_item[] = {&s->size, &s->align, &s->fixed, &s->lo, &s->hi, &s->twin, &s->family, &s->highest,
-                                 &s->off, &s->base, &s->rank, &s->members, &s->left, &s->left_at};
-    int32_t **const of_section[] = {&s->floor, &s->top, &s->top_item, &s->load, &s->cross, &s->cap, &s->choices,
-                                    &s->count, &s->dirty};
-    for (size_t i = 0; i < COUNT(of_item); i++)
-        *of_item[i] = NEWN(a, int32_t, p->n);
-    for (size_t i = 0; i < COUNT(of_section); i++)
-        *of_section[i] = NEWN(a, int32_t, p->nsec);
+    int32_t **const of_item[] = {&s->size,   &s->align,   &s->fixed, &s->lo,   &s->hi,   &s->twin,
+                                 &s->family, &s->highest, &s->off,   &s->base, &s->rank, &s->members};
+    int32_t **const of_section[] = {&s->floor, &s->top,     &s->top_item, &s->load, &s->cross,
+                                    &s->cap,   &s->choices, &s->count,    &s->dirty};
+    for (size_t i = 0; i < COUNT(of_item); i++) *of_item[i] = NEWN(a, int32_t, p->n);
+    for (size_t i = 0; i < COUNT(of_section); i++) *of_section[i] = NEWN(a, int32_t, p->nsec);
     s->name = NEWN(a, uint64_t, p->n);
     s->ready = NEWN(a, bool, p->n);
-    s->at_start = NEWN(a, uint32_t, p->n);
+    s->at_start = NEWN(a, uint32_t, p->n + 1);
     s->tail = NEWN(a, int64_t, p->nsec);
     s->start = NEWN(a, uint32_t, p->nsec);
+    s->from = NEWN(a, int32_t, p->nsec + 1);
     s->is_dirty = NEWN(a, bool, p->nsec);
     s->in = NEWN(a, uint32_t, entries);
     s->at = NEWN(a, uint32_t, entries);
@@ -699,8 +653,7 @@ PackSearch *pack_search_new(Arena *a, const PackPiece *p, int64_t height)
     find_twins(s, p);
     for (size_t i = 0; i < STRATEGIES; i++) {
         s->memories[i] = (Memory){NEWN(a, uint32_t, p->nsec), BLAME};
-        for (int32_t t = 0; t < p->nsec; t++)
-            s->memories[i].weight[t] = BLAME;
+        for (int32_t t = 0; t < p->nsec; t++) s->memories[i].weight[t] = BLAME;
     }
     return s;
 }

@@ -20,11 +20,17 @@ typedef struct PackItem {
 } PackItem;
 
 typedef struct PackPiece {
-    const PackItem *item;
+    const PackItem *item; /* sorted by lo */
     uint32_t n;
     int32_t nsec;
     int64_t unit; /* bytes */
 } PackPiece;
+
+/* What a search may spend, lowered by what it did spend. A node costs as many steps as its part of the piece has items,
+ * sections, and sections of items. */
+typedef struct PackEffort {
+    uint64_t nodes, steps;
+} PackEffort;
 
 typedef enum PackAnswer { PACK_FOUND, PACK_NONE, PACK_GAVE_UP } PackAnswer;
 
@@ -34,9 +40,9 @@ typedef struct PackSearch PackSearch;
  * an exact search. */
 PackSearch *pack_search_new(Arena *a, const PackPiece *p, int64_t height);
 uint32_t pack_strategies(void);
-/* Looks for a packing whose peak is at most `target` bytes, trying at most *nodes nodes (lowered by those used). FOUND:
- * off[i] is set, in units. NONE: there is none, and *need is a lower bound of the peak above target. */
-PackAnswer pack_search_run(PackSearch *s, int64_t target, uint32_t strategy, uint64_t *nodes, int64_t *off,
+/* Looks for a packing whose peak is at most `target` bytes. FOUND: off[i] is set, in units. NONE: there is none, and
+ * *need is a lower bound of the peak above target. GAVE_UP: the effort, or the depth that the stack allows, is used. */
+PackAnswer pack_search_run(PackSearch *s, int64_t target, uint32_t strategy, PackEffort *effort, int64_t *off,
                            int64_t *need) MUST_USE;
 
 #endif

@@ -25,7 +25,7 @@ const ExprInfo *expr_info(ExprOp op)
 static uint64_t mix(uint64_t h, uint64_t v)
 {
     h = (h ^ v) * UINT64_C(0x9e3779b97f4a7c15);
-    return h ^ h >> 29;
+    return h ^ h >> 32;
 }
 
 static uint64_t hash_node(ExprOp op, DType dt, uint16_t n, int64_t payload, const Expr *const *a)

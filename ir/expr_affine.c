@@ -15,7 +15,7 @@
  */
 #include "expr_pool.h"
 
-enum { FEW = 16, MAX_FACTORS = 32 };
+enum { FEW = 16, MAX_FACTORS = 32, MAX_REJOIN = 8, MAX_REJOINED = 64 };
 
 /* A sum being worked on. Large ones take arena memory, of the order of the nodes that their expression needs. */
 typedef struct Sum { Affine f; Term few[FEW]; } Sum;
@@ -155,7 +155,7 @@ static Range sum_range(const Affine *f)
     return r;
 }
 
-/* ------------------------------------------------------------------------------------------- quotients that meet again */
+/* ---------------------------------------------------------------------------------------- quotients that meet again */
 
 static bool is_quotient(const Expr *e, ExprOp op)
 {
@@ -167,7 +167,7 @@ static bool any_quotient(const Affine *f)
     bool any = false;
     for (uint32_t i = 0; i < f->n; i++)
         any |= is_quotient(f->t[i].atom, EX_fdiv) || is_quotient(f->t[i].atom, EX_mod);
-    return any && f->n > 1;
+    return any && f->n > 1 && f->n <= MAX_REJOINED;
 }
 
 /* Whether every term of p*k is a term of s. */
@@ -249,12 +249,15 @@ static bool rejoin_term(Exprs *x, Sum *s, Term t)
     return false;
 }
 
+/* Looking for partners divides again, and so may look for partners of what is inside; that ends at MAX_REJOIN. */
 static bool rejoin(Exprs *x, Sum *s)
 {
-    if (!any_quotient(&s->f)) return false;
-    for (uint32_t i = 0; i < s->f.n; i++)
-        if (rejoin_term(x, s, s->f.t[i])) return true;
-    return false;
+    bool done = false;
+    if (x->rejoining == MAX_REJOIN || !any_quotient(&s->f)) return false;
+    x->rejoining++;
+    for (uint32_t i = 0; i < s->f.n && !done; i++) done = rejoin_term(x, s, s->f.t[i]);
+    x->rejoining--;
+    return done;
 }
 
 static const Expr *sum_expr(Exprs *x, Sum *s)
@@ -450,7 +453,7 @@ static void divide(Exprs *x, Division *d, const Expr *a, int64_t k)
     sum_init(x, &d->r, 0);
 }
 
-/* ---------------------------------------------------------------------------------------------------- quotient atoms */
+/* --------------------------------------------------------------------------------------------------- quotient atoms */
 
 /* Whether no value of the product of two divisors leaves int64. */
 static bool product_fits(const Expr *a, const Expr *b)
@@ -561,7 +564,7 @@ static bool raise_term(Exprs *x, Sum *s)
     return false;
 }
 
-/* An upper bound of a sum. Bounds name older nodes only, so raising ends; the limit is for sums that grow on the way. */
+/* An upper bound of a sum. Bounds name older nodes only, so raising ends; the limit is for sums that grow by it. */
 static int64_t sum_upper(Exprs *x, const Sum *f)
 {
     Sum s;
@@ -583,7 +586,7 @@ Range ix_difference(Exprs *x, const Expr *a, const Expr *b)
     return (Range){minus_lo == INT64_MAX ? INT64_MIN : -minus_lo, hi};
 }
 
-/* ------------------------------------------------------------------------------------------ division by an expression */
+/* ---------------------------------------------------------------------------------------- division by an expression */
 
 /* a = q*d + r */
 typedef struct Quotient { const Expr *q, *r; } Quotient;

@@ -388,7 +388,7 @@ static bool op_test(ExprOp op, DType dt, const Scalar *a)
     return held_as_unsigned(dt) ? test_unsigned(op, a[0].u, b.u) : test_signed(op, a[0].i, b.i);
 }
 
-/* Whether an operation of kind T, B or L takes operands of this type (always a compute type, or str for comparisons). */
+/* Whether an operation of kind T, B or L takes operands of this type (a compute type, or str for comparisons). */
 bool expr_accepts(ExprOp op, DType operand)
 {
     unsigned classes = float_classes(op) | int_classes(op) | other_classes(op);

@@ -30,6 +30,7 @@ struct Exprs {
     const Expr **table; /* open addressing; at most half full */
     uint32_t mask, n;
     uint64_t walks;
+    int rejoining;      /* depth of expr_affine.c's search for quotients that meet again */
     VEC(VarInfo) var;
     VEC(Frame) stack;   /* scratch of walks; a walk inside a callback of another uses what lies above */
     VEC(Visit) visit;

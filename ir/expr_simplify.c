@@ -31,15 +31,18 @@ typedef enum Side { LEFT, RIGHT } Side;                  /* where the constant i
 /* Integers, bool and ix; constants of commutative operations are on the right. */
 typedef struct IntRule { uint8_t op; Side side; int64_t value; Result result; } IntRule;
 static const IntRule int_rules[] = {
-    {EX_add, RIGHT, 0, R_OTHER},  {EX_sub, RIGHT, 0, R_OTHER},  {EX_mul, RIGHT, 1, R_OTHER},  {EX_mul, RIGHT, 0, R_CONST},
-    {EX_div, RIGHT, 1, R_OTHER},  {EX_div, RIGHT, 0, R_CONST},  {EX_div, LEFT, 0, R_CONST},   {EX_fdiv, RIGHT, 1, R_OTHER},
-    {EX_fdiv, RIGHT, 0, R_CONST}, {EX_fdiv, LEFT, 0, R_CONST},  {EX_mod, RIGHT, 1, R_ZERO},   {EX_mod, RIGHT, 0, R_CONST},
-    {EX_mod, LEFT, 0, R_CONST},   {EX_rem, RIGHT, 1, R_ZERO},   {EX_rem, RIGHT, 0, R_CONST},  {EX_rem, LEFT, 0, R_CONST},
-    {EX_band, RIGHT, 0, R_CONST}, {EX_bor, RIGHT, 0, R_OTHER},  {EX_bxor, RIGHT, 0, R_OTHER}, {EX_pow, RIGHT, 1, R_OTHER},
-    {EX_shl, RIGHT, 0, R_OTHER},  {EX_shl, LEFT, 0, R_CONST},   {EX_shr, RIGHT, 0, R_OTHER},  {EX_shr, LEFT, 0, R_CONST},
-    {EX_and, RIGHT, 1, R_OTHER},  {EX_and, LEFT, 1, R_OTHER},   {EX_and, RIGHT, 0, R_CONST},  {EX_and, LEFT, 0, R_CONST},
-    {EX_or, RIGHT, 0, R_OTHER},   {EX_or, LEFT, 0, R_OTHER},    {EX_or, RIGHT, 1, R_CONST},   {EX_or, LEFT, 1, R_CONST},
-    {EX_xor, RIGHT, 0, R_OTHER},  {EX_eq, RIGHT, 1, R_OTHER},   {EX_ne, RIGHT, 0, R_OTHER},
+    {EX_add, RIGHT, 0, R_OTHER},  {EX_sub, RIGHT, 0, R_OTHER},  {EX_mul, RIGHT, 1, R_OTHER},
+    {EX_mul, RIGHT, 0, R_CONST},  {EX_div, RIGHT, 1, R_OTHER},  {EX_div, RIGHT, 0, R_CONST},
+    {EX_div, LEFT, 0, R_CONST},   {EX_fdiv, RIGHT, 1, R_OTHER}, {EX_fdiv, RIGHT, 0, R_CONST},
+    {EX_fdiv, LEFT, 0, R_CONST},  {EX_mod, RIGHT, 1, R_ZERO},   {EX_mod, RIGHT, 0, R_CONST},
+    {EX_mod, LEFT, 0, R_CONST},   {EX_rem, RIGHT, 1, R_ZERO},   {EX_rem, RIGHT, 0, R_CONST},
+    {EX_rem, LEFT, 0, R_CONST},   {EX_band, RIGHT, 0, R_CONST}, {EX_bor, RIGHT, 0, R_OTHER},
+    {EX_bxor, RIGHT, 0, R_OTHER}, {EX_pow, RIGHT, 1, R_OTHER},  {EX_shl, RIGHT, 0, R_OTHER},
+    {EX_shl, LEFT, 0, R_CONST},   {EX_shr, RIGHT, 0, R_OTHER},  {EX_shr, LEFT, 0, R_CONST},
+    {EX_and, RIGHT, 1, R_OTHER},  {EX_and, LEFT, 1, R_OTHER},   {EX_and, RIGHT, 0, R_CONST},
+    {EX_and, LEFT, 0, R_CONST},   {EX_or, RIGHT, 0, R_OTHER},   {EX_or, LEFT, 0, R_OTHER},
+    {EX_or, RIGHT, 1, R_CONST},   {EX_or, LEFT, 1, R_CONST},    {EX_xor, RIGHT, 0, R_OTHER},
+    {EX_eq, RIGHT, 1, R_OTHER},   {EX_ne, RIGHT, 0, R_OTHER},
 };
 
 /* Floats. The sign of a zero constant counts. */
@@ -65,10 +68,6 @@ typedef struct NestedRule { uint8_t outer, inner; Nested result; } NestedRule;
 static const NestedRule nested_rules[] = {
     {EX_neg, EX_neg, N_OPERAND}, {EX_bnot, EX_bnot, N_OPERAND}, {EX_not, EX_not, N_OPERAND},
     {EX_abs, EX_abs, N_INNER},   {EX_abs, EX_neg, N_OUTER},
-    {EX_floor, EX_floor, N_INNER}, {EX_floor, EX_ceil, N_INNER}, {EX_floor, EX_rint, N_INNER}, {EX_floor, EX_trunc, N_INNER},
-    {EX_ceil, EX_floor, N_INNER},  {EX_ceil, EX_ceil, N_INNER},  {EX_ceil, EX_rint, N_INNER},  {EX_ceil, EX_trunc, N_INNER},
-    {EX_rint, EX_floor, N_INNER},  {EX_rint, EX_ceil, N_INNER},  {EX_rint, EX_rint, N_INNER},  {EX_rint, EX_trunc, N_INNER},
-    {EX_trunc, EX_floor, N_INNER}, {EX_trunc, EX_ceil, N_INNER}, {EX_trunc, EX_rint, N_INNER}, {EX_trunc, EX_trunc, N_INNER},
 };
 
 static const Expr *with_int(Exprs *x, ExprOp op, const Expr *const *a)
@@ -107,6 +106,11 @@ static const Expr *with_same(Exprs *x, ExprOp op, const Expr *a)
     return NULL;
 }
 
+static bool makes_whole(ExprOp op)
+{
+    return op == EX_floor || op == EX_ceil || op == EX_rint || op == EX_trunc;
+}
+
 static const Expr *with_inner(Exprs *x, ExprOp op, const Expr *a)
 {
     for (size_t k = 0; k < COUNT(nested_rules); k++) {
@@ -114,7 +118,7 @@ static const Expr *with_inner(Exprs *x, ExprOp op, const Expr *a)
         if (r->outer != op || r->inner != a->op) continue;
         return r->result == N_OPERAND ? a->a[0] : r->result == N_INNER ? a : ex_unary(x, op, a->a[0]);
     }
-    return NULL;
+    return makes_whole(op) && makes_whole((ExprOp)a->op) ? a : NULL;
 }
 
 /* ---------------------------------------------------------------------------------------------------------- unary */

@@ -355,7 +355,8 @@ typedef struct Callee { ExprOp op; DType dt; bool swap; } Callee;
 static bool find_callee(const char *name, Callee *c)
 {
     bool sat = strncmp(name, "sat_", 4) == 0, bits = strncmp(name, "bits_", 5) == 0;
-    *c = (Callee){.op = sat ? EX_castsat : bits ? EX_bitcast : EX_cast, .dt = number_type(name + (sat ? 4 : bits ? 5 : 0))};
+    *c = (Callee){.op = sat ? EX_castsat : bits ? EX_bitcast : EX_cast};
+    c->dt = number_type(name + (sat ? 4 : bits ? 5 : 0));
     if (c->dt != DT_none) return true;
     c->swap = strcmp(name, "gt") == 0 || strcmp(name, "ge") == 0;
     if (c->swap) name = name[1] == 't' ? "lt" : "le";

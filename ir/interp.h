@@ -59,7 +59,7 @@ struct Step {
     uint8_t n;                /* band: loops */
     const int64_t *lo[MAX_RANK * 2], *extent[MAX_RANK * 2];
     int64_t *var[MAX_RANK * 2];
-    const uint8_t *cond;      /* if; masks of both sides when it differs between lanes */
+    const uint8_t *cond[2];   /* if: whether to run body, other; masks when `each` */
     bool each;
     const Nest *call;
     const int64_t **arg;
@@ -67,7 +67,7 @@ struct Step {
 };
 
 /* What code is made from. memory[b]: of buffer b. sym: id of a symbol -> where its value is (int64_t *). */
-typedef struct Machinery { const Unit *u; const Memory *memory; const Map *sym; } Machinery;
+typedef struct Machinery { const Unit *u; const Memory *memory; Map *sym; } Machinery;
 Steps code_of(Arena *a, const Machinery *m, const Func *f, Code *head); /* head: to run before the steps */
 
 #endif

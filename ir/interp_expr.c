@@ -7,6 +7,8 @@
 
 #include <math.h>
 
+typedef const char *String;
+
 /* ---- slots ---- */
 
 Rep rep_of(DType dt)
@@ -107,7 +109,7 @@ static void generic(const Ins *i, int32_t n)
         }                                                          \
     }
 
-#define FLOAT_KERNELS(T, fabs_, sqrt_)                             \
+#define FLOAT_KERNELS(T, size, root)                               \
     BINARY(add_##T, T, T, a + b)                                   \
     BINARY(sub_##T, T, T, a - b)                                   \
     BINARY(mul_##T, T, T, a * b)                                   \
@@ -115,8 +117,8 @@ static void generic(const Ins *i, int32_t n)
     BINARY(min_##T, T, T, (b < a || b != b) ? b : a)               \
     BINARY(max_##T, T, T, (b > a || b != b) ? b : a)               \
     UNARY(neg_##T, T, T, -a)                                       \
-    UNARY(abs_##T, T, T, fabs_(a))                                 \
-    UNARY(sqrt_##T, T, T, sqrt_(a))                                \
+    UNARY(abs_##T, T, T, size(a))                                  \
+    UNARY(root_##T, T, T, root(a))                                \
     COMPARE_KERNELS(T)
 
 #define COMPARE_KERNELS(T)                                         \
@@ -176,13 +178,16 @@ BINARY(and_uint8_t, uint8_t, uint8_t, a & b)
 BINARY(or_uint8_t, uint8_t, uint8_t, a | b)
 BINARY(xor_uint8_t, uint8_t, uint8_t, a ^ b)
 UNARY(not_uint8_t, uint8_t, uint8_t, a ^ 1)
-CHOICE(select_1, uint8_t)
-CHOICE(select_4, uint32_t)
-CHOICE(select_8, uint64_t)
+CHOICE(select_bool, uint8_t)
+CHOICE(select_f32, float)
+CHOICE(select_f64, double)
+CHOICE(select_i32, int32_t)
+CHOICE(select_i64, int64_t)
+CHOICE(select_str, String)
 
 #define FLOATS(r, T)                                                                                                   \
     [EX_add][r] = add_##T, [EX_sub][r] = sub_##T, [EX_mul][r] = mul_##T, [EX_div][r] = div_##T, [EX_min][r] = min_##T, \
-    [EX_max][r] = max_##T, [EX_neg][r] = neg_##T, [EX_abs][r] = abs_##T, [EX_sqrt][r] = sqrt_##T, COMPARES(r, T)
+    [EX_max][r] = max_##T, [EX_neg][r] = neg_##T, [EX_abs][r] = abs_##T, [EX_sqrt][r] = root_##T, COMPARES(r, T)
 #define COMPARES(r, T) [EX_eq][r] = eq_##T, [EX_ne][r] = ne_##T, [EX_lt][r] = lt_##T, [EX_le][r] = le_##T
 #define INTEGERS(r, U, T)                                                                                         \
     [EX_add][r] = add_##U, [EX_sub][r] = sub_##U, [EX_mul][r] = mul_##U, [EX_band][r] = band_##U,                 \
@@ -199,14 +204,16 @@ static const Kernel own[EX_count][RP_count] = {
     COMPARES(RP_bool, uint8_t),
     [EX_fdiv][RP_i64] = fdiv_int64_t, [EX_mod][RP_i64] = mod_int64_t,
     [EX_and][RP_bool] = and_uint8_t, [EX_or][RP_bool] = or_uint8_t, [EX_xor][RP_bool] = xor_uint8_t, [EX_not][RP_bool] = not_uint8_t,
-    [EX_select] = {select_4, select_8, select_4, select_4, select_8, select_8, select_1, select_8},
+    [EX_select] = {select_f32, select_f64, select_i32, select_i32, select_i64, select_i64, select_bool, select_str},
 };
 
 /* ---- conversions ---- */
 
-UNARY(same_1, uint8_t, uint8_t, a)
-UNARY(same_4, uint32_t, uint32_t, a)
-UNARY(same_8, uint64_t, uint64_t, a)
+UNARY(same_bool, uint8_t, uint8_t, a)
+UNARY(same_f32, float, float, a)
+UNARY(same_f64, double, double, a)
+UNARY(same_i32, int32_t, int32_t, a)
+UNARY(same_i64, int64_t, int64_t, a)
 UNARY(i32_f32, int32_t, float, a)
 UNARY(i32_f64, int32_t, double, a)
 UNARY(i32_i64, int32_t, int64_t, a)
@@ -218,7 +225,7 @@ UNARY(bool_i32, uint8_t, int32_t, a)
 UNARY(bool_i64, uint8_t, int64_t, a)
 UNARY(bool_f32, uint8_t, float, a)
 
-static const Kernel same_of[RP_count] = {same_4, same_8, same_4, same_4, same_8, same_8, same_1, same_8};
+static const Kernel same_of[RP_count] = {same_f32, same_f64, same_i32, same_i32, same_i64, same_i64, same_bool, NULL};
 
 /* By layout, for results of a compute type. */
 static const Kernel convert[RP_count][RP_count] = {
@@ -271,7 +278,7 @@ static bool checked(const Ins *i, int64_t base, const Offsets *o)
     return true;
 }
 
-/* get(R *to, const char *from) reads one element. */
+/* Elements are T in memory, `value` of v in the slot. */
 #define LOAD(name, T, R, value)                                                                  \
     static void name(const Ins *i, int32_t n)                                                    \
     {                                                                                            \
@@ -307,8 +314,11 @@ static bool checked(const Ins *i, int64_t base, const Offsets *o)
         }                                                                                        \
     }
 
-LOAD(load_4, uint32_t, uint32_t, v)
-LOAD(load_8, uint64_t, uint64_t, v)
+LOAD(load_f32, float, float, v)
+LOAD(load_f64, double, double, v)
+LOAD(load_i32, int32_t, int32_t, v)
+LOAD(load_i64, int64_t, int64_t, v)
+LOAD(load_str, String, String, v)
 LOAD(load_i8, int8_t, int32_t, v)
 LOAD(load_u8, uint8_t, int32_t, v)
 LOAD(load_i16, int16_t, int32_t, v)
@@ -354,19 +364,22 @@ static void store_any(const Ins *i, int32_t n)
         }                                                                                \
     }
 
-STORE(store_1, uint8_t, uint8_t)
-STORE(store_4, uint32_t, uint32_t)
-STORE(store_8, uint64_t, uint64_t)
+STORE(store_bool, uint8_t, uint8_t)
+STORE(store_f32, float, float)
+STORE(store_f64, double, double)
+STORE(store_i32, int32_t, int32_t)
+STORE(store_i64, int64_t, int64_t)
+STORE(store_str, String, String)
 STORE(store_i8, uint8_t, int32_t)
 STORE(store_i16, uint16_t, int32_t)
 
 typedef struct Access { Kernel load, store; } Access;
 
 static const Access access_of[DT_count] = {
-    [DT_f32] = {load_4, store_4},    [DT_i32] = {load_4, store_4},    [DT_u32] = {load_4, store_4},
-    [DT_f64] = {load_8, store_8},    [DT_i64] = {load_8, store_8},    [DT_u64] = {load_8, store_8},
-    [DT_str] = {load_8, store_8},    [DT_bool] = {load_bool, store_1}, [DT_i8] = {load_i8, store_i8},
-    [DT_u8] = {load_u8, store_i8},   [DT_i16] = {load_i16, store_i16}, [DT_u16] = {load_u16, store_i16},
+    [DT_f32] = {load_f32, store_f32},   [DT_f64] = {load_f64, store_f64},    [DT_i32] = {load_i32, store_i32},
+    [DT_u32] = {load_i32, store_i32},   [DT_i64] = {load_i64, store_i64},    [DT_u64] = {load_i64, store_i64},
+    [DT_str] = {load_str, store_str},   [DT_bool] = {load_bool, store_bool}, [DT_i8] = {load_i8, store_i8},
+    [DT_u8] = {load_u8, store_i8},      [DT_i16] = {load_i16, store_i16},    [DT_u16] = {load_u16, store_i16},
 };
 
 Kernel kernel_load(DType dt)
@@ -391,13 +404,16 @@ Kernel kernel_store(DType dt)
                 d[l] = p[i->each[0] ? l : 0];              \
     }
 
-COPY(copy_1, uint8_t)
-COPY(copy_4, uint32_t)
-COPY(copy_8, uint64_t)
+COPY(copy_bool, uint8_t)
+COPY(copy_f32, float)
+COPY(copy_f64, double)
+COPY(copy_i32, int32_t)
+COPY(copy_i64, int64_t)
+COPY(copy_str, String)
 
 Kernel kernel_copy(DType dt)
 {
-    static const Kernel by[RP_count] = {copy_4, copy_8, copy_4, copy_4, copy_8, copy_8, copy_1, copy_8};
+    static const Kernel by[RP_count] = {copy_f32, copy_f64, copy_i32, copy_i32, copy_i64, copy_i64, copy_bool, copy_str};
     return by[rep_of(dt)];
 }
 

@@ -43,6 +43,7 @@ static int64_t count_of(const Ten *t)
 static void become_constant(Ten *t, const Blob *b)
 {
     t->kind = TEN_const;
+    t->stage = NO_STAGE;
     t->data = b;
 }
 
@@ -182,8 +183,10 @@ static void drop_stages(Fold *f, const bool *folded)
     uint32_t n = 0;
     for (uint32_t k = 0; k < f->te->stage.n; k++) {
         Stage *s = f->te->stage.at[k];
-        if (folded[k])
+        if (folded[k]) {
+            ten(f->te, s->out)->stage = NO_STAGE;
             continue;
+        }
         for (uint8_t o = 0; s->kind == ST_call && o < s->nout; o++)
             ten(f->te, s->outs[o])->stage = n;
         ten(f->te, s->out)->stage = n;

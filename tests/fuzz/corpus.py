@@ -42,7 +42,7 @@ def own(folder):
     elu = helper.make_node("Elu", ["p"], ["m"])
     elu.attribute.append(onnx.AttributeProto(name="alpha", ref_attr_name="a", type=onnx.AttributeProto.FLOAT))
     inner = make_function("inner", [elu, helper.make_node("Relu", ["m"], ["q"])], ["a"])
-    branch = helper.make_graph([helper.make_node("Neg", ["p"], ["t"])], "b", [], [helper.make_value_info("t", None)])
+    branch = helper.make_graph([helper.make_node("Neg", ["p"], ["t"])], "b", [], [onnx.ValueInfoProto(name="t")])
     outer = make_function("outer", [
         helper.make_node("Constant", [], ["c"], value_int=1), helper.make_node("Cast", ["c"], ["k"], to=TensorProto.BOOL),
         helper.make_node("If", ["k"], ["w"], then_branch=branch, else_branch=branch),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Packs the instances named on the command line and prints how well and how fast: plan_bench [-n NODES] FILE.csv...
- * A file has the columns id,lower,upper,size: a buffer of `size` bytes is live in [lower, upper). Every plan is checked.
+ * A file has the columns id,lower,upper,size: a buffer of `size` bytes is live in [lower, upper). Plans are checked.
  */
 #include "../../compiler/plan_check.h"
 
@@ -18,13 +18,12 @@ static bool read_instance(Arena *a, const char *path, Instance *in)
 {
     FILE *f = fopen(path, "r");
     char line[256];
-    if (!f)
-        return false;
+    if (!f) return false;
     while (fgets(line, sizeof line, f)) {
         int32_t lower, upper;
         int64_t size;
         if (sscanf(line, "%*[^,],%" SCNd32 ",%" SCNd32 ",%" SCNd64, &lower, &upper, &size) == 3)
-            PUSH(a, &in->buf, ((PlanBuf){.bytes = size, .align = 1, .first = lower, .last = upper - 1, .pools = 1, .fixed = -1}));
+            PUSH(a, &in->buf, ((PlanBuf){size, 1, lower, upper - 1, 1, -1, 0}));
     }
     fclose(f);
     return in->buf.n > 0;
@@ -68,8 +67,8 @@ int main(int argc, char **argv)
         return 2;
     }
     bool ok = true;
-    printf("%-20s %7s %12s %12s %8s %-7s %9s %8s\n", "instance", "buffers", "bound", "peak", "above", "proof", "nodes", "seconds");
-    for (int i = first; i < argc; i++)
-        ok = bench(argv[i], nodes) && ok;
+    printf("%-20s %7s %12s %12s %8s %-7s %9s %8s\n", "instance", "buffers", "bound", "peak", "above", "proof", "nodes",
+           "seconds");
+    for (int i = first; i < argc; i++) ok = bench(argv[i], nodes) && ok;
     return ok ? 0 : 1;
 }

@@ -268,7 +268,9 @@ static void assign_bounds(World *w)
 {
     for (int i = 0; i < w->nvar; i++) {
         const VarInfo *v = ex_var_info(w->x, w->var[i]);
-        for (int k = 0; k < CASES; k++) w->value[i][k].i = k == 0 ? v->lo : k == 1 ? v->hi : random_in(&w->seed, v->lo, v->hi);
+        for (int k = 0; k < CASES; k++) w->value[i][k].i = random_in(&w->seed, v->lo, v->hi);
+        w->value[i][0].i = v->lo;
+        w->value[i][1].i = v->hi;
     }
 }
 

@@ -54,36 +54,33 @@ static bool plan(Problem *p, uint64_t nodes)
     p->nodes = r.nodes;
     arena_free(a);
     char why[200] = "";
-    if (fits && !plan_check(p->buf, p->n, p->pool, p->npool, p->at, p->peak, why, sizeof why))
-        fail_msg("%s", why);
+    if (fits && !plan_check(p->buf, p->n, p->pool, p->npool, p->at, p->peak, why, sizeof why)) fail_msg("%s", why);
     return fits;
 }
 
 /* Least peak by trying all orders of offset: each buffer goes on top of those before it that are live with it. */
 static int64_t brute(const Problem *p, int64_t *off, uint32_t placed, int64_t peak, int64_t best)
 {
-    if (placed == (1u << p->n) - 1)
-        return min_i64(peak, best);
+    if (placed == (1u << p->n) - 1) return min_i64(peak, best);
     for (uint32_t j = 0; j < p->n; j++) {
         const PlanBuf *b = &p->buf[j];
         int64_t at = 0;
-        if (placed >> j & 1)
-            continue;
+        if (placed >> j & 1) continue;
         for (uint32_t k = 0; k < p->n; k++)
             if (placed >> k & 1 && p->buf[k].first <= b->last && b->first <= p->buf[k].last)
                 at = max_i64(at, off[k] + p->buf[k].bytes);
         at = align_up(at, b->align);
-        if (b->fixed >= 0 && (at > b->fixed || b->fixed % b->align != 0))
-            continue;
+        if (b->fixed >= 0 && (at > b->fixed || b->fixed % b->align != 0)) continue;
         off[j] = b->fixed >= 0 ? b->fixed : at;
         const int64_t end = max_i64(peak, off[j] + b->bytes);
-        if (end < best)
-            best = brute(p, off, placed | 1u << j, end, best);
+        if (end < best) best = brute(p, off, placed | 1u << j, end, best);
     }
     return best;
 }
 
-typedef struct Shape { uint32_t size, steps, aligns, fixed_in; } Shape; /* fixed_in: one in so many is fixed; 0: none */
+typedef struct Shape {
+    uint32_t size, steps, aligns, fixed_in;
+} Shape; /* fixed_in: one in so many is fixed; 0: none */
 
 static void random_problem(Problem *p, uint64_t *seed, const Shape *s)
 {
@@ -102,8 +99,8 @@ static void random_problem(Problem *p, uint64_t *seed, const Shape *s)
 static void test_against_brute_force(void **state)
 {
     (void)state;
-    static const Shape shape[] = {{6, 4, 1, 0}, {100, 6, 1, 0}, {9, 3, 3, 0}, {70, 5, 5, 0}, {40, 4, 7, 0},
-                                  {20, 4, 1, 3}, {40, 5, 4, 3}, {90, 3, 7, 4}};
+    static const Shape shape[] = {{6, 4, 1, 0},  {100, 6, 1, 0}, {9, 3, 3, 0},  {70, 5, 5, 0},
+                                  {40, 4, 7, 0}, {20, 4, 1, 3},  {40, 5, 4, 3}, {90, 3, 7, 4}};
     static Problem p;
     uint64_t seed = 1;
     for (size_t s = 0; s < COUNT(shape); s++)
@@ -133,13 +130,11 @@ static void test_capacity_is_decided_exactly(void **state)
         int64_t off[8] = {0};
         random_problem(&p, &seed, &shape);
         const int64_t best = brute(&p, off, 0, 0, INT64_MAX);
-        if (best == INT64_MAX)
-            continue;
+        if (best == INT64_MAX) continue;
         p.pool[0].capacity = best;
         assert_true(plan(&p, 0));
         p.pool[0].capacity = best - 1;
-        if (best > 1)
-            assert_false(plan(&p, 0));
+        if (best > 1) assert_false(plan(&p, 0));
         assert_true(best == 1 || p.bound[0] >= best);
     }
 }
@@ -193,15 +188,13 @@ static void test_perfect_packings(void **state)
 static void test_chain_where_greedy_loses(void **state)
 {
     (void)state;
-    static const int64_t bytes[] = {27648, 18432, 18432, 36864, 9216, 18432, 18432, 18432, 4608, 9216, 9216, 9216,
-                                    2304,  4608,  4608,  4608,  4608, 4608,  4608,  4608,  4608, 4608, 4608, 4608,
-                                    1152,  2304,  2304,  2304,  256,  2,     2};
+    static const int64_t bytes[] = {27648, 18432, 18432, 36864, 9216, 18432, 18432, 18432, 4608, 9216, 9216,
+                                    9216,  2304,  4608,  4608,  4608, 4608,  4608,  4608,  4608, 4608, 4608,
+                                    4608,  4608,  1152,  2304,  2304, 2304,  256,   2,     2};
     static Problem p;
     one_pool(&p);
-    for (size_t i = 0; i < COUNT(bytes); i++)
-        add(&p, bytes[i], (int32_t)i, (int32_t)i + 1);
-    for (uint32_t i = 0; i < p.n; i++)
-        p.buf[i].align = 16;
+    for (size_t i = 0; i < COUNT(bytes); i++) add(&p, bytes[i], (int32_t)i, (int32_t)i + 1);
+    for (uint32_t i = 0; i < p.n; i++) p.buf[i].align = 16;
     assert_true(plan(&p, 0));
     assert_int_equal(p.peak[0], 55296);
     assert_true(p.optimal);
@@ -281,13 +274,10 @@ static void test_all_in_fast_pool_when_it_fits(void **state)
     (void)state;
     static Problem p;
     two_pools(&p, 100);
-    for (int32_t i = 0; i < 5; i++)
-        add(&p, 50, i, i + 1);
-    for (uint32_t i = 0; i < p.n; i++)
-        p.buf[i].pools = 3;
+    for (int32_t i = 0; i < 5; i++) add(&p, 50, i, i + 1);
+    for (uint32_t i = 0; i < p.n; i++) p.buf[i].pools = 3;
     assert_true(plan(&p, 0));
-    for (uint32_t i = 0; i < p.n; i++)
-        assert_int_equal(p.at[i].pool, 0);
+    for (uint32_t i = 0; i < p.n; i++) assert_int_equal(p.at[i].pool, 0);
     assert_int_equal(p.peak[0], 100);
     assert_int_equal(p.peak[1], 0);
     assert_true(p.optimal);
@@ -302,8 +292,7 @@ static void test_most_useful_stays_in_fast_pool(void **state)
     add(&p, 60, 0, 9);
     add(&p, 40, 0, 9);
     add(&p, 30, 0, 9);
-    for (uint32_t i = 0; i < p.n; i++)
-        p.buf[i].pools = 3;
+    for (uint32_t i = 0; i < p.n; i++) p.buf[i].pools = 3;
     p.buf[1].traffic = 100000;
     p.buf[3].pools = 2;
     assert_true(plan(&p, 0));
@@ -318,6 +307,9 @@ static void test_most_useful_stays_in_fast_pool(void **state)
     p.buf[1].pools = 1;
     assert_false(plan(&p, 0));
     assert_true(p.bound[0] > 100);
+    p.buf[1].pools = 4; /* a pool there is not */
+    assert_false(plan(&p, 0));
+    assert_int_equal(p.at[1].pool, -1);
 }
 
 /* Whatever the capacity, a plan comes out: what the fast pool cannot take is in the slow one. */
@@ -337,14 +329,12 @@ static void test_what_cannot_be_packed_moves_on(void **state)
             p.buf[k].pools = 3;
             fixed = fixed || p.buf[k].fixed >= 0;
         }
-        if (fixed)
-            continue;
+        if (fixed) continue;
         p.npool = 2;
         p.pool[1] = (PlanPool){"slow", 0};
         p.pool[0].capacity = max_i64(best - 1 - (int64_t)next_random(&seed, 8), 1);
         assert_true(plan(&p, 0));
-        for (uint32_t k = 0; k < p.n; k++)
-            spilled += p.at[k].pool == 1;
+        for (uint32_t k = 0; k < p.n; k++) spilled += p.at[k].pool == 1;
         assert_true(p.peak[1] > 0);
     }
     assert_true(spilled > 0);
@@ -372,8 +362,7 @@ static bool is_sound(Problem *p, const char *word)
 {
     char why[200] = "";
     const bool sound = plan_check(p->buf, p->n, p->pool, p->npool, p->at, p->peak, why, sizeof why);
-    if (!sound && !strstr(why, word))
-        fail_msg("'%s' does not speak of '%s'", why, word);
+    if (!sound && !strstr(why, word)) fail_msg("'%s' does not speak of '%s'", why, word);
     return sound;
 }
 

@@ -116,14 +116,19 @@ static const char *c_cast(CGen *g, const char *type, const char *operand)
     return str_fmt(g->a, "(%s)%s", type, operand);
 }
 
-/* Expression of type f32 for a narrow-float conversion. A double is first rounded to odd, so the second rounding is exact. */
-static const char *as_f32(CGen *g, const Expr *e)
+/* An operand on its way through a conversion: text, how tightly it binds, and its type now. */
+typedef struct Part { const char *text; int prec; DType dt; } Part;
+
+static const char *at_least(CGen *g, Part p, int prec) { return paren(g, p.text, p.prec, prec); }
+
+static Part called(CGen *g, const char *fn, Part p, DType to)
 {
-    if (e->dt == DT_f32)
-        return c_expr(g, e);
-    if (e->dt == DT_f64)
-        return call1(g, "mlcc_odd_f32", e);
-    return str_fmt(g->a, "mlcc_odd_f32((double)%s)", c_expr_prec(g, e, P_UNARY));
+    return (Part){str_fmt(g->a, "%s(%s)", fn, p.text), P_POST, to};
+}
+
+static Part casted(CGen *g, const char *type, Part p, DType to)
+{
+    return (Part){c_cast(g, type, at_least(g, p, P_UNARY)), P_UNARY, to};
 }
 
 static bool narrow_float(DType dt)
@@ -131,16 +136,30 @@ static bool narrow_float(DType dt)
     return dtype_is_float(dt) && dt != DT_f32 && dt != DT_f64;
 }
 
-static const char *float_to_int(CGen *g, DType to, const Expr *e, bool saturate)
+/* One rounding to a narrow float: a double is first rounded to odd, so the second rounding is exact. */
+static Part to_narrow_float(CGen *g, Part p, DType to, bool saturate)
 {
-    const char *x = e->dt == DT_f32 ? c_cast(g, "double", c_expr_prec(g, e, P_UNARY)) : c_expr(g, e);
+    const bool eight = dtype_info(to)->bits == 8;
+    if (p.dt != DT_f32 && p.dt != DT_f64)
+        p = casted(g, "double", p, DT_f64);
+    if (p.dt == DT_f64)
+        p = called(g, "mlcc_odd_f32", p, DT_f32);
+    return called(g, str_fmt(g->a, "mlcc_%s_of_f32%s", dtype_info(to)->name, saturate && eight ? "_sat" : ""), p, to);
+}
+
+/* Truncates to 32 or 64 bits, saturated; fewer bits are the low ones of 32, or clamped. */
+static Part float_to_int(CGen *g, Part p, DType to, bool saturate)
+{
+    if (p.dt == DT_f32)
+        p = casted(g, "double", p, DT_f64);
     if (to == DT_i32 || to == DT_i64 || to == DT_u32 || to == DT_u64)
-        return str_fmt(g->a, "mlcc_trunc_%s(%s)", dtype_info(to)->name, x);
+        return called(g, str_fmt(g->a, "mlcc_trunc_%s", dtype_info(to)->name), p, to);
     if (to == DT_ix)
-        return c_cast(g, c_type(g, to), str_fmt(g->a, "mlcc_trunc_i64(%s)", x));
+        return casted(g, c_type(g, to), called(g, "mlcc_trunc_i64", p, DT_i64), to);
+    p = called(g, "mlcc_trunc_i32", p, DT_i32);
     if (saturate || dtype_info(to)->bits < 8)
-        return str_fmt(g->a, "mlcc_%s_%s(mlcc_trunc_i32(%s))", saturate ? "sat" : "wrap", dtype_info(to)->name, x);
-    return c_cast(g, c_type(g, to), str_fmt(g->a, "mlcc_trunc_i32(%s)", x));
+        return called(g, str_fmt(g->a, "mlcc_%s_%s", saturate ? "sat" : "wrap", dtype_info(to)->name), p, to);
+    return casted(g, c_type(g, to), p, to);
 }
 
 /* Integers of less than 32 bits are promoted by C itself. */
@@ -149,45 +168,40 @@ static bool promoted(DType from, DType to)
     return dtype_info(from)->bits < 32 && dtype_info(from)->cls != DC_F && (to == DT_i32 || to == DT_ix);
 }
 
-static const char *int_to_int(CGen *g, DType to, const Expr *e, bool saturate)
+static Part int_to_int(CGen *g, Part p, DType to, bool saturate)
 {
     const DTypeInfo *t = dtype_info(to);
+    const bool wide = p.dt == DT_i64 || p.dt == DT_u32 || p.dt == DT_u64;
+    if (saturate && wide && t->bits <= 32 && to != DT_u32)
+        p = called(g, "mlcc_sat_i32", p, DT_i32);
     if (saturate && t->bits < 32)
-        return str_fmt(g->a, "mlcc_sat_%s(%s)", t->name, e->dt == DT_i64 ? str_fmt(g->a, "mlcc_sat_i32(%s)", c_expr(g, e)) : c_expr(g, e));
-    if (saturate && to == DT_i32 && e->dt == DT_i64)
-        return call1(g, "mlcc_sat_i32", e);
+        return called(g, str_fmt(g->a, "mlcc_sat_%s", t->name), p, to);
     if (t->bits < 8)
-        return str_fmt(g->a, "mlcc_wrap_%s((int32_t)%s)", t->name, c_expr_prec(g, e, P_UNARY));
-    return c_cast(g, c_type(g, to), c_expr_prec(g, e, P_UNARY));
+        return called(g, str_fmt(g->a, "mlcc_wrap_%s", t->name), casted(g, "int32_t", p, DT_i32), to);
+    return p.dt == to ? p : casted(g, c_type(g, to), p, to);
+}
+
+static Part convert(CGen *g, Part p, DType to, bool saturate)
+{
+    if (narrow_float(p.dt))
+        p = called(g, str_fmt(g->a, "mlcc_f32_of_%s", dtype_info(p.dt)->name), p, DT_f32);
+    if (p.dt == to)
+        return p;
+    if (to == DT_bool)
+        return (Part){str_fmt(g->a, "%s != 0", at_least(g, p, P_EQ + 1)), P_EQ, to};
+    if (narrow_float(to))
+        return to_narrow_float(g, p, to, saturate);
+    if (dtype_is_float(to))
+        return casted(g, c_type(g, to), p, to);
+    return dtype_is_float(p.dt) ? float_to_int(g, p, to, saturate) : int_to_int(g, p, to, saturate);
 }
 
 static const char *cast_text(CGen *g, const Expr *e, int *prec)
 {
-    const Expr *v = e->a[0];
-    const DType from = (DType)v->dt, to = (DType)e->dt;
-    const bool saturate = e->op == EX_castsat;
-    *prec = P_POST;
-    if (to == DT_bool) {
-        *prec = P_EQ;
-        return str_fmt(g->a, "%s != 0", c_expr_prec(g, v, P_EQ + 1));
-    }
-    if (narrow_float(from))
-        return str_fmt(g->a, "mlcc_f32_of_%s(%s)", dtype_info(from)->name, c_expr(g, v));
-    if (narrow_float(to)) {
-        const bool eight = dtype_info(to)->bits == 8;
-        return str_fmt(g->a, "mlcc_%s_of_f32%s(%s)", dtype_info(to)->name, saturate && eight ? "_sat" : "", as_f32(g, v));
-    }
-    if (dtype_is_float(from) && !dtype_is_float(to)) {
-        const char *s = float_to_int(g, to, v, saturate);
-        *prec = *s == '(' ? P_UNARY : P_POST;
-        return s;
-    }
-    *prec = P_UNARY;
-    if (dtype_is_float(to))
-        return c_cast(g, c_type(g, to), c_expr_prec(g, v, P_UNARY));
-    const char *s = int_to_int(g, to, v, saturate);
-    *prec = *s == '(' ? P_UNARY : P_POST;
-    return s;
+    const Part from = {c_expr_prec(g, e->a[0], P_UNARY), P_UNARY, (DType)e->a[0]->dt};
+    const Part p = convert(g, from, (DType)e->dt, e->op == EX_castsat);
+    *prec = p.prec;
+    return p.text;
 }
 
 /* ---- operators ---- */
@@ -335,6 +349,10 @@ static const char *text_of(CGen *g, const Expr *e, int *prec)
         return function_form(g, e);
     default:
         break;
+    }
+    if (e->a[0]->dt == DT_str && (e->op == EX_eq || e->op == EX_ne)) {
+        *prec = P_EQ;
+        return str_fmt(g->a, "strcmp(%s, %s) %s 0", c_expr(g, e->a[0]), c_expr(g, e->a[1]), infix[e->op].text);
     }
     if (!as_infix(g, e))
         return function_form(g, e);

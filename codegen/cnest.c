@@ -96,12 +96,23 @@ static void c_if(CGen *g, const Nest *n)
 
 /* ---- calls of runtime-min ---- */
 
-static void c_tensor(CGen *g, const char *array, uint8_t k, uint32_t id, bool input)
+/* An extent that this very call decides is at its bound before it. */
+static const Expr *extent_before(CGen *g, const Nest *n, const Expr *e)
 {
+    for (uint8_t k = 0; k < n->call->nresult; k++)
+        if (ex_uses(e, n->result[k]))
+            return ex_int(g->x, ex_upper(g->x, e));
+    return e;
+}
+
+static void c_tensor(CGen *g, const Nest *n, uint8_t k, bool input)
+{
+    const uint32_t id = n->buf[input ? k : n->call->nin + k];
+    const char *array = input ? "in" : "out";
     const Buf *b = buf(g->u, id);
     Text dims = {.arena = g->a};
     for (uint8_t d = 0; d < b->rank; d++)
-        text_add(&dims, "%s%s", d ? ", " : "", c_expr(g, b->dim[d]));
+        text_add(&dims, "%s%s", d ? ", " : "", c_expr(g, extent_before(g, n, b->dim[d])));
     if (!b->rank)
         text_add(&dims, "0");
     ln(g->o, "%s[%u] = (mlcc_tensor){%s%s, %u, %u, {%s}};", array, k, input ? "(void *)(uintptr_t)" : "", buf_name(g, id),
@@ -115,12 +126,12 @@ static void c_call(CGen *g, const Nest *n)
     ln(g->o, "mlcc_tensor in[%d], out[%d];", c->nin ? c->nin : 1, c->nout);
     for (uint8_t k = 0; k < c->nin; k++) {
         if (n->buf[k])
-            c_tensor(g, "in", k, n->buf[k], true);
+            c_tensor(g, n, k, true);
         else
             ln(g->o, "in[%u] = (mlcc_tensor){0};", k);
     }
     for (uint8_t k = 0; k < c->nout; k++)
-        c_tensor(g, "out", k, n->buf[c->nin + k], false);
+        c_tensor(g, n, k, false);
     Text args = {.arena = g->a};
     for (uint8_t k = 0; k < c->narg; k++)
         text_add(&args, "%s%s", k ? ", " : "", c_expr(g, n->arg[k]));
@@ -131,7 +142,8 @@ static void c_call(CGen *g, const Nest *n)
         int o = 0, d = 0, used = 0;
         if (sscanf(where, " %d.%d%n", &o, &d, &used) == 2)
             where += used;
-        ln(g->o, "*%s = (%s)out[%d].dim[%d];", var_ident(g, n->result[k]), c_type(g, DT_ix), o, d);
+        if (!ex_is_const(n->result[k])) /* the model may declare an extent that others find at run time */
+            ln(g->o, "*%s = (%s)out[%d].dim[%d];", var_ident(g, n->result[k]), c_type(g, DT_ix), o, d);
     }
     close_block(g->o, "");
 }
@@ -214,7 +226,7 @@ static bool shares(const Unit *u, const Func *f, uint32_t id)
     for (uint32_t k = 0; k < f->param.n; k++) {
         const Buf *o = buf(u, f->param.at[k]);
         const bool planned = o->cls == BC_arena || o->cls == BC_scratch;
-        if (o != b && planned && o->pool == b->pool && o->offset < b->offset + b->bytes && b->offset < o->offset + o->bytes)
+        if (o != b && planned && o->pool == b->pool && o->offset < b->offset + max_i64(b->bytes, 1) && b->offset < o->offset + max_i64(o->bytes, 1))
             return true;
     }
     return false;

@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 
+#include "../codegen/out.h"
 #include "../ir/call.h"
 #include "../ir/op.h"
 
@@ -717,10 +718,21 @@ static void fill_halo(Build *b, Nest *in, uint32_t id)
 
 /* ---- functions ---- */
 
+enum { NOTE_NODES = 120 }; /* of an expression shown in a comment */
+
 static const char *ref_name(void *ctx, const Expr *e)
 {
     const Build *b = ctx;
     return e->op == EX_var ? var_name(b, e) : ten(b->te, e->v.ref)->name;
+}
+
+/* Nodes of e written out as a tree; sharing makes that exponential, so it stops counting past a limit. */
+static int tree_size(const Expr *e, int left)
+{
+    int n = 1;
+    for (uint16_t k = 0; k < e->n && n < left; k++)
+        n += tree_size(e->a[k], left - n);
+    return n;
 }
 
 static void note_stage(Build *b, uint32_t k, const char *how)
@@ -740,11 +752,13 @@ static void note_stage(Build *b, uint32_t k, const char *how)
         for (uint8_t d = 0; d < s->nr; d++)
             text_add(&line, "%s%s", d ? "," : "(", var_name(b, s->rvar[d]));
         text_add(&line, "%s", s->nr ? ") " : s->op ? " " : "");
-        ex_print(&line, b->x, s->body, ref_name, b);
+        if (tree_size(s->body, NOTE_NODES) < NOTE_NODES)
+            ex_print(&line, b->x, s->body, ref_name, b);
+        else
+            text_add(&line, "...");
     }
     text_add(&line, "%s%s", *how ? "    " : "", how);
-    const char *all = text_str(&line);
-    PUSH(b->a, &b->f->note, strlen(all) > 400 ? str_fmt(b->a, "%.400s ...", all) : all);
+    PUSH(b->a, &b->f->note, text_str(&line));
 }
 
 static bool in_host(const Build *b, uint32_t k, uint32_t host)
@@ -789,7 +803,7 @@ static void build_root(Build *b, uint32_t k)
     const Stage *s = b->te->stage.at[k];
     const Ten *t = out_of(b, s);
     const NodeId from = s->node;
-    b->f = unit_func(b->u, from.i && b->te->g ? node(b->te->g, from)->op->name : t->name);
+    b->f = unit_func(b->u, from.i && b->te->g ? node(b->te->g, from)->op->name : ident(b->a, t->name, 24, "stage"));
     describe(b, k);
     for (uint32_t q = 0; q < b->te->stage.n; q++)
         b->f->macs += in_host(b, q, k) ? stage_macs(b, q) : 0;

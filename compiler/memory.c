@@ -8,6 +8,8 @@
 
 #include "plan_check.h"
 
+enum { REPORT_NODES = 1 << 14 }; /* search effort for a figure that nothing depends on */
+
 typedef struct Life { int32_t first, last; } Life;
 
 static Life *lifetimes(const Unit *u, Arena *a)
@@ -189,7 +191,7 @@ int64_t ram_with_io(Unit *u)
     }
     static const PlanPool one = {"ram", 0};
     PlanResult r = {0};
-    const int64_t peak = plan_pack(a, j.b, j.n, &one, 1, 0, j.at, &r) ? r.peak[0] : -1;
+    const int64_t peak = plan_pack(a, j.b, j.n, &one, 1, REPORT_NODES, j.at, &r) ? r.peak[0] : -1;
     arena_free(a);
     return peak;
 }

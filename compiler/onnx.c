@@ -827,7 +827,7 @@ static bool import_input(Scope *s, const Onnx__ValueInfoProto *p)
     const uint64_t *known = map_str(&s->names, name, false);
     const bool is_main = !s->g->parent;
     TensorId id;
-    if (known && is_main && tensor(s->g, (TensorId){(uint32_t)*known})->kind == TK_CONST) return true;
+    if (known && is_main && tensor(s->g, (TensorId){(uint32_t)*known})->kind != TK_INPUT) return true;
     if (!name[0]) return diag_error(im->cx->diags, "input", "an input of graph '%s' has no name", s->g->name);
     if (!declare(s, name, &id)) return false;
     tensor(s->g, id)->kind = TK_INPUT;

@@ -255,7 +255,8 @@ static void use_call(Uses *s, const Nest *n)
     if (n->scratch)
         s->written[n->scratch] = 1;
     for (int k = 0; k < n->call->nresult; k++)
-        *map_u64(&s->defined, n->result[k]->id, true) = (uint64_t)(uintptr_t)n->result[k];
+        if (!ex_is_const(n->result[k]))
+            *map_u64(&s->defined, n->result[k]->id, true) = (uint64_t)(uintptr_t)n->result[k];
 }
 
 static void use_nest(void *ctx, Nest *n)

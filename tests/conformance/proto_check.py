@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Compares compiler/onnx.proto with the descriptors of the onnx package: proto_check.py [compiler/onnx.proto].
+"""Compares compiler/onnx.proto, or the .proto file given, with the descriptors of the onnx package.
 
 Every field must have the official name, number and repetition, and a type that is the same on the wire."""
+import pathlib
 import re
 import sys
 
 import onnx
+
+PROTO = pathlib.Path(__file__).resolve().parents[2] / "compiler" / "onnx.proto"
 
 SCALAR = {"float": 2, "int64": 3, "int32": 5, "string": 9, "bytes": 12}
 MESSAGE, ENUM = 11, 14
@@ -52,16 +55,19 @@ def is_repeated(field):
 
 
 def main():
-    messages, faults, count = read(sys.argv[1] if len(sys.argv) > 1 else "compiler/onnx.proto"), [], 0
-    for message, fields in messages.items():
+    path = next((a for a in sys.argv[1:] if a.endswith(".proto")), PROTO)
+    good = bad = 0
+    for message, fields in read(path).items():
         theirs = official(message).fields_by_name
         for name, (repeated, kind, number) in fields.items():
-            count += 1
             f = theirs.get(name)
-            if f is None or f.number != number or is_repeated(f) != repeated or not same_wire(f, kind):
-                faults.append(f"{message}.{name}: is not what onnx {onnx.__version__} has")
-    print("\n".join(faults) or f"{len(messages)} messages, {count} fields agree with onnx {onnx.__version__}")
-    sys.exit(1 if faults or count < 60 else 0)
+            if f is not None and f.number == number and is_repeated(f) == repeated and same_wire(f, kind):
+                good += 1
+                continue
+            bad += 1
+            print(f"FAIL {message}.{name}: is not what onnx {onnx.__version__} has")
+    print(f"{good} passed, {bad} failed")
+    sys.exit(1 if bad or good < 60 else 0)  # fewer fields: the file was not understood
 
 
 main()

@@ -1105,6 +1105,64 @@ static void test_upgrade_training(void **state)
     assert_int_equal(attr_of(last_node(g), "training_mode")->v.i, 1);
 }
 
+static void test_upgrade_groups(void **state)
+{
+    Test *t = *state;
+    Text n = make_node(t, "GroupNormalization", "x,b,b", "y");
+    put_i(&n, "num_groups", 3);
+    const Graph *g = upgraded(t, 18, &n);
+    assert_string_equal(ops_of(t, g),
+                        "Shape Div Concat Unsqueeze Expand Reshape Unsqueeze Expand Reshape GroupNormalization");
+    assert_string_equal(ops_of(t, upgraded(t, 21, &n)), "GroupNormalization");
+    n = make_node(t, "Tile", "x,i,i", "y");
+    g = upgraded(t, 5, &n);
+    assert_int_equal(last_node(g)->nin, 2);
+    assert_string_equal(node(g, tensor(g, last_node(g)->in[1])->producer)->op->name, "ScatterElements");
+}
+
+/* Scan-8 over a batch becomes a Scan in a Scan. */
+static void test_upgrade_scan(void **state)
+{
+    Test *t = *state;
+    Text body = text(t), n = make_node(t, "Identity", "p", "q"), v = value_info(t, "p", 1, NULL), o = text(t);
+    pb_msg(&body, GRAPH_node, &n);
+    pb_msg(&body, GRAPH_input, &v);
+    pb_str(&o, 1, "q");
+    pb_msg(&body, GRAPH_output, &o);
+    Text scan = make_node(t, "Scan", ",x", "y"), attr = wrap(t, ATTR_g, &body);
+    put_attr(&scan, "body", 5, &attr);
+    put_i(&scan, "num_scan_inputs", 1);
+    put_ints(&scan, "directions", 1, (int64_t[]){1});
+    const Graph *g = upgraded(t, 8, &scan);
+    assert_string_equal(ops_of(t, g), "Scan");
+    assert_int_equal(last_node(g)->nin, 1);
+    assert_null(attr_of(last_node(g), "scan_input_directions"));
+    const Graph *sample = attr_of(last_node(g), "body")->v.g;
+    assert_string_equal(ops_of(t, sample), "Scan");
+    assert_int_equal(attr_of(last_node(sample), "scan_input_directions")->v.is[0], 1);
+    assert_string_equal(ops_of(t, attr_of(last_node(sample), "body")->v.g), "Identity");
+    scan = make_node(t, "Scan", "i,x", "y");
+    put_attr(&scan, "body", 5, &attr);
+    t->graph = text(t);
+    one_node(t, &scan);
+    add_input(t, "i", 7, "1");
+    assert_refused(t, "unsupported-scan");
+}
+
+/* One tensor that cannot be read is one diagnostic, not one for each node that uses it. */
+static void test_no_cascade(void **state)
+{
+    Test *t = *state;
+    Text c = make_tensor(t, "c", 1, 1, (int64_t[]){4});
+    pb_msg(&t->graph, GRAPH_initializer, &c);
+    add_input(t, "x", 1, "4");
+    add_input(t, "c", 1, "4");
+    add_output(t, "y");
+    add_op(t, "Add", "x,c", "y");
+    assert_refused(t, "tensor-size");
+    assert_int_equal(t->diags.errors, 1);
+}
+
 /* ---- digest ---- */
 
 static void test_sha256(void **state)
@@ -1165,6 +1223,9 @@ int main(void)
                                        TEST(test_upgrade_broadcast),
                                        TEST(test_upgrade_resize),
                                        TEST(test_upgrade_training),
+                                       TEST(test_upgrade_groups),
+                                       TEST(test_upgrade_scan),
+                                       TEST(test_no_cascade),
                                        TEST(test_sha256)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

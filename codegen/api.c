@@ -45,6 +45,8 @@ static void sizes(Api *p)
     const char *how = u->arena_optimal ? "exact; proven optimal for this order of functions" : str_fmt(p->a, "exact; lower bound %" PRId64, u->arena_bound);
     ln(&p->o, "#define %s_ABI          1", up);
     ln(&p->o, "#define %s_ARENA_BYTES  %" PRId64 "u /* %s */", up, u->arena_bytes, how);
+    for (uint32_t k = 1; k <= u->npool; k++)
+        ln(&p->o, "#define %s_%s_BYTES %" PRId64 "u /* memory pool '%s' */", up, uppercase(p->a, p->names.pool[k]), u->pool_bytes[k], comment_text(p->a, u->pool_name[k]));
     ln(&p->o, "#define %s_ARENA_ALIGN  %du", up, u->arena_align);
     ln(&p->o, "#define %s_STACK_BYTES  %" PRId64 "u /* upper bound below %s_run */", up, u->stack_bytes, p->opt->prefix);
     ln(&p->o, "#define %s_WEIGHT_BYTES %" PRId64 "u", up, u->weight_bytes);
@@ -72,6 +74,8 @@ static void io_struct(Api *p)
         if (has_free_extent(u, u->output.at[k]))
             ln(&p->o, "    int64_t *%s_dim; /* receives the extents; may be null */", p->names.output[k]);
     }
+    for (uint32_t k = 1; k <= u->npool; k++)
+        ln(&p->o, "    void *%s; /* %s_%s_BYTES bytes, aligned as the arena */", p->names.pool[k], p->names.upper, uppercase(p->a, p->names.pool[k]));
     if (p->opt->weights == WM_file && u->weight_bytes)
         ln(&p->o, "    const unsigned char *weights; /* contents of %s_weights.bin, aligned to 64 */", comment_text(p->a, p->opt->file));
     if (!u->input.n && !u->output.n)

@@ -16,7 +16,8 @@ static const char *const vector_op[EX_count] = {
 typedef struct VGen {
     CGen *g;
     const Tile *t;
-    const Expr *lane;      /* variable of one vector: 0..W-1 */
+    const Expr *lane;      /* variable of one vector: 0..count-1 */
+    const Expr *full, *part; /* that variable for whole vectors and for the last, shorter one */
     const Expr *strip;     /* loop variable over vectors, NULL outside such a loop */
     const Expr *acc;       /* accumulator that the epilogue reads now, NULL outside it */
     int32_t width, count;  /* lanes of a vector; of them in use now */
@@ -114,6 +115,12 @@ static bool is_vector_tile(CGen *g, const Tile *t)
 }
 
 /* ---- vector expressions ---- */
+
+static void set_count(VGen *v, int64_t n)
+{
+    v->count = (int32_t)min_i64(n, v->width);
+    v->lane = v->count == v->width ? v->full : v->part;
+}
 
 static const char *v_text(VGen *v, const Expr *e);
 
@@ -308,7 +315,7 @@ static void reduce_step(VGen *v, const Acc *acc, int32_t np, int32_t nv, const S
     const Tile *t = v->t;
     for (int32_t p = 0; p < np; p++)
         for (int32_t q = 0; q < nv; q++) {
-            v->count = (int32_t)min_i64(v->width, t->lanes - (int64_t)q * v->width);
+            set_count(v, t->lanes - (int64_t)q * v->width);
             Subst s[MAX_RANK + 3];
             uint32_t n = place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
             for (uint32_t k = 0; k < nmore; k++)
@@ -358,6 +365,7 @@ static void declare_accumulators(VGen *v, Acc *acc, int32_t np, int32_t nv)
         for (int32_t q = 0; q < nv; q++) {
             Acc *c = &acc[p * nv + q];
             Subst s[MAX_RANK + 1];
+            set_count(v, v->t->lanes - (int64_t)q * v->width);
             const uint32_t n = place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
             c->var = ex_var(g->x, VK_REG, DT_f32, "c", 0, 0);
             c->name = c_name(g, &g->var, c->var->id, str_fmt(g->a, "c%d_%d", p, q), "c");
@@ -371,7 +379,7 @@ static void epilogue(VGen *v, const Acc *acc, int32_t np, int32_t nv)
     CGen *g = v->g;
     for (int32_t p = 0; p < np; p++)
         for (int32_t q = 0; q < nv; q++) {
-            v->count = (int32_t)min_i64(v->width, v->t->lanes - (int64_t)q * v->width);
+            set_count(v, v->t->lanes - (int64_t)q * v->width);
             Subst s[MAX_RANK + 2];
             uint32_t n = place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
             *map_u64(&v->memo, acc[p * nv + q].var->id, true) = (uint64_t)(uintptr_t)acc[p * nv + q].name;
@@ -412,7 +420,7 @@ static void map_tile(VGen *v)
 {
     CGen *g = v->g;
     const int64_t whole = v->t->lanes / v->width * v->width;
-    v->count = v->width;
+    set_count(v, v->width);
     if (whole > v->width) {
         const Expr *q = ex_var(g->x, VK_INDEX, DT_ix, "l", 0, whole - v->width);
         const char *i = var_ident(g, q);
@@ -428,7 +436,7 @@ static void map_tile(VGen *v)
         forget(v, false);
     }
     if (whole < v->t->lanes) {
-        v->count = (int32_t)(v->t->lanes - whole);
+        set_count(v, v->t->lanes - whole);
         map_strip(v, ex_int(g->x, whole));
     }
 }
@@ -445,7 +453,7 @@ static void across_point(VGen *v, int32_t p)
     const char *c = c_name(g, &g->var, cv->id, "c", "c"), *total = var_ident(g, sv);
     Subst s[MAX_RANK + 2];
     ln(g->o, "%s %s = V%d_SET(%s);", v_type(v), c, v->width, c_expr(g, identity));
-    v->count = v->width;
+    set_count(v, v->width);
     if (whole) {
         const Expr *q = ex_var(g->x, VK_INDEX, DT_ix, "l", 0, whole - v->width);
         const char *i = var_ident(g, q);
@@ -480,10 +488,21 @@ static void across_point(VGen *v, int32_t p)
     }
 }
 
+/* Short rows take shorter vectors. */
+static int32_t width_for(const CGen *g, const Tile *t)
+{
+    int32_t w = g->lanes;
+    while (w > 4 && t->lanes <= w / 2)
+        w /= 2;
+    return w;
+}
+
 static void vector_tile(CGen *g, const Tile *t)
 {
-    VGen v = {.g = g, .t = t, .width = g->lanes, .memo = {.arena = g->a}, .pointer = {.arena = g->a}};
-    v.lane = ex_var(g->x, VK_INDEX, DT_ix, "lane", 0, v.width - 1);
+    VGen v = {.g = g, .t = t, .width = width_for(g, t), .memo = {.arena = g->a}, .pointer = {.arena = g->a}};
+    v.full = ex_var(g->x, VK_INDEX, DT_ix, "lane", 0, v.width - 1);
+    v.part = ex_var(g->x, VK_INDEX, DT_ix, "lane", 0, max_i64(t->lanes % v.width - 1, 1));
+    v.lane = v.full;
     Out *outer = g->o, body;
     out_init(&body, g->a);
     out_init(&v.head, g->a);

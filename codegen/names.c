@@ -15,7 +15,7 @@ static const char *unique(Arena *a, Map *taken, const char *stem)
     return name;
 }
 
-static const char *uppercase(Arena *a, const char *s)
+const char *uppercase(Arena *a, const char *s)
 {
     char *r = (char *)(uintptr_t)str_dup(a, s);
     for (char *p = r; *p; p++)
@@ -59,6 +59,9 @@ Names names_make(Arena *a, const Unit *u, const EmitOptions *opt)
         n.output[k] = unique(a, &taken, ident(a, io_name(u, u->output.at[k]), 40, "y"));
         n.free_output = n.free_output || has_free_extent(u, u->output.at[k]);
     }
+    n.pool = NEWN(a, const char *, u->npool + 1);
+    for (uint32_t k = 1; k <= u->npool; k++)
+        n.pool[k] = unique(a, &taken, str_fmt(a, "pool_%s", ident(a, u->pool_name[k], 32, "more")));
     for (uint32_t k = 0; k < u->sym.n; k++)
         n.sym[k] = unique(a, &taken, ident(a, ex_var_info(u->cx->x, u->sym.at[k])->name, 40, "n"));
     return n;

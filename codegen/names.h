@@ -11,10 +11,12 @@ typedef struct Names {
     const char *upper;       /* PREFIX */
     const char **input;      /* field of struct <prefix>_io by number */
     const char **output;
+    const char **pool;       /* by pool number; 0 is the arena and has none */
     const char **sym;        /* field of each symbol of the unit; NULL for one that a call defines */
     bool free_output;        /* some output has an extent that the run decides */
 } Names;
 
+const char *uppercase(Arena *a, const char *s);
 Names names_make(Arena *a, const Unit *u, const EmitOptions *opt);
 bool has_free_extent(const Unit *u, uint32_t buf); /* an extent of it is decided by a call */
 

@@ -173,7 +173,7 @@ static const char *pointer(Writer *w, uint32_t id, bool writes)
     if (b->cls == BC_const)
         return str_fmt(w->a, "(const %s%s*)(const void *)(w + W%03u)", type, space, id);
     (void)writes;
-    return str_fmt(w->a, "(%s%s*)(void *)(a + T%03u)", type, space, id);
+    return str_fmt(w->a, "(%s%s*)(void *)(%s + T%03u)", type, space, b->pool ? w->names.pool[b->pool] : "a", id);
 }
 
 static const char *sym_name(const Writer *w, const Expr *s)
@@ -198,12 +198,23 @@ static void call(Writer *w, const Func *f)
     ln(&w->o, "%s(%s);", f->name, text_str(&t));
 }
 
-static bool uses_arena(const Writer *w)
+static bool uses_pool(const Writer *w, int32_t pool)
 {
     for (uint32_t k = 1; k < w->u->buf.n; k++)
-        if (in_arena(buf(w->u, k)))
+        if (in_arena(buf(w->u, k)) && buf(w->u, k)->pool == pool)
             return true;
     return false;
+}
+
+static void check_pools(Writer *w)
+{
+    for (uint32_t k = 1; k <= w->u->npool; k++) {
+        if (!uses_pool(w, (int32_t)k))
+            continue;
+        ln(&w->o, "unsigned char *%s = io->%s;", w->names.pool[k], w->names.pool[k]);
+        ln(&w->o, "if (!mlcc_aligned(%s, %s_ARENA_ALIGN))", w->names.pool[k], w->names.upper);
+        ln(&w->o, "    return MLCC_BAD_ARENA;");
+    }
 }
 
 static bool uses_weights(const Writer *w)
@@ -256,13 +267,14 @@ static void run(Writer *w)
     ln(o, "mlcc_status %s_run(const struct %s_io *io, void *arena)", w->opt->prefix, w->opt->prefix);
     ln(o, "{");
     o->depth++;
-    if (uses_arena(w)) {
+    if (uses_pool(w, 0)) {
         ln(o, "unsigned char *a = arena;");
         ln(o, "if (!mlcc_aligned(arena, %s_ARENA_ALIGN))", w->names.upper);
         ln(o, "    return MLCC_BAD_ARENA;");
     } else {
         ln(o, "(void)arena;");
     }
+    check_pools(w);
     if (uses_weights(w) && w->opt->weights == WM_file) {
         ln(o, "const unsigned char *w = io->weights;");
         ln(o, "if (!mlcc_aligned(w, 64))");
@@ -347,7 +359,7 @@ static void untyped(Writer *w)
     ln(o, "{");
     o->depth++;
     ln(o, "struct %s_io io;", w->opt->prefix);
-    if (!u->input.n && w->opt->weights != WM_file)
+    if (!u->input.n && !u->npool && w->opt->weights != WM_file)
         ln(o, "(void)in;");
     if (!u->output.n)
         ln(o, "(void)out;");
@@ -362,8 +374,10 @@ static void untyped(Writer *w)
     for (uint32_t k = 0; k < u->output.n; k++)
         if (has_free_extent(u, u->output.at[k]))
             ln(o, "io.%s_dim = out[%u].dim;", w->names.output[k], k);
+    for (uint32_t k = 1; k <= u->npool; k++)
+        ln(o, "io.%s = in[%u].data;", w->names.pool[k], u->input.n + k - 1);
     if (uses_weights(w) && w->opt->weights == WM_file)
-        ln(o, "io.weights = in[%u].data;", u->input.n);
+        ln(o, "io.weights = in[%u].data;", u->input.n + u->npool);
     call_outputs(w);
     ln(o, "return (int)%s_run(&io, arena);", w->opt->prefix);
     close_block(o, "");
@@ -382,15 +396,30 @@ static void info_row(Writer *w, uint32_t id, const char *comma)
     ln(&w->o, "    {%s, %u, %u, {%s}, %uu}%s", c_string(w->a, b->name), dtype_info(b->dt)->onnx, b->rank, b->rank ? text_str(&dims) : "0", free_dims, comma);
 }
 
-static void info_table(Writer *w, const char *kind, const uint32_t *id, uint32_t n)
+/* What the caller passes besides the model's inputs: further pools, and the weights with --weights=file. */
+static uint32_t extra_inputs(const Writer *w)
 {
-    if (!n)
+    return w->u->npool + (w->opt->weights == WM_file && uses_weights(w));
+}
+
+static void extra_rows(Writer *w)
+{
+    const unsigned u8 = dtype_info(DT_u8)->onnx;
+    for (uint32_t k = 1; k <= w->u->npool; k++)
+        ln(&w->o, "    {\"%s\", %u, 1, {%" PRId64 "}, 0u},", w->names.pool[k], u8, w->u->pool_bytes[k]);
+    if (extra_inputs(w) > w->u->npool)
+        ln(&w->o, "    {\"weights\", %u, 1, {%" PRId64 "}, 0u},", u8, w->u->weight_bytes);
+}
+
+static void info_table(Writer *w, const char *kind, const uint32_t *id, uint32_t n, bool extra)
+{
+    if (!n && !(extra && extra_inputs(w)))
         return;
     ln(&w->o, "static const mlcc_tensor_info %s_%s[] = {", w->opt->prefix, kind);
     for (uint32_t k = 0; k < n; k++)
-        info_row(w, id[k], k + 1 < n ? "," : "");
-    if (w->opt->weights == WM_file && uses_weights(w) && strcmp(kind, "in") == 0)
-        ln(&w->o, "    , {\"weights\", %u, 1, {%" PRId64 "}, 0u}", dtype_info(DT_u8)->onnx, w->u->weight_bytes);
+        info_row(w, id[k], ",");
+    if (extra)
+        extra_rows(w);
     ln(&w->o, "};");
     blank(&w->o);
 }
@@ -400,15 +429,15 @@ static void info(Writer *w)
     Out *o = &w->o;
     const Unit *u = w->u;
     const char *p = w->opt->prefix, *up = w->names.upper;
-    info_table(w, "in", u->input.at, u->input.n);
-    info_table(w, "out", u->output.at, u->output.n);
-    const uint32_t extra = w->opt->weights == WM_file && uses_weights(w);
+    info_table(w, "in", u->input.at, u->input.n, true);
+    info_table(w, "out", u->output.at, u->output.n, false);
+    const uint32_t nin = u->input.n + extra_inputs(w);
     ln(o, "const mlcc_model_info %s_info = {", p);
     ln(o, "    sizeof(mlcc_model_info), %s_ABI, \"%s\", \"mlcc %s\",", up, p, w->opt->version);
     ln(o, "    \"%s\",", w->opt->sha256);
     ln(o, "    %s_ARENA_BYTES, %s_STACK_BYTES, %s_WEIGHT_BYTES, %s_MACS,", up, up, up, up);
-    ln(o, "    %s_ARENA_ALIGN, %u, %u,", up, u->input.n + extra, u->output.n);
-    ln(o, "    %s, %s, %s_call", u->input.n ? str_fmt(w->a, "%s_in", p) : "NULL", u->output.n ? str_fmt(w->a, "%s_out", p) : "NULL", p);
+    ln(o, "    %s_ARENA_ALIGN, %u, %u,", up, nin, u->output.n);
+    ln(o, "    %s, %s, %s_call", nin ? str_fmt(w->a, "%s_in", p) : "NULL", u->output.n ? str_fmt(w->a, "%s_out", p) : "NULL", p);
     ln(o, "};");
 }
 

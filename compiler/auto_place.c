@@ -174,6 +174,31 @@ static bool may_inline(const Auto *g, uint32_t k)
     return s->kind == ST_map && ten(g->te, s->out)->output < 0 && !g->pinned.at[s->out];
 }
 
+/* The map is the natural epilogue of a product: it alone reads it, element for element. */
+typedef struct Product { const Auto *g; int64_t points; bool found; } Product;
+
+static void find_product(void *ctx, const Expr *e)
+{
+    Product *p = ctx;
+    if (e->op != EX_load || ten(p->g->te, e->v.ref)->kind != TEN_stage)
+        return;
+    const uint32_t k = ten(p->g->te, e->v.ref)->stage;
+    p->found = p->found || (is_product(p->g->te->stage.at[k]) && p->g->nreader[e->v.ref] == 1 && points_of_stage(p->g, k) == p->points);
+}
+
+/* Inline in a reduction it would leave the product without an epilogue, and the tensor between them twice as long. */
+static bool better_as_epilogue(const Auto *g, uint32_t k)
+{
+    const Stage *s = g->te->stage.at[k];
+    Product p = {g, points_of_stage(g, k), false};
+    for (uint32_t q = 0; q < g->nreader[s->out]; q++)
+        if (g->te->stage.at[g->reader[s->out][q]]->kind == ST_reduce) {
+            ex_walk(s->body, find_product, &p);
+            return p.found;
+        }
+    return false;
+}
+
 /* Substituting costs arithmetic when elements are read more than once, and saves a buffer and two passes over it. */
 static void decide_inline(Auto *g)
 {
@@ -188,6 +213,10 @@ static void decide_inline(Auto *g)
         double reads = 0;
         if (c.sum > MAX_INLINE_COST || !readers_accept(g, s->out, s->body, c.sum, &reads)) {
             g->s->stage[k].why = c.sum > MAX_INLINE_COST ? "expression too large to inline" : "read by a product or a call";
+            continue;
+        }
+        if (!is_view(s->body) && better_as_epilogue(g, k)) {
+            g->s->stage[k].why = "the epilogue of a product";
             continue;
         }
         const double factor = reads / (double)max_i64(points_of_stage(g, k), 1);

@@ -197,7 +197,7 @@ static const Expr *to_buffer(void *ctx, const Expr *e)
         return e;
     const uint32_t t = e->v.ref;
     const Ten *n = ten(b->te, t);
-    if (e->op == EX_load && n->kind == TEN_const && n->data->fill && n->dt != DT_str)
+    if (e->op == EX_load && n->kind == TEN_const && n->data->fill && n->data->count > 0 && n->dt != DT_str)
         return fill_value(b, e, n->data);
     if (b->acc[t])
         return ex_cast(b->x, (DType)e->dt, b->acc[t]);
@@ -418,6 +418,10 @@ static void tile_points(Build *b, Tile *t, const StagePlan *p, const Stage *s, c
 static void tile_reduction(Build *b, Tile *t, const Stage *r, int lane, const Expr *body, Subst *sub, uint32_t nsub)
 {
     for (uint8_t d = 0; d < r->nr; d++) {
+        if (ex_is_int(r->rext[d], 1) && lane != d) {
+            sub[nsub++] = (Subst){r->rvar[d], ex_int(b->x, 0)};
+            continue;
+        }
         const Expr *q = ex_var(b->x, VK_INDEX, DT_ix, var_name(b, r->rvar[d]), 0, bound(b, r->rext[d]));
         sub[nsub++] = (Subst){r->rvar[d], q};
         t->rvar[t->nr] = q;

@@ -167,6 +167,11 @@ bool plan_memory(Unit *u, const PlanPool *pool, uint32_t npool)
             buf(u, k)->offset = buf(u, root[k])->offset;
             buf(u, k)->pool = buf(u, root[k])->pool;
         }
+    u->npool = npool - 1;
+    u->pool_name = NEWN(a, const char *, npool);
+    u->pool_bytes = arena_copy(a, r.peak, npool * sizeof *r.peak);
+    for (uint32_t k = 0; k < npool; k++)
+        u->pool_name[k] = pool[k].name;
     u->arena_bytes = r.peak[0];
     u->arena_bound = r.bound[0];
     u->arena_optimal = r.optimal;

@@ -144,7 +144,7 @@ static const Blob *npy_strings(Arena *a, const NpyHeader *h, int64_t count, cons
     return blob_view(a, DT_str, count, s);
 }
 
-/* Elements in memory form from a file that may hold anything: bool and sub-byte elements are brought into their range. */
+/* Elements in memory form from a file that may hold anything: bool and sub-byte elements are forced into range. */
 static const Blob *number_blob(Arena *a, DType dt, int64_t count, const uint8_t *p)
 {
     const DTypeInfo *t = dtype_info(dt);

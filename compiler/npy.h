@@ -21,7 +21,7 @@ typedef struct TensorValue {
 bool value_read(Ctx *cx, Maps *maps, const char *path, const TensorValue *expect, TensorValue *v, bool *io_error);
 Maps *maps_new(Arena *a);
 
-/* Appends the bytes of a .npy or .pb file. NumPy gets the types it lacks as unsigned integers, complex ones as pairs. */
+/* Appends the bytes of a .npy or .pb file. NumPy gets types it lacks as unsigned integers of the same size. */
 void npy_write(Text *out, const TensorValue *v);
 void pb_write(Text *out, const char *name, const TensorValue *v);
 

@@ -3,7 +3,7 @@
  * The one accessor for every way in which ONNX stores a tensor: raw bytes, typed fields, other files, sparse, packed
  * sub-byte elements, strings. Whoever needs the elements of a tensor comes here, so what is checked here is checked.
  *
- * Bytes in memory form (whole elements, little-endian, bool 0 or 1) stay views of the mapped file; others are converted.
+ * Bytes in memory form (whole elements, little-endian, bool 0 or 1) stay views of the file; others are converted.
  */
 #include "import.h"
 

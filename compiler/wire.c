@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The walk over the wire format: one loop and a stack of at most WIRE_MAX_DEPTH open messages, used twice. The first
- * time it checks and counts, the second time it writes the compact copy. Lengths of messages shrink in the copy but keep
- * the number of bytes of their varint (padded with continuation bits), so a length is patched when its message ends.
+ * The walk over the wire format: one loop and a stack of at most WIRE_MAX_DEPTH open messages, used twice. First it
+ * checks and counts, then it writes the compact copy. Lengths of messages shrink in the copy but keep the number of
+ * bytes of their varint (padded with continuation bits), so a length is patched when its message ends.
  */
 #include "wire.h"
 
@@ -156,7 +156,7 @@ static bool is_long_view(const Item *item)
     return item->f->kind == WIRE_view && item->n > WIRE_INLINE;
 }
 
-/* What the item, with n elements, asks of the field's rules; *seen: elements of the field so far, this item's included. */
+/* Whether the item, with n elements, keeps the field's rules; *seen: elements so far, then with this item's. */
 static bool check_item(Walk *w, const Item *item, uint64_t *seen, size_t n)
 {
     const WireField *f = item->f;

@@ -7,6 +7,7 @@
 
 #include "../runtime-min/mlcc_det.h"
 #include "../runtime-min/mlcc_move.h"
+#include "../runtime-min/mlcc_select.h"
 
 static const CallInfo calls[] = {
 #define CALL(name, header, nin, nout, narg, result, scratch)                                                           \

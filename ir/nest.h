@@ -115,6 +115,9 @@ typedef struct Unit {
     int64_t arena_bytes, arena_bound, ram_with_io, weight_bytes, stack_bytes;
     int32_t arena_align;
     bool arena_optimal;
+    uint32_t npool;               /* further memory pools beside the arena (pool 0), passed by the caller */
+    const char **pool_name;       /* by pool, 0 included */
+    int64_t *pool_bytes;
 } Unit;
 
 /* nest.c */

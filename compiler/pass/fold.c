@@ -19,7 +19,7 @@ static const Expr *fill_element(void *ctx, const Expr *e)
     if (e->op != EX_load || ten(f->te, e->v.ref)->kind != TEN_const)
         return e;
     const Blob *b = ten(f->te, e->v.ref)->data;
-    if (!b->fill || b->dt == DT_str)
+    if (!b->fill || b->count == 0 || b->dt == DT_str)
         return e;
     return dtype_is_float(b->dt) ? ex_const_f(f->x, b->dt, blob_f(b, 0)) : ex_const_i(f->x, b->dt, blob_i(b, 0));
 }

@@ -8,9 +8,9 @@ import onnx
 from . import tool
 
 NODE = pathlib.Path(onnx.__file__).parent / 'backend' / 'test' / 'data' / 'node'
-CASES = ['add_bcast', 'batchnorm_epsilon', 'cumsum_1d', 'convtranspose', 'einsum_batch_matmul', 'erf', 'gathernd_example_int32',
+CASES = ['add_bcast', 'batchnorm_epsilon', 'convtranspose', 'einsum_batch_matmul', 'erf', 'gathernd_example_int32',
          'instancenorm_epsilon', 'layer_normalization_4d_axis1', 'lstm_defaults', 'maxpool_2d_pads', 'nonzero_example', 'pow',
-         'quantizelinear', 'reduce_log_sum_exp_keepdims_random', 'resize_upsample_scales_linear', 'scatter_elements_with_axis',
+         'quantizelinear', 'reduce_log_sum_exp_default_axes_keepdims_random', 'resize_upsample_scales_linear', 'scatter_elements_with_axis',
          'softmax_axis_1', 'top_k', 'transpose_all_permutations_3', 'where_example']
 
 
@@ -25,7 +25,10 @@ def networks():
 
 
 def cases():
-    return {name: NODE / f'test_{name}' / 'model.onnx' for name in CASES}
+    """Those that mlcc supports; the conformance suite keeps the list of the others."""
+    listed = (tool.ROOT / 'tests' / 'conformance' / 'expected.txt').read_text()
+    found = {name: NODE / f'test_{name}' / 'model.onnx' for name in CASES}
+    return {name: path for name, path in found.items() if f'node/test_{name} ' not in listed}
 
 
 def build(mlcc, model, folder, name, args=()):

@@ -63,8 +63,9 @@ def built_fault(path, text):
     relative = path.relative_to(tool.ROOT)
     if path.suffix != '.c' or relative.parts[0] not in FOLDERS or relative.as_posix() == 'compiler/main.c':
         return ''
-    listing = (path.parent / 'meson.build').read_text()
-    return '' if f"'{path.name}'" in listing else 'is not listed in the meson.build beside it'
+    beside = next(p for p in path.parents if (p / 'meson.build').exists())
+    listed = f"'{path.relative_to(beside).as_posix()}'" in (beside / 'meson.build').read_text()
+    return '' if listed else f'is not listed in {(beside / "meson.build").relative_to(tool.ROOT)}'
 
 
 def main():

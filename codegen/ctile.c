@@ -441,51 +441,70 @@ static void map_tile(VGen *v)
     }
 }
 
-/* One vector accumulator over whole vectors, combined across in the order of the dialect, then the tail one by one. */
-static void across_point(VGen *v, int32_t p)
+/* c = op(c, body) over whole vectors. */
+static void across_vectors(VGen *v, int32_t p, const char *c, int64_t whole)
+{
+    CGen *g = v->g;
+    const Expr *q = ex_var(g->x, VK_INDEX, DT_ix, "l", 0, whole - v->width);
+    const char *i = var_ident(g, q);
+    Subst s[MAX_RANK + 2];
+    set_count(v, v->width);
+    const uint32_t n = place(v, p, q, s);
+    open_block(g->o, "for (%s %s = 0; %s < %lld; %s += %d)", c_type(g, DT_ix), i, i, (long long)whole, i, v->width);
+    v->strip = q;
+    const char *value = combine(v, c, ex_subst(g->x, v->t->body, s, n));
+    ln(g->o, "%s = %s;", c, value);
+    v->strip = NULL;
+    forget(v, true);
+    close_block(g->o, "");
+    c_release(g, i);
+}
+
+/* total = op(total, body) for the lanes behind the whole vectors, one by one. */
+static void across_tail(VGen *v, int32_t p, const Expr *total, int64_t whole)
 {
     CGen *g = v->g;
     const Tile *t = v->t;
-    static const char *const fold[] = {[RED_sum] = "HSUM", [RED_prod] = "HPROD", [RED_min] = "HMIN", [RED_max] = "HMAX"};
-    const int64_t whole = t->lanes / v->width * v->width;
-    const Expr *identity = red_identity(g->x, t->red, DT_f32);
-    const Expr *cv = ex_var(g->x, VK_REG, DT_f32, "c", 0, 0), *sv = ex_var(g->x, VK_REG, DT_f32, "total", 0, 0);
-    const char *c = c_name(g, &g->var, cv->id, "c", "c"), *total = var_ident(g, sv);
+    const Expr *q = ex_var(g->x, VK_INDEX, DT_ix, "l", whole, t->lanes - 1);
+    const char *i = var_ident(g, q);
     Subst s[MAX_RANK + 2];
-    ln(g->o, "%s %s = V%d_SET(%s);", v_type(v), c, v->width, c_expr(g, identity));
-    set_count(v, v->width);
-    if (whole) {
-        const Expr *q = ex_var(g->x, VK_INDEX, DT_ix, "l", 0, whole - v->width);
-        const char *i = var_ident(g, q);
-        const uint32_t n = place(v, p, q, s);
-        open_block(g->o, "for (%s %s = 0; %s < %lld; %s += %d)", c_type(g, DT_ix), i, i, (long long)whole, i, v->width);
-        v->strip = q;
-        const char *value = combine(v, c, ex_subst(g->x, t->body, s, n));
-        ln(g->o, "%s = %s;", c, value);
-        v->strip = NULL;
-        forget(v, true);
-        close_block(g->o, "");
-        c_release(g, i);
-    }
-    ln(g->o, "%s%s %s = V%d_%s(%s);", whole < t->lanes ? "" : "const ", "float", total, v->width, fold[t->red], c);
-    if (whole < t->lanes) {
-        const Expr *q = ex_var(g->x, VK_INDEX, DT_ix, "l", whole, t->lanes - 1);
-        const char *i = var_ident(g, q);
-        uint32_t n = place(v, p, NULL, s);
-        s[n++] = (Subst){t->lane, q};
-        open_block(g->o, "for (%s %s = %lld; %s < %d; %s++)", c_type(g, DT_ix), i, (long long)whole, i, t->lanes, i);
-        const Expr *e = red_combine(g->x, t->red, sv, ex_subst(g->x, t->body, s, n));
-        ln(g->o, "%s = %s;", total, c_expr(g, e));
-        close_block(g->o, "");
-        c_release(g, i);
-    }
     uint32_t n = place(v, p, NULL, s);
-    s[n++] = (Subst){t->acc, sv};
-    for (int k = 0; k < t->nstore; k++) {
-        const Buf *b = buf(g->u, t->store[k].buf);
-        const Expr *flat = ex_subst(g->x, flat_index(g, b, t->store[k].idx), s, n);
-        ln(g->o, "%s[%s] = %s;", buf_name(g, t->store[k].buf), c_expr(g, flat), c_expr(g, ex_subst(g->x, t->store[k].value, s, n)));
+    s[n++] = (Subst){t->lane, q};
+    open_block(g->o, "for (%s %s = %lld; %s < %d; %s++)", c_type(g, DT_ix), i, (long long)whole, i, t->lanes, i);
+    ln(g->o, "%s = %s;", var_ident(g, total), c_expr(g, red_combine(g->x, t->red, total, ex_subst(g->x, t->body, s, n))));
+    close_block(g->o, "");
+    c_release(g, i);
+}
+
+static void across_store(VGen *v, int32_t p, const Expr *total)
+{
+    CGen *g = v->g;
+    Subst s[MAX_RANK + 2];
+    uint32_t n = place(v, p, NULL, s);
+    s[n++] = (Subst){v->t->acc, total};
+    for (int k = 0; k < v->t->nstore; k++) {
+        const Store *st = &v->t->store[k];
+        const Expr *flat = ex_subst(g->x, flat_index(g, buf(g->u, st->buf), st->idx), s, n);
+        ln(g->o, "%s[%s] = %s;", buf_name(g, st->buf), c_expr(g, flat), c_expr(g, ex_subst(g->x, st->value, s, n)));
     }
+}
+
+/* One vector accumulator, combined across in the order of the dialect, then the tail one by one. */
+static void across_point(VGen *v, int32_t p)
+{
+    static const char *const fold[] = {[RED_sum] = "HSUM", [RED_prod] = "HPROD", [RED_min] = "HMIN", [RED_max] = "HMAX"};
+    CGen *g = v->g;
+    const Tile *t = v->t;
+    const int64_t whole = t->lanes / v->width * v->width;
+    const Expr *vector = ex_var(g->x, VK_REG, DT_f32, "c", 0, 0), *total = ex_var(g->x, VK_REG, DT_f32, "total", 0, 0);
+    const char *c = var_ident(g, vector);
+    ln(g->o, "%s %s = V%d_SET(%s);", v_type(v), c, v->width, c_expr(g, red_identity(g->x, t->red, DT_f32)));
+    if (whole)
+        across_vectors(v, p, c, whole);
+    ln(g->o, "%sfloat %s = V%d_%s(%s);", whole < t->lanes ? "" : "const ", var_ident(g, total), v->width, fold[t->red], c);
+    if (whole < t->lanes)
+        across_tail(v, p, total, whole);
+    across_store(v, p, total);
 }
 
 /* Short rows take shorter vectors. */

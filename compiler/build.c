@@ -313,8 +313,6 @@ static Box region(Build *b, uint32_t t, uint32_t host, const Box *box)
 
 /* ---- plain loops ---- */
 
-static int64_t bound(const Build *b, const Expr *extent) { return max_i64(ex_upper(b->x, extent) - 1, 0); }
-
 static const char *var_name(const Build *b, const Expr *v) { return ex_var_info(b->x, v)->name; }
 
 /* Loop over a box dimension; returns the expression that the index variable stands for. */
@@ -322,7 +320,7 @@ static const Expr *loop_over(Build *b, Nest **in, const Expr *v, const Expr *lo,
 {
     if (ex_is_int(ext, 1))
         return lo;
-    const Expr *q = ex_var(b->x, VK_INDEX, DT_ix, var_name(b, v), 0, bound(b, ext));
+    const Expr *q = ex_index(b->x, var_name(b, v), ext);
     *in = nest_for(b->a, *in, q, ex_int(b->x, 0), ext);
     return ex_add(b->x, lo, q);
 }
@@ -422,7 +420,7 @@ static void tile_reduction(Build *b, Tile *t, const Stage *r, int lane, const Ex
             sub[nsub++] = (Subst){r->rvar[d], ex_int(b->x, 0)};
             continue;
         }
-        const Expr *q = ex_var(b->x, VK_INDEX, DT_ix, var_name(b, r->rvar[d]), 0, bound(b, r->rext[d]));
+        const Expr *q = ex_index(b->x, var_name(b, r->rvar[d]), r->rext[d]);
         sub[nsub++] = (Subst){r->rvar[d], q};
         t->rvar[t->nr] = q;
         t->rext[t->nr++] = r->rext[d];
@@ -577,13 +575,13 @@ static void split_symbolic(Build *b, Nest *in, uint32_t k, const Box *box, uint8
     const Expr *step = ex_int(b->x, n), *whole = ex_fdiv(b->x, box->ext[d], step), *rest = ex_mod(b->x, box->ext[d], step);
     const char *name = var_name(b, b->te->stage.at[k]->var[d]);
     Box part = *box;
-    const Expr *q = ex_var(b->x, VK_INDEX, DT_ix, name, 0, bound(b, whole));
+    const Expr *q = ex_index(b->x, name, whole);
     part.lo[d] = ex_add(b->x, box->lo[d], ex_mul(b->x, q, step));
     part.ext[d] = step;
     build_stage(b, nest_for(b->a, in, q, ex_int(b->x, 0), whole), k, &part, (uint8_t)(level + 1));
     if (n == 1)
         return;
-    const Expr *z = ex_var(b->x, VK_INDEX, DT_ix, name, 0, n - 2);
+    const Expr *z = ex_index(b->x, name, rest);
     part.lo[d] = ex_add(b->x, ex_add(b->x, box->lo[d], ex_mul(b->x, whole, step)), z);
     part.ext[d] = ex_int(b->x, 1);
     build_stage(b, nest_for(b->a, in, z, ex_int(b->x, 0), rest), k, &part, (uint8_t)(level + 1));
@@ -699,7 +697,7 @@ static void fill_strip(Build *b, Nest *in, uint32_t id, uint8_t d, int64_t from,
         const uint8_t e = p->order[q];
         const int64_t lo = e == d ? from : e > d ? -p->lo[e] : 0;
         const Expr *ext = e == d ? ex_int(b->x, n) : e > d ? ex_add(b->x, p->dim[e], ex_int(b->x, p->lo[e] + p->hi[e])) : p->dim[e];
-        const Expr *v = ex_var(b->x, VK_INDEX, DT_ix, "z", 0, bound(b, ext));
+        const Expr *v = ex_index(b->x, "z", ext);
         if (!ex_is_int(ext, 1))
             in = nest_for(b->a, in, v, ex_int(b->x, 0), ext);
         index[e] = ex_is_int(ext, 1) ? ex_int(b->x, lo) : ex_add(b->x, v, ex_int(b->x, lo));

@@ -39,7 +39,7 @@ static bool pins(Arena *a, Diags *d, const StrList *from, const char *option, bo
         const char *n;
         if (!split(a, from->v.at[k], &p.name, &n) || !parse_size(n, &p.hi) || p.hi < 1)
             return bad_option(d, option, from->v.at[k], "NAME=N with N at least 1");
-        p.lo = fixed ? p.hi : 0;
+        p.lo = fixed ? p.hi : 1;
         PUSH(a, &to->pin, p);
     }
     return true;

@@ -5,6 +5,7 @@
  */
 #include "call.h"
 
+#include "../runtime-min/mlcc_attention.h"
 #include "../runtime-min/mlcc_det.h"
 #include "../runtime-min/mlcc_move.h"
 #include "../runtime-min/mlcc_select.h"

@@ -9,20 +9,13 @@
 
 /* ---- variables ---- */
 
-static const Expr *index_var(OpCtx *c, const char *name, const Expr *extent)
-{
-    const Expr *v = ex_var(c->x, VK_INDEX, DT_ix, name, 0, max_i64(ex_upper(c->x, extent) - 1, 0));
-    *map_u64(&c->te->extent, v->id, true) = (uint64_t)(uintptr_t)extent;
-    return v;
-}
-
 /* Variable k is called names[k]; behind the end of `names` they are v<k>. */
 void vars_for(OpCtx *c, const char *names, int rank, const Expr *const *dim, const Expr **i)
 {
     const int n = (int)strlen(names);
     for (int k = 0; k < rank; k++) {
         const char *name = k < n ? str_ndup(c->a, names + k, 1) : str_fmt(c->a, "v%d", k);
-        i[k] = index_var(c, name, dim[k]);
+        i[k] = ex_index(c->x, name, dim[k]);
     }
 }
 
@@ -34,7 +27,7 @@ void out_vars(OpCtx *c, int out, const Expr **i)
 
 const Expr *red_var(OpCtx *c, const char *name, const Expr *extent)
 {
-    return index_var(c, name, extent);
+    return ex_index(c->x, name, extent);
 }
 
 /* ---- tensors ---- */
@@ -117,8 +110,8 @@ static const Expr *least(OpCtx *c, const Expr *e)
     const Expr *r = IX(f.c);
     for (uint32_t k = 0; k < f.n; k++) {
         const Expr *atom = f.t[k].atom;
-        const uint64_t *extent = atom->op == EX_var ? map_u64(&c->te->extent, atom->id, false) : NULL;
-        if (extent) atom = f.t[k].coef > 0 ? IX(0) : SUB((const Expr *)(uintptr_t)*extent, IX(1));
+        const Expr *below = atom->op == EX_var ? ex_var_info(c->x, atom)->below : NULL;
+        if (below) atom = f.t[k].coef > 0 ? IX(0) : SUB(below, IX(1));
         r = ADD(r, MUL(IX(f.t[k].coef), atom));
     }
     return r;
@@ -204,7 +197,7 @@ static bool in_order(const Stage *s, int rank)
 
 static const Expr *renew_var(OpCtx *c, Subst *s, const Expr *var, const Expr *extent)
 {
-    *s = (Subst){var, index_var(c, ex_var_info(c->x, var)->name, extent)};
+    *s = (Subst){var, ex_index(c->x, ex_var_info(c->x, var)->name, extent)};
     return s->to;
 }
 
@@ -277,7 +270,7 @@ bool def_call(OpCtx *c, const char *fn, int nin, const uint32_t *in, int nout, c
     if (!s.call) ICE("lower: there is no function '%s'", fn);
     for (int k = 0; k < nin + nout; k++) {
         const Ten *p = ten(c->te, k < nin ? in[k] : out[k - nin]);
-        if (p->rank > MLCC_MAX_RANK)
+        if (p && p->rank > MLCC_MAX_RANK)
             return op_error(c, NO_OPERAND, "unsupported-rank", "'%s' has %d dimensions, %s handles at most %d", p->name,
                             p->rank, c->n->op->name, MLCC_MAX_RANK);
     }

@@ -56,7 +56,7 @@ Te *te_new(Ctx *cx, const Graph *g)
     Te *t = NEW(cx->arena, Te);
     t->cx = cx;
     t->g = g;
-    t->names.arena = t->of.arena = t->extent.arena = cx->arena;
+    t->names.arena = t->of.arena = cx->arena;
     PUSH(cx->arena, &t->ten, NULL);
     return t;
 }

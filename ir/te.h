@@ -63,7 +63,6 @@ typedef struct Te {
     VEC(Stage *) stage;          /* producers before consumers */
     Map of;                      /* graph tensor id -> tensor id; absent: not mentioned yet */
     Map names;                   /* of tensors, to keep them unique */
-    Map extent;                  /* id of an index variable made by lowering -> its extent (const Expr *) */
 } Te;
 
 Te *te_new(Ctx *cx, const Graph *g);           /* g NULL: a program without a graph */

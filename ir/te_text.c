@@ -371,7 +371,7 @@ static bool domain(Parser *p, const char *close, const Expr **var, const Expr **
         if (*n && !expect(p, ",")) return false;
         const char *name = word(p, false);
         if (!name || !expect(p, ":") || !(ext[*n] = extent(p))) return false;
-        var[*n] = ex_var(p->x, VK_INDEX, DT_ix, name, 0, max_i64(ex_upper(p->x, ext[*n]) - 1, 0));
+        var[*n] = ex_index(p->x, name, ext[*n]);
         p->local[before + *n] = (Local){name, var[*n]};
     }
     p->nlocal = before + *n;

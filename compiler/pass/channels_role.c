@@ -12,6 +12,7 @@ static const ChannelRow rows[] = {
     {"", "Gemm", CR_mix, 0, 1, 2, NONE, NONE, false},
     {"", "MatMul", CR_mix, 0, 1, NONE, NONE, NONE, false},
     {"", "QLinearConv", CR_mix, 0, 3, 8, 2, 5, true},
+    {"com.microsoft", "QGemm", CR_mix, 0, 3, 6, 2, 5, false},
     {"", "BatchNormalization", CR_each, 0, NONE, NONE, NONE, NONE, true},
     {"", "QuantizeLinear", CR_each, 0, NONE, NONE, NONE, NONE, true},
     {"", "DequantizeLinear", CR_each, 0, NONE, NONE, NONE, NONE, true},
@@ -158,7 +159,9 @@ static ChannelRole mix_role(const Channels *k, NodeId id)
     const OpCtx c = channels_ctx(k, id);
     const ChannelRow *r = k->row[id.i];
     const Tensor *x = tensor(k->g, c.n->in[r->x]), *w = tensor(k->g, c.n->in[r->w]);
-    const Blob *xz = data(k, c.n, r->xz);
+    const Blob *xz = data(k, c.n, r->xz), *b = xz ? data(k, c.n, r->b) : NULL;
+    if (b && b->count != 1 && b->count != k->of[c.n->out[0].i].n)
+        return CR_none;
     if (!only_constants(k, c.n, r->x) || w->kind != TK_CONST || w->rank != x->rank || number(&c, "transA", 0) || (xz && xz->count != 1))
         return CR_none;
     const int64_t in = k->of[c.n->in[r->x].i].n, out = k->of[c.n->out[0].i].n, group = number(&c, "group", 1);

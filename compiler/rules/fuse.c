@@ -97,9 +97,110 @@ static bool fold_conv_mul(Rw *rw, const Match *m)
     return true;
 }
 
+/* conv(x,w)+b - c  ==  conv(x, w) + (b-c) */
+static bool fold_conv_sub(Rw *rw, const Match *m)
+{
+    const Tensor *w = rw_tensor(rw, m->t['w']);
+    int64_t dim[MAX_RANK];
+    if (w->dt != DT_f32 || !static_dims(w, dim) || w->data->fill)
+        return false;
+    double *k = NEWN(rw->a, double, dim[0]), *c = NEWN(rw->a, double, dim[0]);
+    if (!per_channel(rw, m->t['c'], w->rank, dim[0], c))
+        return false;
+    for (int64_t q = 0; q < dim[0]; q++) {
+        k[q] = 1;
+        c[q] = -c[q];
+    }
+    scaled_conv(rw, m, m->t['w'], m->t['b'], k, c, dim[0]);
+    return true;
+}
+
+/* (conv(x,w)+b) / c  ==  conv(x, w/c) + b/c,  c not 0 */
+static bool fold_conv_div(Rw *rw, const Match *m)
+{
+    const Tensor *w = rw_tensor(rw, m->t['w']);
+    int64_t dim[MAX_RANK];
+    if (w->dt != DT_f32 || !static_dims(w, dim) || w->data->fill)
+        return false;
+    double *k = NEWN(rw->a, double, dim[0]), *zero = NEWN(rw->a, double, dim[0]);
+    if (!per_channel(rw, m->t['c'], w->rank, dim[0], k))
+        return false;
+    for (int64_t q = 0; q < dim[0]; q++) {
+        if (k[q] == 0)
+            return false;
+        k[q] = 1 / k[q];
+    }
+    scaled_conv(rw, m, m->t['w'], m->t['b'], k, zero, dim[0]);
+    return true;
+}
+
+/* ---- matrix products ---- */
+
+/* Per column: BatchNormalization as z*s + o. */
+static bool norm_columns(Rw *rw, const Match *m, int64_t n, double *s, double *o)
+{
+    const OpCtx bn = rw_ctx(rw, m->root);
+    double *mean = NEWN(rw->a, double, n), *var = NEWN(rw->a, double, n);
+    if (attr_i(&bn, "training_mode") || bn.n->nout > 1 || !rw_floats(rw, m->t['s'], n, s) || !rw_floats(rw, m->t['o'], n, o) ||
+        !rw_floats(rw, m->t['m'], n, mean) || !rw_floats(rw, m->t['v'], n, var))
+        return false;
+    for (int64_t c = 0; c < n; c++) {
+        s[c] = s[c] / sqrt(var[c] + attr_f(&bn, "epsilon"));
+        o[c] -= mean[c] * s[c];
+    }
+    return true;
+}
+
+/* y = (alpha*x*w + beta*b)*s + o  ==  x*(alpha*w*s) + (beta*b*s + o),  s and o one value per column; also of MatMul,
+ * where alpha is 1 and b is absent. x and w are matrices. */
+static bool fold_product_bn(Rw *rw, const Match *m)
+{
+    const OpCtx g = rw_ctx(rw, m->n['G']);
+    const Tensor *w = rw_tensor(rw, m->t['w']);
+    int64_t dim[MAX_RANK];
+    if (w->dt != DT_f32 || w->rank != 2 || rw_tensor(rw, m->t['x'])->rank != 2 || !static_dims(w, dim) || w->data->fill)
+        return false;
+    const bool gemm = attr_has(&g, "alpha"), rows = gemm && attr_i(&g, "transB");
+    const int64_t n = dim[rows ? 0 : 1], each = dim[rows ? 1 : 0];
+    const double alpha = gemm ? attr_f(&g, "alpha") : 1, beta = gemm ? attr_f(&g, "beta") : 1;
+    double *s = NEWN(rw->a, double, n), *o = NEWN(rw->a, double, n), *b = NEWN(rw->a, double, n);
+    if (!norm_columns(rw, m, n, s, o) || (!is_none(m->t['b']) && !per_channel(rw, m->t['b'], 2, n, b)))
+        return false;
+    float *v = NEWN(rw->a, float, n * each), *bias = NEWN(rw->a, float, n);
+    for (int64_t q = 0; q < n * each; q++)
+        v[q] = (float)(alpha * blob_f(w->data, q) * s[rows ? q / each : q % n]);
+    for (int64_t c = 0; c < n; c++)
+        bias[c] = (float)(beta * b[c] * s[c] + o[c]);
+    const Attr attr[] = {{.name = "transA", .type = AT_i, .v.i = gemm ? attr_i(&g, "transA") : 0}, {.name = "transB", .type = AT_i, .v.i = rows}};
+    const TensorId in[] = {m->t['x'], rw_const_f32(rw, str_fmt(rw->a, "%s.scaled", w->name), 2, dim, v),
+                           rw_const_f32(rw, str_fmt(rw->a, "%s.bias", w->name), 1, &n, bias)};
+    rw_become(rw, m->root, op_find("", "Gemm"), 3, in, COUNT(attr), attr);
+    return true;
+}
+
+/* x*w + c  ==  gemm(x, w, c),  c one value per column */
+static bool join_product_add(Rw *rw, const Match *m)
+{
+    const Tensor *w = rw_tensor(rw, m->t['w']);
+    int64_t dim[MAX_RANK];
+    if (w->dt != DT_f32 || w->rank != 2 || rw_tensor(rw, m->t['x'])->rank != 2 || !static_dims(w, dim))
+        return false;
+    double *c = NEWN(rw->a, double, dim[1]);
+    if (!per_channel(rw, m->t['c'], 2, dim[1], c))
+        return false;
+    const TensorId in[] = {m->t['x'], m->t['w'], m->t['c']};
+    rw_become(rw, m->root, op_find("", "Gemm"), 3, in, 0, NULL);
+    return true;
+}
+
 const Rule rules_fuse[] = {
     {"conv-bn", "(BatchNormalization (Conv!:C x #w #?b) #s #o #m #v)", fold_conv_bn},
     {"conv-add", "(Add (Conv!:C x #w #?b) #c)", fold_conv_add},
     {"conv-mul", "(Mul (Conv!:C x #w #?b) #c)", fold_conv_mul},
+    {"conv-sub", "(Sub (Conv!:C x #w #?b) #c)", fold_conv_sub},
+    {"conv-div", "(Div (Conv!:C x #w #?b) #c)", fold_conv_div},
+    {"gemm-bn", "(BatchNormalization (Gemm!:G x #w #?b) #s #o #m #v)", fold_product_bn},
+    {"matmul-bn", "(BatchNormalization (MatMul!:G x #w) #s #o #m #v)", fold_product_bn},
+    {"matmul-add", "(Add (MatMul! x #w) #c)", join_product_add},
     {0},
 };

@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""One row of a peer benchmark: compiles a model with mlcc and cc (once, cached by content), times it, checks nothing itself.
+
+    peer_row.py MLCC MODEL THREADS INDIR OUTDIR SECONDS
+
+Reads INDIR/in_K.bin, writes OUTDIR/out_K.bin, prints a JSON line {"ms": [...], "load_ms", "compile_s", "size_mb"}.
+mlcc's code runs on one thread; other counts exit with status 3, not applicable.
+"""
+import hashlib
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+CC = ['gcc', '-std=gnu11', '-O2', '-march=native']
+
+
+def build(mlcc, model):
+    """Folder with the timing program for the model, made when mlcc, the model or the driver changed."""
+    key = hashlib.sha256()
+    for path in (mlcc, model, HERE / 'driver.c'):
+        key.update(pathlib.Path(path).read_bytes())
+    folder = pathlib.Path(tempfile.gettempdir()) / f'mlcc-bench-{key.hexdigest()[:16]}'
+    if (folder / 'bench.json').exists():
+        return folder
+    folder.mkdir(exist_ok=True)
+    start = time.perf_counter()
+    subprocess.run([mlcc, model, '-o', folder / 'model.c', '--prefix', 'model'], check=True)
+    weights = [p for p in [folder / 'model_weights.c'] if p.exists()]
+    subprocess.run([*CC, f'-Wa,-I,{folder}', f'-I{folder}', '-o', folder / 'bench', HERE / 'driver.c', folder / 'model.c', *weights, '-lm'], check=True)
+    (folder / 'bench.json').write_text(json.dumps({'compile_s': time.perf_counter() - start}))
+    return folder
+
+
+def main():
+    mlcc, model, threads, indir, outdir, seconds = sys.argv[1:]
+    if threads != '1':
+        sys.exit(3)
+    folder = build(mlcc, model)
+    result = json.loads(subprocess.run([folder / 'bench', indir, outdir, seconds], check=True, capture_output=True, text=True).stdout)
+    result.update(json.loads((folder / 'bench.json').read_text()))
+    result['size_mb'] = (folder / 'bench').stat().st_size / 1e6
+    print(json.dumps(result))
+
+
+if __name__ == '__main__':
+    main()

@@ -266,6 +266,18 @@ static bool affine_indices(const Expr *load)
     return !costly;
 }
 
+/* The lanes and the points of a contraction's tile must be variables of the host. */
+static bool host_has_tile(const Auto *g, uint32_t host, uint32_t k, const Expr *load)
+{
+    const Stage *h = g->te->stage.at[host];
+    const uint8_t rank = ten(g->te, h->out)->rank;
+    int v;
+    Dot d;
+    if (!dot_of(g, k, &d))
+        return true;
+    return (d.lane < 0 || is_pure_var(load->a[d.lane], h->var, rank, &v)) && (d.row < 0 || is_pure_var(load->a[d.row], h->var, rank, &v));
+}
+
 static bool is_host(const Auto *g, uint32_t k)
 {
     for (uint32_t q = 0; q < g->te->stage.n; q++)
@@ -284,7 +296,7 @@ static void decide_register(Auto *g)
         const uint32_t host = g->reader[t][0];
         OneLoad o = {.ref = t};
         ex_walk(g->body[host], one_load, &o);
-        const bool once = o.at && !o.several && affine_indices(o.at) && points_of_stage(g, host) == points_of_stage(g, k);
+        const bool once = o.at && !o.several && affine_indices(o.at) && points_of_stage(g, host) == points_of_stage(g, k) && host_has_tile(g, host, k, o.at);
         if (g->te->stage.at[host]->kind == ST_map && once && !is_host(g, host) && g->s->stage[host].place == PL_root) {
             g->s->stage[k].place = PL_register;
             g->s->stage[k].host = host;

@@ -61,13 +61,50 @@ static const Expr *inside(Build *b, const Ten *t, const Expr *const *index)
     return in;
 }
 
+static bool always_inside(const Build *b, const Ten *t, const Expr *const *index, uint8_t d)
+{
+    int64_t lo, hi;
+    const Expr *room = ex_sub(b->x, ex_sub(b->x, t->dim[d], ex_int(b->x, 1)), index[d]);
+    return ex_range(b->x, index[d], &lo, &hi) && lo >= 0 && ex_range(b->x, room, &lo, &hi) && lo >= 0;
+}
+
+/* Dimension of the tensor behind a view that is dimension d of the view, both of one extent; -1: none. */
+static int same_dimension(const Build *b, const Stage *view, const Expr *load, uint8_t d)
+{
+    const Ten *t = out_of(b, view), *behind = ten(b->te, load->v.ref);
+    for (uint8_t q = 0; q < behind->rank; q++)
+        if (load->a[q] == view->var[d] && behind->dim[q] == t->dim[d])
+            return q;
+    return -1;
+}
+
+/* A guarded read of a view as a guarded read of what is behind it: where the guard can fail, both have the same
+ * dimension; everywhere else the index is inside anyway. NULL: the guard has to be written out. */
+static const Expr *guard_through(Build *b, const Stage *view, const Expr *body, const Expr *e)
+{
+    const Ten *t = out_of(b, view);
+    if (body->op != EX_load)
+        return NULL;
+    for (uint8_t d = 0; d < t->rank; d++)
+        if (!always_inside(b, t, e->a, d) && same_dimension(b, view, body, d) < 0)
+            return NULL;
+    const Expr *index[MAX_RANK];
+    for (uint16_t q = 0; q < body->n; q++)
+        index[q] = substitute_stage(b, view, body->a[q], e->a);
+    return ex_loadp(b->x, (DType)body->dt, body->v.ref, body->n, index, e->a[t->rank]);
+}
+
 static const Expr *inline_load(void *ctx, const Expr *e)
 {
     Build *b = ctx;
     if ((e->op != EX_load && e->op != EX_loadp) || place_of(b, e->v.ref) != PL_inline)
         return e;
     const Ten *t = ten(b->te, e->v.ref);
-    const Expr *v = substitute_stage(b, b->te->stage.at[t->stage], b->body[t->stage], e->a);
+    const Stage *view = b->te->stage.at[t->stage];
+    const Expr *through = e->op == EX_loadp ? guard_through(b, view, b->body[t->stage], e) : NULL;
+    if (through)
+        return through;
+    const Expr *v = substitute_stage(b, view, b->body[t->stage], e->a);
     return e->op == EX_load ? v : ex_select(b->x, inside(b, t, e->a), v, e->a[t->rank]);
 }
 
@@ -217,9 +254,9 @@ static const Expr *nest_expr(Build *b, const Expr *e, const Subst *sub, uint32_t
 
 /* ---- bounds inference ---- */
 
-typedef struct Region { Build *b; uint32_t t; Box box; const Expr **inner; int64_t *count; uint32_t ninner; } Region;
+typedef struct Region { Build *b; uint32_t t; Box box; const Expr **inner, **last; uint32_t ninner; } Region;
 
-/* Extreme of e over inner variables (each 0..count-1 around a base that is already substituted). */
+/* Extreme of e over inner variables (each 0..last around a base that is already substituted). */
 static const Expr *extreme(Region *r, const Expr *e, bool upper)
 {
     for (uint32_t k = 0; k < r->ninner; k++) {
@@ -227,8 +264,7 @@ static const Expr *extreme(Region *r, const Expr *e, bool upper)
         const int64_t c = ex_coef(e, r->inner[k], &linear);
         if (!linear)
             return NULL;
-        const int64_t at = (c > 0) == upper ? r->count[k] - 1 : 0;
-        const Subst s = {r->inner[k], ex_int(r->b->x, at)};
+        const Subst s = {r->inner[k], (c > 0) == upper ? r->last[k] : ex_int(r->b->x, 0)};
         e = ex_subst(r->b->x, e, &s, 1);
     }
     return e;
@@ -266,6 +302,13 @@ static void region_load(void *ctx, const Expr *e)
     r->box.known = true;
 }
 
+static const Expr *inner_var(Region *r, const Expr *extent)
+{
+    Exprs *x = r->b->x;
+    r->last[r->ninner] = ex_sub(x, extent, ex_int(x, 1));
+    return r->inner[r->ninner++] = ex_index(x, "q", extent);
+}
+
 /* Adds what stage k, computed over `box`, reads of the region's tensor. */
 static void region_of_stage(Region *r, uint32_t k, const Box *box)
 {
@@ -273,23 +316,15 @@ static void region_of_stage(Region *r, uint32_t k, const Box *box)
     const Stage *s = b->te->stage.at[k];
     const uint8_t rank = out_of(b, s)->rank;
     Subst sub[2 * MAX_RANK];
-    const Expr *inner[2 * MAX_RANK];
-    int64_t count[2 * MAX_RANK];
-    uint32_t n = 0, ns = 0;
-    for (uint8_t d = 0; d < rank; d++) {
-        inner[n] = ex_var(b->x, VK_INDEX, DT_ix, "q", 0, INT32_MAX);
-        count[n] = ex_upper(b->x, box->ext[d]);
-        sub[ns++] = (Subst){s->var[d], ex_add(b->x, box->lo[d], inner[n++])};
-    }
-    for (uint8_t d = 0; d < s->nr; d++) {
-        inner[n] = ex_var(b->x, VK_INDEX, DT_ix, "q", 0, INT32_MAX);
-        count[n] = ex_upper(b->x, s->rext[d]);
-        sub[ns++] = (Subst){s->rvar[d], inner[n++]};
-    }
+    const Expr *inner[2 * MAX_RANK], *last[2 * MAX_RANK];
     r->inner = inner;
-    r->count = count;
-    r->ninner = n;
-    ex_walk(ex_subst(b->x, b->body[k], sub, ns), region_load, r);
+    r->last = last;
+    r->ninner = 0;
+    for (uint8_t d = 0; d < rank; d++)
+        sub[d] = (Subst){s->var[d], ex_add(b->x, box->lo[d], inner_var(r, box->ext[d]))};
+    for (uint8_t d = 0; d < s->nr; d++)
+        sub[rank + d] = (Subst){s->rvar[d], inner_var(r, s->rext[d])};
+    ex_walk(ex_subst(b->x, b->body[k], sub, (uint32_t)rank + s->nr), region_load, r);
 }
 
 /* Region of tensor t that its readers inside host need while the host covers `box`: readers are the host itself, its

@@ -4,9 +4,9 @@
  */
 #include "rewrite.h"
 
-#include <ctype.h>
+#include <limits.h>
 
-#include "../ir/op.h"
+#include "../ir/infer.h"
 
 enum { FUEL = 64 };
 
@@ -95,27 +95,36 @@ bool rule_matches(const Rw *rw, const char *text, NodeId n, Match *m)
 
 /* ---- rows ---- */
 
+/* Operands that an operator can have. */
+static int most_operands(const OpInfo *op)
+{
+    Operand o;
+    int n = 0;
+    for (const char *s = op->sig; next_operand(&s, &o); n++)
+        if (o.variadic)
+            return INT_MAX;
+    return n;
+}
+
 static const char *check_level(Arena *a, const char **s, int depth)
 {
     ++*s;
     const size_t len = strcspn(*s, " !:)");
     const char *name = str_ndup(a, *s, len);
-    if (!op_find("", name) || depth > 8)
+    const OpInfo *op = op_find("", name);
+    int operands = 0;
+    if (!op || depth > 8)
         return str_fmt(a, "there is no operator '%s'", name);
-    *s += len;
-    while (**s && **s != ')') {
-        if (**s == '(') {
-            const char *why = check_level(a, s, depth + 1);
-            if (why)
-                return why;
-        } else {
-            ++*s;
-        }
+    for (*s += len; **s && **s != ')';) {
+        const char *why = **s == '(' ? check_level(a, s, depth + 1) : NULL;
+        if (why)
+            return why;
+        operands += **s == ')' || !strchr(" !:#?", **s);
+        *s += **s == ':' && (*s)[1] ? 2 : 1;
     }
     if (**s != ')')
         return "a parenthesis is not closed";
-    ++*s;
-    return NULL;
+    return operands > most_operands(op) ? str_fmt(a, "'%s' has no %d operands", name, operands) : NULL;
 }
 
 const char *rule_check(Arena *a, const Rule *r)
@@ -124,7 +133,7 @@ const char *rule_check(Arena *a, const Rule *r)
     if (*s != '(')
         return "a pattern starts with '('";
     const char *why = check_level(a, &s, 0);
-    return why ? why : *s ? "text behind the pattern" : NULL;
+    return why ? why : s[1] ? "text behind the pattern" : NULL;
 }
 
 /* ---- changing the graph ---- */

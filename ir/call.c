@@ -8,6 +8,7 @@
 #include "../runtime-min/mlcc_attention.h"
 #include "../runtime-min/mlcc_det.h"
 #include "../runtime-min/mlcc_move.h"
+#include "../runtime-min/mlcc_roi.h"
 #include "../runtime-min/mlcc_select.h"
 
 static const CallInfo calls[] = {

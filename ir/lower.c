@@ -270,7 +270,7 @@ bool def_call(OpCtx *c, const char *fn, int nin, const uint32_t *in, int nout, c
     if (!s.call) ICE("lower: there is no function '%s'", fn);
     for (int k = 0; k < nin + nout; k++) {
         const Ten *p = ten(c->te, k < nin ? in[k] : out[k - nin]);
-        if (p && p->rank > MLCC_MAX_RANK)
+        if (p->rank > MLCC_MAX_RANK)
             return op_error(c, NO_OPERAND, "unsupported-rank", "'%s' has %d dimensions, %s handles at most %d", p->name,
                             p->rank, c->n->op->name, MLCC_MAX_RANK);
     }

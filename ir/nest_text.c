@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Units as text; the form is described in nest_text.h. Variables of a function are declared in the order of their age,
- * on which the order of sums depends, and get names of their own.
+ * Units as text; the form is described in nest_text.h. The order of a sum depends on the age of its parts, so what is
+ * printed are copies in a pool of their own, made in the order in which the parser will make them: variables by age, then
+ * expressions as they come. Hence a unit and what its text is parsed to print the same.
  */
 #include "nest_text.h"
 
@@ -13,10 +14,12 @@
 typedef struct Printer {
     Text *out;
     const Unit *u;
-    Exprs *x;
+    Exprs *from, *x;          /* the unit's pool, the copies' */
     Arena *a;
+    Map copy;                 /* expression id -> its copy */
     Map names;                /* taken, of symbols and of the function's variables */
-    Map text;                 /* variable id -> name */
+    Map text;                 /* id of a variable's copy -> name */
+    Map seen;                 /* variables in `var` */
     VEC(const Expr *) var;    /* of the function */
     Map scratch;              /* buffers that the function uses */
     int depth;
@@ -46,13 +49,38 @@ static void name_var(Printer *p, const Expr *var)
     *map_u64(&p->text, var->id, true) = (uint64_t)(uintptr_t)name;
 }
 
-static const char *var_name(Printer *p, const Expr *var)
+static const char *var_name(const Printer *p, const Expr *copy)
 {
-    const uint64_t *name = map_u64(&p->text, var->id, false);
-    if (!name)
-        name_var(p, var);
-    return (const char *)(uintptr_t)*map_u64(&p->text, var->id, false);
+    return (const char *)(uintptr_t)*map_u64((Map *)&p->text, copy->id, false);
 }
+
+static const Expr *copy_of(Printer *p, const Expr *e);
+
+static const Expr *copy_var(Printer *p, const Expr *e)
+{
+    const VarInfo *v = ex_var_info(p->from, e);
+    const Expr *c = v->below ? ex_index(p->x, v->name, copy_of(p, v->below)) : ex_var(p->x, (VarKind)v->kind, (DType)v->dt, v->name, v->lo, v->hi);
+    name_var(p, c);
+    return c;
+}
+
+static const Expr *copy_of(Printer *p, const Expr *e)
+{
+    const uint64_t *known = map_u64(&p->copy, e->id, false);
+    if (known)
+        return (const Expr *)(uintptr_t)*known;
+    const Expr **a = NEWN(p->a, const Expr *, e->n + 1), *c;
+    for (uint16_t k = 0; k < e->n; k++)
+        a[k] = copy_of(p, e->a[k]);
+    if (e->op == EX_const)
+        c = dtype_is_float((DType)e->dt) ? ex_const_f(p->x, (DType)e->dt, e->v.f) : ex_const_i(p->x, (DType)e->dt, e->v.i);
+    else
+        c = e->op == EX_var ? copy_var(p, e) : ex_make(p->x, e, a);
+    *map_u64(&p->copy, e->id, true) = (uint64_t)(uintptr_t)c;
+    return c;
+}
+
+static const char *own_name(Printer *p, const Expr *var) { return var_name(p, copy_of(p, var)); }
 
 static const char *buf_name(Printer *p, uint32_t id)
 {
@@ -64,7 +92,7 @@ static const char *ref_name(void *ctx, const Expr *e)
     return e->op == EX_var ? var_name(ctx, e) : buf_name(ctx, e->v.ref);
 }
 
-static void print_expr(Printer *p, const Expr *e) { ex_print(p->out, p->x, e, ref_name, p); }
+static void print_expr(Printer *p, const Expr *e) { ex_print(p->out, p->x, copy_of(p, e), ref_name, p); }
 
 static void print_list(Printer *p, const Expr *const *e, int n)
 {
@@ -146,7 +174,7 @@ static void print_block(Printer *p, Nest *const *list, uint32_t n, const char *c
 static void print_assignment(Printer *p, const char *word, const Expr *var, const Expr *e)
 {
     begin(p, word);
-    text_add(p->out, "%s = ", var_name(p, var));
+    text_add(p->out, "%s = ", own_name(p, var));
     print_expr(p, e);
     text_add(p->out, "\n");
 }
@@ -164,7 +192,7 @@ static void print_store(Printer *p, const Store *s)
 static void print_for(Printer *p, const Nest *n)
 {
     begin(p, "for ");
-    text_add(p->out, "%s = ", var_name(p, n->var));
+    text_add(p->out, "%s = ", own_name(p, n->var));
     print_expr(p, n->lo);
     text_add(p->out, ", ");
     print_expr(p, n->extent);
@@ -187,7 +215,7 @@ static void print_points(Printer *p, const Tile *t)
         return;
     begin(p, "point ");
     for (uint8_t k = 0; k < t->np; k++)
-        text_add(p->out, "%s%s %d", k ? ", " : "", var_name(p, t->pvar[k]), t->pext[k]);
+        text_add(p->out, "%s%s %d", k ? ", " : "", own_name(p, t->pvar[k]), t->pext[k]);
     text_add(p->out, "\n");
 }
 
@@ -195,12 +223,12 @@ static void print_reduction(Printer *p, const Tile *t)
 {
     begin(p, red_op_name[t->red]);
     for (uint8_t k = 0; k < t->nr; k++) {
-        text_add(p->out, "%s%s ", k ? ", " : " ", var_name(p, t->rvar[k]));
+        text_add(p->out, "%s%s ", k ? ", " : " ", own_name(p, t->rvar[k]));
         print_expr(p, t->rext[k]);
     }
     text_add(p->out, "\n");
     begin(p, "acc ");
-    text_add(p->out, "%s%s", var_name(p, t->acc), t->init ? " = " : "");
+    text_add(p->out, "%s%s", own_name(p, t->acc), t->init ? " = " : "");
     if (t->init)
         print_expr(p, t->init);
     text_add(p->out, "\n");
@@ -216,7 +244,7 @@ static void print_tile(Printer *p, const Tile *t)
     print_points(p, t);
     if (t->lane) {
         begin(p, t->across ? "across " : "lane ");
-        text_add(p->out, "%s %d\n", var_name(p, t->lane), t->lanes);
+        text_add(p->out, "%s %d\n", own_name(p, t->lane), t->lanes);
     }
     if (t->red != RED_none)
         print_reduction(p, t);
@@ -267,9 +295,9 @@ static void note_leaf(void *ctx, const Expr *e)
     Printer *p = ctx;
     if (e->op == EX_load || e->op == EX_loadp)
         *map_u64(&p->scratch, e->v.ref, true) = 1;
-    if (e->op != EX_var || ex_var_info(p->x, e)->kind == VK_SYM || map_u64(&p->text, e->id, false))
+    if (e->op != EX_var || ex_var_info(p->from, e)->kind == VK_SYM || map_u64(&p->seen, e->id, false))
         return;
-    *map_u64(&p->text, e->id, true) = 0;
+    *map_u64(&p->seen, e->id, true) = 1;
     PUSH(p->a, &p->var, e);
 }
 
@@ -313,8 +341,8 @@ static int by_age(const void *a, const void *b)
 
 static void print_var(Printer *p, const Expr *var)
 {
-    const VarInfo *v = ex_var_info(p->x, var);
-    text_add(p->out, "%s ", var_name(p, var));
+    const VarInfo *v = ex_var_info(p->from, var);
+    text_add(p->out, "%s ", own_name(p, var));
     if (v->kind == VK_REG)
         text_add(p->out, "%s", dtype_info((DType)v->dt)->name);
     else if (v->below) {
@@ -331,8 +359,6 @@ static void print_vars(Printer *p)
     if (!p->var.n)
         return;
     qsort(p->var.at, p->var.n, sizeof *p->var.at, by_age);
-    for (uint32_t k = 0; k < p->var.n; k++)
-        name_var(p, p->var.at[k]);
     begin(p, "var ");
     for (uint32_t k = 0; k < p->var.n; k++) {
         text_add(p->out, "%s", k ? ", " : "");
@@ -350,15 +376,19 @@ static void note_scratch(Printer *p)
                 ex_walk(buf(p->u, k)->dim[d], note_leaf, p);
 }
 
-static void print_func(Printer *p, const Func *f)
+static Map map_copy(Arena *a, const Map *m)
 {
-    const Map names = p->names, text = p->text;
-    p->names = p->text = p->scratch = (Map){.arena = p->a};
-    for (uint32_t k = 0; k < names.slot.n; k++)
-        *map_str(&p->names, names.slot.at[k].str, true) = 1;
-    for (uint32_t k = 0; k < text.slot.n; k++)
-        *map_u64(&p->text, text.slot.at[k].key, true) = text.slot.at[k].val;
-    p->var.n = 0;
+    Map c = {.arena = a};
+    for (uint32_t k = 0; k < m->slot.n; k++)
+        if (m->slot.at[k].str)
+            *map_str(&c, m->slot.at[k].str, true) = m->slot.at[k].val;
+        else
+            *map_u64(&c, m->slot.at[k].key, true) = m->slot.at[k].val;
+    return c;
+}
+
+static void print_body(Printer *p, const Func *f)
+{
     nest_walk(f->body, note_nest, p);
     nest_exprs(f->body, note_expr, p);
     note_scratch(p);
@@ -373,8 +403,17 @@ static void print_func(Printer *p, const Func *f)
     for (uint32_t k = 0; k < f->body->body.n; k++)
         print_nest(p, f->body->body.at[k]);
     p->depth = 0;
-    p->names = names;
-    p->text = text;
+}
+
+/* Names and variables are the function's own; those of symbols stay. */
+static void print_func(const Printer *all, const Func *f)
+{
+    Printer p = *all;
+    p.names = map_copy(p.a, &all->names);
+    p.text = map_copy(p.a, &all->text);
+    p.copy = map_copy(p.a, &all->copy);
+    p.seen = p.scratch = (Map){.arena = p.a};
+    print_body(&p, f);
 }
 
 /* ---- units ---- */
@@ -384,8 +423,8 @@ static void print_symbol(Printer *p, uint32_t k)
     const Expr *s = p->u->sym.at[k];
     if (s->op != EX_var)
         return;
-    const VarInfo *v = ex_var_info(p->x, s);
-    text_add(p->out, "sym %s %" PRId64 "..%" PRId64, var_name(p, s), v->lo, v->hi);
+    const VarInfo *v = ex_var_info(p->from, s);
+    text_add(p->out, "sym %s %" PRId64 "..%" PRId64, own_name(p, s), v->lo, v->hi);
     if (p->u->sym_input.at[k] < 0)
         text_add(p->out, " = call\n");
     else
@@ -396,7 +435,7 @@ static void print_symbol(Printer *p, uint32_t k)
 void unit_print(Text *out, const Unit *u)
 {
     Arena *a = arena_child(u->cx->arena);
-    Printer p = {.out = out, .u = u, .x = u->cx->x, .a = a, .names = {.arena = a}, .text = {.arena = a}};
+    Printer p = {.out = out, .u = u, .from = u->cx->x, .x = exprs_new(a), .a = a, .copy = {.arena = a}, .names = {.arena = a}, .text = {.arena = a}};
     text_add(out, "unit %s\n", printable(a, u->name));
     for (uint32_t k = 0; k < u->sym.n; k++)
         print_symbol(&p, k);

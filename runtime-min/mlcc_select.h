@@ -271,14 +271,14 @@ static inline int64_t mlcc_candidates(const float *score, int64_t n, const float
 }
 
 /* in: boxes [batch,n,4], scores [batch,class,n], most boxes per class i64, intersection-over-union threshold, score
- * threshold (the last three have one element or are absent). arg: n, 1 for center and size boxes. out[0]: i64
- * [selected,3] of batch, class, box. */
+ * threshold, the last three of one element. arg: n, 1 for center and size boxes, and bit k set when in[k] is given:
+ * in[2] to in[4] need not be. out[0]: i64 [selected,3] of batch, class, box. */
 static inline void mlcc_nms(const mlcc_tensor *in, mlcc_tensor *out, const int64_t *arg, void *scratch)
 {
     const int64_t batches = in[1].dim[0], classes = in[1].dim[1], n = in[1].dim[2], most = out[0].dim[0];
-    const int64_t limit = in[2].data ? *(const int64_t *)in[2].data : 0;
-    const float *score = (const float *)in[1].data, *threshold = (const float *)in[4].data;
-    mlcc_boxes b = {(const float *)in[0].data, n, arg[1] != 0, in[3].data ? *(const float *)in[3].data : 0.0f};
+    const int64_t limit = arg[2] & 4 ? *(const int64_t *)in[2].data : 0;
+    const float *score = (const float *)in[1].data, *threshold = arg[2] & 16 ? (const float *)in[4].data : NULL;
+    mlcc_boxes b = {(const float *)in[0].data, n, arg[1] != 0, arg[2] & 8 ? *(const float *)in[3].data : 0.0f};
     mlcc_ranked *h = (mlcc_ranked *)scratch;
     int64_t *y = (int64_t *)out[0].data, total = 0;
     for (int64_t row = 0; row < batches * classes; row++) {

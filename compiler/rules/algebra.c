@@ -92,11 +92,11 @@ static bool divide_exactly(Rw *rw, const Match *m)
 
 /* ---- clamps: min(max(x, lo), hi) ---- */
 
-/* A bound that is a constant, or absent: `none` then. */
+/* A bound that is a constant, or absent: `none` then. A bound of -0 would clamp differently from Relu's. */
 static bool bound(const Rw *rw, TensorId t, double none, double *v)
 {
     *v = none;
-    return is_none(t) || (rw_tensor(rw, t)->dt == DT_f32 && rw_floats(rw, t, 1, v) && !isnan(*v));
+    return is_none(t) || (rw_tensor(rw, t)->dt == DT_f32 && rw_floats(rw, t, 1, v) && !isnan(*v) && !(*v == 0 && signbit(*v)));
 }
 
 static TensorId bound_const(Rw *rw, double v)
@@ -105,12 +105,12 @@ static TensorId bound_const(Rw *rw, double v)
     return isinf(v) ? (TensorId){0} : rw_const_f32(rw, "bound", 0, NULL, &f);
 }
 
-/* The root clamps x. A zero bound is +0, as Relu's is. */
+/* The root clamps x. */
 static bool clamp(Rw *rw, const Match *m, double lo, double hi)
 {
     if (lo == INFINITY || hi == -INFINITY)
         return false;
-    const TensorId in[] = {m->t['x'], bound_const(rw, lo == 0 ? 0 : lo), bound_const(rw, hi)};
+    const TensorId in[] = {m->t['x'], bound_const(rw, lo), bound_const(rw, hi)};
     rw_become(rw, m->root, op_find("", "Clip"), 3, in, 0, NULL);
     return true;
 }

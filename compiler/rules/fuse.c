@@ -33,25 +33,13 @@ static void scaled_conv(Rw *rw, const Match *m, TensorId w, TensorId b, const do
     rw_become(rw, m->root, conv->op, 3, in, conv->nattr, conv->attr);
 }
 
-/* y = s*(conv(x,w)+b - m)/sqrt(v+e) + o  ==  conv(x, w*k) + (b-m)*k + o,  k = s/sqrt(v+e) */
-static bool fold_conv_bn(Rw *rw, const Match *m)
+/* Output channels of convolution C when its weight can be rewritten, else 0. */
+static int64_t channels_of(const Rw *rw, const Match *m)
 {
     const Tensor *w = rw_tensor(rw, m->t['w']);
     int64_t dim[MAX_RANK];
-    const OpCtx bn = rw_ctx(rw, m->root);
-    if (w->dt != DT_f32 || !static_dims(w, dim) || attr_i(&bn, "training_mode") || w->data->fill || rw_node(rw, m->root)->nout > 1)
-        return false;
-    const int64_t n = dim[0];
-    double *s = NEWN(rw->a, double, n), *o = NEWN(rw->a, double, n), *mean = NEWN(rw->a, double, n), *var = NEWN(rw->a, double, n);
-    if (!rw_floats(rw, m->t['s'], n, s) || !rw_floats(rw, m->t['o'], n, o) || !rw_floats(rw, m->t['m'], n, mean) || !rw_floats(rw, m->t['v'], n, var))
-        return false;
-    const double e = attr_f(&bn, "epsilon");
-    for (int64_t c = 0; c < n; c++) {
-        s[c] = s[c] / sqrt(var[c] + e);
-        o[c] -= mean[c] * s[c];
-    }
-    scaled_conv(rw, m, m->t['w'], m->t['b'], s, o, n);
-    return true;
+    const bool good = w->dt == DT_f32 && static_dims(w, dim) && !w->data->fill && w->data->count > 0;
+    return good ? dim[0] : 0;
 }
 
 /* One value per channel of dimension 1 of a rank-r tensor: shape [n], [n,1..], [1,n,1..] read against [N,n,..]. */
@@ -67,77 +55,8 @@ static bool per_channel(Rw *rw, TensorId t, uint8_t rank, int64_t n, double *v)
     return rw_floats(rw, t, n, v);
 }
 
-/* conv(x,w)+b + c  ==  conv(x,w) + (b+c),  c one value per output channel */
-static bool fold_conv_add(Rw *rw, const Match *m)
-{
-    const Tensor *w = rw_tensor(rw, m->t['w']);
-    int64_t dim[MAX_RANK];
-    if (w->dt != DT_f32 || !static_dims(w, dim) || w->data->fill)
-        return false;
-    double *k = NEWN(rw->a, double, dim[0]), *c = NEWN(rw->a, double, dim[0]);
-    if (!per_channel(rw, m->t['c'], w->rank, dim[0], c))
-        return false;
-    for (int64_t q = 0; q < dim[0]; q++)
-        k[q] = 1;
-    scaled_conv(rw, m, m->t['w'], m->t['b'], k, c, dim[0]);
-    return true;
-}
-
-/* (conv(x,w)+b) * c  ==  conv(x, w*c) + b*c */
-static bool fold_conv_mul(Rw *rw, const Match *m)
-{
-    const Tensor *w = rw_tensor(rw, m->t['w']);
-    int64_t dim[MAX_RANK];
-    if (w->dt != DT_f32 || !static_dims(w, dim) || w->data->fill)
-        return false;
-    double *k = NEWN(rw->a, double, dim[0]), *zero = NEWN(rw->a, double, dim[0]);
-    if (!per_channel(rw, m->t['c'], w->rank, dim[0], k))
-        return false;
-    scaled_conv(rw, m, m->t['w'], m->t['b'], k, zero, dim[0]);
-    return true;
-}
-
-/* conv(x,w)+b - c  ==  conv(x, w) + (b-c) */
-static bool fold_conv_sub(Rw *rw, const Match *m)
-{
-    const Tensor *w = rw_tensor(rw, m->t['w']);
-    int64_t dim[MAX_RANK];
-    if (w->dt != DT_f32 || !static_dims(w, dim) || w->data->fill)
-        return false;
-    double *k = NEWN(rw->a, double, dim[0]), *c = NEWN(rw->a, double, dim[0]);
-    if (!per_channel(rw, m->t['c'], w->rank, dim[0], c))
-        return false;
-    for (int64_t q = 0; q < dim[0]; q++) {
-        k[q] = 1;
-        c[q] = -c[q];
-    }
-    scaled_conv(rw, m, m->t['w'], m->t['b'], k, c, dim[0]);
-    return true;
-}
-
-/* (conv(x,w)+b) / c  ==  conv(x, w/c) + b/c,  c not 0 */
-static bool fold_conv_div(Rw *rw, const Match *m)
-{
-    const Tensor *w = rw_tensor(rw, m->t['w']);
-    int64_t dim[MAX_RANK];
-    if (w->dt != DT_f32 || !static_dims(w, dim) || w->data->fill)
-        return false;
-    double *k = NEWN(rw->a, double, dim[0]), *zero = NEWN(rw->a, double, dim[0]);
-    if (!per_channel(rw, m->t['c'], w->rank, dim[0], k))
-        return false;
-    for (int64_t q = 0; q < dim[0]; q++) {
-        if (k[q] == 0)
-            return false;
-        k[q] = 1 / k[q];
-    }
-    scaled_conv(rw, m, m->t['w'], m->t['b'], k, zero, dim[0]);
-    return true;
-}
-
-/* ---- matrix products ---- */
-
-/* Per column: BatchNormalization as z*s + o. */
-static bool norm_columns(Rw *rw, const Match *m, int64_t n, double *s, double *o)
+/* BatchNormalization of n channels as z*s + o: s = scale/sqrt(var + e), o = offset - mean*s. */
+static bool norm_affine(Rw *rw, const Match *m, int64_t n, double *s, double *o)
 {
     const OpCtx bn = rw_ctx(rw, m->root);
     double *mean = NEWN(rw->a, double, n), *var = NEWN(rw->a, double, n);
@@ -151,6 +70,50 @@ static bool norm_columns(Rw *rw, const Match *m, int64_t n, double *s, double *o
     return true;
 }
 
+/* (conv(x,w)+b)*s + o  ==  conv(x, w*s) + b*s + o */
+static bool fold_conv_bn(Rw *rw, const Match *m)
+{
+    const int64_t n = channels_of(rw, m);
+    double *s = NEWN(rw->a, double, n), *o = NEWN(rw->a, double, n);
+    if (!n || !norm_affine(rw, m, n, s, o))
+        return false;
+    scaled_conv(rw, m, m->t['w'], m->t['b'], s, o, n);
+    return true;
+}
+
+/* A convolution and then z*k[m] + o[m], where step gives k and o from the channel's constant. */
+static bool fold_conv(Rw *rw, const Match *m, bool (*step)(double c, double *k, double *o))
+{
+    const int64_t n = channels_of(rw, m);
+    double *k = NEWN(rw->a, double, n), *o = NEWN(rw->a, double, n), *c = NEWN(rw->a, double, n);
+    if (!n || !per_channel(rw, m->t['c'], rw_tensor(rw, m->t['w'])->rank, n, c))
+        return false;
+    for (int64_t q = 0; q < n; q++)
+        if (!step(c[q], &k[q], &o[q]))
+            return false;
+    scaled_conv(rw, m, m->t['w'], m->t['b'], k, o, n);
+    return true;
+}
+
+static bool plus(double c, double *k, double *o) { return *k = 1, *o = c, true; }
+static bool minus(double c, double *k, double *o) { return *k = 1, *o = -c, true; }
+static bool times(double c, double *k, double *o) { return *k = c, *o = 0, true; }
+static bool over(double c, double *k, double *o) { return *k = 1 / c, *o = 0, c != 0; }
+
+/* conv(x,w)+b + c  ==  conv(x, w) + (b+c),  c one value per output channel */
+static bool fold_conv_add(Rw *rw, const Match *m) { return fold_conv(rw, m, plus); }
+
+/* conv(x,w)+b - c  ==  conv(x, w) + (b-c) */
+static bool fold_conv_sub(Rw *rw, const Match *m) { return fold_conv(rw, m, minus); }
+
+/* (conv(x,w)+b) * c  ==  conv(x, w*c) + b*c */
+static bool fold_conv_mul(Rw *rw, const Match *m) { return fold_conv(rw, m, times); }
+
+/* (conv(x,w)+b) / c  ==  conv(x, w/c) + b/c,  c not 0 */
+static bool fold_conv_div(Rw *rw, const Match *m) { return fold_conv(rw, m, over); }
+
+/* ---- matrix products ---- */
+
 /* y = (alpha*x*w + beta*b)*s + o  ==  x*(alpha*w*s) + (beta*b*s + o),  s and o one value per column; also of MatMul,
  * where alpha is 1 and b is absent. x and w are matrices. */
 static bool fold_product_bn(Rw *rw, const Match *m)
@@ -158,13 +121,13 @@ static bool fold_product_bn(Rw *rw, const Match *m)
     const OpCtx g = rw_ctx(rw, m->n['G']);
     const Tensor *w = rw_tensor(rw, m->t['w']);
     int64_t dim[MAX_RANK];
-    if (w->dt != DT_f32 || w->rank != 2 || rw_tensor(rw, m->t['x'])->rank != 2 || !static_dims(w, dim) || w->data->fill)
+    if (w->dt != DT_f32 || w->rank != 2 || rw_tensor(rw, m->t['x'])->rank != 2 || !static_dims(w, dim) || w->data->fill || w->data->count == 0)
         return false;
     const bool gemm = attr_has(&g, "alpha"), rows = gemm && attr_i(&g, "transB");
     const int64_t n = dim[rows ? 0 : 1], each = dim[rows ? 1 : 0];
     const double alpha = gemm ? attr_f(&g, "alpha") : 1, beta = gemm ? attr_f(&g, "beta") : 1;
     double *s = NEWN(rw->a, double, n), *o = NEWN(rw->a, double, n), *b = NEWN(rw->a, double, n);
-    if (!norm_columns(rw, m, n, s, o) || (!is_none(m->t['b']) && !per_channel(rw, m->t['b'], 2, n, b)))
+    if (!norm_affine(rw, m, n, s, o) || (!is_none(m->t['b']) && !per_channel(rw, m->t['b'], 2, n, b)))
         return false;
     float *v = NEWN(rw->a, float, n * each), *bias = NEWN(rw->a, float, n);
     for (int64_t q = 0; q < n * each; q++)

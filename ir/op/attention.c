@@ -462,11 +462,10 @@ bool infer_LinearAttention(OpCtx *c)
     return set_type(c, 1, dt) && set_shape(c, 0, 3, dim) && set_shape(c, 1, 4, state);
 }
 
-/* Input k as f32; 0 when it is absent. */
+/* Input k as f32. */
 static uint32_t as_f32(OpCtx *c, int k)
 {
     const Expr *i[MAX_RANK];
-    if (!has_in(c, k)) return 0;
     const Tensor *x = in_t(c, k);
     if (x->dt == DT_f32) return in_ten(c, k);
     const uint32_t t = temp_ten(c, "wide", DT_f32, x->rank, x->dim);
@@ -487,17 +486,21 @@ bool lower_LinearAttention(OpCtx *c)
 {
     Linear l;
     uint32_t in[L_inputs], out[2];
+    int64_t given = 0;
     if (!read_linear(c, &l)) return false;
-    for (int k = 0; k < L_inputs; k++) in[k] = as_f32(c, k);
+    for (int k = 0; k < L_inputs; k++) {
+        given |= (int64_t)has_in(c, k) << k;
+        in[k] = has_in(c, k) ? as_f32(c, k) : in[L_q];
+    }
     for (int k = 0; k < 2; k++) {
         const Tensor *y = out_t(c, k);
         out[k] = temp_ten(c, k ? "state" : "read", DT_f32, y->rank, y->dim);
     }
-    const Expr *arg[] = {l.q.heads, l.k.heads, l.k.width, l.v.width};
+    const Expr *arg[] = {l.q.heads, l.k.heads, l.k.width, l.v.width, IX(given)};
     const double scale = attr_f(c, "scale");
     const Expr *factor = scale != 0 ? NUM(DT_f32, scale)
                                     : DIV(NUM(DT_f32, 1), UN(sqrt, CAST(DT_f32, l.q.width)));
-    return def_call(c, "linear_attention", L_inputs, in, 2, out, 4, arg, 0, NULL) && give(c, 0, out[0], factor) &&
+    return def_call(c, "linear_attention", L_inputs, in, 2, out, 5, arg, 0, NULL) && give(c, 0, out[0], factor) &&
            give(c, 1, out[1], NUM(DT_f32, 1));
 }
 

@@ -205,9 +205,13 @@ bool infer_NonMaxSuppression(OpCtx *c)
 
 bool lower_NonMaxSuppression(OpCtx *c)
 {
-    uint32_t in[NMS_inputs] = {0};
+    uint32_t in[NMS_inputs];
     const uint32_t out = out_ten(c, 0);
-    const Expr *arg[] = {in_t(c, NMS_scores)->dim[2], IX(attr_i(c, "center_point_box") != 0)};
-    for (int k = 0; k < NMS_inputs; k++) in[k] = has_in(c, k) ? in_ten(c, k) : 0;
-    return def_call(c, "nms", NMS_inputs, in, 1, &out, 2, arg, 1, out_t(c, 0)->dim);
+    int64_t given = 0;
+    for (int k = 0; k < NMS_inputs; k++) {
+        given |= (int64_t)has_in(c, k) << k;
+        in[k] = in_ten(c, has_in(c, k) ? k : NMS_boxes);
+    }
+    const Expr *arg[] = {in_t(c, NMS_scores)->dim[2], IX(attr_i(c, "center_point_box") != 0), IX(given)};
+    return def_call(c, "nms", NMS_inputs, in, 1, &out, 3, arg, 1, out_t(c, 0)->dim);
 }

@@ -91,10 +91,9 @@ static int64_t random_int(Rng *r, DType dt)
     return rng_range(r, max_i64(dtype_min(dt), -9), min_i64(dtype_max(dt), 9));
 }
 
-void random_values(Arena *a, Rng *r, DType dt, int64_t count, void *data)
+void random_values(Rng *r, DType dt, int64_t count, void *data)
 {
     static const char *const words[] = {"", "a", "b", "mlcc", "3", "-1.5"};
-    (void)a;
     const bool positive = rng_chance(r, 25);
     const DType part = dt == DT_c64 ? DT_f32 : dt == DT_c128 ? DT_f64 : dt;
     if (part != dt) count *= 2;
@@ -127,7 +126,7 @@ static TensorId new_tensor(Gen *g, DType dt, uint8_t rank, const Expr *const *di
     if (input) return id;
     const int64_t n = tensor_count(g->g, t);
     void *data = arena_alloc(g->a, (size_t)n * dtype_bytes(dt) + 1, 16);
-    random_values(g->a, &g->rng, dt, n, data);
+    random_values(&g->rng, dt, n, data);
     t->data = blob_make(g->a, dt, n, data);
     return id;
 }
@@ -420,7 +419,7 @@ static void tensor_attr(Gen *g, Attr *a)
     const int64_t one[1] = {1};
     const DType dt = rng_chance(&g->rng, 60) ? g->main : DT_i64;
     char *data = arena_alloc(g->a, 16, 16);
-    random_values(g->a, &g->rng, dt, 1, data);
+    random_values(&g->rng, dt, 1, data);
     a->v.t.blob = blob_make(g->a, dt, 1, data);
     a->v.t.rank = 1;
     a->v.t.dim = arena_copy(g->a, one, sizeof one);

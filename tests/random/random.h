@@ -23,7 +23,7 @@ Rng rng_of(uint64_t seed, const char *name);
 typedef struct Trace { char *text; size_t room; } Trace;
 const char *random_graph(Arena *a, uint64_t seed, bool *accepted, const Trace *trace);
 /* Random elements of a type in memory form. */
-void random_values(Arena *a, Rng *r, DType dt, int64_t count, void *data);
+void random_values(Rng *r, DType dt, int64_t count, void *data);
 /* Text of g whose inferred types are left to inference again. */
 const char *bare_text(Arena *a, Graph *g);
 
@@ -33,7 +33,7 @@ typedef enum Verdict { V_agree, V_rejected, V_differ } Verdict;
 Verdict check_levels(Arena *a, const char *text, uint64_t seed, const char **why);
 Verdict check_emitted(Arena *a, const char *text, uint64_t seed, const char *cc, const char *folder, const char **why);
 
-/* The graph of a text, types inferred; NULL: *why says why not. */
-Graph *read_graph(Arena *a, const char *text, const char **why);
+/* The graph of a text, with types and shapes when `infer` is set; NULL: *why says why not. */
+Graph *read_graph(Arena *a, const char *text, bool infer, const char **why);
 
 #endif

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * random_graphs [--seed N] [--count N] [--cc CC] [--folder DIR] [--no-cc] [--print] [--verbose]
+ *
+ * Makes graphs and checks them (random.h). Everything that may crash happens in a child process. A failing graph is
+ * shrunk while it fails in the same way, and printed as text that mlcc reads. Graphs that passed on the interpreter are
+ * joined, so that the C compiler is started once for many; when the joint graph fails, each is compiled alone.
+ */
+#include "random.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ir/op.h"
+
+enum { ROOM = 1 << 22, ROWS = 2048, BATCH = 24, SECONDS = 20, CC_SECONDS = 120 };
+
+/* What a child hands back. */
+typedef struct Shared {
+    char text[ROOM], trace[ROOM], why[2048];
+    bool accepted[ROWS];
+    Verdict verdict;
+} Shared;
+
+typedef enum What { W_generate, W_trace, W_levels, W_emitted, W_cut_node, W_cut_output } What;
+
+typedef struct Job {
+    What what;
+    uint64_t seed;
+    const char *text;
+    uint32_t k;       /* cut: number of the node or output */
+    bool typed;       /* cut: the text has all types; inference is what crashes */
+} Job;
+
+typedef struct Runner {
+    Shared *shared;
+    const char *cc, *folder;
+    bool verbose, print, no_cc;
+    uint64_t seed, count;
+    uint64_t passed, failed, rejected;
+} Runner;
+
+/* ---- jobs, in the child ---- */
+
+/* The graph without outputs that are not wanted, and without what then is not needed. */
+static void keep_needed(Arena *a, Graph *g)
+{
+    graph_sweep(g);
+    const uint32_t *uses = graph_uses(g, a);
+    uint32_t kept = 0;
+    for (uint32_t k = 0; k < g->input.n; k++)
+        if (uses[g->input.at[k].i]) g->input.at[kept++] = g->input.at[k];
+    g->input.n = kept;
+}
+
+/* The results of a node become inputs. */
+static bool cut_node(Arena *a, Graph *g, uint32_t k)
+{
+    if (k >= g->order.n) return false;
+    const NodeId id = g->order.at[k];
+    const Node *n = node(g, id);
+    graph_remove(g, id);
+    for (uint16_t q = 0; q < n->nout; q++) {
+        if (is_none(n->out[q])) continue;
+        tensor(g, n->out[q])->kind = TK_INPUT;
+        tensor(g, n->out[q])->value = NULL;
+        PUSH(a, &g->input, n->out[q]);
+    }
+    uint32_t kept = 0;
+    for (uint32_t q = 0; q < g->output.n; q++)
+        if (tensor(g, g->output.at[q])->kind == TK_ACT) g->output.at[kept++] = g->output.at[q];
+    g->output.n = kept;
+    return true;
+}
+
+static bool cut_output(Graph *g, uint32_t k)
+{
+    if (k >= g->output.n || g->output.n < 2) return false;
+    for (uint32_t q = k + 1; q < g->output.n; q++) g->output.at[q - 1] = g->output.at[q];
+    g->output.n--;
+    return true;
+}
+
+/* The smaller text; V_rejected: there is no such node or output. */
+static Verdict cut(Arena *a, const Job *j, Shared *s)
+{
+    const char *why = "";
+    Graph *g = read_graph(a, j->text, !j->typed, &why);
+    if (!g || !(j->what == W_cut_node ? cut_node(a, g, j->k) : cut_output(g, j->k))) return V_rejected;
+    if (!j->typed) keep_needed(a, g);
+    Text t = {.arena = a};
+    if (j->typed) graph_print(&t, g, 0);
+    snprintf(s->text, ROOM, "%s", j->typed ? text_str(&t) : bare_text(a, g));
+    return V_agree;
+}
+
+static Verdict work(Runner *r, Arena *a, const Job *j, const char **why)
+{
+    Shared *s = r->shared;
+    const Trace trace = {s->trace, ROOM};
+    switch (j->what) {
+    case W_generate:
+    case W_trace: snprintf(s->text, ROOM, "%s", random_graph(a, j->seed, s->accepted, j->what == W_trace ? &trace : NULL)); return V_agree;
+    case W_levels: return check_levels(a, j->text, j->seed, why);
+    case W_emitted: return check_emitted(a, j->text, j->seed, r->cc, r->folder, why);
+    case W_cut_node:
+    case W_cut_output: return cut(a, j, s);
+    }
+    return V_rejected;
+}
+
+static NORETURN void child(Runner *r, const Job *j, int said)
+{
+    dup2(said, STDOUT_FILENO);
+    dup2(said, STDERR_FILENO);
+    alarm(j->what == W_emitted ? CC_SECONDS : SECONDS);
+    jmp_buf oom;
+    Arena *a = arena_new((size_t)1 << 30, &oom);
+    if (!a || setjmp(oom)) ICE("out of memory");
+    const char *why = "";
+    r->shared->verdict = work(r, a, j, &why);
+    snprintf(r->shared->why, sizeof r->shared->why, "%s", why);
+    _exit(0);
+}
+
+/* ---- isolation ---- */
+
+/* "crash at FILE:LINE: text" of an internal error, otherwise the signal. */
+static void describe_crash(Shared *s, int status, char *said)
+{
+    static const char mark[] = "internal error at ";
+    char *at = strstr(said, mark);
+    if (at) at[strcspn(at, "\n")] = 0;
+    if (at) snprintf(s->why, sizeof s->why, "crash at %.400s", at + strlen(mark));
+    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) snprintf(s->why, sizeof s->why, "timeout: no end");
+    else snprintf(s->why, sizeof s->why, "signal %d: %.300s", WIFSIGNALED(status) ? WTERMSIG(status) : -1, said);
+    s->verdict = V_differ;
+}
+
+static Verdict isolated(Runner *r, const Job *j)
+{
+    int said[2];
+    char text[4096];
+    size_t n = 0;
+    fflush(stdout);
+    if (pipe(said) != 0) ICE("no pipe");
+    const pid_t pid = fork();
+    if (pid < 0) ICE("cannot fork");
+    if (pid == 0) child(r, j, said[1]);
+    close(said[1]);
+    for (ssize_t got; n < sizeof text - 1 && (got = read(said[0], text + n, sizeof text - 1 - n)) > 0;) n += (size_t)got;
+    text[n] = 0;
+    close(said[0]);
+    int status;
+    waitpid(pid, &status, 0);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) describe_crash(r->shared, status, text);
+    return r->shared->verdict;
+}
+
+/* ---- shrinking ---- */
+
+/* A failure's kind is what stands before ": ". */
+static bool same_kind(const char *p, const char *q)
+{
+    const char *end = strstr(p, ": ");
+    const size_t n = end ? (size_t)(end - p) : strlen(p);
+    return strncmp(p, q, n) == 0;
+}
+
+/* One cut, when the graph still fails in the same way. */
+static bool try_cut(Runner *r, What what, uint32_t k, Job *failing, char *kind, size_t room)
+{
+    const Job j = {.what = what, .seed = failing->seed, .text = failing->text, .k = k, .typed = failing->typed};
+    if (isolated(r, &j) != V_agree) return false;
+    char *text = strdup(r->shared->text);
+    Job again = *failing;
+    again.text = text;
+    if (isolated(r, &again) != V_differ || !same_kind(kind, r->shared->why)) {
+        free(text);
+        return false;
+    }
+    snprintf(kind, room, "%s", r->shared->why);
+    free((void *)(uintptr_t)failing->text);
+    failing->text = text;
+    return true;
+}
+
+static uint32_t line_count(const char *s)
+{
+    uint32_t n = 0;
+    for (; *s; s++) n += *s == '\n';
+    return n;
+}
+
+/* Fewer outputs first, then fewer nodes, from the end; there are no more of either than lines. */
+static void shrink(Runner *r, Job *failing, char *kind, size_t room)
+{
+    for (bool any = true; any;) {
+        any = false;
+        for (uint32_t k = line_count(failing->text); k-- > 0;) any |= try_cut(r, W_cut_output, k, failing, kind, room);
+        for (uint32_t k = line_count(failing->text); k-- > 0;) any |= try_cut(r, W_cut_node, k, failing, kind, room);
+    }
+}
+
+static void report(Runner *r, What what, uint64_t seed, const char *text, bool typed)
+{
+    char kind[2048];
+    snprintf(kind, sizeof kind, "%s", r->shared->why);
+    Job failing = {.what = what, .seed = seed, .text = strdup(text), .typed = typed};
+    shrink(r, &failing, kind, sizeof kind);
+    r->failed++;
+    printf("FAIL seed %llu, %s: %s\n%s\n", (unsigned long long)seed, what == W_levels ? "interpreter" : "emitted C", kind, failing.text);
+    fflush(stdout);
+    free((void *)(uintptr_t)failing.text);
+}
+
+/* ---- graphs ---- */
+
+/* A graph that agrees on the interpreter, or NULL. The caller frees it. */
+static char *sound_graph(Runner *r, uint64_t seed)
+{
+    Job j = {.what = W_generate, .seed = seed};
+    bool crashed = isolated(r, &j) != V_agree;
+    if (crashed) {
+        j.what = W_trace;
+        (void)isolated(r, &j);
+    }
+    char *text = strdup(crashed ? r->shared->trace : r->shared->text);
+    if (r->print) printf("# seed %llu\n%s\n", (unsigned long long)seed, text);
+    j = (Job){.what = W_levels, .seed = seed, .text = text};
+    const Verdict v = isolated(r, &j);
+    if (v == V_agree && !crashed) return text;
+    if (v == V_rejected) {
+        r->rejected++;
+        if (r->verbose) printf("rejected seed %llu: %s\n%s\n", (unsigned long long)seed, r->shared->why, text);
+    } else {
+        report(r, W_levels, seed, text, crashed);
+    }
+    free(text);
+    return NULL;
+}
+
+static const char *behind_line(const char *s)
+{
+    const char *end = strchr(s, '\n');
+    return end ? end + 1 : s + strlen(s);
+}
+
+static bool emitted_agrees(Runner *r, uint64_t seed, const char *text)
+{
+    const Job j = {.what = W_emitted, .seed = seed, .text = text};
+    return isolated(r, &j) == V_agree;
+}
+
+static void check_joint(Runner *r, uint64_t seed, const uint64_t *seeds, char **text, size_t n)
+{
+    Arena *a = arena_new(0, NULL);
+    Text all = {.arena = a};
+    text_add(&all, "graph random\n");
+    for (size_t k = 0; k < n; k++) text_add(&all, "%s", behind_line(text[k]));
+    const char *joint = text_str(&all);
+    const uint64_t before = r->failed;
+    if (n && !emitted_agrees(r, seed, joint)) {
+        for (size_t k = 0; k < n; k++)
+            if (!emitted_agrees(r, seeds[k], text[k])) report(r, W_emitted, seeds[k], text[k], false);
+        if (r->failed == before && !emitted_agrees(r, seed, joint)) report(r, W_emitted, seed, joint, false);
+    }
+    const uint64_t bad = r->failed - before;
+    r->passed += bad < n ? n - bad : 0;
+    arena_free(a);
+}
+
+static void check_all(Runner *r)
+{
+    for (uint64_t at = 0; at < r->count; at += BATCH) {
+        char *text[BATCH];
+        uint64_t seeds[BATCH];
+        size_t n = 0;
+        for (uint64_t k = at; k < r->count && k < at + BATCH; k++) {
+            seeds[n] = r->seed + k;
+            text[n] = sound_graph(r, seeds[n]);
+            n += text[n] != NULL;
+        }
+        if (r->no_cc) r->passed += n;
+        else check_joint(r, r->seed + at, seeds, text, n);
+        while (n) free(text[--n]);
+    }
+}
+
+/* Rows of the operator table for which no node was made. */
+static uint64_t say_missing(const Runner *r)
+{
+    uint64_t rows = 0, missing = 0;
+    while (op_at((uint32_t)rows)) rows++;
+    for (uint32_t k = 0; k < rows && r->count >= rows; k++) {
+        if (r->shared->accepted[k] || (op_at(k)->flags & OF_RANDOM)) continue;
+        printf("skipped %s: no proposed node was accepted\n", op_at(k)->name);
+        missing++;
+    }
+    return missing;
+}
+
+static uint64_t number(const char *s)
+{
+    return s ? strtoull(s, NULL, 10) : 0;
+}
+
+static bool options(Runner *r, char **arg)
+{
+    for (; *arg; arg++) {
+        const char *value = arg[1];
+        bool taken = true;
+        if (strcmp(*arg, "--seed") == 0) r->seed = number(value);
+        else if (strcmp(*arg, "--count") == 0) r->count = number(value);
+        else if (strcmp(*arg, "--cc") == 0 && value) r->cc = value;
+        else if (strcmp(*arg, "--folder") == 0 && value) r->folder = value;
+        else taken = false;
+        r->verbose |= strcmp(*arg, "--verbose") == 0;
+        r->print |= strcmp(*arg, "--print") == 0;
+        r->no_cc |= strcmp(*arg, "--no-cc") == 0;
+        if (!taken && strcmp(*arg, "--verbose") && strcmp(*arg, "--print") && strcmp(*arg, "--no-cc")) return false;
+        arg += taken && value;
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    Runner r = {.cc = "gcc", .folder = ".", .count = 100};
+    r.shared = mmap(NULL, sizeof *r.shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (r.shared == MAP_FAILED || !options(&r, argv + (argc > 0))) {
+        fputs("usage: random_graphs [--seed N] [--count N] [--cc CC] [--folder DIR] [--no-cc] [--print] [--verbose]\n", stderr);
+        return 2;
+    }
+    check_all(&r);
+    const uint64_t skipped = r.rejected + say_missing(&r);
+    printf("%llu passed, %llu failed, %llu skipped\n", (unsigned long long)r.passed, (unsigned long long)r.failed, (unsigned long long)skipped);
+    return r.failed != 0;
+}

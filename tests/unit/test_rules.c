@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Rewriting: the rows are well formed, patterns match what they say, every rule keeps the values of a graph on which it
+ * fires (evaluated before and after on random inputs), and rules that never end are caught.
+ */
+#include "compiler/rewrite.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const Rule *const sets[] = {rules_algebra, rules_fuse, rules_layout};
+
+static Arena *arena;
+static Diags diags;
+static Ctx cx;
+static Options options;
+static Text remarks;
+
+static int setup(void **state)
+{
+    (void)state;
+    arena = arena_new(0, NULL);
+    diags = (Diags){.arena = arena, .file = "test"};
+    cx = (Ctx){.arena = arena, .x = exprs_new(arena), .diags = &diags, .default_max = 64, .max_elements = 1 << 20};
+    cx.symbol.arena = arena;
+    options = (Options){.rpass = ".", .level = 3};
+    remarks = (Text){.arena = arena};
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    arena_free(arena);
+    return 0;
+}
+
+static void fail_with_problems(void)
+{
+    Text out = {.arena = arena};
+    diag_print(&diags, &out, "text");
+    fail_msg("%s", text_str(&out));
+}
+
+static Graph *parsed(const char *text)
+{
+    Graph *g = graph_parse(&cx, str_fmt(arena, "graph g\n%s", text));
+    if (!g || !infer_graph(g))
+        fail_with_problems();
+    return g;
+}
+
+static Program program(Graph *g)
+{
+    return (Program){.cx = &cx, .opt = &options, .name = "test", .graph = g, .log = &remarks};
+}
+
+/* ---- patterns ---- */
+
+static bool matches(const char *text, const char *pattern, Match *m)
+{
+    Graph *g = parsed(text);
+    Program p = program(g);
+    Rw rw = {.p = &p, .g = g, .a = arena};
+    const uint32_t *uses = graph_uses(g, arena);
+    for (uint32_t t = 0; t < graph_ntensors(g); t++)
+        PUSH(arena, &rw.uses, uses[t]);
+    return rule_matches(&rw, pattern, g->order.at[g->order.n - 1], m);
+}
+
+static void patterns_match(void **state)
+{
+    (void)state;
+    static const struct { const char *graph, *pattern; bool want; } row[] = {
+        {"input %a f32[2]\ninput %b f32[2]\n%y ? = Add %a %b\noutput %y\n", "(Add x y)", true},
+        {"input %a f32[2]\ninput %b f32[2]\n%y ? = Add %a %b\noutput %y\n", "(Add x x)", false},
+        {"input %a f32[2]\n%y ? = Add %a %a\noutput %y\n", "(Add x x)", true},
+        {"input %a f32[2]\ninput %b f32[2]\n%y ? = Add %a %b\noutput %y\n", "(Add x #y)", false},
+        {"input %a f32[2]\nconst %b f32[2] (1, 2)\n%y ? = Add %a %b\noutput %y\n", "(Add x #y)", true},
+        {"input %a f32[2]\ninput %b f32[2]\n%y ? = Add %a %b\noutput %y\n", "(Sub x y)", false},
+        {"input %a f32[2]\ninput %b f32[2]\n%y ? = Add %a %b\noutput %y\n", "(Add x)", false},
+        {"input %a f32[2]\n%y ? = Clip %a\noutput %y\n", "(Clip x)", true},
+        {"input %a f32[2]\n%y ? = Clip %a\noutput %y\n", "(Clip x y)", false},
+        {"input %a f32[2]\n%y ? = Clip %a\noutput %y\n", "(Clip x #?l ?h)", true},
+        {"input %a f32[2]\n%y ? = Clip %a\noutput %y\n", "(Clip x _ _)", true},
+        {"input %a f32[2]\nconst %l f32[] (1)\n%y ? = Clip %a %l\noutput %y\n", "(Clip x #?l #?h)", true},
+        {"input %a f32[2]\n%t ? = Relu %a\n%y ? = Exp %t\noutput %y\n", "(Exp (Relu! x))", true},
+        {"input %a f32[2]\n%t ? = Relu %a\n%y ? = Exp %t\noutput %t\noutput %y\n", "(Exp (Relu! x))", false},
+        {"input %a f32[2]\n%t ? = Relu %a\n%y ? = Exp %t\noutput %t\noutput %y\n", "(Exp (Relu:R x))", true},
+        {"input %a f32[2]\n%t ? = Relu %a\n%y ? = Add %t %t\noutput %y\n", "(Add (Relu x) (Relu x))", true},
+        {"input %a f32[2]\n%t ? = com.microsoft:Gelu %a\n%y ? = Exp %t\noutput %y\n", "(Exp (Gelu x))", false},
+    };
+    for (size_t k = 0; k < COUNT(row); k++) {
+        Match m;
+        if (matches(row[k].graph, row[k].pattern, &m) != row[k].want)
+            fail_msg("%s on\n%s", row[k].pattern, row[k].graph);
+    }
+}
+
+static void captures_name_tensors_and_nodes(void **state)
+{
+    (void)state;
+    Match m;
+    assert_true(matches("input %a f32[2]\n%t ? = Relu %a\n%y ? = Exp %t\noutput %y\n", "(Exp (Relu:R x))", &m));
+    assert_true(m.t['x'].i != 0);
+    assert_true(m.n['R'].i != 0 && m.n['R'].i != m.root.i);
+    assert_int_equal(m.t['y'].i, 0);
+}
+
+/* ---- rows ---- */
+
+static void rows_are_well_formed(void **state)
+{
+    (void)state;
+    for (size_t s = 0; s < COUNT(sets); s++)
+        for (const Rule *r = sets[s]; r->name; r++) {
+            const char *why = rule_check(arena, r);
+            if (why)
+                fail_msg("%s: %s", r->name, why);
+        }
+}
+
+static void bad_rows_are_found(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"", "Add x y", "(Ad x y)", "(Add x y", "(Add x y) z", "(Add (Relu x y)", "(Relu x y)", "(Relu (Add x y z))"};
+    for (size_t k = 0; k < COUNT(bad); k++) {
+        const Rule r = {"bad", bad[k], NULL};
+        if (!rule_check(arena, &r))
+            fail_msg("'%s' was taken", bad[k]);
+    }
+}
+
+static void names_are_unique(void **state)
+{
+    (void)state;
+    Map seen = {.arena = arena};
+    for (size_t s = 0; s < COUNT(sets); s++)
+        for (const Rule *r = sets[s]; r->name; r++)
+            if ((*map_str(&seen, r->name, true))++)
+                fail_msg("two rules are called %s", r->name);
+}
+
+/* ---- values ---- */
+
+typedef struct Values { uint32_t n; mlcc_tensor *at; size_t *bytes; } Values;
+
+/* Random elements: small integers of integer types, reals in -3..3 with some zeros of both signs. */
+static void randomize(DType dt, void *to)
+{
+    const int r = rand();
+    if (!dtype_is_float(dt))
+        dtype_put_i(dt, to, dt == DT_bool ? r & 1 : r % 201 - (dtype_min(dt) ? 100 : 0));
+    else
+        dtype_put_f(dt, to, r % 16 == 0 ? 0.0 : r % 16 == 1 ? -0.0 : (r % 6001 - 3000) / 1000.0);
+}
+
+static size_t buffer_bytes(const Unit *u, uint32_t id) { return (size_t)buf(u, id)->bytes; }
+
+static mlcc_tensor *random_inputs(const Graph *g, const Unit *u)
+{
+    mlcc_tensor *in = NEWN(arena, mlcc_tensor, g->input.n + 1);
+    for (uint32_t k = 0; k < g->input.n; k++) {
+        const Tensor *t = tensor(g, g->input.at[k]);
+        const size_t size = dtype_bytes(t->dt);
+        in[k] = (mlcc_tensor){.dtype = dtype_info(t->dt)->onnx, .rank = t->rank};
+        in[k].data = arena_alloc(arena, buffer_bytes(u, u->input.at[k]) + 1, 64);
+        for (uint8_t d = 0; d < t->rank; d++)
+            in[k].dim[d] = t->dim[d]->v.i;
+        for (int64_t e = 0; e < tensor_count(g, t); e++)
+            randomize(t->dt, (char *)in[k].data + (size_t)e * size);
+    }
+    return in;
+}
+
+/* Evaluates g; *in: inputs to use, made when NULL. */
+static Values evaluate(Graph *g, mlcc_tensor **in)
+{
+    Te *te = te_lower(&cx, g);
+    const Unit *u = te ? build_nests(&cx, schedule_O0(arena, te), "g") : NULL;
+    if (!u)
+        fail_with_problems();
+    if (!*in)
+        *in = random_inputs(g, u);
+    Values v = {u->output.n, NEWN(arena, mlcc_tensor, u->output.n), NEWN(arena, size_t, u->output.n)};
+    for (uint32_t k = 0; k < v.n; k++) {
+        v.bytes[k] = buffer_bytes(u, u->output.at[k]);
+        v.at[k].data = arena_alloc(arena, v.bytes[k] + 1, 64);
+    }
+    if (!unit_run(arena, u, *in, v.at))
+        fail_with_problems();
+    return v;
+}
+
+static bool near(const mlcc_tensor *p, const mlcc_tensor *q, size_t bytes, double tolerance)
+{
+    const float *a = p->data, *b = q->data;
+    if (tolerance == 0 || dtype_by_onnx(p->dtype) != DT_f32)
+        return memcmp(p->data, q->data, bytes) == 0;
+    for (size_t k = 0; k < bytes / sizeof *a; k++)
+        if (!(fabs((double)a[k] - (double)b[k]) <= tolerance * (1 + fabs((double)a[k]))))
+            return false;
+    return true;
+}
+
+/* A graph on which the rule fires. tolerance: relative, 0 when the rule is exact. */
+typedef struct Case { const char *rule; double tolerance; const char *graph; } Case;
+
+#define NHWC "const %s f32[] (0.5)\nconst %z i8[] (3)\ninput %x f32[2,2,3,2]\n%t ? = Transpose %x {perm=[0,2,3,1]}\n"
+#define BACK "%y ? = Transpose %e {perm=[0,3,1,2]}\noutput %y\n"
+#define CONV "input %x f32[1,2,3,3]\nconst %w f32[2,2,2,2] (1, 2, -1, 0.5, 0.25, 3, -2, 1, 1, 1, 0.5, -0.75, 2, -1, 0.125, 1)\nconst %b f32[2] (0.5, -1.5)\n" \
+             "const %c f32[2,1,1] (1.5, -0.75)\n%t ? = Conv %x %w %b\n"
+#define NORM "const %s f32[2] (1.5, -0.5)\nconst %o f32[2] (0.25, 1)\nconst %m f32[2] (0.5, -0.5)\nconst %v f32[2] (1, 2.5)\n"
+#define DENSE "input %x f32[2,3]\nconst %w f32[3,2] (1, 2, -1, 0.5, 0.25, 3)\nconst %b f32[2] (0.5, -1.5)\n"
+
+static const Case cases[] = {
+    {"identity", 0, "input %x f32[3]\n%t ? = Identity %x\n%y ? = Exp %t\noutput %y\n"},
+    {"dropout", 0, "input %x f32[3]\n%t ? = Dropout %x\n%y ? = Exp %t\noutput %y\n"},
+    {"dropout-ratio", 0, "input %x f32[3]\nconst %r f32[] (0.5)\n%t ? = Dropout %x %r\n%y ? = Exp %t\noutput %y\n"},
+    {"cast-same", 0, "input %x f32[3]\n%t ? = Cast %x {to=1}\n%y ? = Exp %t\noutput %y\n"},
+    {"add-right", 0, "input %x f32[3]\nconst %c f32[3] (1, 2, 3)\n%y ? = Add %c %x\noutput %y\n"},
+    {"mul-right", 0, "input %x f32[3]\nconst %c f32[3] (1, 2, 3)\n%y ? = Mul %c %x\noutput %y\n"},
+    {"mul-one", 0, "input %x f32[3]\nconst %c f32[] (1)\n%t ? = Mul %x %c\n%y ? = Neg %t\noutput %y\n"},
+    {"div-one", 0, "input %x f32[3]\nconst %c f32[3] (fill 1)\n%t ? = Div %x %c\n%y ? = Neg %t\noutput %y\n"},
+    {"sub-zero", 0, "input %x f32[3]\nconst %c f32[] (0)\n%t ? = Sub %x %c\n%y ? = Neg %t\noutput %y\n"},
+    {"add-zero", 0, "input %x f32[9]\nconst %c f32[] (-0.0)\n%t ? = Add %x %c\n%y ? = Neg %t\noutput %y\n"},
+    {"div-exact", 0, "input %x f32[3]\nconst %c f32[3] (2, -0.5, 1024)\n%y ? = Div %x %c\noutput %y\n"},
+    {"relu-relu", 0, "input %x f32[20]\n%t ? = Relu %x\n%y ? = Relu %t\noutput %y\n"},
+    {"clip-relu", 0, "input %x f32[20]\nconst %l f32[] (-1)\nconst %h f32[] (2)\n%t ? = Relu %x\n%y ? = Clip %t %l %h\noutput %y\n"},
+    {"relu-clip", 0, "input %x f32[20]\nconst %l f32[] (-1)\nconst %h f32[] (2)\n%t ? = Clip %x %l %h\n%y ? = Relu %t\noutput %y\n"},
+    {"clip-clip", 0,
+     "input %x f32[20]\nconst %a f32[] (-1)\nconst %b f32[] (0.5)\nconst %h f32[] (2)\n%t ? = Clip %x %a %b\n%y ? = Clip %t _ %h\noutput %y\n"},
+    {"conv-bn", 1e-5, CONV NORM "%y ? = BatchNormalization %t %s %o %m %v\noutput %y\n"},
+    {"conv-add", 1e-5, CONV "%y ? = Add %t %c\noutput %y\n"},
+    {"conv-mul", 1e-5, CONV "%y ? = Mul %t %c\noutput %y\n"},
+    {"conv-sub", 1e-5, CONV "%y ? = Sub %t %c\noutput %y\n"},
+    {"conv-div", 1e-5, CONV "%y ? = Div %t %c\noutput %y\n"},
+    {"gemm-bn", 1e-5,
+     "input %x f32[2,3]\nconst %w f32[2,3] (1, 2, -1, 0.5, 0.25, 3)\nconst %b f32[2] (0.5, -1.5)\n" NORM
+     "%t ? = Gemm %x %w %b {transB=1, alpha=0.5, beta=2.0}\n%y ? = BatchNormalization %t %s %o %m %v\noutput %y\n"},
+    {"matmul-bn", 1e-5, DENSE NORM "%t ? = MatMul %x %w\n%y ? = BatchNormalization %t %s %o %m %v\noutput %y\n"},
+    {"matmul-add", 0, DENSE "%t ? = MatMul %x %w\n%y ? = Add %t %b\noutput %y\n"},
+    {"transpose-transpose", 0,
+     "input %x f32[2,3,4]\n%t ? = Transpose %x {perm=[1,2,0]}\n%y ? = Transpose %t {perm=[0,2,1]}\noutput %y\n"},
+    {"reshape-reshape", 0,
+     "input %x f32[2,6]\nconst %p i64[2] (3, 4)\nconst %q i64[3] (2, 2, 3)\n%t ? = Reshape %x %p\n%y ? = Reshape %t %q\noutput %y\n"},
+    {"transpose-relu", 0, NHWC "%e ? = Relu %t\n" BACK},
+    {"transpose-leaky-relu", 0, NHWC "%e ? = LeakyRelu %t {alpha=0.25}\n" BACK},
+    {"transpose-sigmoid", 0, NHWC "%e ? = Sigmoid %t\n" BACK},
+    {"transpose-tanh", 0, NHWC "%e ? = Tanh %t\n" BACK},
+    {"transpose-hard-swish", 0, NHWC "%e ? = HardSwish %t\n" BACK},
+    {"transpose-clip", 0, NHWC "%e ? = Clip %t %s\n" BACK},
+    {"transpose-quantize", 0, NHWC "%e ? = QuantizeLinear %t %s %z\n" BACK},
+    {"transpose-dequantize", 0,
+     "const %s f32[] (0.5)\nconst %z i8[] (3)\ninput %x i8[2,2,3,2]\n%t ? = Transpose %x {perm=[0,2,3,1]}\n%e ? = DequantizeLinear %t %s %z\n" BACK},
+    {"transpose-add-constant", 0, NHWC "const %c f32[2] (1.5, -0.75)\n%e ? = Add %t %c\n" BACK},
+    {"transpose-mul-constant", 0, NHWC "const %c f32[2,1] (1.5, -0.75)\n%r ? = Mul %s %s\n%e ? = Mul %t %s\n" BACK},
+    {"transpose-add", 0, NHWC "input %x2 f32[2,2,3,2]\n%u ? = Transpose %x2 {perm=[0,2,3,1]}\n%e ? = Add %t %u\n" BACK},
+    {"transpose-mul", 0, NHWC "input %x2 f32[2,2,3,2]\n%u ? = Transpose %x2 {perm=[0,2,3,1]}\n%e ? = Mul %t %u\n" BACK},
+    {"pad-conv", 0,
+     "input %x f32[1,1,3,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, 2, 1)\nconst %w f32[1,1,2,2] (1, 2, -1, 0.5)\n%t ? = Pad %x %p\n"
+     "%y ? = Conv %t %w {pads=[0,1,0,1], strides=[2,1]}\noutput %y\n"},
+    {"pad-average", 0,
+     "input %x f32[1,2,3,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, 2, 1)\n%t ? = Pad %x %p\n%y ? = AveragePool %t {kernel_shape=[2,3]}\noutput %y\n"},
+};
+
+static void check_case(const Case *c, const Rule *r)
+{
+    const Rule alone[] = {*r, {0}};
+    const Rule *const set[] = {alone};
+    mlcc_tensor *in = NULL;
+    Graph *g = parsed(c->graph);
+    Program p = program(g);
+    const Tensor before = *tensor(g, g->output.at[0]);
+    const Values want = evaluate(g, &in);
+    remarks.n = 0;
+    if (!rewrite(&p, set, 1) || !strstr(text_str(&remarks), str_fmt(arena, "%s: ", r->name)))
+        fail_msg("%s does not fire on its case", r->name);
+    const char *why = graph_verify(arena, g);
+    if (why || !infer_graph(g))
+        fail_msg("%s: %s", r->name, why ? why : "inference fails afterwards");
+    const Tensor *after = tensor(g, g->output.at[0]);
+    assert_int_equal(before.dt, after->dt);
+    assert_int_equal(before.rank, after->rank);
+    assert_string_equal(before.name, after->name);
+    const Values got = evaluate(g, &in);
+    assert_int_equal(want.n, got.n);
+    for (uint32_t k = 0; k < want.n; k++)
+        if (want.bytes[k] != got.bytes[k] || !near(&want.at[k], &got.at[k], want.bytes[k], c->tolerance))
+            fail_msg("%s changes output %u", r->name, k);
+}
+
+static void every_rule_keeps_values(void **state)
+{
+    (void)state;
+    srand(1);
+    for (size_t s = 0; s < COUNT(sets); s++)
+        for (const Rule *r = sets[s]; r->name; r++) {
+            size_t found = 0;
+            for (size_t k = 0; k < COUNT(cases); k++)
+                if (strcmp(cases[k].rule, r->name) == 0) {
+                    check_case(&cases[k], r);
+                    found++;
+                }
+            if (!found)
+                fail_msg("%s has no case", r->name);
+        }
+}
+
+/* ---- what rules must leave alone ---- */
+
+static const Case declined[] = {
+    {"mul-one", 0, "input %x f32[1]\nconst %c f32[3] (fill 1)\n%t ? = Mul %x %c\n%y ? = Neg %t\noutput %y\n"},
+    {"identity", 0, "input %x f32[3]\n%y ? = Identity %x\noutput %y\n"},
+    {"add-zero", 0, "input %x f32[3]\nconst %c f32[] (0.0)\n%t ? = Add %x %c\n%y ? = Neg %t\noutput %y\n"},
+    {"sub-zero", 0, "input %x f32[3]\nconst %c f32[] (-0.0)\n%t ? = Sub %x %c\n%y ? = Neg %t\noutput %y\n"},
+    {"div-exact", 0, "input %x f32[2]\nconst %c f32[2] (2, 3)\n%y ? = Div %x %c\noutput %y\n"},
+    {"div-exact", 0, "input %x f32[1]\nconst %c f32[] (1e-38)\n%y ? = Div %x %c\noutput %y\n"},
+    {"div-exact", 0, "input %x f32[1]\nconst %c f32[] (0)\n%y ? = Div %x %c\noutput %y\n"},
+    {"clip-relu", 0, "input %x f32[2]\nconst %l f32[] (-0.0)\n%t ? = Relu %x\n%y ? = Clip %t %l\noutput %y\n"},
+    {"clip-relu", 0, "input %x f32[2]\nconst %l f32[] (nan)\n%t ? = Relu %x\n%y ? = Clip %t %l\noutput %y\n"},
+    {"clip-relu", 0, "input %x i32[2]\nconst %l i32[] (1)\n%t ? = Relu %x\n%y ? = Clip %t %l\noutput %y\n"},
+    {"conv-add", 0, CONV "const %d f32[2] (1, 2)\n%y ? = Add %t %d\noutput %y\n"},
+    {"conv-div", 0, CONV "const %d f32[] (0)\n%y ? = Div %t %d\noutput %y\n"},
+    {"conv-add", 0, CONV "%y ? = Add %t %c\noutput %t\noutput %y\n"},
+    {"matmul-add", 0, DENSE "const %d f32[2,1] (1, 2)\n%t ? = MatMul %x %w\n%y ? = Add %t %d\noutput %y\n"},
+    {"reshape-reshape", 0,
+     "input %x f32[2,6]\nconst %p i64[2] (3, 4)\nconst %q i64[3] (0, 2, 2)\n%t ? = Reshape %x %p\n%y ? = Reshape %t %q\noutput %y\n"},
+    {"transpose-relu", 0, NHWC "%e ? = Relu %t\n%y ? = Transpose %e {perm=[0,3,2,1]}\noutput %y\n"},
+    {"transpose-add-constant", 0, NHWC "const %c f32[3,2] (1, 2, 3, 4, 5, 6)\nconst %k f32[3,2,1] (1, 2, 3, 4, 5, 6)\n%e ? = Add %t %k\n" BACK},
+    {"pad-conv", 0,
+     "input %x f32[1,1,3,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, 2, 1)\nconst %v f32[] (1)\nconst %w f32[1,1,2,2] (1, 2, -1, 0.5)\n"
+     "%t ? = Pad %x %p %v\n%y ? = Conv %t %w\noutput %y\n"},
+    {"pad-conv", 0,
+     "input %x f32[1,1,3,4]\nconst %p i64[8] (0, 1, 1, 0, 0, 0, 2, 1)\nconst %w f32[1,2,2,2] (1, 2, -1, 0.5, 1, 2, 3, 4)\n%t ? = Pad %x %p\n"
+     "%y ? = Conv %t %w\noutput %y\n"},
+    {"pad-conv", 0,
+     "input %x f32[1,1,4,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, -1, 1)\nconst %w f32[1,1,2,2] (1, 2, -1, 0.5)\n%t ? = Pad %x %p\n"
+     "%y ? = Conv %t %w\noutput %y\n"},
+    {"pad-conv", 0,
+     "input %x f32[1,1,4,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, 1, 1)\nconst %w f32[1,1,2,2] (1, 2, -1, 0.5)\n%t ? = Pad %x %p {mode=\"edge\"}\n"
+     "%y ? = Conv %t %w\noutput %y\n"},
+    {"pad-average", 0,
+     "input %x f32[1,2,3,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, 2, 1)\n%t ? = Pad %x %p\n%y ? = AveragePool %t {kernel_shape=[2,3], "
+     "pads=[1,1,1,1]}\noutput %y\n"},
+};
+
+static const Rule *rule_named(const char *name)
+{
+    for (size_t s = 0; s < COUNT(sets); s++)
+        for (const Rule *r = sets[s]; r->name; r++)
+            if (strcmp(r->name, name) == 0)
+                return r;
+    fail_msg("there is no rule %s", name);
+    return NULL;
+}
+
+static void rules_decline(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < COUNT(declined); k++) {
+        const Rule alone[] = {*rule_named(declined[k].rule), {0}};
+        const Rule *const set[] = {alone};
+        Program p = program(parsed(declined[k].graph));
+        remarks.n = 0;
+        assert_true(rewrite(&p, set, 1));
+        if (remarks.n)
+            fail_msg("%s fires on\n%s", declined[k].rule, declined[k].graph);
+    }
+}
+
+static void unused_nodes_go(void **state)
+{
+    (void)state;
+    Program p = program(parsed(CONV "%y ? = Add %t %c\noutput %y\n"));
+    assert_true(rewrite(&p, sets, COUNT(sets)));
+    assert_int_equal(p.graph->order.n, 1);
+    assert_string_equal(node(p.graph, p.graph->order.at[0])->op->name, "Conv");
+    assert_string_equal(tensor(p.graph, p.graph->output.at[0])->name, "y");
+}
+
+/* ---- fuel ---- */
+
+static bool swap(Rw *rw, const Match *m)
+{
+    const Node *n = rw_node(rw, m->root);
+    const TensorId in[] = {m->t['y'], m->t['x']};
+    rw_become(rw, m->root, n->op, 2, in, 0, NULL);
+    return true;
+}
+
+static void rewrite_forever(void)
+{
+    static const Rule endless[] = {{"endless", "(Add x y)", swap}, {0}};
+    const Rule *const set[] = {endless};
+    Program p = program(parsed("input %a f32[2]\ninput %b f32[2]\n%y ? = Add %a %b\noutput %y\n"));
+    (void)rewrite(&p, set, 1);
+}
+
+static void rules_that_never_end_are_caught(void **state)
+{
+    (void)state;
+    int status = 0;
+    fflush(NULL);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL);
+        if (!freopen("/dev/null", "w", stderr))
+            _exit(2);
+        rewrite_forever();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(patterns_match), TEST(captures_name_tensors_and_nodes), TEST(rows_are_well_formed), TEST(bad_rows_are_found), TEST(names_are_unique),
+        TEST(every_rule_keeps_values), TEST(rules_decline), TEST(unused_nodes_go), TEST(rules_that_never_end_are_caught),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -81,12 +81,13 @@ static const char *paren(CGen *g, const char *s, int have, int want)
     return have < want ? str_fmt(g->a, "(%s)", s) : s;
 }
 
+/* C's own arithmetic gives the result without overflow; what may wrap has the whole range of its type (expr_range.c). */
 static bool fits(const CGen *g, const Expr *e)
 {
     int64_t lo, hi;
     if (e->dt == DT_ix || e->dt == DT_u32 || e->dt == DT_u64 || e->dt == DT_bool || dtype_is_float((DType)e->dt))
         return true;
-    return ex_range(g->x, e, &lo, &hi) && lo >= dtype_min((DType)e->dt) && hi <= dtype_max((DType)e->dt) && lo > INT64_MIN && hi < INT64_MAX;
+    return ex_range(g->x, e, &lo, &hi) && (lo > dtype_min((DType)e->dt) || hi < dtype_max((DType)e->dt));
 }
 
 /* ---- literals and casts ---- */
@@ -155,7 +156,7 @@ static Part float_to_int(CGen *g, Part p, DType to, bool saturate)
     if (to == DT_i32 || to == DT_i64 || to == DT_u32 || to == DT_u64)
         return called(g, str_fmt(g->a, "mlcc_trunc_%s", dtype_info(to)->name), p, to);
     if (to == DT_ix)
-        return casted(g, c_type(g, to), called(g, "mlcc_trunc_i64", p, DT_i64), to);
+        return called(g, g->wide ? "mlcc_trunc_i64" : "mlcc_trunc_i32", p, to);
     p = called(g, "mlcc_trunc_i32", p, DT_i32);
     if (saturate || dtype_info(to)->bits < 8)
         return called(g, str_fmt(g->a, "mlcc_%s_%s", saturate ? "sat" : "wrap", dtype_info(to)->name), p, to);
@@ -174,6 +175,8 @@ static Part int_to_int(CGen *g, Part p, DType to, bool saturate)
     const bool wide = p.dt == DT_i64 || p.dt == DT_u32 || p.dt == DT_u64;
     if (saturate && wide && t->bits <= 32 && to != DT_u32)
         p = called(g, "mlcc_sat_i32", p, DT_i32);
+    if (to == DT_ix && !g->wide && wide) /* an index from data that int does not hold is still outside */
+        return called(g, "mlcc_sat_i32", p.dt == DT_u64 ? casted(g, "int64_t", p, DT_i64) : p, to);
     if (saturate && t->bits < 32)
         return called(g, str_fmt(g->a, "mlcc_sat_%s", t->name), p, to);
     if (t->bits < 8)
@@ -223,8 +226,9 @@ static const char *function_form(CGen *g, const Expr *e)
 static const char *infix_text(CGen *g, const Expr *e, const char *op, int prec)
 {
     const bool mixes = prec < P_ADD; /* parentheses wherever another weak operator is an operand: compilers warn, people misread */
-    const char *l = c_expr_prec(g, e->a[0], mixes && e->a[0]->op != e->op ? P_ADD : prec);
-    const char *r = c_expr_prec(g, e->a[1], mixes ? P_ADD : prec + 1);
+    const int strong = prec >= P_BOR && prec <= P_BAND ? P_MUL : P_ADD; /* sums too as operands of & | ^ */
+    const char *l = c_expr_prec(g, e->a[0], mixes && e->a[0]->op != e->op ? strong : prec);
+    const char *r = c_expr_prec(g, e->a[1], mixes ? strong : prec + 1);
     return str_fmt(g->a, "%s %s %s", l, op, r);
 }
 

@@ -222,6 +222,20 @@ static bool uses_weights(const Writer *w)
     return apart(w) && w->u->weight_bytes > 0;
 }
 
+/* Whether a function or the extents of an output need the symbol's value. */
+static bool symbol_needed(const Unit *u, const Expr *sym)
+{
+    for (uint32_t k = 0; k < u->func.n; k++)
+        for (uint32_t q = 0; q < u->func.at[k]->sym.n; q++)
+            if (u->func.at[k]->sym.at[q] == sym)
+                return true;
+    for (uint32_t k = 0; k < u->output.n; k++)
+        for (uint8_t d = 0; d < buf(u, u->output.at[k])->rank && has_free_extent(u, u->output.at[k]); d++)
+            if (ex_uses(buf(u, u->output.at[k])->dim[d], sym))
+                return true;
+    return false;
+}
+
 static void check_symbols(Writer *w)
 {
     const Unit *u = w->u;
@@ -234,7 +248,8 @@ static void check_symbols(Writer *w)
         }
         ln(&w->o, "if (io->%s < %" PRId64 " || io->%s > %" PRId64 ")", name, v->lo, name, v->hi);
         ln(&w->o, "    return MLCC_BAD_SHAPE;");
-        ln(&w->o, "const %s %s = (%s)io->%s;", type, name, type, name);
+        if (symbol_needed(u, u->sym.at[k]))
+            ln(&w->o, "const %s %s = (%s)io->%s;", type, name, type, name);
     }
 }
 

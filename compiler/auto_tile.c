@@ -197,6 +197,15 @@ static bool runs_across(const Auto *g, uint32_t k)
     return c.yes;
 }
 
+/* The innermost storage dimension, those of one element apart; -1: none. */
+static int innermost(const Ten *t, const uint8_t *order)
+{
+    for (int q = t->rank - 1; q >= 0; q--)
+        if (!ex_is_int(t->dim[order[q]], 1))
+            return order[q];
+    return -1;
+}
+
 /* Maps and plain reductions: vectors along the innermost storage dimension. */
 static void tile_plain(Auto *g, uint32_t k)
 {
@@ -207,7 +216,7 @@ static void tile_plain(Auto *g, uint32_t k)
         return;
     uint8_t plain[MAX_RANK], nloop = p->nloop;
     const uint8_t *order = order_of(g, s->out, plain);
-    const int lane = t->rank ? order[t->rank - 1] : -1;
+    const int lane = innermost(t, order);
     if (runs_across(g, k)) {
         p->lane = (int8_t)t->rank;
         outer_loops(g, p, t, order, -1, -1);
@@ -278,6 +287,7 @@ static void tile_stage(Auto *g, uint32_t k)
     Dot d;
     if (s->kind == ST_scatter || s->kind == ST_call || s->kind == ST_scan)
         return;
+    g->s->stage[k].parts = reg < 0;
     if (reg >= 0)
         tile_register_host(g, k, (uint32_t)reg);
     else if (level)

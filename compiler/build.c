@@ -15,6 +15,8 @@
 #include "../ir/call.h"
 #include "../ir/op.h"
 
+enum { MAX_CUTS = 64 }; /* of one stage into parts, each with loops of its own */
+
 typedef struct Box { const Expr *lo[MAX_RANK], *ext[MAX_RANK]; bool known; } Box;
 
 typedef struct Build {
@@ -555,11 +557,60 @@ static uint32_t scratch_for(Build *b, uint32_t t, const Box *need)
     return b->buf_of[t] = id;
 }
 
+/* Where a comparison with one index variable changes its outcome inside a box: cut before value `at` of variable d. */
+typedef struct Cut { Build *b; const Box *box; const Expr *inner[MAX_RANK]; uint8_t rank, d; int64_t at; } Cut;
+
+/* First value of q, counted from the box, for which f < 0 (of one term +-q) is not what it is for the value before. */
+static int64_t turning_point(const Affine *f)
+{
+    return f->t[0].coef == 1 ? -f->c : f->t[0].coef == -1 ? f->c + 1 : 0;
+}
+
+static void find_cut(void *ctx, const Expr *e)
+{
+    Cut *c = ctx;
+    if ((e->op != EX_lt && e->op != EX_le) || e->a[0]->dt != DT_ix || c->at)
+        return;
+    Exprs *x = c->b->x;
+    const Affine f = ex_affine(c->b->a, ex_sub(x, ex_sub(x, e->a[0], e->a[1]), ex_int(x, e->op == EX_le)));
+    for (uint8_t d = 0; d < c->rank && f.n == 1; d++)
+        if (f.t[0].atom == c->inner[d] && ex_is_const(c->box->ext[d]) && turning_point(&f) > 0 && turning_point(&f) < c->box->ext[d]->v.i) {
+            c->d = d;
+            c->at = turning_point(&f);
+        }
+}
+
+/* Builds the stage part by part, so that in each part choices by position (concatenation, padding) are decided. */
+static void build_parts(Build *b, Nest *in, uint32_t k, const Box *box, int *left)
+{
+    const Stage *s = b->te->stage.at[k];
+    Cut c = {.b = b, .box = box, .rank = out_of(b, s)->rank};
+    Subst sub[MAX_RANK];
+    for (uint8_t d = 0; d < c.rank; d++) {
+        c.inner[d] = ex_index(b->x, "q", box->ext[d]);
+        sub[d] = (Subst){s->var[d], ex_add(b->x, box->lo[d], c.inner[d])};
+    }
+    if (plan_of(b, k)->parts && *left > 0)
+        ex_walk(ex_subst(b->x, b->body[k], sub, c.rank), find_cut, &c);
+    if (!c.at) {
+        build_stage(b, in, k, box, 0);
+        return;
+    }
+    --*left;
+    Box part = *box;
+    part.ext[c.d] = ex_int(b->x, c.at);
+    build_parts(b, in, k, &part, left);
+    part.lo[c.d] = ex_add(b->x, box->lo[c.d], part.ext[c.d]);
+    part.ext[c.d] = ex_int(b->x, box->ext[c.d]->v.i - c.at);
+    build_parts(b, in, k, &part, left);
+}
+
 static void produce(Build *b, Nest *in, uint32_t k, const Box *need)
 {
     const uint32_t t = b->te->stage.at[k]->out;
+    int cuts = MAX_CUTS;
     (void)scratch_for(b, t, need);
-    build_stage(b, in, k, need, 0);
+    build_parts(b, in, k, need, &cuts);
 }
 
 /* `at` stages of host k at this level: regions from the host backwards, then code in order. */
@@ -854,11 +905,12 @@ static void build_root(Build *b, uint32_t k)
         return;
     }
     Box all = {0};
+    int cuts = MAX_CUTS;
     for (uint8_t d = 0; d < t->rank; d++) {
         all.lo[d] = ex_int(b->x, 0);
         all.ext[d] = t->dim[d];
     }
-    build_stage(b, b->f->body, k, &all, 0);
+    build_parts(b, b->f->body, k, &all, &cuts);
 }
 
 static void collect_io(Build *b)

@@ -41,8 +41,10 @@ static void print_stage(Text *out, const Schedule *s, uint32_t k)
         text_add(out, " %u", p->level);
     for (int q = 0; q < p->nloop; q++)
         text_add(out, "%s loop %s %d", q ? ";" : " ", var_name(s, st, p->loop[q].var), p->loop[q].step);
+    if (p->parts)
+        text_add(out, "%s parts", p->nloop ? ";" : " ");
     if (p->tiled)
-        text_add(out, "%s tile%s%s", p->nloop ? ";" : " ", p->lane >= 0 ? " " : "", p->lane >= 0 ? var_name(s, st, p->lane) : "");
+        text_add(out, "%s tile%s%s", p->nloop || p->parts ? ";" : " ", p->lane >= 0 ? " " : "", p->lane >= 0 ? var_name(s, st, p->lane) : "");
     text_add(out, "%s%s\n", p->why ? "    # " : "", p->why ? p->why : "");
 }
 
@@ -164,6 +166,8 @@ static bool read_steps(Reader *r, uint32_t k, StagePlan *p)
         } else if (word(r, "loop")) {
             if (!read_loop(r, k, p))
                 return false;
+        } else if (word(r, "parts")) {
+            p->parts = true;
         } else if (word(r, "tile")) {
             p->tiled = true;
             skip(r);

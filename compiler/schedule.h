@@ -24,6 +24,7 @@ typedef struct StagePlan { /* of one stage */
     uint8_t level;                      /* at: number of host loops around it */
     uint8_t nloop;
     LoopStep loop[2 * MAX_RANK];        /* outside in; what remains of each variable is the tile's */
+    bool parts;                         /* loops are cut where choices by position change (concatenation, padding) */
     bool tiled;
     int8_t lane;                        /* variable along vectors: 0..rank-1, or rank+k for reduction variable k; -1 none */
     const char *why;                    /* reason, for -Rpass and -Rpass-missed; NULL */

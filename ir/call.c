@@ -10,6 +10,7 @@
 #include "../runtime-min/mlcc_move.h"
 #include "../runtime-min/mlcc_roi.h"
 #include "../runtime-min/mlcc_select.h"
+#include "../runtime-min/mlcc_tree.h"
 
 static const CallInfo calls[] = {
 #define CALL(name, header, nin, nout, narg, result, scratch)                                                           \

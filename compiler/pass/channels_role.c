@@ -106,7 +106,8 @@ double channels_factor(const Weight *w, int64_t m, int64_t c, int64_t tap)
 
 bool channels_reads(const Weight *w, int64_t m, int64_t c)
 {
-    for (int64_t t = 0; t < w->taps; t++)
+    const int64_t taps = w->w->fill ? min_i64(w->taps, 1) : w->taps;
+    for (int64_t t = 0; t < taps; t++)
         if (channels_factor(w, m, c, t) != 0)
             return true;
     return false;

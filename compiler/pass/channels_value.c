@@ -163,6 +163,16 @@ static bool evaluate(const Channels *k, NodeId id, ChannelFacts *f, DType dt)
 /* Types whose every value is a double. */
 static bool exact_in_double(DType dt) { return dtype_is_float(dt) || (dtype_is_int(dt) && dtype_bytes(dt) <= 4); }
 
+/* No channel can be known: those of an operand are not. */
+static bool hopeless(const Channels *k, NodeId id)
+{
+    const Node *n = node(k->g, id);
+    bool unknown = !exact_in_double(tensor(k->g, n->out[0])->dt);
+    for (uint16_t q = 0; q < n->nin && k->role[id.i] != CR_mix && k->role[id.i] != CR_depth; q++)
+        unknown = unknown || (!is_none(n->in[q]) && tensor(k->g, n->in[q])->kind != TK_CONST && !k->of[n->in[q].i].known);
+    return unknown;
+}
+
 static bool value_of(Channels *k, NodeId id)
 {
     static bool (*const is_known[])(const Channels *, NodeId, int64_t) = {
@@ -170,9 +180,11 @@ static bool value_of(Channels *k, NodeId id)
     const Node *n = node(k->g, id);
     ChannelFacts *f = &k->of[n->out[0].i];
     const DType dt = tensor(k->g, n->out[0])->dt;
+    if (hopeless(k, id))
+        return true;
     bool *some = NEWN(k->a, bool, f->n), any = false;
     for (int64_t m = 0; m < f->n; m++) {
-        some[m] = exact_in_double(dt) && is_known[k->role[id.i]](k, id, m);
+        some[m] = is_known[k->role[id.i]](k, id, m);
         any = any || some[m];
     }
     if (!any)

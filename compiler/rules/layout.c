@@ -38,69 +38,110 @@ static bool join_reshapes(Rw *rw, const Match *m)
     return true;
 }
 
-static bool is_identity(const int64_t *p, const int64_t *q, uint32_t n)
+/* ---- transposes around elementwise operators ---- */
+
+/* A tree of elementwise nodes below transpose q, each used once, whose leaves are transposes that q cancels or constants. */
+typedef struct Tree { Rw *rw; const int64_t *q; uint8_t rank; } Tree;
+enum { TREE_DEPTH = 16 };
+
+static bool is_elementwise(const OpInfo *op)
 {
-    for (uint32_t k = 0; k < n; k++)
-        if (p[q[k]] != (int64_t)k)
-            return false;
-    return true;
+    static const char *const name[] = {"Clip", "QuantizeLinear", "DequantizeLinear", "Cast"};
+    bool found = op->expr != NULL;
+    for (size_t k = 0; k < COUNT(name); k++)
+        found = found || (*op->domain == 0 && strcmp(op->name, name[k]) == 0);
+    return found;
 }
 
-/* The constants of an elementwise node go with it: one element as it is, a vector of a broadcasting operator permuted. */
-static bool permuted(Rw *rw, const Node *e, TensorId t, uint8_t rank, const int64_t *q, TensorId *out)
+static bool cancels(const Tree *t, NodeId n)
 {
-    const Tensor *c = rw_tensor(rw, t);
-    const Blob *b = c->data;
-    int64_t dim[MAX_RANK], wide = 0;
-    *out = t;
-    if (b->count == 1 && c->rank <= 1)
+    const OpCtx c = rw_ctx(t->rw, n);
+    uint32_t np = 0;
+    const int64_t *p = strcmp(c.n->op->name, "Transpose") == 0 ? attr_is(&c, "perm", &np) : NULL;
+    bool same = np == t->rank;
+    for (uint8_t k = 0; same && k < t->rank; k++)
+        same = p[t->q[k]] == k;
+    return same;
+}
+
+/* A constant operand of e turns with it: one element as it is, a vector of a broadcasting operator as [1,..,n,..,1]. */
+static bool turns(const Tree *t, const Node *e, const Tensor *c)
+{
+    int wide = 0;
+    for (uint8_t d = 0; d < c->rank; d++)
+        wide += !ex_is_int(c->dim[d], 1);
+    return (wide == 0 && c->rank <= 1) || (wide <= 1 && e->op->expr && c->dt == DT_f32 && c->rank <= t->rank);
+}
+
+static bool can_cross(const Tree *t, TensorId id, int depth)
+{
+    const Tensor *v = rw_tensor(t->rw, id);
+    const Node *e = v->kind == TK_ACT && v->producer.i ? rw_node(t->rw, v->producer) : NULL;
+    if (!e || depth > TREE_DEPTH)
+        return false;
+    if (cancels(t, v->producer))
         return true;
-    if (!e->op->expr || c->dt != DT_f32 || c->rank > rank)
-        return false;
-    for (uint8_t d = 0; d < rank; d++) {
-        const int64_t from = q[d] - (rank - c->rank);
-        dim[d] = from < 0 ? 1 : c->dim[from]->v.i;
-        wide += dim[d] != 1;
+    bool good = is_elementwise(e->op) && e->nout == 1 && t->rw->uses.at[id.i] == 1, any = false;
+    for (uint16_t k = 0; good && k < e->nin; k++) {
+        const Tensor *x = is_none(e->in[k]) ? NULL : rw_tensor(t->rw, e->in[k]);
+        const bool constant = x && x->kind == TK_CONST;
+        good = !x || (constant ? turns(t, e, x) : can_cross(t, e->in[k], depth + 1));
+        any = any || (x && !constant);
     }
-    float *v = NEWN(rw->a, float, b->count);
-    blob_get(b, 0, b->count, v);
-    if (wide > 1)
-        return false;
-    *out = rw_const_f32(rw, c->name, rank, dim, v);
-    return true;
+    return good && any;
 }
 
-/* transpose(f(transpose(x, p), c), q) == f(x, transpose(c, q)) where p and q cancel and f is elementwise */
+static TensorId turned_constant(const Tree *t, TensorId id)
+{
+    const Tensor *c = rw_tensor(t->rw, id);
+    int64_t dim[MAX_RANK];
+    if (c->data->count == 1 && c->rank <= 1)
+        return id;
+    for (uint8_t d = 0; d < t->rank; d++) {
+        const int64_t from = t->q[d] - (t->rank - c->rank);
+        dim[d] = from < 0 ? 1 : c->dim[from]->v.i;
+    }
+    float *v = NEWN(t->rw->a, float, c->data->count);
+    blob_get(c->data, 0, c->data->count, v);
+    return rw_const_f32(t->rw, c->name, t->rank, dim, v);
+}
+
+static TensorId crossed(const Tree *t, NodeId before, TensorId id);
+
+static TensorId *crossed_operands(const Tree *t, NodeId before, const Node *e)
+{
+    TensorId *in = NEWN(t->rw->a, TensorId, e->nin + 1);
+    for (uint16_t k = 0; k < e->nin; k++)
+        if (!is_none(e->in[k]))
+            in[k] = rw_tensor(t->rw, e->in[k])->kind == TK_CONST ? turned_constant(t, e->in[k]) : crossed(t, before, e->in[k]);
+    return in;
+}
+
+/* Tensor id of the tree as it is behind the transpose. */
+static TensorId crossed(const Tree *t, NodeId before, TensorId id)
+{
+    const Tensor *v = rw_tensor(t->rw, id);
+    const Node *e = rw_node(t->rw, v->producer);
+    if (cancels(t, v->producer))
+        return e->in[0];
+    Tensor like = *v;
+    for (uint8_t d = 0; d < t->rank; d++)
+        like.dim[d] = v->dim[t->q[d]];
+    return rw_add(t->rw, before, e->op, e->nin, crossed_operands(t, before, e), e->nattr, e->attr, &like);
+}
+
+/* transpose(f(.., transpose(x, p), .., c), q) == f(.., x, .., transpose(c, q)) where p and q cancel and f is elementwise */
 static bool cross_elementwise(Rw *rw, const Match *m)
 {
-    const OpCtx outer = rw_ctx(rw, m->root), inner = rw_ctx(rw, m->n['T']);
-    const Node *e = rw_node(rw, m->n['E']);
-    uint32_t n, np;
-    const int64_t *q = attr_is(&outer, "perm", &n), *p = attr_is(&inner, "perm", &np);
-    TensorId *in = NEWN(rw->a, TensorId, e->nin);
-    if (!p || !q || n != np || !is_identity(p, q, n))
+    const OpCtx outer = rw_ctx(rw, m->root);
+    uint32_t n = 0;
+    const int64_t *q = attr_is(&outer, "perm", &n);
+    const Tree t = {rw, q, (uint8_t)n};
+    const NodeId top = rw_tensor(rw, m->t['x'])->producer;
+    if (!q || !top.i || cancels(&t, top) || !can_cross(&t, m->t['x'], 0))
         return false;
-    for (uint16_t k = 0; k < e->nin; k++) {
-        const bool constant = !is_none(e->in[k]) && rw_tensor(rw, e->in[k])->kind == TK_CONST;
-        in[k] = k == 0 ? m->t['x'] : (TensorId){0};
-        if (constant && !permuted(rw, e, e->in[k], (uint8_t)n, q, &in[k]))
-            return false;
-    }
-    rw_become(rw, m->root, e->op, e->nin, in, e->nattr, e->attr);
-    return true;
-}
-
-/* transpose(f(transpose(x, p), transpose(y, p)), q) == f(x, y) where p and q cancel and x and y have the same rank */
-static bool cross_binary(Rw *rw, const Match *m)
-{
-    const OpCtx outer = rw_ctx(rw, m->root), left = rw_ctx(rw, m->n['T']), right = rw_ctx(rw, m->n['U']);
-    const Node *e = rw_node(rw, m->n['E']);
-    uint32_t n, np, nr;
-    const int64_t *q = attr_is(&outer, "perm", &n), *p = attr_is(&left, "perm", &np), *r = attr_is(&right, "perm", &nr);
-    if (!p || !q || !r || n != np || n != nr || !is_identity(p, q, n) || !is_identity(r, q, n))
-        return false;
-    const TensorId in[] = {m->t['x'], m->t['y']};
-    rw_become(rw, m->root, e->op, 2, in, e->nattr, e->attr);
+    const Node *e = rw_node(rw, top);
+    rw_become(rw, m->root, e->op, e->nin, crossed_operands(&t, m->root, e), e->nattr, e->attr);
     return true;
 }
 
@@ -189,18 +230,7 @@ static bool pad_into_average(Rw *rw, const Match *m)
 const Rule rules_layout[] = {
     {"transpose-transpose", "(Transpose (Transpose:T x))", join_transposes},
     {"reshape-reshape", "(Reshape (Reshape! x _) #q)", join_reshapes},
-    {"transpose-relu", "(Transpose (Relu!:E (Transpose:T x)))", cross_elementwise},
-    {"transpose-leaky-relu", "(Transpose (LeakyRelu!:E (Transpose:T x)))", cross_elementwise},
-    {"transpose-sigmoid", "(Transpose (Sigmoid!:E (Transpose:T x)))", cross_elementwise},
-    {"transpose-tanh", "(Transpose (Tanh!:E (Transpose:T x)))", cross_elementwise},
-    {"transpose-hard-swish", "(Transpose (HardSwish!:E (Transpose:T x)))", cross_elementwise},
-    {"transpose-clip", "(Transpose (Clip!:E (Transpose:T x) #?l #?h))", cross_elementwise},
-    {"transpose-quantize", "(Transpose (QuantizeLinear!:E (Transpose:T x) #s #?z))", cross_elementwise},
-    {"transpose-dequantize", "(Transpose (DequantizeLinear!:E (Transpose:T x) #s #?z))", cross_elementwise},
-    {"transpose-add-constant", "(Transpose (Add!:E (Transpose:T x) #c))", cross_elementwise},
-    {"transpose-mul-constant", "(Transpose (Mul!:E (Transpose:T x) #c))", cross_elementwise},
-    {"transpose-add", "(Transpose (Add!:E (Transpose:T x) (Transpose:U y)))", cross_binary},
-    {"transpose-mul", "(Transpose (Mul!:E (Transpose:T x) (Transpose:U y)))", cross_binary},
+    {"transpose-elementwise", "(Transpose x)", cross_elementwise},
     {"pad-conv", "(Conv (Pad!:P x #p #?v) #w #?b)", pad_into_conv},
     {"pad-average", "(AveragePool (Pad!:P x #p #?v))", pad_into_average},
     {0},

@@ -10,7 +10,7 @@ from . import tool
 NODE = pathlib.Path(onnx.__file__).parent / 'backend' / 'test' / 'data' / 'node'
 CASES = ['add_bcast', 'batchnorm_epsilon', 'convtranspose', 'einsum_batch_matmul', 'erf', 'gathernd_example_int32',
          'instancenorm_epsilon', 'layer_normalization_4d_axis1', 'lstm_defaults', 'maxpool_2d_pads', 'nonzero_example', 'pow',
-         'quantizelinear', 'reduce_log_sum_exp_default_axes_keepdims_random', 'resize_upsample_scales_linear', 'scatter_elements_with_axis',
+         'quantizelinear', 'logsoftmax_axis_1', 'resize_upsample_scales_linear', 'scatter_elements_with_axis',
          'softmax_axis_1', 'top_k', 'transpose_all_permutations_3', 'where_example']
 
 

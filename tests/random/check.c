@@ -320,7 +320,7 @@ static bool write_files(const EmitFiles *files, const char *folder, const char *
     return ok;
 }
 
-/* What a command says first, or "" when it succeeds. */
+/* What a command says first, or "" when it succeeds: "error unused variable: " and the text, which starts with its kind. */
 static const char *command(Arena *a, const char *line)
 {
     char said[1024] = "";
@@ -331,8 +331,21 @@ static const char *command(Arena *a, const char *line)
     while (fread(rest, 1, sizeof rest, f) > 0) {}
     said[n] = 0;
     const bool ok = pclose(f) == 0;
-    const char *error = strstr(said, "error");
-    return ok ? "" : str_dup(a, error ? error : said[0] ? said : "status");
+    const char *error = strstr(said, "error: ");
+    if (ok || !error) return ok ? "" : str_fmt(a, "failed: %s", said);
+    const char *rest_of = error + strlen("error: ");
+    return str_fmt(a, "error %.*s: %s", (int)strcspn(rest_of, ":'\xe2\n"), rest_of, rest_of);
+}
+
+/* The emitted files that a compiler takes. */
+static const char *sources(Arena *a, const EmitFiles *files, const char *name)
+{
+    Text t = {.arena = a};
+    for (uint32_t k = 0; k < files->file.n; k++) {
+        const char *suffix = files->file.at[k].suffix, *dot = strrchr(suffix, '.');
+        if (strcmp(dot, ".c") == 0 || strcmp(dot, ".S") == 0 || strcmp(dot, ".o") == 0) text_add(&t, " %s%s", name, suffix);
+    }
+    return text_str(&t);
 }
 
 static const char *build(Side *s, const char *cc, const char *folder, const char *name)
@@ -346,8 +359,8 @@ static const char *build(Side *s, const char *cc, const char *folder, const char
     emit_c(s->p.unit, &e, &files);
     if (!write_files(&files, folder, name)) ICE("cannot write to %s", folder);
     const char *checks = rng_chance(&r, 50) ? "-fsanitize=undefined -fsanitize-undefined-trap-on-error" : "";
-    return command(s->a, str_fmt(s->a, "cd '%s' && %s -std=c11 -fPIC -shared -O1 -march=native -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror %s %s.c -o %s.so -lm 2>&1",
-                                 folder, cc, checks, name, name));
+    return command(s->a, str_fmt(s->a, "cd '%s' && %s -std=c11 -fPIC -shared -O1 -march=native -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror %s%s -o %s.so -lm 2>&1",
+                                 folder, cc, checks, sources(s->a, &files, name), name));
 }
 
 static const char *call_once(const Side *s, const mlcc_model_info *info, unsigned char fill, mlcc_tensor *out)
@@ -397,7 +410,7 @@ Verdict check_emitted(Arena *a, const char *text, uint64_t seed, const char *cc,
     if (!s) return V_rejected;
     const char *name = str_fmt(a, "r%llu", (unsigned long long)seed), *said = build(s, cc, folder, name);
     if (*said) {
-        *why = str_fmt(a, "cc: %s", said);
+        *why = str_fmt(a, "cc %s", said);
         return V_differ;
     }
     void *lib = dlopen(str_fmt(a, "%s/%s.so", folder, name), RTLD_NOW);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * random_graphs [--seed N] [--count N] [--cc CC] [--folder DIR] [--no-cc] [--print] [--verbose]
+ * random_graphs [--seed N] [--count N] [--cc CC] [--folder DIR] [--no-cc] [--print] [--verbose] [FILE.nn ...]
  *
- * Makes graphs and checks them (random.h). Everything that may crash happens in a child process. A failing graph is
+ * Makes graphs, or reads them from files, and checks them (random.h). Everything that may crash happens in a child process. A failing graph is
  * shrunk while it fails in the same way, and printed as text that mlcc reads. Graphs that passed on the interpreter are
  * joined, so that the C compiler is started once for many; when the joint graph fails, each is compiled alone.
  */
@@ -40,6 +40,7 @@ typedef struct Runner {
     const char *cc, *folder;
     bool verbose, print, no_cc;
     uint64_t seed, count;
+    char **file;      /* graphs to check instead, or NULL */
     uint64_t passed, failed, rejected;
 } Runner;
 
@@ -73,7 +74,7 @@ static bool cut_node(Arena *a, Graph *g, uint32_t k)
     for (uint32_t q = 0; q < g->output.n; q++)
         if (tensor(g, g->output.at[q])->kind == TK_ACT) g->output.at[kept++] = g->output.at[q];
     g->output.n = kept;
-    return true;
+    return kept > 0;
 }
 
 static bool cut_output(Graph *g, uint32_t k)
@@ -219,18 +220,34 @@ static void report(Runner *r, What what, uint64_t seed, const char *text, bool t
 
 /* ---- graphs ---- */
 
-/* A graph that agrees on the interpreter, or NULL. The caller frees it. */
-static char *sound_graph(Runner *r, uint64_t seed)
+static char *file_text(const char *path)
+{
+    char *text = calloc(1, ROOM);
+    FILE *f = fopen(path, "rb");
+    if (!f || !text || fread(text, 1, ROOM - 1, f) == 0) ICE("cannot read %s", path);
+    fclose(f);
+    return text;
+}
+
+/* The graph of a seed. *crashed: making it did, and this is how far it came. */
+static char *graph_text(Runner *r, uint64_t seed, bool *crashed)
 {
     Job j = {.what = W_generate, .seed = seed};
-    bool crashed = isolated(r, &j) != V_agree;
-    if (crashed) {
+    *crashed = isolated(r, &j) != V_agree;
+    if (*crashed) {
         j.what = W_trace;
         (void)isolated(r, &j);
     }
-    char *text = strdup(crashed ? r->shared->trace : r->shared->text);
+    return strdup(*crashed ? r->shared->trace : r->shared->text);
+}
+
+/* A graph that agrees on the interpreter, or NULL. The caller frees it. */
+static char *sound_graph(Runner *r, uint64_t seed)
+{
+    bool crashed = false;
+    char *text = r->file ? file_text(r->file[seed]) : graph_text(r, seed, &crashed);
     if (r->print) printf("# seed %llu\n%s\n", (unsigned long long)seed, text);
-    j = (Job){.what = W_levels, .seed = seed, .text = text};
+    const Job j = {.what = W_levels, .seed = seed, .text = text};
     const Verdict v = isolated(r, &j);
     if (v == V_agree && !crashed) return text;
     if (v == V_rejected) {
@@ -295,7 +312,7 @@ static uint64_t say_missing(const Runner *r)
 {
     uint64_t rows = 0, missing = 0;
     while (op_at((uint32_t)rows)) rows++;
-    for (uint32_t k = 0; k < rows && r->count >= rows; k++) {
+    for (uint32_t k = 0; k < rows && r->count >= rows && !r->file; k++) {
         if (r->shared->accepted[k] || (op_at(k)->flags & OF_RANDOM)) continue;
         printf("skipped %s: no proposed node was accepted\n", op_at(k)->name);
         missing++;
@@ -303,27 +320,32 @@ static uint64_t say_missing(const Runner *r)
     return missing;
 }
 
-static uint64_t number(const char *s)
+static bool flag(Runner *r, const char *arg)
 {
-    return s ? strtoull(s, NULL, 10) : 0;
+    const struct { const char *name; bool *at; } all[] = {{"--no-cc", &r->no_cc}, {"--print", &r->print}, {"--verbose", &r->verbose}};
+    for (size_t k = 0; k < COUNT(all); k++)
+        if (strcmp(arg, all[k].name) == 0) return *all[k].at = true;
+    return false;
+}
+
+static bool setting(Runner *r, const char *arg, const char *value)
+{
+    if (strcmp(arg, "--seed") == 0) r->seed = strtoull(value, NULL, 10);
+    else if (strcmp(arg, "--count") == 0) r->count = strtoull(value, NULL, 10);
+    else if (strcmp(arg, "--cc") == 0) r->cc = value;
+    else if (strcmp(arg, "--folder") == 0) r->folder = value;
+    else return false;
+    return true;
 }
 
 static bool options(Runner *r, char **arg)
 {
-    for (; *arg; arg++) {
-        const char *value = arg[1];
-        bool taken = true;
-        if (strcmp(*arg, "--seed") == 0) r->seed = number(value);
-        else if (strcmp(*arg, "--count") == 0) r->count = number(value);
-        else if (strcmp(*arg, "--cc") == 0 && value) r->cc = value;
-        else if (strcmp(*arg, "--folder") == 0 && value) r->folder = value;
-        else taken = false;
-        r->verbose |= strcmp(*arg, "--verbose") == 0;
-        r->print |= strcmp(*arg, "--print") == 0;
-        r->no_cc |= strcmp(*arg, "--no-cc") == 0;
-        if (!taken && strcmp(*arg, "--verbose") && strcmp(*arg, "--print") && strcmp(*arg, "--no-cc")) return false;
-        arg += taken && value;
-    }
+    for (; *arg && **arg == '-'; arg++)
+        if (!flag(r, *arg) && (!arg[1] || !setting(r, *arg, *(arg + 1)) || !*++arg)) return false;
+    if (!*arg) return true;
+    r->file = arg;
+    r->seed = 0;
+    for (r->count = 0; arg[r->count]; r->count++) {}
     return true;
 }
 
@@ -332,7 +354,7 @@ int main(int argc, char **argv)
     Runner r = {.cc = "gcc", .folder = ".", .count = 100};
     r.shared = mmap(NULL, sizeof *r.shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (r.shared == MAP_FAILED || !options(&r, argv + (argc > 0))) {
-        fputs("usage: random_graphs [--seed N] [--count N] [--cc CC] [--folder DIR] [--no-cc] [--print] [--verbose]\n", stderr);
+        fputs("usage: random_graphs [--seed N] [--count N] [--cc CC] [--folder DIR] [--no-cc] [--print] [--verbose] [FILE.nn ...]\n", stderr);
         return 2;
     }
     check_all(&r);

@@ -8,58 +8,12 @@
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "eval.h"
 
 static const Rule *const sets[] = {rules_algebra, rules_fuse, rules_layout};
-
-static Arena *arena;
-static Diags diags;
-static Ctx cx;
-static Options options;
-static Text remarks;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena = arena_new(0, NULL);
-    diags = (Diags){.arena = arena, .file = "test"};
-    cx = (Ctx){.arena = arena, .x = exprs_new(arena), .diags = &diags, .default_max = 64, .max_elements = 1 << 20};
-    cx.symbol.arena = arena;
-    options = (Options){.rpass = ".", .level = 3};
-    remarks = (Text){.arena = arena};
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
-
-static void fail_with_problems(void)
-{
-    Text out = {.arena = arena};
-    diag_print(&diags, &out, "text");
-    fail_msg("%s", text_str(&out));
-}
-
-static Graph *parsed(const char *text)
-{
-    Graph *g = graph_parse(&cx, str_fmt(arena, "graph g\n%s", text));
-    if (!g || !infer_graph(g))
-        fail_with_problems();
-    return g;
-}
-
-static Program program(Graph *g)
-{
-    return (Program){.cx = &cx, .opt = &options, .name = "test", .graph = g, .log = &remarks};
-}
 
 /* ---- patterns ---- */
 
@@ -149,55 +103,6 @@ static void names_are_unique(void **state)
 
 /* ---- values ---- */
 
-typedef struct Values { uint32_t n; mlcc_tensor *at; size_t *bytes; } Values;
-
-/* Random elements: small integers of integer types, reals in -3..3 with some zeros of both signs. */
-static void randomize(DType dt, void *to)
-{
-    const int r = rand();
-    if (!dtype_is_float(dt))
-        dtype_put_i(dt, to, dt == DT_bool ? r & 1 : r % 201 - (dtype_min(dt) ? 100 : 0));
-    else
-        dtype_put_f(dt, to, r % 16 == 0 ? 0.0 : r % 16 == 1 ? -0.0 : (r % 6001 - 3000) / 1000.0);
-}
-
-static size_t buffer_bytes(const Unit *u, uint32_t id) { return (size_t)buf(u, id)->bytes; }
-
-static mlcc_tensor *random_inputs(const Graph *g, const Unit *u)
-{
-    mlcc_tensor *in = NEWN(arena, mlcc_tensor, g->input.n + 1);
-    for (uint32_t k = 0; k < g->input.n; k++) {
-        const Tensor *t = tensor(g, g->input.at[k]);
-        const size_t size = dtype_bytes(t->dt);
-        in[k] = (mlcc_tensor){.dtype = dtype_info(t->dt)->onnx, .rank = t->rank};
-        in[k].data = arena_alloc(arena, buffer_bytes(u, u->input.at[k]) + 1, 64);
-        for (uint8_t d = 0; d < t->rank; d++)
-            in[k].dim[d] = t->dim[d]->v.i;
-        for (int64_t e = 0; e < tensor_count(g, t); e++)
-            randomize(t->dt, (char *)in[k].data + (size_t)e * size);
-    }
-    return in;
-}
-
-/* Evaluates g; *in: inputs to use, made when NULL. */
-static Values evaluate(Graph *g, mlcc_tensor **in)
-{
-    Te *te = te_lower(&cx, g);
-    const Unit *u = te ? build_nests(&cx, schedule_O0(arena, te), "g") : NULL;
-    if (!u)
-        fail_with_problems();
-    if (!*in)
-        *in = random_inputs(g, u);
-    Values v = {u->output.n, NEWN(arena, mlcc_tensor, u->output.n), NEWN(arena, size_t, u->output.n)};
-    for (uint32_t k = 0; k < v.n; k++) {
-        v.bytes[k] = buffer_bytes(u, u->output.at[k]);
-        v.at[k].data = arena_alloc(arena, v.bytes[k] + 1, 64);
-    }
-    if (!unit_run(arena, u, *in, v.at))
-        fail_with_problems();
-    return v;
-}
-
 static bool near(const mlcc_tensor *p, const mlcc_tensor *q, size_t bytes, double tolerance)
 {
     const float *a = p->data, *b = q->data;
@@ -236,6 +141,8 @@ static const Case cases[] = {
     {"relu-clip", 0, "input %x f32[20]\nconst %l f32[] (-1)\nconst %h f32[] (2)\n%t ? = Clip %x %l %h\n%y ? = Relu %t\noutput %y\n"},
     {"clip-clip", 0,
      "input %x f32[20]\nconst %a f32[] (-1)\nconst %b f32[] (0.5)\nconst %h f32[] (2)\n%t ? = Clip %x %a %b\n%y ? = Clip %t _ %h\noutput %y\n"},
+    {"clip-clip", 0,
+     "input %x f32[40]\nconst %b f32[] (-0.5)\nconst %l f32[] (0.25)\nconst %h f32[] (0.125)\n%t ? = Clip %x _ %b\n%u ? = Clip %t %l\n%y ? = Clip %u %h\noutput %y\n"},
     {"conv-bn", 1e-5, CONV NORM "%y ? = BatchNormalization %t %s %o %m %v\noutput %y\n"},
     {"conv-add", 1e-5, CONV "%y ? = Add %t %c\noutput %y\n"},
     {"conv-mul", 1e-5, CONV "%y ? = Mul %t %c\noutput %y\n"},
@@ -250,19 +157,22 @@ static const Case cases[] = {
      "input %x f32[2,3,4]\n%t ? = Transpose %x {perm=[1,2,0]}\n%y ? = Transpose %t {perm=[0,2,1]}\noutput %y\n"},
     {"reshape-reshape", 0,
      "input %x f32[2,6]\nconst %p i64[2] (3, 4)\nconst %q i64[3] (2, 2, 3)\n%t ? = Reshape %x %p\n%y ? = Reshape %t %q\noutput %y\n"},
-    {"transpose-relu", 0, NHWC "%e ? = Relu %t\n" BACK},
-    {"transpose-leaky-relu", 0, NHWC "%e ? = LeakyRelu %t {alpha=0.25}\n" BACK},
-    {"transpose-sigmoid", 0, NHWC "%e ? = Sigmoid %t\n" BACK},
-    {"transpose-tanh", 0, NHWC "%e ? = Tanh %t\n" BACK},
-    {"transpose-hard-swish", 0, NHWC "%e ? = HardSwish %t\n" BACK},
-    {"transpose-clip", 0, NHWC "%e ? = Clip %t %s\n" BACK},
-    {"transpose-quantize", 0, NHWC "%e ? = QuantizeLinear %t %s %z\n" BACK},
-    {"transpose-dequantize", 0,
+    {"transpose-elementwise", 0, NHWC "%e ? = Relu %t\n" BACK},
+    {"transpose-elementwise", 0, NHWC "%e ? = LeakyRelu %t {alpha=0.25}\n" BACK},
+    {"transpose-elementwise", 0, NHWC "%e ? = Sigmoid %t\n" BACK},
+    {"transpose-elementwise", 0, NHWC "%e ? = Tanh %t\n" BACK},
+    {"transpose-elementwise", 0, NHWC "%e ? = HardSwish %t\n" BACK},
+    {"transpose-elementwise", 0, NHWC "%e ? = Clip %t %s\n" BACK},
+    {"transpose-elementwise", 0, NHWC "%e ? = QuantizeLinear %t %s %z\n" BACK},
+    {"transpose-elementwise", 0,
      "const %s f32[] (0.5)\nconst %z i8[] (3)\ninput %x i8[2,2,3,2]\n%t ? = Transpose %x {perm=[0,2,3,1]}\n%e ? = DequantizeLinear %t %s %z\n" BACK},
-    {"transpose-add-constant", 0, NHWC "const %c f32[2] (1.5, -0.75)\n%e ? = Add %t %c\n" BACK},
-    {"transpose-mul-constant", 0, NHWC "const %c f32[2,1] (1.5, -0.75)\n%r ? = Mul %s %s\n%e ? = Mul %t %s\n" BACK},
-    {"transpose-add", 0, NHWC "input %x2 f32[2,2,3,2]\n%u ? = Transpose %x2 {perm=[0,2,3,1]}\n%e ? = Add %t %u\n" BACK},
-    {"transpose-mul", 0, NHWC "input %x2 f32[2,2,3,2]\n%u ? = Transpose %x2 {perm=[0,2,3,1]}\n%e ? = Mul %t %u\n" BACK},
+    {"transpose-elementwise", 0, NHWC "const %c f32[2] (1.5, -0.75)\n%e ? = Add %t %c\n" BACK},
+    {"transpose-elementwise", 0, NHWC "%e ? = Mul %t %s\n" BACK},
+    {"transpose-elementwise", 0, NHWC "input %x2 f32[2,2,3,2]\n%u ? = Transpose %x2 {perm=[0,2,3,1]}\n%e ? = Add %t %u\n" BACK},
+    {"transpose-elementwise", 0, NHWC "input %x2 f32[2,2,3,2]\n%u ? = Transpose %x2 {perm=[0,2,3,1]}\n%e ? = Mul %t %u\n" BACK},
+    {"transpose-elementwise", 0,
+     NHWC "input %x2 f32[2,2,3,1]\nconst %c f32[2] (1.5, -0.75)\n%u ? = Transpose %x2 {perm=[0,2,3,1]}\n%a ? = Add %t %u\n%b ? = Sub %c %a\n"
+          "%r ? = Relu %b\n%f ? = QuantizeLinear %r %s %z\n%d ? = DequantizeLinear %f %s %z\n%g ? = Sigmoid %t\n%e ? = Mul %d %g\n" BACK},
     {"pad-conv", 0,
      "input %x f32[1,1,3,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, 2, 1)\nconst %w f32[1,1,2,2] (1, 2, -1, 0.5)\n%t ? = Pad %x %p\n"
      "%y ? = Conv %t %w {pads=[0,1,0,1], strides=[2,1]}\noutput %y\n"},
@@ -332,8 +242,11 @@ static const Case declined[] = {
     {"matmul-add", 0, DENSE "const %d f32[2,1] (1, 2)\n%t ? = MatMul %x %w\n%y ? = Add %t %d\noutput %y\n"},
     {"reshape-reshape", 0,
      "input %x f32[2,6]\nconst %p i64[2] (3, 4)\nconst %q i64[3] (0, 2, 2)\n%t ? = Reshape %x %p\n%y ? = Reshape %t %q\noutput %y\n"},
-    {"transpose-relu", 0, NHWC "%e ? = Relu %t\n%y ? = Transpose %e {perm=[0,3,2,1]}\noutput %y\n"},
-    {"transpose-add-constant", 0, NHWC "const %c f32[3,2] (1, 2, 3, 4, 5, 6)\nconst %k f32[3,2,1] (1, 2, 3, 4, 5, 6)\n%e ? = Add %t %k\n" BACK},
+    {"transpose-elementwise", 0, NHWC "%e ? = Relu %t\n%y ? = Transpose %e {perm=[0,3,2,1]}\noutput %y\n"},
+    {"transpose-elementwise", 0, NHWC "%e ? = Relu %t\noutput %e\n" BACK},
+    {"transpose-elementwise", 0, NHWC "input %o f32[2,3,2,2]\n%e ? = Add %t %o\n" BACK},
+    {"transpose-elementwise", 0, NHWC "%e ? = Softmax %t {axis=3}\n" BACK},
+    {"transpose-elementwise", 0, NHWC "const %k f32[3,2,1] (1, 2, 3, 4, 5, 6)\n%e ? = Add %t %k\n" BACK},
     {"pad-conv", 0,
      "input %x f32[1,1,3,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, 2, 1)\nconst %v f32[] (1)\nconst %w f32[1,1,2,2] (1, 2, -1, 0.5)\n"
      "%t ? = Pad %x %p %v\n%y ? = Conv %t %w\noutput %y\n"},

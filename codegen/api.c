@@ -77,7 +77,7 @@ static void io_struct(Api *p)
     for (uint32_t k = 1; k <= u->npool; k++)
         ln(&p->o, "    void *%s; /* %s_%s_BYTES bytes, aligned as the arena */", p->names.pool[k], p->names.upper, uppercase(p->a, p->names.pool[k]));
     if (p->opt->weights == WM_file && u->weight_bytes)
-        ln(&p->o, "    const unsigned char *weights; /* contents of %s_weights.bin, aligned to 64 */", comment_text(p->a, p->opt->file));
+        ln(&p->o, "    const unsigned char *weights; /* contents of %s_weights.bin, aligned to 8 at least; 64 is best */", comment_text(p->a, p->opt->file));
     if (!u->input.n && !u->output.n)
         ln(&p->o, "    int unused;");
     ln(&p->o, "};");

@@ -110,6 +110,11 @@ static void take(Paste *p, const char *name, size_t n)
 static void need(Paste *p, const char *text, size_t n)
 {
     for (size_t k = 0; k < n;) {
+        if (text[k] == '/' && k + 1 < n && text[k + 1] == '*') { /* a comment may speak of what is not used */
+            const char *end = strstr(text + k, "*/");
+            k = end ? (size_t)(end - text) + 2 : n;
+            continue;
+        }
         size_t e = k;
         while (e < n && is_name(text[e]))
             e++;

@@ -168,6 +168,8 @@ static const char *pointer(Writer *w, uint32_t id, bool writes)
         return str_fmt(w->a, "io->%s", w->names.input[io_number(w->u, id)]);
     if (b->cls == BC_output)
         return str_fmt(w->a, "io->%s", w->names.output[io_number(w->u, id)]);
+    if (b->cls == BC_const && b->bytes == 0) /* a constant without elements has no place */
+        return "NULL";
     if (b->cls == BC_const && (!apart(w) || b->dt == DT_str))
         return str_fmt(w->a, b->dt == DT_str ? "(const char **)(uintptr_t)w%03u" : "w%03u", id);
     if (b->cls == BC_const)
@@ -292,7 +294,7 @@ static void run(Writer *w)
     check_pools(w);
     if (uses_weights(w) && w->opt->weights == WM_file) {
         ln(o, "const unsigned char *w = io->weights;");
-        ln(o, "if (!mlcc_aligned(w, 64))");
+        ln(o, "if (!mlcc_aligned(w, 8))");
         ln(o, "    return MLCC_BAD_INPUT;");
     } else if (uses_weights(w)) {
         ln(o, "const unsigned char *w = %s_weights;", w->opt->prefix);

@@ -12,7 +12,7 @@ enum { WEIGHT_ALIGN = 64, ARRAY_LIMIT = 1 << 16, STRING_LIMIT = 1 << 23, ROW = 1
 /* A fill that no call needs as memory is printed as a literal by the nest builder, so its buffer is never used. */
 bool weights_stored(const Buf *b)
 {
-    return b->cls == BC_const && b->offset >= 0;
+    return b->cls == BC_const && b->offset >= 0 && b->bytes > 0;
 }
 
 static void mark_used(Unit *u, bool *used)

@@ -20,6 +20,7 @@ typedef struct Auto {
     const Expr **body;   /* by stage: with inline tensors substituted */
     uint32_t **reader;   /* by tensor: stages whose substituted bodies read it */
     uint32_t *nreader;
+    bool *host;          /* by stage: others live in its registers or rows */
 } Auto;
 
 /* A reduction of products: sum(r..) x * w, both plain or guarded loads of f32. */

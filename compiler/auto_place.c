@@ -278,28 +278,22 @@ static bool host_has_tile(const Auto *g, uint32_t host, uint32_t k, const Expr *
     return (d.lane < 0 || is_pure_var(load->a[d.lane], h->var, rank, &v)) && (d.row < 0 || is_pure_var(load->a[d.row], h->var, rank, &v));
 }
 
-static bool is_host(const Auto *g, uint32_t k)
-{
-    for (uint32_t q = 0; q < g->te->stage.n; q++)
-        if (g->s->stage[q].place == PL_register && g->s->stage[q].host == k)
-            return true;
-    return false;
-}
-
-static void decide_register(Auto *g)
+/* Products before rows are looked for; other reductions when they are not statistics of rows. */
+static void decide_register(Auto *g, bool products)
 {
     for (uint32_t k = g->te->stage.n; k-- > 0;) {
         const Stage *s = g->te->stage.at[k];
         const uint32_t t = s->out;
-        if (s->kind != ST_reduce || !is_product(s) || ten(g->te, t)->output >= 0 || g->nreader[t] != 1)
+        if (s->kind != ST_reduce || is_product(s) != products || ten(g->te, t)->output >= 0 || g->nreader[t] != 1 || g->s->stage[k].place != PL_root || g->host[k])
             continue;
         const uint32_t host = g->reader[t][0];
         OneLoad o = {.ref = t};
         ex_walk(g->body[host], one_load, &o);
         const bool once = o.at && !o.several && affine_indices(o.at) && points_of_stage(g, host) == points_of_stage(g, k) && host_has_tile(g, host, k, o.at);
-        if (g->te->stage.at[host]->kind == ST_map && once && !is_host(g, host) && g->s->stage[host].place == PL_root) {
+        if (g->te->stage.at[host]->kind == ST_map && once && !g->host[host] && g->s->stage[host].place == PL_root) {
             g->s->stage[k].place = PL_register;
             g->s->stage[k].host = host;
+            g->host[host] = true;
         } else {
             g->s->stage[k].why = "its reader does not use each element once";
         }
@@ -383,7 +377,7 @@ static bool joins(Row *r, uint32_t k)
     Auto *g = r->g;
     const Stage *s = g->te->stage.at[k];
     const uint32_t t = s->out;
-    if ((s->kind != ST_map && s->kind != ST_reduce) || is_product(s) || ten(g->te, t)->output >= 0 || g->s->stage[k].place != PL_root || g->pinned.at[t] || is_host(g, k))
+    if ((s->kind != ST_map && s->kind != ST_reduce) || is_product(s) || ten(g->te, t)->output >= 0 || g->s->stage[k].place != PL_root || g->pinned.at[t] || g->host[k])
         return false;
     int8_t *map = NEWN(g->a, int8_t, MAX_RANK);
     bool first = true;
@@ -403,10 +397,18 @@ static bool joins(Row *r, uint32_t k)
     return true;
 }
 
+static int64_t row_length(const Row *r, uint8_t rank)
+{
+    int64_t n = 1;
+    for (uint8_t v = 0; v < rank; v++)
+        n *= r->outer >> v & 1 ? 1 : extent_of(r->g, ten(r->g->te, r->g->te->stage.at[r->host]->out)->dim[v]);
+    return n;
+}
+
 static bool trailing(const Row *r, uint8_t rank)
 {
     const uint32_t all = (1u << rank) - 1;
-    return r->outer != all && (r->outer & (r->outer + 1)) == 0; /* outer variables are the leading ones */
+    return r->outer != all && (r->outer & (r->outer + 1)) == 0 && row_length(r, rank) > 1; /* outer variables are the leading ones */
 }
 
 static void decide_rows(Auto *g, uint32_t host)
@@ -432,6 +434,7 @@ static void decide_rows(Auto *g, uint32_t host)
         if (joins(&r, k)) {
             g->s->stage[k].place = PL_at;
             g->s->stage[k].host = host;
+            g->host[host] = true;
             g->s->stage[k].level = level;
         }
 }
@@ -440,8 +443,10 @@ void auto_place(Auto *g)
 {
     decide_inline(g);
     auto_bodies(g);
-    decide_register(g);
+    g->host = NEWN(g->a, bool, g->te->stage.n);
+    decide_register(g, true);
     for (uint32_t k = g->te->stage.n; k-- > 0;)
-        if (g->te->stage.at[k]->kind == ST_map && g->s->stage[k].place == PL_root && !is_host(g, k))
+        if (g->te->stage.at[k]->kind == ST_map && g->s->stage[k].place == PL_root && !g->host[k])
             decide_rows(g, k);
+    decide_register(g, false);
 }

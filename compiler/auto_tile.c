@@ -273,10 +273,16 @@ static void tile_register_host(Auto *g, uint32_t host, uint32_t k)
         tile_dot(g, host, k, &d);
         return;
     }
-    const Stage *s = g->te->stage.at[host];
+    StagePlan *p = &g->s->stage[host];
+    const Ten *t = ten(g->te, g->te->stage.at[host]->out);
     uint8_t plain[MAX_RANK];
-    g->s->stage[host].tiled = true;
-    outer_loops(g, &g->s->stage[host], ten(g->te, s->out), order_of(g, s->out, plain), -1, -1);
+    const uint8_t *order = order_of(g, g->te->stage.at[host]->out, plain);
+    const int lane = g->m->lanes_f32 > 1 && may_lane(t, innermost(t, order)) ? innermost(t, order) : -1;
+    p->tiled = true;
+    p->lane = (int8_t)lane;
+    outer_loops(g, p, t, order, lane, -1);
+    if (lane >= 0)
+        add_loop(p, lane, 4 * (int64_t)g->m->lanes_f32);
 }
 
 static void tile_stage(Auto *g, uint32_t k)
@@ -287,7 +293,7 @@ static void tile_stage(Auto *g, uint32_t k)
     Dot d;
     if (s->kind == ST_scatter || s->kind == ST_call || s->kind == ST_scan)
         return;
-    g->s->stage[k].parts = reg < 0;
+    g->s->stage[k].parts = reg < 0 && !dot_of(g, k, &d);
     if (reg >= 0)
         tile_register_host(g, k, (uint32_t)reg);
     else if (level)

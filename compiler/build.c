@@ -229,10 +229,14 @@ static const Expr *fill_value(Build *b, const Expr *e, const Blob *data)
     return dtype_is_float(dt) ? ex_const_f(b->x, dt, blob_f(data, 0)) : ex_const_i(b->x, dt, blob_i(data, 0));
 }
 
+/* On a load, while tensors become buffers: it names a buffer already. When an operation around it vanishes (a select whose
+ * condition is now known), the rewriting meets it again. */
+#define IS_BUFFER 0x80000000u
+
 static const Expr *to_buffer(void *ctx, const Expr *e)
 {
     Build *b = ctx;
-    if (e->op != EX_load && e->op != EX_loadp)
+    if ((e->op != EX_load && e->op != EX_loadp) || (e->v.ref & IS_BUFFER))
         return e;
     const uint32_t t = e->v.ref;
     const Ten *n = ten(b->te, t);
@@ -245,13 +249,24 @@ static const Expr *to_buffer(void *ctx, const Expr *e)
     const Expr *index[MAX_RANK];
     shift_index(b, t, e->a, rank, index);
     if (e->op == EX_load || guard_proved(b, buf(b->u, id), index, e->a[rank]))
-        return ex_load(b->x, (DType)e->dt, id, rank, index);
-    return ex_loadp(b->x, (DType)e->dt, id, rank, index, e->a[rank]);
+        return ex_load(b->x, (DType)e->dt, id | IS_BUFFER, rank, index);
+    return ex_loadp(b->x, (DType)e->dt, id | IS_BUFFER, rank, index, e->a[rank]);
+}
+
+static const Expr *unmark(void *ctx, const Expr *e)
+{
+    const Build *b = ctx;
+    if ((e->op != EX_load && e->op != EX_loadp) || !(e->v.ref & IS_BUFFER))
+        return e;
+    const uint32_t id = e->v.ref & ~IS_BUFFER;
+    if (e->op == EX_load)
+        return ex_load(b->x, (DType)e->dt, id, e->n, e->a);
+    return ex_loadp(b->x, (DType)e->dt, id, (uint16_t)(e->n - 1), e->a, e->a[e->n - 1]);
 }
 
 static const Expr *nest_expr(Build *b, const Expr *e, const Subst *sub, uint32_t n)
 {
-    return e ? ex_map(b->x, ex_subst(b->x, e, sub, n), to_buffer, b) : NULL;
+    return e ? ex_map(b->x, ex_map(b->x, ex_subst(b->x, e, sub, n), to_buffer, b), unmark, b) : NULL;
 }
 
 /* ---- bounds inference ---- */
@@ -330,7 +345,8 @@ static void region_of_stage(Region *r, uint32_t k, const Box *box)
 }
 
 /* Region of tensor t that its readers inside host need while the host covers `box`: readers are the host itself, its
- * register stages, and `at` stages whose own region is known (they are visited from the host backwards). */
+ * register stages, and `at` stages whose own region is known (they are visited from the host backwards). Not known: this
+ * part of the host reads nothing of it. */
 static Box region(Build *b, uint32_t t, uint32_t host, const Box *box)
 {
     Region r = {.b = b, .t = t};
@@ -343,8 +359,6 @@ static Box region(Build *b, uint32_t t, uint32_t host, const Box *box)
         else if (p->place == PL_register && p->host == host)
             region_of_stage(&r, k, box);
     }
-    if (!r.box.known)
-        ICE("stage '%s' is scheduled inside '%s', which does not read it", ten(b->te, t)->name, out_of(b, b->te->stage.at[host])->name);
     return r.box;
 }
 
@@ -626,7 +640,7 @@ static void produce_at(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t l
     }
     for (uint32_t q = 0; q < b->te->stage.n; q++) {
         const StagePlan *p = plan_of(b, q);
-        if (p->place == PL_at && p->host == k && p->level == level) {
+        if (p->place == PL_at && p->host == k && p->level == level && b->made[b->te->stage.at[q]->out].known) {
             const Box need = b->made[b->te->stage.at[q]->out];
             produce(b, in, q, &need);
         }
@@ -708,8 +722,9 @@ static void scatter_update(Build *b, Nest *in, uint32_t k)
     Nest *then = nest_if(b->a, in, inside(b, t, index));
     const uint32_t id = buffer_of(b, s->out);
     const Expr *v = nest_expr(b, b->body[k], sub, s->nr);
+    const DType dt = dtype_compute(t->dt);
     if (s->op != RED_none)
-        v = red_combine(b->x, s->op, ex_cast(b->x, (DType)v->dt, ex_load(b->x, t->dt, id, t->rank, index)), v);
+        v = red_combine(b->x, s->op, ex_cast(b->x, dt, ex_load(b->x, t->dt, id, t->rank, index)), ex_cast(b->x, dt, v));
     nest_store(b->a, then, id, t->rank, index, ex_cast(b->x, t->dt, v));
 }
 

@@ -133,27 +133,44 @@ static bool choose_prefix(Arena *a, Diags *d, const Options *o, const char **pre
 {
     const char *want = o->prefix ? o->prefix : stem(a, o->output ? o->output : o->model);
     *prefix = ident(a, want, 64, "model");
-    for (const char *f = stem(a, o->output); *f; f++)
-        if (*f < ' ' || *f == '"' || *f == '\\' || *f == 127)
-            return diag_error(d, "option-output", "the name '%s' cannot be written in an #include; choose one without quotes, backslashes and control characters", printable(a, o->output));
     if (o->prefix && strcmp(*prefix, o->prefix) != 0)
-        return diag_error(d, "prefix", "--prefix '%s' is not a C identifier; '%s' would be one", o->prefix, *prefix);
+        return diag_error(d, "prefix", "--prefix '%s' is not a C identifier; '%s' would be one", printable(a, o->prefix), *prefix);
     if (ident_reserved(*prefix))
         *prefix = str_fmt(a, "%s_model", *prefix);
     return true;
 }
 
+static bool wants_files(const Options *o)
+{
+    return o->verb == VERB_compile && !o->stop_after && strcmp(o->emit, "c") == 0;
+}
+
+/* The output's name stands in an #include and in .incbin. */
+static bool check_output(Arena *a, Diags *d, const Options *o)
+{
+    if (!wants_files(o))
+        return true;
+    if (!o->output)
+        return diag_error(d, "option-output", "no output is named; add -o FILE.c");
+    for (const char *f = stem(a, o->output); *f; f++)
+        if (*f < ' ' || *f == '"' || *f == '\\' || *f == 127)
+            return diag_error(d, "option-output", "the name '%s' cannot be written in an #include; choose one without quotes, backslashes and control characters", printable(a, o->output));
+    return true;
+}
+
 /* ---- dependency file ---- */
 
-/* A name as make and ninja read it: space, # and $ escaped; a line break cannot be said, so such a name is refused. */
+/* A name as make and ninja read it: space, # and : escaped by a backslash, which doubles those in front of it, $ by
+ * itself; other backslashes stand for themselves. A line break cannot be said: NULL. */
 static const char *make_name(Arena *a, const char *s)
 {
     Text t = {.arena = a};
-    for (; *s; s++) {
+    for (size_t slashes = 0; *s; slashes = *s == '\\' ? slashes + 1 : 0, s++) {
         if (*s == '\n' || *s == '\r')
             return NULL;
-        if (*s == ' ' || *s == '\t' || *s == '#' || *s == '\\' || *s == ':')
-            text_put(&t, "\\", 1);
+        if (strchr(" \t#:", *s))
+            for (size_t k = 0; k < slashes + 1; k++)
+                text_put(&t, "\\", 1);
         else if (*s == '$')
             text_put(&t, "$", 1);
         text_put(&t, s, 1);
@@ -213,8 +230,7 @@ static bool emit(Arena *a, Diags *d, Program *p, const OnnxFile *info, Outputs *
 {
     const Options *o = p->opt;
     EmitOptions e = {.source = base_name(o->model), .sha256 = info->sha256, .version = mlcc_version, .lanes = p->machine.lanes_f32};
-    if (!choose_prefix(a, d, o, &e.prefix))
-        return false;
+    e.prefix = p->prefix;
     weights_layout(p->unit);
     e.weights = weights_mode(p->unit, asked_mode(o->weights));
     p->unit->ram_with_io = ram_with_io(p->unit);
@@ -276,10 +292,8 @@ static bool print_program(Program *p, Diags *d, Outputs *out)
 
 static bool compile(Arena *a, Diags *d, Program *p, const OnnxFile *info, Outputs *out)
 {
-    if (p->opt->stop_after || strcmp(p->opt->emit, "c") != 0)
+    if (!wants_files(p->opt))
         return print_program(p, d, out);
-    if (!p->opt->output)
-        return diag_error(d, "option-output", "no output is named; add -o FILE.c");
     return passes_run(p, NULL) && emit(a, d, p, info, out);
 }
 
@@ -301,8 +315,9 @@ Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out)
     OnnxOptions opt = {0};
     OnnxFile info = {0};
     if (!pins(a, d, &o->define, "-D", true, &opt) || !pins(a, d, &o->max, "--max", false, &opt) || !shapes(a, d, &o->shape, &opt) ||
-        !binds(a, d, &o->bind, &opt) || !pools(a, d, o, &p) || !limits(d, o, &cx, &opt) || !machine_for(d, o->target, o->march, &p.machine))
-        return OUT_rejected;
+        !binds(a, d, &o->bind, &opt) || !pools(a, d, o, &p) || !limits(d, o, &cx, &opt) || !machine_for(d, o->target, o->march, &p.machine) ||
+        !choose_prefix(a, d, o, &p.prefix) || !check_output(a, d, o))
+        return OUT_usage;
     Maps *maps = NULL;
     bool io = false;
     p.graph = load(&cx, o, &opt, &info, &maps, &io);

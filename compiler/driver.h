@@ -7,7 +7,7 @@
 
 extern const char mlcc_version[];
 
-typedef enum Outcome { OUT_ok, OUT_rejected, OUT_io } Outcome;
+typedef enum Outcome { OUT_ok, OUT_rejected, OUT_usage, OUT_io } Outcome;
 typedef struct OutputFile { const char *path, *data; size_t n; } OutputFile;
 typedef struct Outputs {
     VEC(OutputFile) file;

@@ -89,7 +89,7 @@ static int finish(Arena *a, Diags *d, const Options *o, Outcome outcome, const O
     print_diags(d, o->diag_format, a);
     fputs(out->log, stderr);
     fputs(out->text, stdout);
-    static const int status[] = {[OUT_ok] = EXIT_SUCCESS, [OUT_rejected] = EXIT_MODEL, [OUT_io] = EXIT_IO};
+    static const int status[] = {[OUT_ok] = EXIT_SUCCESS, [OUT_rejected] = EXIT_MODEL, [OUT_usage] = EXIT_USAGE, [OUT_io] = EXIT_IO};
     return status[outcome];
 }
 

@@ -17,6 +17,7 @@ typedef struct Program {
     Ctx *cx;
     const Options *opt;
     const char *name;
+    const char *prefix; /* of public symbols */
     Machine machine;
     PlanPool *pool;
     uint32_t npool;

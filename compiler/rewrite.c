@@ -76,9 +76,14 @@ static bool pattern(Matcher *k, NodeId id, bool root)
             k->m->n[(unsigned char)k->at[1]] = id;
     }
     uint16_t in = 0;
-    for (spaces(k); *k->at != ')'; spaces(k), in++)
-        if (!operand(k, in < n->nin ? n->in[in] : (TensorId){0}))
+    for (spaces(k); *k->at != ')'; spaces(k), in++) {
+        if (*k->at == '*') {
+            k->at++;
+            in = n->nin;
+        } else if (!operand(k, in < n->nin ? n->in[in] : (TensorId){0})) {
             return false;
+        }
+    }
     k->at++;
     for (; in < n->nin; in++)
         if (!is_none(n->in[in]))

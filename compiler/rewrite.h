@@ -6,6 +6,7 @@
  *   #w         constant tensor               ?b  may be absent (and #?b: constant or absent)
  *   Op!        its result is used once       Op:C  captured as node C
  *   _          any operand, not captured; operands beyond those written must be absent
+ *   *          any further operands, not captured (the last one of a node)
  *
  * Laws. (1) The type and shape of the root's result are kept. (2) Matching changes nothing; actions change the graph
  * through rw_* alone. (3) Every rule lowers the number of nodes, or the bytes or multiply-accumulates they need, so
@@ -35,7 +36,7 @@ typedef struct Rule {
     bool (*action)(Rw *rw, const Match *m);
 } Rule;
 
-extern const Rule rules_algebra[], rules_fuse[], rules_layout[]; /* each ends with a row of NULL */
+extern const Rule rules_algebra[], rules_fuse[], rules_layout[], rules_integer[]; /* each ends with a row of NULL */
 
 /* Pattern of one rule against node n. */
 bool rule_matches(const Rw *rw, const char *pattern, NodeId n, Match *m);

@@ -211,12 +211,22 @@ static bool infer_elt(const OpCtx *c)
     return broadcast_shape(c, n, in, &rank, dim) && set_shape(c, 0, rank, dim);
 }
 
-static void check_result(const OpCtx *c)
+/* An attribute may have chosen a type that the row does not allow. */
+static bool check_result(const OpCtx *c, const Sig *g)
 {
     for (int k = 0; k < c->n->nout; k++) {
-        if (has_out(c, k) && (out_t(c, k)->dt == DT_none || !out_t(c, k)->ranked))
+        if (!has_out(c, k)) continue;
+        const DType dt = out_t(c, k)->dt;
+        if (dt == DT_none || !out_t(c, k)->ranked)
             ICE("infer: %s left output %d without a type or shape", c->n->op->name, k);
+        const Operand *o = operand_at(g->out, g->nout, k);
+        bool variable;
+        const Span alts = alternatives(c->n->op, (Span){o->type, o->ntype}, &variable);
+        if (!allowed(alts, dt))
+            return op_error(c, OUT(k), "result-type", "output '%.*s' would have type %s, expected %.*s", o->nname,
+                            o->name, dtype_info(dt)->name, alts.n, alts.at);
     }
+    return true;
 }
 
 static bool check_input(Graph *g, TensorId id)
@@ -230,6 +240,39 @@ static bool check_input(Graph *g, TensorId id)
     for (uint8_t d = 0; !what && d < t->rank; d++) what = t->dim[d] ? NULL : "not all of its dimensions are known";
     if (what) diag_add(g->cx->diags, SEV_ERROR, "input-shape", subject, "%s", what);
     return !what;
+}
+
+static bool stands_alone(const Graph *g, const Expr *sym)
+{
+    for (uint32_t k = 0; k < g->input.n; k++) {
+        const Tensor *t = tensor(g, g->input.at[k]);
+        for (uint8_t d = 0; d < t->rank; d++) {
+            if (t->dim[d] == sym) return true;
+        }
+    }
+    return false;
+}
+
+typedef struct Unsourced {
+    const Graph *g;
+    const Expr *sym;
+} Unsourced;
+
+static void look_for_source(void *ctx, const Expr *e)
+{
+    Unsourced *u = ctx;
+    if (e->op == EX_var && !stands_alone(u->g, e)) u->sym = e;
+}
+
+/* The value of a symbol comes from an input that has it as an extent; 2*N alone does not tell N. */
+static bool check_sources(const Graph *g, const Tensor *t)
+{
+    Unsourced u = {.g = g};
+    for (uint8_t d = 0; d < t->rank; d++) ex_walk(t->dim[d], look_for_source, &u);
+    if (u.sym)
+        diag_add(g->cx->diags, SEV_ERROR, "symbol-source", str_fmt(g->cx->diags->arena, "input '%s'", t->name),
+                 "the value of '%s' is not known: it is no extent of an input by itself", ex_var_info(g->cx->x, u.sym)->name);
+    return !u.sym;
 }
 
 /* A subgraph's captured tensor is what the enclosing graph knows under its name. */
@@ -261,6 +304,7 @@ static bool bind_outer(Graph *g)
         if (t->kind == TK_ACT && t->producer.i == 0) ok &= bind_capture(g, t);
     }
     for (uint32_t k = 0; k < g->input.n; k++) ok &= check_input(g, g->input.at[k]);
+    for (uint32_t k = 0; k < g->input.n && ok && !g->parent; k++) ok = check_sources(g, tensor(g, g->input.at[k]));
     return ok;
 }
 
@@ -296,8 +340,7 @@ bool infer_node(Graph *g, NodeId id)
     const Sig sig = read_sig(c.n->op);
     if (!check_inputs(&c, &sig) || !check_outputs(&c, &sig) || !check_attrs(&c) || !bind_types(&c, &sig)) return false;
     if (!(c.n->op->infer ? c.n->op->infer(&c) : infer_elt(&c))) return false;
-    check_result(&c);
-    return find_values(&c);
+    return check_result(&c, &sig) && find_values(&c);
 }
 
 /* All nodes in order. Every problem is reported, but nothing that depends on a failed node is looked at. */

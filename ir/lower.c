@@ -91,11 +91,38 @@ static const Expr *known_element(Exprs *x, const Ten *t, const Expr *const *i)
     return t->dt == DT_bool ? ex_binary(x, EX_ne, t->value[at], ex_int(x, 0)) : ex_cast(x, t->dt, t->value[at]);
 }
 
+static bool is_clamped(const Expr *e)
+{
+    bool found = e->op == EX_max;
+    for (uint16_t k = 0; k < e->n && !found; k++) found = is_clamped(e->a[k]);
+    return found;
+}
+
+/* What a read gives where the tensor has no elements: a clamp into 0..extent-1 has no value then. *always: there are never
+ * any. NULL: every index is inside wherever the read is done at all. */
+static const Expr *when_empty(OpCtx *c, const Ten *p, const Expr *const *i, bool *always)
+{
+    const DClass cls = dtype_info(p->dt)->cls;
+    bool guard = false;
+    *always = false;
+    for (int k = 0; k < p->rank; k++) {
+        int64_t lo, hi;
+        *always |= ex_is_int(p->dim[k], 0);
+        guard |= (!ex_range(c->x, p->dim[k], &lo, &hi) || lo < 1) && (ex_is_const(i[k]) || is_clamped(i[k]));
+    }
+    if ((!guard && !*always) || cls == DC_S || cls == DC_C) return NULL;
+    return cls == DC_F ? ex_const_f(c->x, p->dt, 0) : ex_const_i(c->x, p->dt, 0);
+}
+
 const Expr *load_raw(OpCtx *c, uint32_t t, const Expr *const *i)
 {
     const Ten *p = ten(c->te, t);
     const Expr *e = known_element(c->x, p, i);
-    return e ? e : ex_load(c->x, p->dt, t, p->rank, i);
+    if (e) return e;
+    bool always;
+    const Expr *none = when_empty(c, p, i, &always);
+    if (none) return always ? none : ex_loadp(c->x, p->dt, t, p->rank, i, none);
+    return ex_load(c->x, p->dt, t, p->rank, i);
 }
 
 const Expr *load_at(OpCtx *c, uint32_t t, const Expr *const *i)

@@ -6,7 +6,8 @@
  * What is to be shown is e >= 0 for an index expression e. Loop variables are replaced by their least or greatest value,
  * innermost first, according to the sign of e's slope in them, so that extents meet extents: N - 1 - i with i < N ends as
  * 0. Minima, maxima and choices are split into cases, quotients and remainders replaced by what bounds them. Where that
- * does not do, a condition f >= 0 that holds here is used: e - m*f >= 0 is shown instead, m such that a term cancels.
+ * does not do, a condition f >= 0 that holds here is used: k*e - m*f is shown not to be negative, k and m such that a term
+ * cancels.
  */
 #include "nest.h"
 
@@ -154,15 +155,15 @@ static int64_t divisor(int64_t a, int64_t b)
     return a < 0 ? -a : a;
 }
 
-/* Shows k*e - m*f >= 0 with k, m > 0 such that the term t of f cancels one of e. */
+/* Shows k*e - m*f >= 1-k with k, m > 0 such that the term t of f cancels one of e; e is an integer. */
 static bool prove_by(Check *c, const Expr *e, const Affine *ef, const Expr *f, Term t, int facts)
 {
     for (uint32_t q = 0; q < ef->n; q++) {
         if (ef->t[q].atom != t.atom || (ef->t[q].coef > 0) != (t.coef > 0))
             continue;
-        const int64_t g = divisor(ef->t[q].coef, t.coef), k = t.coef / g, m = ef->t[q].coef / g;
-        const Expr *ke = ex_mul(c->x, e, ex_int(c->x, max_i64(k, -k))), *mf = ex_mul(c->x, f, ex_int(c->x, max_i64(m, -m)));
-        if (prove_with(c, ex_sub(c->x, ke, mf), facts - 1))
+        const int64_t g = divisor(ef->t[q].coef, t.coef), k = max_i64(t.coef / g, -(t.coef / g)), m = max_i64(ef->t[q].coef / g, -(ef->t[q].coef / g));
+        const Expr *ke = ex_mul(c->x, e, ex_int(c->x, k)), *mf = ex_mul(c->x, f, ex_int(c->x, m));
+        if (prove_with(c, plus(c, ex_sub(c->x, ke, mf), k - 1), facts - 1))
             return true;
     }
     return false;

@@ -43,7 +43,8 @@ static inline void mlcc_linear_read(const float *s, const float *q, int64_t dk, 
 }
 
 /* in, all f32: query [b,t,hq*dk], key [b,t,h*dk], value [b,t,h*dv], state before [b,h,dk,dv], decay [b,t,h or h*dk],
- * beta [b,t,h or 1]. arg: hq, h, dk, dv, and bit k set when in[k] is given: in[3] to in[5] need not be. out, f32: [b,t,hq*dv], state behind. */
+ * beta [b,t,h or 1]. arg: hq, h, dk, dv, and bit k set when in[k] is given: in[3] to in[5] need not be. out, f32:
+ * [b,t,hq*dv], state behind. */
 static inline void mlcc_linear_attention(const mlcc_tensor *in, mlcc_tensor *out, const int64_t *arg, void *scratch)
 {
     const int64_t batches = in[0].dim[0], steps = in[0].dim[1], hq = arg[0], h = arg[1], dk = arg[2], dv = arg[3];

@@ -73,7 +73,8 @@ static inline float mlcc_roi_bin(const float *x, int64_t h, int64_t w, const mlc
     for (int64_t k = 0; k < count; k++) {
         const mlcc_near row = mlcc_near_of(rows, i, k / cols->n, h), col = mlcc_near_of(cols, j, k % cols->n, w);
         const float v = mlcc_sample(x, w, row, col, max);
-        if (max) y = k == 0 || v > y ? v : y;
+        if (max)
+            y = k == 0 || v > y ? v : y;
         else
             y += v;
     }
@@ -139,8 +140,9 @@ static inline void mlcc_roi_max(const mlcc_tensor *in, mlcc_tensor *out, const i
         const float *r = roi + k / c * 4, *from = x + (image[k / c] * c + k % c) * h * w;
         for (int64_t b = 0; b < ph * pw; b++) {
             const int64_t i = b / pw, j = b % pw;
-            *y++ = mlcc_bin_max(from, w, mlcc_bin_edge(r[1], r[3], i, ph, h, 0), mlcc_bin_edge(r[1], r[3], i + 1, ph, h, 1),
-                                mlcc_bin_edge(r[0], r[2], j, pw, w, 0), mlcc_bin_edge(r[0], r[2], j + 1, pw, w, 1));
+            *y++ = mlcc_bin_max(from, w, mlcc_bin_edge(r[1], r[3], i, ph, h, 0),
+                                mlcc_bin_edge(r[1], r[3], i + 1, ph, h, 1), mlcc_bin_edge(r[0], r[2], j, pw, w, 0),
+                                mlcc_bin_edge(r[0], r[2], j + 1, pw, w, 1));
         }
     }
 }

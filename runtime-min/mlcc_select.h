@@ -98,7 +98,8 @@ static inline mlcc_line mlcc_line_of(const mlcc_tensor *t, int64_t axis)
 {
     mlcc_line l = {1, 1, 1};
     for (int64_t d = 0; d < t->rank; d++) {
-        if (axis < 0 || d == axis) l.n *= t->dim[d];
+        if (axis < 0 || d == axis)
+            l.n *= t->dim[d];
         else if (d < axis)
             l.outer *= t->dim[d];
         else
@@ -121,7 +122,8 @@ static inline void mlcc_topk(const mlcc_tensor *in, mlcc_tensor *out, const int6
         int64_t *y = at + row / l.inner * k * l.inner + row % l.inner;
         for (int64_t i = 0; i < l.n; i++) {
             const mlcc_ranked v = {mlcc_key(in, first + i * l.inner) ^ flip, i};
-            if (i < most) h[i] = v;
+            if (i < most)
+                h[i] = v;
             else if (most > 0 && mlcc_before(v, h[0])) {
                 h[0] = v;
                 mlcc_sink(h, most, 0);

@@ -10,20 +10,20 @@
 
 /* Columns of the node table. */
 #define MLCC_TREE_FEATURE 0
-#define MLCC_TREE_MODE 1
-#define MLCC_TREE_YES 2
-#define MLCC_TREE_NO 3
+#define MLCC_TREE_MODE    1
+#define MLCC_TREE_YES     2
+#define MLCC_TREE_NO      3
 #define MLCC_TREE_MISSING 4
-#define MLCC_TREE_SET 5
+#define MLCC_TREE_SET     5
 #define MLCC_TREE_COLUMNS 6
 
 /* Questions, in ONNX's numbering. */
-#define MLCC_TREE_LEQ 0
-#define MLCC_TREE_LT 1
-#define MLCC_TREE_GTE 2
-#define MLCC_TREE_GT 3
-#define MLCC_TREE_EQ 4
-#define MLCC_TREE_NEQ 5
+#define MLCC_TREE_LEQ    0
+#define MLCC_TREE_LT     1
+#define MLCC_TREE_GTE    2
+#define MLCC_TREE_GT     3
+#define MLCC_TREE_EQ     4
+#define MLCC_TREE_NEQ    5
 #define MLCC_TREE_MEMBER 6
 
 /* Greatest finite number: where the search for the least begins. */
@@ -85,7 +85,8 @@ static inline void mlcc_tree_ensemble(const mlcc_tensor *in, mlcc_tensor *out, c
             if (leaf < 0) continue;
             const double w = weight[leaf];
             double *v = y + target[leaf];
-            if (arg[0] < 2) *v += arg[0] ? w : w / (double)trees;
+            if (arg[0] < 2)
+                *v += arg[0] ? w : w / (double)trees;
             else if (arg[0] == 2 ? w < *v : w > *v)
                 *v = w;
         }

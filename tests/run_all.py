@@ -13,7 +13,7 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-SUITES = ['style/run.py', 'emit/cli.py', 'emit/repro.py', 'emit/symbols.py', 'emit/stack.py', 'emit/names.py', 'emit/forms.py',
+SUITES = ['style/run.py', 'text/run.py', 'conformance/proto_check.py', 'emit/cli.py', 'emit/repro.py', 'emit/symbols.py', 'emit/stack.py', 'emit/names.py', 'emit/forms.py',
           'emit/samples.py', 'conformance/run.py', 'models/run.py']
 TOTALS = re.compile(r'^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$', re.MULTILINE)
 CMOCKA = re.compile(r'^\[  (PASSED|FAILED)  \] (?:.*?: )?(\d+) test', re.MULTILINE)

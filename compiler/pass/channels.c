@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The pass `channels`: removes channels whose loss changes no bit of any output. An input channel of a sum is not needed
+ * The pass `channels`: removes channels whose loss changes no bit of any output. A sum does not need an input channel
  *   - by a result channel whose weights on it are all zero, because its products add nothing;
  *   - when it holds the constant v everywhere: integers with bias'[m] = bias[m] + sum (w[m,c,..] - wz) * (v - xz), when
  *     no pad with another value takes part; reals when v is 0, since acc + 0 * w is acc (a sum starts at +0 and never
@@ -15,7 +15,8 @@
 
 /* ---- which stay ---- */
 
-/* sum over the channels c that `leave` of |w - wz| * |v - xz| (or, signed, of the product) for result channel m. */
+/* What the constant channels (without those that stay, unless that is NULL) add to result channel m: the sum of
+ * (w - wz) * (v - xz), or of its absolute values. */
 static double contribution(const Channels *k, NodeId id, const Weight *w, const bool *stays, int64_t m, bool absolute)
 {
     const ChannelFacts *x = &k->of[node(k->g, id)->in[k->row[id.i]->x].i];
@@ -29,7 +30,10 @@ static double contribution(const Channels *k, NodeId id, const Weight *w, const 
     return sum;
 }
 
-static int64_t bias_at(const Tensor *b, int64_t m) { return b ? blob_i(b->data, b->data->count == 1 ? 0 : m) : 0; }
+static int64_t bias_at(const Tensor *b, int64_t m)
+{
+    return b ? blob_i(b->data, b->data->count == 1 ? 0 : m) : 0;
+}
 
 static const Tensor *bias_of(const Channels *k, NodeId id)
 {
@@ -42,8 +46,7 @@ static const Tensor *bias_of(const Channels *k, NodeId id)
 static bool bias_holds(const Channels *k, NodeId id, const Weight *w)
 {
     for (int64_t m = 0; m < w->m; m++)
-        if (fabs((double)bias_at(bias_of(k, id), m)) + contribution(k, id, w, NULL, m, true) > INT32_MAX)
-            return false;
+        if (fabs((double)bias_at(bias_of(k, id), m)) + contribution(k, id, w, NULL, m, true) > INT32_MAX) return false;
     return true;
 }
 
@@ -59,13 +62,15 @@ static bool *foldable(const Channels *k, NodeId id, const Weight *w)
     return fold;
 }
 
-static bool *keep_of(Channels *k, TensorId t) { return k->of[channels_class(k, t)].keep; }
+static bool *keep_of(Channels *k, TensorId t)
+{
+    return k->of[channels_class(k, t)].keep;
+}
 
 static bool is_needed(const Weight *w, const bool *out, int64_t c)
 {
     for (int64_t m = 0; m < w->m; m++)
-        if (out[m] && channels_reads(w, m, c))
-            return true;
+        if (out[m] && channels_reads(w, m, c)) return true;
     return false;
 }
 
@@ -77,8 +82,7 @@ static bool need_through(Channels *k, NodeId id)
     const bool *out = keep_of(k, n->out[0]), *fold = foldable(k, id, &w);
     bool *in = keep_of(k, n->in[k->row[id.i]->x]), news = false;
     for (int64_t c = 0; c < w.c; c++)
-        if (!in[c] && !fold[c] && is_needed(&w, out, c))
-            in[c] = news = true;
+        if (!in[c] && !fold[c] && is_needed(&w, out, c)) in[c] = news = true;
     return news;
 }
 
@@ -96,8 +100,7 @@ static void need_all(Channels *k)
 static bool any(const bool *v, int64_t n)
 {
     for (int64_t c = 0; c < n; c++)
-        if (v[c])
-            return true;
+        if (v[c]) return true;
     return false;
 }
 
@@ -107,15 +110,12 @@ static void decide(Channels *k)
     const uint32_t n = graph_ntensors(k->g);
     for (uint32_t t = 1; t < n; t++) {
         ChannelFacts *f = &k->of[t];
-        if (f->n && f->up == t)
-            f->keep = NEWN(k->a, bool, f->n);
-        for (int64_t c = 0; f->up == t && f->fixed && c < f->n; c++)
-            f->keep[c] = true;
+        if (f->n && f->up == t) f->keep = NEWN(k->a, bool, f->n);
+        for (int64_t c = 0; f->up == t && f->fixed && c < f->n; c++) f->keep[c] = true;
     }
     need_all(k);
     for (uint32_t t = 1; t < n; t++)
-        if (k->of[t].keep && !any(k->of[t].keep, k->of[t].n))
-            k->of[t].keep[0] = true;
+        if (k->of[t].keep && !any(k->of[t].keep, k->of[t].n)) k->of[t].keep[0] = true;
     need_all(k);
 }
 
@@ -124,8 +124,7 @@ static void decide(Channels *k)
 static int64_t kept(const bool *keep, int64_t n)
 {
     int64_t sum = 0;
-    for (int64_t c = 0; c < n; c++)
-        sum += keep[c];
+    for (int64_t c = 0; c < n; c++) sum += keep[c];
     return sum;
 }
 
@@ -135,16 +134,14 @@ static TensorId cut_constant(Channels *k, TensorId t, const bool *const *keep)
     const Tensor *v = tensor(k->g, t);
     const size_t size = dtype_bytes(v->dt);
     int64_t dim[MAX_RANK], n = 0;
-    for (uint8_t d = 0; d < v->rank; d++)
-        dim[d] = keep[d] ? kept(keep[d], v->dim[d]->v.i) : v->dim[d]->v.i;
+    for (uint8_t d = 0; d < v->rank; d++) dim[d] = keep[d] ? kept(keep[d], v->dim[d]->v.i) : v->dim[d]->v.i;
     char *data = arena_alloc(k->a, mul_size_or_oom(k->a, (size_t)v->data->count, size), 16);
     for (int64_t e = 0; e < v->data->count; e++) {
         bool stays = true;
         int64_t rest = e;
         for (uint8_t d = v->rank; d-- > 0; rest /= v->dim[d]->v.i)
             stays = stays && (!keep[d] || keep[d][rest % v->dim[d]->v.i]);
-        if (stays)
-            blob_get(v->data, e, 1, data + (size_t)n++ * size);
+        if (stays) blob_get(v->data, e, 1, data + (size_t)n++ * size);
     }
     return graph_const(k->g, v->name, v->dt, v->rank, dim, data);
 }
@@ -154,8 +151,7 @@ static void move_constants(Channels *k, NodeId id, const Weight *w, const bool *
 {
     Node *n = node(k->g, id);
     const int8_t at = k->row[id.i]->b;
-    if (k->row[id.i]->xz < 0 || at < 0 || !k->of[n->in[k->row[id.i]->x].i].known)
-        return;
+    if (k->row[id.i]->xz < 0 || at < 0 || !k->of[n->in[k->row[id.i]->x].i].known) return;
     const Tensor *old = bias_of(k, id);
     int32_t *bias = NEWN(k->a, int32_t, w->m);
     for (int64_t m = 0; m < w->m; m++)
@@ -175,8 +171,7 @@ static void cut_operands(Channels *k, NodeId id, const bool *out)
         const bool constant = !is_none(n->in[q]) && q != k->row[id.i]->w && tensor(k->g, n->in[q])->kind == TK_CONST;
         const int axis = constant ? channels_axis(k, id, n->in[q]) : -1;
         const bool *keep[MAX_RANK] = {NULL};
-        if (axis < 0)
-            continue;
+        if (axis < 0) continue;
         keep[axis] = out;
         n->in[q] = cut_constant(k, n->in[q], keep);
     }
@@ -187,8 +182,8 @@ static void say(Channels *k, NodeId id, const Weight *w, const bool *in, const b
     const Node *n = node(k->g, id);
     const int64_t m = kept(out, w->m), c = in ? kept(in, w->c) : w->c;
     if (m < w->m || c < w->c)
-        remark(k->p, "channels", true, "%s '%s': %lld of %lld input channels, %lld of %lld output channels stay", n->op->name, n->name,
-               (long long)c, (long long)w->c, (long long)m, (long long)w->m);
+        remark(k->p, "channels", true, "%s '%s': %lld of %lld input channels, %lld of %lld output channels stay",
+               n->op->name, n->name, (long long)c, (long long)w->c, (long long)m, (long long)w->m);
 }
 
 static void cut_mix(Channels *k, NodeId id)
@@ -214,14 +209,14 @@ static void cut_depth(Channels *k, NodeId id)
     n->in[at] = cut_constant(k, n->in[at], keep);
     n->attr = arena_copy(k->p->cx->arena, n->attr, n->nattr * sizeof *n->attr);
     for (uint16_t q = 0; q < n->nattr; q++)
-        if (strcmp(n->attr[q].name, "group") == 0)
-            n->attr[q].v.i = kept(out, w.m);
+        if (strcmp(n->attr[q].name, "group") == 0) n->attr[q].v.i = kept(out, w.m);
     cut_operands(k, id, out);
 }
 
-static void cut_each(Channels *k, NodeId id) { cut_operands(k, id, keep_of(k, node(k->g, id)->out[0])); }
-
-static void cut_window(Channels *k, NodeId id) { (void)k, (void)id; }
+static void cut_each(Channels *k, NodeId id)
+{
+    cut_operands(k, id, keep_of(k, node(k->g, id)->out[0]));
+}
 
 /* The shape operand of Reshape becomes the shape of the result as it is now. */
 static void cut_view(Channels *k, NodeId id)
@@ -229,8 +224,7 @@ static void cut_view(Channels *k, NodeId id)
     Node *n = node(k->g, id);
     const Tensor *y = tensor(k->g, n->out[0]);
     int64_t shape[MAX_RANK], rank = y->rank;
-    if (n->nin < 2)
-        return;
+    if (n->nin < 2) return;
     for (uint8_t d = 0; d < y->rank; d++)
         shape[d] = d == 1 ? kept(keep_of(k, n->out[0]), k->of[n->out[0].i].n) : y->dim[d]->v.i;
     n->in[1] = graph_const(k->g, tensor(k->g, n->in[1])->name, DT_i64, 1, &rank, shape);
@@ -248,19 +242,17 @@ static bool touched(Channels *k, NodeId id)
     const Node *n = node(k->g, id);
     const TensorId t[] = {n->in[k->row[id.i]->x], n->out[0]};
     for (int q = k->role[id.i] == CR_mix ? 0 : 1; q < 2; q++)
-        if (shrinks(k, t[q].i))
-            return true;
+        if (shrinks(k, t[q].i)) return true;
     return false;
 }
 
 static void cut_nodes(Channels *k)
 {
     static void (*const cut[])(Channels *, NodeId) = {
-        [CR_mix] = cut_mix, [CR_depth] = cut_depth, [CR_each] = cut_each, [CR_window] = cut_window, [CR_view] = cut_view};
+        [CR_mix] = cut_mix, [CR_depth] = cut_depth, [CR_each] = cut_each, [CR_view] = cut_view};
     for (uint32_t i = 0; i < k->g->order.n; i++) {
         const NodeId id = k->g->order.at[i];
-        if (k->role[id.i] != CR_none && touched(k, id))
-            cut[k->role[id.i]](k, id);
+        if (cut[k->role[id.i]] && touched(k, id)) cut[k->role[id.i]](k, id);
     }
 }
 
@@ -268,8 +260,7 @@ static void cut_tensors(Channels *k, uint32_t n)
 {
     for (uint32_t t = 1; t < n; t++) {
         Tensor *v = tensor(k->g, (TensorId){t});
-        if (!shrinks(k, t))
-            continue;
+        if (!shrinks(k, t)) continue;
         v->dim[1] = ex_int(k->p->cx->x, kept(keep_of(k, (TensorId){t}), k->of[t].n));
         v->value = NULL;
     }
@@ -284,8 +275,7 @@ static double macs(Channels *k, bool all)
     for (uint32_t i = 0; i < k->g->order.n; i++) {
         const NodeId id = k->g->order.at[i];
         const Node *n = node(k->g, id);
-        if (k->role[id.i] != CR_mix && k->role[id.i] != CR_depth)
-            continue;
+        if (k->role[id.i] != CR_mix && k->role[id.i] != CR_depth) continue;
         const Weight w = channels_weight(k, id);
         const int64_t in = all || k->role[id.i] == CR_depth ? w.c : kept(keep_of(k, n->in[k->row[id.i]->x]), w.c);
         const int64_t out = all ? w.m : kept(keep_of(k, n->out[0]), w.m);
@@ -299,14 +289,12 @@ static void cut(Channels *k)
     const uint32_t n = graph_ntensors(k->g);
     const double before = macs(k, true), after = macs(k, false);
     int64_t gone = 0;
-    for (uint32_t t = 1; t < n; t++)
-        gone += k->of[t].keep ? k->of[t].n - kept(k->of[t].keep, k->of[t].n) : 0;
-    if (gone == 0)
-        return;
+    for (uint32_t t = 1; t < n; t++) gone += k->of[t].keep ? k->of[t].n - kept(k->of[t].keep, k->of[t].n) : 0;
+    if (gone == 0) return;
     cut_nodes(k);
     cut_tensors(k, n);
-    remark(k->p, "channels", true, "%lld channels and %.0f of %.0f multiply-accumulates removed (%.1f %%)", (long long)gone, before - after, before,
-           100 * (before - after) / before);
+    remark(k->p, "channels", true, "%lld channels and %.0f of %.0f multiply-accumulates removed (%.1f %%)",
+           (long long)gone, before - after, before, 100 * (before - after) / before);
 }
 
 bool pass_channels(Program *p)

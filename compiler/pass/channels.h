@@ -21,8 +21,8 @@ typedef enum ChannelRole {
     CR_view    /* dimensions of extent 1 come or go */
 } ChannelRole;
 
-/* An operator: operands by number, NO_CHANNEL_OPERAND where there is none. xz, wz: zero points; with them sums are exact
- * integers, so constants move into the bias b. vectors: per-channel operands have rank 1, otherwise they broadcast. */
+/* An operator: operands by number, NO_CHANNEL_OPERAND where there is none. xz, wz: zero points; with them sums are
+ * exact integers, so constants move into the bias b. w of an elementwise operator: a table. vectors: per-channel operands have rank 1, else they broadcast. */
 enum { NO_CHANNEL_OPERAND = -1 };
 typedef struct ChannelRow {
     const char *domain, *name;
@@ -32,12 +32,12 @@ typedef struct ChannelRow {
 } ChannelRow;
 
 typedef struct ChannelFacts { /* of one tensor */
-    int64_t n;      /* channels; 0: not followed */
-    bool *known;    /* by channel: it holds value[channel] everywhere; NULL: none is known */
+    int64_t n;                /* channels; 0: not followed */
+    bool *known;              /* by channel: it holds value[channel] everywhere; NULL: none is known */
     double *value;
-    uint32_t up;    /* towards the tensor that stands for the class */
-    bool fixed;     /* of that tensor: all channels stay */
-    bool *keep;     /* of that tensor, by channel */
+    uint32_t up; /* towards the tensor that stands for the class */
+    bool fixed;  /* of that tensor: all channels stay */
+    bool *keep;  /* of that tensor, by channel */
 } ChannelFacts;
 
 typedef struct Channels {
@@ -62,10 +62,10 @@ uint32_t channels_class(Channels *k, TensorId t);
 OpCtx channels_ctx(const Channels *k, NodeId n);
 Weight channels_weight(const Channels *k, NodeId n);
 double channels_factor(const Weight *w, int64_t m, int64_t c, int64_t tap); /* w[m, c, tap] - wz[m] */
-bool channels_reads(const Weight *w, int64_t m, int64_t c);  /* w[m, c, ..] is not zero throughout */
-int channels_axis(const Channels *k, NodeId n, TensorId t);  /* channel dimension of constant operand t, -1: none */
-bool channels_padded(const Channels *k, NodeId n);           /* windows reach outside the input */
-double channels_zero(const Channels *k, NodeId n);           /* the input's zero point */
+bool channels_reads(const Weight *w, int64_t m, int64_t c);                 /* w[m, c, ..] is not zero throughout */
+int channels_axis(const Channels *k, NodeId n, TensorId t); /* channel dimension of constant operand t, -1: none */
+bool channels_padded(const Channels *k, NodeId n);          /* windows reach outside the input */
+double channels_zero(const Channels *k, NodeId n);          /* the input's zero point */
 bool channels_joined(const Channels *k, TensorId in, TensorId out); /* activation of the class of out */
 
 /* channels_value.c: fills of[].known and value. False: out of memory budget, with diagnostic. */

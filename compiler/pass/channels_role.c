@@ -7,6 +7,11 @@
 
 #define NONE NO_CHANNEL_OPERAND
 
+#define PLAIN(domain, name, role)                                                                                      \
+    {                                                                                                                  \
+        domain, name, role, 0, NONE, NONE, NONE, NONE, false                                                           \
+    }
+
 static const ChannelRow rows[] = {
     {"", "Conv", CR_mix, 0, 1, 2, NONE, NONE, true},
     {"", "Gemm", CR_mix, 0, 1, 2, NONE, NONE, false},
@@ -16,31 +21,31 @@ static const ChannelRow rows[] = {
     {"", "BatchNormalization", CR_each, 0, NONE, NONE, NONE, NONE, true},
     {"", "QuantizeLinear", CR_each, 0, NONE, NONE, NONE, NONE, true},
     {"", "DequantizeLinear", CR_each, 0, NONE, NONE, NONE, NONE, true},
-    {"", "Cast", CR_each, 0, NONE, NONE, NONE, NONE, false},
-    {"", "Clip", CR_each, 0, NONE, NONE, NONE, NONE, false},
-    {"", "Gelu", CR_each, 0, NONE, NONE, NONE, NONE, false},
-    {"", "PRelu", CR_each, 0, NONE, NONE, NONE, NONE, false},
-    {"", "Pow", CR_each, 0, NONE, NONE, NONE, NONE, false},
-    {"", "MaxPool", CR_window, 0, NONE, NONE, NONE, NONE, false},
-    {"", "AveragePool", CR_window, 0, NONE, NONE, NONE, NONE, false},
-    {"", "GlobalMaxPool", CR_window, 0, NONE, NONE, NONE, NONE, false},
-    {"", "GlobalAveragePool", CR_window, 0, NONE, NONE, NONE, NONE, false},
-    {"", "Flatten", CR_view, 0, NONE, NONE, NONE, NONE, false},
-    {"", "Reshape", CR_view, 0, NONE, NONE, NONE, NONE, false},
-    {"com.microsoft", "QLinearAdd", CR_each, 0, NONE, NONE, NONE, NONE, false},
-    {"com.microsoft", "QLinearMul", CR_each, 0, NONE, NONE, NONE, NONE, false},
-    {"com.microsoft", "QLinearSigmoid", CR_each, 0, NONE, NONE, NONE, NONE, false},
-    {"com.microsoft", "QLinearLeakyRelu", CR_each, 0, NONE, NONE, NONE, NONE, false},
-    {"com.microsoft", "QLinearAveragePool", CR_window, 0, NONE, NONE, NONE, NONE, false},
-    {"com.microsoft", "QLinearGlobalAveragePool", CR_window, 0, NONE, NONE, NONE, NONE, false},
+    PLAIN("", "Cast", CR_each),
+    PLAIN("", "Clip", CR_each),
+    PLAIN("", "Gelu", CR_each),
+    PLAIN("", "PRelu", CR_each),
+    PLAIN("", "Pow", CR_each),
+    {"mlcc", "QTable", CR_each, 0, 1, NONE, NONE, NONE, false},
+    PLAIN("", "MaxPool", CR_window),
+    PLAIN("", "AveragePool", CR_window),
+    PLAIN("", "GlobalMaxPool", CR_window),
+    PLAIN("", "GlobalAveragePool", CR_window),
+    PLAIN("", "Flatten", CR_view),
+    PLAIN("", "Reshape", CR_view),
+    PLAIN("com.microsoft", "QLinearAdd", CR_each),
+    PLAIN("com.microsoft", "QLinearMul", CR_each),
+    PLAIN("com.microsoft", "QLinearSigmoid", CR_each),
+    PLAIN("com.microsoft", "QLinearLeakyRelu", CR_each),
+    PLAIN("com.microsoft", "QLinearAveragePool", CR_window),
+    PLAIN("com.microsoft", "QLinearGlobalAveragePool", CR_window),
 };
-static const ChannelRow elementwise = {"", "", CR_each, 0, NONE, NONE, NONE, NONE, false};
+static const ChannelRow elementwise = PLAIN("", "", CR_each);
 
 static const ChannelRow *row_of(const OpInfo *op)
 {
     for (size_t k = 0; k < COUNT(rows); k++)
-        if (strcmp(rows[k].domain, op->domain) == 0 && strcmp(rows[k].name, op->name) == 0)
-            return &rows[k];
+        if (strcmp(rows[k].domain, op->domain) == 0 && strcmp(rows[k].name, op->name) == 0) return &rows[k];
     return op->flags & OF_ELT ? &elementwise : NULL;
 }
 
@@ -48,12 +53,14 @@ static const ChannelRow *row_of(const OpInfo *op)
 
 static uint32_t root(const Channels *k, uint32_t t)
 {
-    while (k->of[t].up != t)
-        t = k->of[t].up = k->of[k->of[t].up].up;
+    while (k->of[t].up != t) t = k->of[t].up = k->of[k->of[t].up].up;
     return t;
 }
 
-uint32_t channels_class(Channels *k, TensorId t) { return root(k, t.i); }
+uint32_t channels_class(Channels *k, TensorId t)
+{
+    return root(k, t.i);
+}
 
 static void join(Channels *k, TensorId p, TensorId q)
 {
@@ -74,11 +81,20 @@ static int64_t number(const OpCtx *c, const char *name, int64_t absent)
     return attr_has(c, name) ? attr_i(c, name) : absent;
 }
 
-static int64_t extent(const Tensor *t, int d) { return t->dim[d]->v.i; }
+static int64_t extent(const Tensor *t, int d)
+{
+    return t->dim[d]->v.i;
+}
 
-static bool is_const(const Channels *k, TensorId t) { return !is_none(t) && tensor(k->g, t)->kind == TK_CONST; }
+static bool is_const(const Channels *k, TensorId t)
+{
+    return !is_none(t) && tensor(k->g, t)->kind == TK_CONST;
+}
 
-static TensorId operand(const Node *n, int k) { return k >= 0 && k < n->nin ? n->in[k] : (TensorId){0}; }
+static TensorId operand(const Node *n, int k)
+{
+    return k >= 0 && k < n->nin ? n->in[k] : (TensorId){0};
+}
 
 static const Blob *data(const Channels *k, const Node *n, int at)
 {
@@ -108,8 +124,7 @@ bool channels_reads(const Weight *w, int64_t m, int64_t c)
 {
     const int64_t taps = w->w->fill ? min_i64(w->taps, 1) : w->taps;
     for (int64_t t = 0; t < taps; t++)
-        if (channels_factor(w, m, c, t) != 0)
-            return true;
+        if (channels_factor(w, m, c, t) != 0) return true;
     return false;
 }
 
@@ -127,8 +142,7 @@ bool channels_padded(const Channels *k, NodeId id)
     const char *how = attr_has(&c, "auto_pad") ? attr_s(&c, "auto_pad") : "NOTSET";
     const int64_t *pads = attr_has(&c, "pads") ? attr_is(&c, "pads", &n) : NULL;
     bool padded = (strcmp(how, "NOTSET") != 0 && strcmp(how, "VALID") != 0) || number(&c, "ceil_mode", 0);
-    for (uint32_t d = 0; d < n; d++)
-        padded = padded || pads[d] != 0;
+    for (uint32_t d = 0; d < n; d++) padded = padded || pads[d] != 0;
     return padded;
 }
 
@@ -150,8 +164,7 @@ bool channels_joined(const Channels *k, TensorId in, TensorId out)
 static bool only_constants(const Channels *k, const Node *n, int x)
 {
     for (uint16_t q = 0; q < n->nin; q++)
-        if (q != x && !is_none(n->in[q]) && !is_const(k, n->in[q]))
-            return false;
+        if (q != x && !is_none(n->in[q]) && !is_const(k, n->in[q])) return false;
     return true;
 }
 
@@ -161,14 +174,13 @@ static ChannelRole mix_role(const Channels *k, NodeId id)
     const ChannelRow *r = k->row[id.i];
     const Tensor *x = tensor(k->g, c.n->in[r->x]), *w = tensor(k->g, c.n->in[r->w]);
     const Blob *xz = data(k, c.n, r->xz), *b = xz ? data(k, c.n, r->b) : NULL;
-    if (b && b->count != 1 && b->count != k->of[c.n->out[0].i].n)
-        return CR_none;
-    if (!only_constants(k, c.n, r->x) || w->kind != TK_CONST || w->rank != x->rank || number(&c, "transA", 0) || (xz && xz->count != 1))
+    if (b && b->count != 1 && b->count != k->of[c.n->out[0].i].n) return CR_none;
+    if (!only_constants(k, c.n, r->x) || w->kind != TK_CONST || w->rank != x->rank || number(&c, "transA", 0) ||
+        (xz && xz->count != 1))
         return CR_none;
     const int64_t in = k->of[c.n->in[r->x].i].n, out = k->of[c.n->out[0].i].n, group = number(&c, "group", 1);
     const Weight v = channels_weight(k, id);
-    if (group == 1)
-        return v.m == out && v.c == in ? CR_mix : CR_none;
+    if (group == 1) return v.m == out && v.c == in ? CR_mix : CR_none;
     return group == in && in == out && v.c == 1 ? CR_depth : CR_none;
 }
 
@@ -178,8 +190,7 @@ static bool fits(const Channels *k, NodeId id, TensorId in)
     const TensorId out = node(k->g, id)->out[0];
     const Tensor *t = tensor(k->g, in);
     const int axis = t->rank - (tensor(k->g, out)->rank - 1);
-    if (k->row[id.i]->vectors)
-        return channels_joined(k, in, out);
+    if (k->row[id.i]->vectors) return channels_joined(k, in, out);
     return channels_joined(k, in, out) || axis < 0 || (axis < t->rank && ex_is_int(t->dim[axis], 1));
 }
 
@@ -190,8 +201,7 @@ static ChannelRole each_role(const Channels *k, NodeId id)
     bool good = number(&c, "block_size", 0) == 0, any = false;
     for (uint16_t q = 0; q < c.n->nin; q++) {
         const TensorId t = c.n->in[q];
-        if (is_none(t))
-            continue;
+        if (is_none(t)) continue;
         good = good && (is_const(k, t) ? !vector || tensor(k->g, t)->data->count == 1 : fits(k, id, t));
         any = any || channels_joined(k, t, c.n->out[0]);
     }
@@ -202,7 +212,8 @@ static ChannelRole window_role(const Channels *k, NodeId id)
 {
     const OpCtx c = channels_ctx(k, id);
     const bool global = !attr_has(&c, "kernel_shape");
-    const bool good = only_constants(k, c.n, k->row[id.i]->x) && channels_joined(k, c.n->in[k->row[id.i]->x], c.n->out[0]);
+    const bool good =
+        only_constants(k, c.n, k->row[id.i]->x) && channels_joined(k, c.n->in[k->row[id.i]->x], c.n->out[0]);
     const bool known = !global || tensor_static(tensor(k->g, c.n->in[k->row[id.i]->x]));
     return good && known && !number(&c, "channels_last", 0) ? CR_window : CR_none;
 }
@@ -210,8 +221,7 @@ static ChannelRole window_role(const Channels *k, NodeId id)
 static bool one_place(const Tensor *t)
 {
     for (uint8_t d = 2; d < t->rank; d++)
-        if (!ex_is_int(t->dim[d], 1))
-            return false;
+        if (!ex_is_int(t->dim[d], 1)) return false;
     return true;
 }
 
@@ -220,7 +230,9 @@ static ChannelRole view_role(const Channels *k, NodeId id)
     const Node *n = node(k->g, id);
     const Tensor *x = tensor(k->g, n->in[0]), *y = tensor(k->g, n->out[0]);
     const bool same = k->of[n->in[0].i].n == k->of[n->out[0].i].n;
-    return same && one_place(x) && one_place(y) && tensor_static(x) && tensor_static(y) && x->kind != TK_CONST ? CR_view : CR_none;
+    return same && one_place(x) && one_place(y) && tensor_static(x) && tensor_static(y) && x->kind != TK_CONST
+               ? CR_view
+               : CR_none;
 }
 
 static ChannelRole role_of(const Channels *k, NodeId id)
@@ -229,11 +241,9 @@ static ChannelRole role_of(const Channels *k, NodeId id)
         [CR_mix] = mix_role, [CR_each] = each_role, [CR_window] = window_role, [CR_view] = view_role};
     const Node *n = node(k->g, id);
     const ChannelRow *r = k->row[id.i];
-    if (!r || n->nout == 0 || !k->of[n->out[0].i].n || is_none(operand(n, r->x)))
-        return CR_none;
+    if (!r || n->nout == 0 || !k->of[n->out[0].i].n || is_none(operand(n, r->x))) return CR_none;
     for (uint16_t q = 1; q < n->nout; q++)
-        if (!is_none(n->out[q]))
-            return CR_none;
+        if (!is_none(n->out[q])) return CR_none;
     return of[r->role](k, id);
 }
 
@@ -242,7 +252,8 @@ static void follow(Channels *k)
     for (uint32_t t = 0; t < graph_ntensors(k->g); t++) {
         const Tensor *v = t ? tensor(k->g, (TensorId){t}) : NULL;
         k->of[t].up = t;
-        if (v && v->kind != TK_CONST && v->ranked && v->rank >= 2 && ex_is_const(v->dim[1]) && v->dim[1]->v.i > 0)
+        if (v && v->kind != TK_CONST && v->ranked && v->rank >= 2 && v->rank <= MLCC_MAX_RANK &&
+            ex_is_const(v->dim[1]) && v->dim[1]->v.i > 0)
             k->of[t].n = v->dim[1]->v.i;
     }
 }
@@ -252,13 +263,10 @@ static void tie(Channels *k, NodeId id, uint32_t *seen)
     const Node *n = node(k->g, id);
     for (uint16_t q = 0; q < n->nin; q++) {
         const TensorId t = n->in[q];
-        if (is_none(t) || is_const(k, t))
-            continue;
+        if (is_none(t) || is_const(k, t)) continue;
         const bool joined = k->role[id.i] == CR_view || channels_joined(k, t, n->out[0]);
-        if (k->role[id.i] != CR_mix && joined)
-            join(k, t, n->out[0]);
-        if (k->role[id.i] == CR_mix || joined)
-            seen[t.i]++;
+        if (k->role[id.i] != CR_mix && joined) join(k, t, n->out[0]);
+        if (k->role[id.i] == CR_mix || joined) seen[t.i]++;
     }
 }
 
@@ -269,8 +277,7 @@ static void fix(Channels *k, const uint32_t *seen)
     for (uint32_t t = 1; t < graph_ntensors(k->g); t++) {
         const Tensor *v = tensor(k->g, (TensorId){t});
         const bool made = v->kind == TK_ACT && v->producer.i && k->role[v->producer.i] != CR_none;
-        if (k->of[t].n && (!made || seen[t] != uses[t]))
-            k->of[root(k, t)].fixed = true;
+        if (k->of[t].n && (!made || seen[t] != uses[t])) k->of[root(k, t)].fixed = true;
     }
 }
 
@@ -283,12 +290,10 @@ void channels_roles(Channels *k)
     follow(k);
     for (uint32_t i = 0; i < k->g->order.n; i++) {
         const NodeId id = k->g->order.at[i];
-        if (node(k->g, id)->dead)
-            continue;
+        if (node(k->g, id)->dead) continue;
         k->row[id.i] = row_of(node(k->g, id)->op);
         k->role[id.i] = role_of(k, id);
-        if (k->role[id.i] != CR_none)
-            tie(k, id, seen);
+        if (k->role[id.i] != CR_none) tie(k, id, seen);
     }
     fix(k, seen);
 }

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Channels that hold one constant everywhere. A sum does when everything it reads that is not multiplied by zero is
- * constant, and no pad of another value takes part; elementwise operators and pools pass constants on. What the constant
- * is, the operator itself says: the node is evaluated at one place by the interpreter, so that its rounding, bias and
- * clamp are meant here exactly as they are in the compiled program.
+ * constant, and no pad of another value takes part; elementwise operators and pools pass constants on. What the
+ * constant is, the operator itself says: the node is evaluated at one place by the interpreter, so that its rounding,
+ * bias and clamp are meant here exactly as they are in the compiled program.
  */
 #include "channels.h"
 
 /* ---- which ---- */
 
-static bool known(const Channels *k, TensorId t, int64_t c) { return k->of[t.i].known && k->of[t.i].known[c]; }
+static bool known(const Channels *k, TensorId t, int64_t c)
+{
+    return k->of[t.i].known && k->of[t.i].known[c];
+}
 
 /* Channel c of the input contributes the same everywhere to a sum: its constant, or nothing. */
 static bool steady(const Channels *k, NodeId id, int64_t c, bool padded)
@@ -23,8 +26,7 @@ static bool mix_known(const Channels *k, NodeId id, int64_t m)
     const Weight w = channels_weight(k, id);
     const bool padded = channels_padded(k, id);
     for (int64_t c = 0; c < w.c; c++)
-        if (channels_reads(&w, m, c) && !steady(k, id, c, padded))
-            return false;
+        if (channels_reads(&w, m, c) && !steady(k, id, c, padded)) return false;
     return true;
 }
 
@@ -47,10 +49,10 @@ static bool each_known(const Channels *k, NodeId id, int64_t m)
     const Node *n = node(k->g, id);
     for (uint16_t q = 0; q < n->nin; q++) {
         const TensorId t = n->in[q];
-        if (is_none(t))
-            continue;
+        if (is_none(t)) continue;
         const bool constant = tensor(k->g, t)->kind == TK_CONST;
-        if (constant ? !uniform(k, id, t) : !channels_joined(k, t, n->out[0]) || !known(k, t, m))
+        if (constant ? q != k->row[id.i]->w && !uniform(k, id, t)
+                     : !channels_joined(k, t, n->out[0]) || !known(k, t, m))
             return false;
     }
     return true;
@@ -64,7 +66,10 @@ static bool window_known(const Channels *k, NodeId id, int64_t m)
     return known(k, n->in[k->row[id.i]->x], m) && (maximum || !channels_padded(k, id));
 }
 
-static bool view_known(const Channels *k, NodeId id, int64_t m) { return known(k, node(k->g, id)->in[0], m); }
+static bool view_known(const Channels *k, NodeId id, int64_t m)
+{
+    return known(k, node(k->g, id)->in[0], m);
+}
 
 /* ---- what ---- */
 
@@ -77,32 +82,56 @@ static const Expr *reach(const Channels *k, NodeId id, uint8_t d)
     uint32_t n = 0, nd = 0;
     const int64_t *shape = attr_has(&c, "kernel_shape") ? attr_is(&c, "kernel_shape", &n) : NULL;
     const int64_t *dilation = attr_has(&c, "dilations") ? attr_is(&c, "dilations", &nd) : NULL;
-    if (k->role[id.i] == CR_each)
-        return ex_int(x, 1);
-    if (k->role[id.i] == CR_window && !shape)
-        return tensor(k->g, c.n->in[r->x])->dim[d];
+    if (k->role[id.i] == CR_each) return ex_int(x, 1);
+    if (k->role[id.i] == CR_window && !shape) return tensor(k->g, c.n->in[r->x])->dim[d];
     const int64_t taps = r->w >= 0 ? tensor(k->g, c.n->in[r->w])->dim[d]->v.i : shape[d - 2];
     return ex_int(x, (taps - 1) * (dilation ? dilation[d - 2] : 1) + 1);
 }
 
-/* Activation t at one place of the result; what is not known reads as the zero point. */
-static TensorId sample(const Channels *k, NodeId id, Graph *to, TensorId t)
+/* A node on its own: its graph, and the values of its activations as inputs. Inputs, so that inference does not try to
+ * compute with them. */
+typedef struct Alone {
+    const Channels *k;
+    NodeId id;
+    Graph *g;
+    mlcc_tensor *in;
+} Alone;
+
+/* Elements of activation t at one place of the result; what is not known reads as the zero point. */
+static void *sample(const Alone *e, TensorId t, int64_t each)
 {
-    const Tensor *v = tensor(k->g, t);
+    const Channels *k = e->k;
     const ChannelFacts *f = &k->of[t.i];
-    int64_t dim[MAX_RANK] = {1, f->n}, each = 1;
-    for (uint8_t d = 2; d < v->rank; d++)
-        each *= dim[d] = reach(k, id, d)->v.i;
-    const size_t size = dtype_bytes(v->dt);
-    char *data = arena_alloc(k->a, mul_size_or_oom(k->a, (size_t)(f->n * each), size), 16);
-    for (int64_t e = 0; e < f->n * each; e++) {
-        const double value = known(k, t, e / each) ? f->value[e / each] : channels_zero(k, id);
-        if (dtype_is_float(v->dt))
-            dtype_put_f(v->dt, data + (size_t)e * size, value);
+    const DType dt = tensor(k->g, t)->dt;
+    const size_t size = dtype_bytes(dt);
+    char *data = arena_alloc(k->a, mul_size_or_oom(k->a, (size_t)(f->n * each), size), 64);
+    for (int64_t q = 0; q < f->n * each; q++) {
+        const double value = known(k, t, q / each) ? f->value[q / each] : channels_zero(k, e->id);
+        if (dtype_is_float(dt))
+            dtype_put_f(dt, data + (size_t)q * size, value);
         else
-            dtype_put_i(v->dt, data + (size_t)e * size, (int64_t)value);
+            dtype_put_i(dt, data + (size_t)q * size, (int64_t)value);
     }
-    return graph_const(to, v->name, v->dt, v->rank, dim, data);
+    return data;
+}
+
+static TensorId add_input(Alone *e, TensorId t)
+{
+    const Tensor *v = tensor(e->k->g, t);
+    Exprs *x = e->k->p->cx->x;
+    const Expr *dim[MAX_RANK] = {ex_int(x, 1), v->dim[1]};
+    mlcc_tensor *in = &e->in[e->g->input.n];
+    int64_t each = 1;
+    *in = (mlcc_tensor){.dtype = dtype_info(v->dt)->onnx, .rank = v->rank, .dim = {1, e->k->of[t.i].n}};
+    for (uint8_t d = 2; d < v->rank; d++) {
+        dim[d] = reach(e->k, e->id, d);
+        each *= in->dim[d] = dim[d]->v.i;
+    }
+    in->data = sample(e, t, each);
+    const TensorId id = graph_temp(e->g, v->name, v->dt, v->rank, dim);
+    tensor(e->g, id)->kind = TK_INPUT;
+    PUSH(e->k->p->cx->arena, &e->g->input, id);
+    return id;
 }
 
 static TensorId share(Graph *to, const Tensor *from)
@@ -117,51 +146,50 @@ static bool says_where(const Attr *a)
 {
     static const char *const name[] = {"pads", "auto_pad", "strides", "ceil_mode"};
     for (size_t q = 0; q < COUNT(name); q++)
-        if (strcmp(a->name, name[q]) == 0)
-            return true;
+        if (strcmp(a->name, name[q]) == 0) return true;
     return false;
 }
 
-/* A graph of the node alone, over constants: no pads, one step. */
-static Graph *alone(const Channels *k, NodeId id)
+/* The node over one place: no pads, one step. */
+static Alone alone(const Channels *k, NodeId id)
 {
     const Node *n = node(k->g, id);
-    Graph *g = graph_new(k->p->cx, "channels", NULL);
-    TensorId *in = NEWN(k->a, TensorId, n->nin + 1);
+    Alone e = {k, id, graph_new(k->p->cx, "channels", NULL), NEWN(k->a, mlcc_tensor, n->nin)};
+    TensorId *in = NEWN(k->a, TensorId, n->nin);
     Attr *attr = NEWN(k->a, Attr, n->nattr + 1);
     uint16_t nattr = 0;
     for (uint16_t q = 0; q < n->nin; q++)
         if (!is_none(n->in[q]))
-            in[q] = tensor(k->g, n->in[q])->kind == TK_CONST ? share(g, tensor(k->g, n->in[q])) : sample(k, id, g, n->in[q]);
+            in[q] =
+                tensor(k->g, n->in[q])->kind == TK_CONST ? share(e.g, tensor(k->g, n->in[q])) : add_input(&e, n->in[q]);
     for (uint16_t q = 0; q < n->nattr; q++)
-        if (!says_where(&n->attr[q]))
-            attr[nattr++] = n->attr[q];
-    const TensorId out = graph_tensor(g, "result");
-    graph_node(g, n->op, n->name, n->nin, in, 1, &out, nattr, attr);
-    PUSH(k->p->cx->arena, &g->output, out);
-    return g;
+        if (!says_where(&n->attr[q])) attr[nattr++] = n->attr[q];
+    const TensorId out = graph_tensor(e.g, "result");
+    graph_node(e.g, n->op, n->name, n->nin, in, 1, &out, nattr, attr);
+    PUSH(k->p->cx->arena, &e.g->output, out);
+    return e;
 }
 
 static bool evaluate(const Channels *k, NodeId id, ChannelFacts *f, DType dt)
 {
-    Graph *g = alone(k, id);
-    Te *te = infer_graph(g) ? te_lower(k->p->cx, g) : NULL;
+    const Alone e = alone(k, id);
+    Te *te = infer_graph(e.g) ? te_lower(k->p->cx, e.g) : NULL;
     const Unit *u = te ? build_nests(k->p->cx, schedule_O0(k->a, te), "channels") : NULL;
-    if (!u)
-        return false;
     const size_t size = dtype_bytes(dt);
     mlcc_tensor out = {.data = arena_alloc(k->a, (size_t)f->n * size, 64)};
-    if (!unit_run(k->a, u, NULL, &out))
-        return false;
+    if (!u || !unit_run(k->a, u, e.in, &out)) return false;
     for (int64_t c = 0; c < f->n; c++) {
-        const char *e = (const char *)out.data + (size_t)c * size;
-        f->value[c] = dtype_is_float(dt) ? dtype_get_f(dt, e) : (double)dtype_get_i(dt, e);
+        const char *v = (const char *)out.data + (size_t)c * size;
+        f->value[c] = dtype_is_float(dt) ? dtype_get_f(dt, v) : (double)dtype_get_i(dt, v);
     }
     return true;
 }
 
 /* Types whose every value is a double. */
-static bool exact_in_double(DType dt) { return dtype_is_float(dt) || (dtype_is_int(dt) && dtype_bytes(dt) <= 4); }
+static bool exact_in_double(DType dt)
+{
+    return dtype_is_float(dt) || (dtype_is_int(dt) && dtype_bytes(dt) <= 4);
+}
 
 /* No channel can be known: those of an operand are not. */
 static bool hopeless(const Channels *k, NodeId id)
@@ -169,30 +197,31 @@ static bool hopeless(const Channels *k, NodeId id)
     const Node *n = node(k->g, id);
     bool unknown = !exact_in_double(tensor(k->g, n->out[0])->dt);
     for (uint16_t q = 0; q < n->nin && k->role[id.i] != CR_mix && k->role[id.i] != CR_depth; q++)
-        unknown = unknown || (!is_none(n->in[q]) && tensor(k->g, n->in[q])->kind != TK_CONST && !k->of[n->in[q].i].known);
+        unknown =
+            unknown || (!is_none(n->in[q]) && tensor(k->g, n->in[q])->kind != TK_CONST && !k->of[n->in[q].i].known);
     return unknown;
 }
 
 static bool value_of(Channels *k, NodeId id)
 {
-    static bool (*const is_known[])(const Channels *, NodeId, int64_t) = {
-        [CR_mix] = mix_known, [CR_depth] = depth_known, [CR_each] = each_known, [CR_window] = window_known, [CR_view] = view_known};
+    static bool (*const is_known[])(const Channels *, NodeId, int64_t) = {[CR_mix] = mix_known,
+                                                                          [CR_depth] = depth_known,
+                                                                          [CR_each] = each_known,
+                                                                          [CR_window] = window_known,
+                                                                          [CR_view] = view_known};
     const Node *n = node(k->g, id);
     ChannelFacts *f = &k->of[n->out[0].i];
     const DType dt = tensor(k->g, n->out[0])->dt;
-    if (hopeless(k, id))
-        return true;
+    if (hopeless(k, id)) return true;
     bool *some = NEWN(k->a, bool, f->n), any = false;
     for (int64_t m = 0; m < f->n; m++) {
         some[m] = is_known[k->role[id.i]](k, id, m);
         any = any || some[m];
     }
-    if (!any)
-        return true;
+    if (!any) return true;
     f->known = some;
     f->value = NEWN(k->a, double, f->n);
-    if (k->role[id.i] == CR_view)
-        memcpy(f->value, k->of[n->in[0].i].value, (size_t)f->n * sizeof *f->value);
+    if (k->role[id.i] == CR_view) memcpy(f->value, k->of[n->in[0].i].value, (size_t)f->n * sizeof *f->value);
     return k->role[id.i] == CR_view || evaluate(k, id, f, dt);
 }
 
@@ -200,8 +229,7 @@ bool channels_values(Channels *k)
 {
     for (uint32_t i = 0; i < k->g->order.n; i++) {
         const NodeId id = k->g->order.at[i];
-        if (!node(k->g, id)->dead && k->role[id.i] != CR_none && !value_of(k, id))
-            return false;
+        if (!node(k->g, id)->dead && k->role[id.i] != CR_none && !value_of(k, id)) return false;
     }
     return true;
 }

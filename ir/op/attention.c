@@ -54,7 +54,7 @@ typedef struct Attention {
     const Expr *past, *total; /* keys that came before; all keys */
     const Expr *share;        /* query heads for each key head */
     DType dt;
-    bool masked;              /* the operator has the operands behind V */
+    bool masked; /* the operator has the operands behind V */
 } Attention;
 
 /* Past keys or values [b,heads,past,width]. */
@@ -131,7 +131,8 @@ bool infer_Attention(OpCtx *c)
     if (mode < 0 || mode >= QK_count)
         return op_error(c, NO_OPERAND, "attribute-value", "qk_matmul_output_mode is %lld, expected 0 to 3",
                         (long long)mode);
-    const Expr *key[] = {a.k.batch, a.k.heads, a.total, a.k.width}, *value[] = {a.v.batch, a.v.heads, a.total, a.v.width};
+    const Expr *key[] = {a.k.batch, a.k.heads, a.total, a.k.width},
+               *value[] = {a.v.batch, a.v.heads, a.total, a.v.width};
     const Expr *qk[] = {a.q.batch, a.q.heads, a.q.length, a.total};
     return attention_shape(c, &a) && (!has_out(c, 1) || set_shape(c, 1, 4, key)) &&
            (!has_out(c, 2) || set_shape(c, 2, 4, value)) && (!has_out(c, 3) || set_shape(c, 3, 4, qk));
@@ -388,7 +389,7 @@ bool lower_RotaryEmbedding(OpCtx *c)
     const int last = h.packed ? 2 : 3;
     const Expr *half = FDIV(turn, IX(2)), *d = h.packed ? MOD(i[2], h.width) : i[3];
     const Expr *second = woven ? EQ(MOD(d, IX(2)), IX(1)) : LE(half, d);
-    const Expr *pair = woven ? FDIV(d, IX(2)) : MOD(d, half);
+    const Expr *pair = woven ? MIN(FDIV(d, IX(2)), SUB(half, IX(1))) : MOD(d, half);
     const Expr *other = woven ? SUB(ADD(d, IX(1)), MUL(MOD(d, IX(2)), IX(2))) : MOD(ADD(d, half), turn);
     j[last] = ADD(SUB(i[last], d), other);
     j[last] = MAX(MIN(j[last], SUB(in_t(c, RO_x)->dim[last], IX(1))), IX(0)); /* for the proof of bounds alone */
@@ -498,8 +499,7 @@ bool lower_LinearAttention(OpCtx *c)
     }
     const Expr *arg[] = {l.q.heads, l.k.heads, l.k.width, l.v.width, IX(given)};
     const double scale = attr_f(c, "scale");
-    const Expr *factor = scale != 0 ? NUM(DT_f32, scale)
-                                    : DIV(NUM(DT_f32, 1), UN(sqrt, CAST(DT_f32, l.q.width)));
+    const Expr *factor = scale != 0 ? NUM(DT_f32, scale) : DIV(NUM(DT_f32, 1), UN(sqrt, CAST(DT_f32, l.q.width)));
     return def_call(c, "linear_attention", L_inputs, in, 2, out, 5, arg, 0, NULL) && give(c, 0, out[0], factor) &&
            give(c, 1, out[1], NUM(DT_f32, 1));
 }
@@ -514,7 +514,8 @@ bool infer_CausalConvWithState(OpCtx *c)
     if (attr_word(c, "activation", COUNT(words), words) < 0 || !in_rank(c, CC_x, 3, 3) || !in_rank(c, CC_w, 3, 3))
         return false;
     const Tensor *x = in_t(c, CC_x), *w = in_t(c, CC_w);
-    if (!require_dim(c, CC_w, 0, x->dim[1], "causal-conv-weight") || !require_dim(c, CC_w, 1, IX(1), "causal-conv-weight"))
+    if (!require_dim(c, CC_w, 0, x->dim[1], "causal-conv-weight") ||
+        !require_dim(c, CC_w, 1, IX(1), "causal-conv-weight"))
         return false;
     if (ex_is_int(w->dim[2], 0)) return op_error(c, CC_w, "causal-conv-weight", "the kernel is empty");
     const Expr *state[] = {x->dim[0], x->dim[1], SUB(w->dim[2], IX(1))};

@@ -114,11 +114,11 @@ bool conv_sum(OpCtx *c, uint32_t t, const Conv *v, DType dt)
     at[1] = ADD(group_base(c, v, i[1]), r[0]);
     window_at(c, &v->win, i + 2, r + 1, at + 2);
 
-    const bool xz = has_zero(c, v->xz), wz = has_zero(c, v->wz);
+    const bool xz = has_zero(c, v->xz), wz = has_zero(c, v->wz), raw = v->weight != 0;
     const Expr *zero = xz ? load_channel(c, v->xz, IX(0)) : NUM(dtype_compute(in_t(c, v->x)->dt), 0);
-    const Expr *p = load_pad(c, in_ten(c, v->x), at, zero), *q = load_at(c, in_ten(c, v->w), wat);
-    if (xz) p = SUB(p, zero);
-    if (wz) q = SUB(q, load_channel(c, v->wz, i[1]));
+    const Expr *p = load_pad(c, in_ten(c, v->x), at, zero), *q = load_at(c, raw ? v->weight : in_ten(c, v->w), wat);
+    if (xz && !raw) p = SUB(p, zero);
+    if (wz && !raw) q = SUB(q, load_channel(c, v->wz, i[1]));
     return def_reduce(c, t, i, RED_sum, n + 1, r, extent, MUL(CAST(dt, p), CAST(dt, q)));
 }
 
@@ -220,8 +220,8 @@ static const Expr *factor(OpCtx *c, const Product *p, int of, int zero, const Ex
 {
     const Expr *at[MAX_RANK];
     product_at(c, p, in_t(c, of), of, i, k, at);
-    const Expr *v = load_at(c, in_ten(c, of), at);
-    return has_zero(c, zero) ? SUB(v, load_along(c, p, zero, of, i)) : v;
+    const Expr *v = load_at(c, of == p->b && p->weight ? p->weight : in_ten(c, of), at);
+    return has_zero(c, zero) && !p->weight ? SUB(v, load_along(c, p, zero, of, i)) : v;
 }
 
 bool product_sum(OpCtx *c, uint32_t t, const Product *p, DType dt)

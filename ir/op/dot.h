@@ -10,9 +10,11 @@
 
 enum { NO_ZERO = -1 };
 
-/* Operands by number; xz, wz: zero points or NO_ZERO. */
+/* Operands by number; xz, wz: zero points or NO_ZERO. weight: tensor that stands for w - wz, 0: none. With it the sum is
+ * of x * weight: x keeps its zero point, which is what padding reads as, and its share is left to the caller's bias. */
 typedef struct Conv {
     int x, w, xz, wz;
+    uint32_t weight;
     int64_t group;
     Window win;
 } Conv;
@@ -30,9 +32,11 @@ bool check_channel(OpCtx *c, int k, const Expr *channels);
 /* Defines t, of y's shape, in compute type dt. */
 bool conv_sum(OpCtx *c, uint32_t t, const Conv *v, DType dt);
 
-/* Numpy's matrix product of operands a and b: stacks broadcast; a vector is a row left, a column right. */
+/* Numpy's matrix product of operands a and b: stacks broadcast; a vector is a row left, a column right. weight: stands
+ * for b - bz, as in Conv. */
 typedef struct Product {
     int a, b, az, bz;
+    uint32_t weight;
     int rank;                   /* of the result */
     bool row, col;              /* the result has a dimension of rows, of columns */
     const Expr *dim[MAX_RANK], *inner;

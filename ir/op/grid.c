@@ -19,7 +19,7 @@ static const char *const pad_words[] = {"zeros", "border", "reflection"};
 typedef struct Grid {
     int n, mode, pad; /* n: spatial dimensions */
     bool corners;
-    DType dt;         /* type of the places */
+    DType dt; /* type of the places */
     const Expr *in[MAX_SPATIAL];
 } Grid;
 
@@ -173,8 +173,8 @@ bool lower_GridSample(OpCtx *c)
     at[0] = i[0];
     at[1] = i[1];
     const DType xt = in_t(c, 0)->dt;
-    const Expr *v = g->mode == GRID_nearest ? load_pad(c, in_ten(c, 0), at, NUM(dtype_compute(xt), 0))
-                                            : blend(c, g, side, 0, at);
+    const Expr *v =
+        g->mode == GRID_nearest ? load_pad(c, in_ten(c, 0), at, NUM(dtype_compute(xt), 0)) : blend(c, g, side, 0, at);
     return def_map(c, out_ten(c, 0), i, v);
 }
 

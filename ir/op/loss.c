@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Losses over class scores [n,classes,d..] and targets [n,d..]: the negative score of the target class times its weight,
- * then no reduction, a sum, or a mean in which each place counts as much as its weight. Places whose target is
+ * Losses over class scores [n,classes,d..] and targets [n,d..]: the negative score of the target class times its
+ * weight, then no reduction, a sum, or a mean in which each place counts as much as its weight. Places whose target is
  * ignore_index have weight 0; a target outside the classes is brought into them.
  */
 #include "proto.h"

@@ -23,10 +23,11 @@ static const Blob *list_of(const OpCtx *c, const char *name, DType dt)
     const Attr *a = attr_find(c, name);
     if (!a || a->n == 0) return a && a->type == AT_t ? a->v.t.blob : NULL;
     if (a->type == AT_ss) return dt == DT_str ? blob_make(c->a, dt, a->n, a->v.ss) : NULL;
-    unsigned char *data = NEWN(c->a, unsigned char, (size_t)a->n * dtype_bytes(dt));
+    unsigned char *data = NEWN(c->a, unsigned char, (size_t)a->n *dtype_bytes(dt));
     for (uint32_t k = 0; k < a->n; k++) {
         void *p = data + (size_t)k * dtype_bytes(dt);
-        if (a->type == AT_is) dtype_put_i(dt, p, a->v.is[k]);
+        if (a->type == AT_is)
+            dtype_put_i(dt, p, a->v.is[k]);
         else if (a->type == AT_fs)
             dtype_put_f(dt, p, a->v.fs[k]);
         else
@@ -94,7 +95,8 @@ bool lower_Binarizer(OpCtx *c)
     out_vars(c, 0, i);
     const Expr *x = load_at(c, in_ten(c, 0), i);
     const DType dt = (DType)x->dt, wide = dtype_is_float(dt) ? dt : DT_f64;
-    return def_map(c, out_ten(c, 0), i, SEL(LT(NUM(wide, attr_f(c, "threshold")), CAST(wide, x)), NUM(dt, 1), NUM(dt, 0)));
+    return def_map(c, out_ten(c, 0), i,
+                   SEL(LT(NUM(wide, attr_f(c, "threshold")), CAST(wide, x)), NUM(dt, 1), NUM(dt, 0)));
 }
 
 bool infer_Scaler(OpCtx *c)
@@ -141,7 +143,8 @@ bool lower_Imputer(OpCtx *c)
         missing = UN(isnan, x);
     else
         missing = EQ(x, NUM((DType)x->dt, f));
-    return def_map(c, out_ten(c, 0), i, SEL(missing, per_feature(c, "imputed", imputed(c), i[in_t(c, 0)->rank - 1]), x));
+    return def_map(c, out_ten(c, 0), i,
+                   SEL(missing, per_feature(c, "imputed", imputed(c), i[in_t(c, 0)->rank - 1]), x));
 }
 
 /* ---- Normalizer ---- */
@@ -179,8 +182,8 @@ bool lower_Normalizer(OpCtx *c)
 
 typedef struct Labels {
     const Blob *keys, *values;
-    DType dt;            /* of the values */
-    const Blob *other;   /* for what is no key, one element */
+    DType dt;          /* of the values */
+    const Blob *other; /* for what is no key, one element */
 } Labels;
 
 /* First of the lists called stem_floats, stem_int64s, stem_strings, stem_tensor; *dt: type of its elements. */
@@ -207,7 +210,8 @@ static const Blob *label_default(const OpCtx *c, DType dt)
     if (a && a->v.t.blob->count == 1 && a->v.t.blob->dt == dt) return a->v.t.blob;
     const char *text = attr_s(c, "default_string");
     if (dt == DT_str) return blob_make(c->a, dt, 1, &text);
-    if (dtype_is_float(dt)) dtype_put_f(dt, one, attr_f(c, "default_float"));
+    if (dtype_is_float(dt))
+        dtype_put_f(dt, one, attr_f(c, "default_float"));
     else
         dtype_put_i(dt, one, attr_i(c, "default_int64"));
     return blob_make(c->a, dt, 1, one);

@@ -29,14 +29,21 @@ static bool infer_binary(OpCtx *c)
     return all_single(c, scales, 6) && broadcast_shape(c, 2, values, &rank, dim) && set_shape(c, 0, rank, dim);
 }
 
-static bool lower_binary(OpCtx *c, ExprOp op)
+/* Stored value of operand k at the output's element i, less its zero point. */
+static const Expr *binary_term(OpCtx *c, int k, int zero, const Expr *const *i)
+{
+    const Expr *v = load_bcast(c, k, i, out_t(c, 0)->rank);
+    return has_zero(c, zero) ? SUB(v, load_single(c, zero)) : v;
+}
+
+static bool lower_binary(OpCtx *c, bool product)
 {
     const Expr *i[MAX_RANK];
-    const int rank = out_t(c, 0)->rank;
+    const Rescale r = {.x = B2_as, .w = B2_bs, .y = B2_cs, .zero = B2_cz, .n = 1};
     out_vars(c, 0, i);
-    const Expr *a = to_real(c, load_bcast(c, B2_a, i, rank), B2_as, B2_az);
-    const Expr *b = to_real(c, load_bcast(c, B2_b, i, rank), B2_bs, B2_bz);
-    return def_map(c, out_ten(c, 0), i, from_real(c, ex_binary(c->x, op, a, b), B2_cs, B2_cz));
+    const Expr *a = binary_term(c, B2_a, B2_az, i), *b = binary_term(c, B2_b, B2_bz, i);
+    const Expr *v = product ? rescale(c, &r, MUL(a, b), NULL) : rescale_pair(c, &r, a, b);
+    return v && def_map(c, out_ten(c, 0), i, v);
 }
 
 bool infer_QLinearAdd(OpCtx *c)
@@ -49,11 +56,11 @@ bool infer_QLinearMul(OpCtx *c)
 }
 bool lower_QLinearAdd(OpCtx *c)
 {
-    return lower_binary(c, EX_add);
+    return lower_binary(c, false);
 }
 bool lower_QLinearMul(OpCtx *c)
 {
-    return lower_binary(c, EX_mul);
+    return lower_binary(c, true);
 }
 
 enum { U_x, U_xs, U_xz, U_ys, U_yz };
@@ -127,10 +134,11 @@ static const Expr *centred(OpCtx *c, const Expr *v)
     return has_in(c, U_xz) ? SUB(v, load_single(c, U_xz)) : v;
 }
 
-/* A sum of centred integers over n (f32) of them, as a real value. */
-static const Expr *scaled_mean(OpCtx *c, const Expr *sum, const Expr *n)
+/* Output for a sum of n (i64) centred integers. */
+static bool def_mean(OpCtx *c, const Expr *const *i, const Expr *sum, const Expr *n)
 {
-    return MUL(DIV(CAST(DT_f32, sum), n), load_single(c, U_xs));
+    const Expr *v = rescale_mean(c, &(Rescale){.x = U_xs, .w = NO_SCALE, .y = U_ys, .zero = U_yz, .n = 1}, sum, n);
+    return v && def_map(c, out_ten(c, 0), i, v);
 }
 
 bool lower_QLinearGlobalAveragePool(OpCtx *c)
@@ -142,8 +150,7 @@ bool lower_QLinearGlobalAveragePool(OpCtx *c)
     const uint32_t t = sweep_temp(c, "sum", &a, &s, RED_sum, centred(c, load_at(c, in_ten(c, U_x), s.at)));
     out_vars(c, 0, i);
     axes_keep(&a, i, kept);
-    const Expr *v = scaled_mean(c, load_at(c, t, kept), axes_count(c, &a, DT_f32));
-    return def_map(c, out_ten(c, 0), i, from_real(c, v, U_ys, U_yz));
+    return def_mean(c, i, load_at(c, t, kept), axes_count(c, &a, DT_i64));
 }
 
 static bool read_pool(OpCtx *c, Window *w)
@@ -180,8 +187,8 @@ bool lower_QLinearAveragePool(OpCtx *c)
     window_at(c, &w, i + first, r, at + first);
     def_reduce(c, t, i, RED_sum, w.n, r, w.kernel, centred(c, load_pad(c, in_ten(c, U_x), at, zero)));
     out_vars(c, 0, i);
-    const Expr *n = window_count(c, &w, attr_i(c, "count_include_pad") != 0, i + first, DT_f32);
-    return def_map(c, out_ten(c, 0), i, from_real(c, scaled_mean(c, load_at(c, t, i), n), U_ys, U_yz));
+    const Expr *n = window_count(c, &w, attr_i(c, "count_include_pad") != 0, i + first, DT_i64);
+    return def_mean(c, i, load_at(c, t, i), n);
 }
 
 /* ---- QLinearConcat: scale and zero point of the output, then triples of input, scale, zero point ---- */
@@ -277,26 +284,76 @@ bool infer_QGemm(OpCtx *c)
            set_type(c, 0, has_in(c, G_yz) ? in_t(c, G_yz)->dt : DT_f32) && set_shape(c, 0, 2, dim);
 }
 
-static const Expr *qgemm_factor(OpCtx *c, int k, bool transposed, const Expr *row, const Expr *col, const Expr *zero)
+static const Expr *qgemm_factor(OpCtx *c, uint32_t t, bool transposed, const Expr *row, const Expr *col)
 {
     const Expr *at[] = {transposed ? col : row, transposed ? row : col};
-    return SUB(load_at(c, in_ten(c, k), at), zero);
+    return load_at(c, t, at);
+}
+
+static bool fold_columns(OpCtx *c, Folded *f)
+{
+    const Tensor *b = in_t(c, G_b), *bias = has_in(c, G_c) ? in_t(c, G_c) : NULL;
+    const bool tb = attr_i(c, "transB") != 0, rows = bias && bias->rank == 2 && !ex_is_int(bias->dim[0], 1);
+    if (rows || !ex_is_const(b->dim[0]) || !ex_is_const(b->dim[1])) return false;
+    return fold_weight(c, &(WeightOf){G_a, G_az, G_b, G_bz, G_c, b->dim[!tb]->v.i, tb ? b->dim[1]->v.i : 1}, f);
+}
+
+/* t[i,j] = sum(k) A'[i,k] * B'[k,j], A' and B' less their zero points, or A as it is stored when they are folded. */
+static bool qgemm_sum(OpCtx *c, uint32_t t, const Folded *f)
+{
+    const bool ta = attr_i(c, "transA") != 0, tb = attr_i(c, "transB") != 0;
+    const Expr *i[MAX_RANK], *inner = in_t(c, G_a)->dim[!ta], *k = red_var(c, "k", inner);
+    out_vars(c, 0, i);
+    const Expr *p = qgemm_factor(c, in_ten(c, G_a), ta, i[0], k);
+    const Expr *q = qgemm_factor(c, f ? f->weight : in_ten(c, G_b), tb, k, i[1]);
+    if (!f) {
+        p = SUB(p, load_single(c, G_az));
+        q = SUB(q, load_bcast(c, G_bz, i, 2));
+    }
+    return def_reduce(c, t, i, RED_sum, 1, &k, &inner, MUL(p, q));
+}
+
+/* With alpha, or a real result: alpha * a_scale * b_scale * sum in reals. */
+static bool qgemm_real(OpCtx *c, const Expr *const *i, const Expr *sum)
+{
+    const DType dt = has_in(c, G_ys) ? DT_f64 : DT_f32;
+    const Expr *as = CAST(dt, load_single(c, G_as)), *bs = CAST(dt, load_bcast(c, G_bs, i, 2));
+    const Expr *v = MUL(CAST(dt, sum), MUL(NUM(dt, attr_f(c, "alpha")), MUL(as, bs)));
+    if (!has_in(c, G_ys)) return def_map(c, out_ten(c, 0), i, v);
+    v = DIV(v, CAST(dt, load_single(c, G_ys)));
+    return def_map(c, out_ten(c, 0), i, to_quant(c, out_t(c, 0)->dt, v, load_single(c, G_yz), true));
 }
 
 bool lower_QGemm(OpCtx *c)
 {
-    const Tensor *a = in_t(c, G_a), *y = out_t(c, 0);
-    const bool ta = attr_i(c, "transA") != 0, tb = attr_i(c, "transB") != 0;
-    const Expr *i[MAX_RANK], *inner = a->dim[!ta], *k = red_var(c, "k", inner);
-    const uint32_t t = temp_ten(c, "dot", DT_i32, 2, y->dim);
-    out_vars(c, 0, i);
-    const Expr *p = qgemm_factor(c, G_a, ta, i[0], k, load_single(c, G_az));
-    const Expr *q = qgemm_factor(c, G_b, tb, k, i[1], load_bcast(c, G_bz, i, 2));
-    def_reduce(c, t, i, RED_sum, 1, &k, &inner, MUL(p, q));
+    const Expr *i[MAX_RANK];
+    const uint32_t t = temp_ten(c, "dot", DT_i32, 2, out_t(c, 0)->dim);
+    Folded f;
+    const bool folded = fold_columns(c, &f);
+    if (!qgemm_sum(c, t, folded ? &f : NULL)) return false;
     out_vars(c, 0, i);
     const Expr *sum = load_at(c, t, i);
-    if (has_in(c, G_c)) sum = ADD(sum, load_bcast(c, G_c, i, 2));
-    const Expr *as = load_single(c, G_as), *bs = load_bcast(c, G_bs, i, 2);
-    const Expr *v = MUL(CAST(DT_f32, sum), MUL(NUM(DT_f32, attr_f(c, "alpha")), MUL(as, bs)));
-    return def_map(c, out_ten(c, 0), i, has_in(c, G_ys) ? from_real(c, v, G_ys, G_yz) : v);
+    if (folded) sum = folded_sum(c, &f, sum, i[1]);
+    else if (has_in(c, G_c)) sum = ADD(sum, load_bcast(c, G_c, i, 2));
+    if (!has_in(c, G_ys) || attr_f(c, "alpha") != 1) return qgemm_real(c, i, sum);
+    const Rescale r = {.x = G_as, .w = G_bs, .y = G_ys, .zero = G_yz, .n = 1, .nspan = folded ? f.channels : 0, .span = f.span};
+    const Expr *v = rescale(c, &r, sum, i[1]);
+    return v && def_map(c, out_ten(c, 0), i, v);
+}
+
+/* ---- QTable: y = table[x - smallest x], a function of 8 bits ---- */
+
+bool infer_QTable(OpCtx *c)
+{
+    const Tensor *t = in_t(c, 1);
+    if (t->rank != 1 || !ex_is_int(t->dim[0], 256)) return op_error(c, 1, "qtable-size", "table does not have 256 elements");
+    return same_shape(c, 0, 0);
+}
+
+bool lower_QTable(OpCtx *c)
+{
+    const Expr *i[MAX_RANK];
+    out_vars(c, 0, i);
+    const Expr *at = CAST(DT_ix, SUB(load_at(c, in_ten(c, 0), i), NUM(DT_i32, (double)dtype_min(in_t(c, 0)->dt))));
+    return def_map(c, out_ten(c, 0), i, load_raw(c, in_ten(c, 1), &at));
 }

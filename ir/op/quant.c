@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Quantized arithmetic of ONNX. Sums are exact in i32 (zero points subtracted from both factors, dot.h). Bringing a sum
- * to the output's scale is rint(sum * (x_scale * w_scale / y_scale)) in f32; with --int-rounding=tflite it is the
- * fixed-point product of TensorFlow Lite (gemmlowp's doubling high multiply, then a rounding shift), bit for bit.
+ * Quantized arithmetic of ONNX. Sums are exact in i32. With a constant weight they are of plain x * w: its zero points
+ * are subtracted when compiling, and sum (x - xz) * w = sum x * w - xz * sum w, so the input's goes to the bias (padding
+ * reads as the zero point). Otherwise zero points are subtracted from both factors. requant.h brings sums to the
+ * output's scale.
  */
 #include "../op.h"
 #include "proto.h"
 #include "dot.h"
 #include "quant.h"
 #include "red.h"
-
-#include <math.h>
 
 bool check_single(const OpCtx *c, int k)
 {
@@ -207,80 +206,107 @@ bool lower_DynamicQuantizeLinear(OpCtx *c)
     return def_map(c, out_ten(c, DQ_y), i, to_quant(c, DT_u8, v, load_at(c, out_ten(c, DQ_zero), none), true));
 }
 
-/* ---- from a sum to the output's scale ---- */
+/* ---- constant weights ---- */
 
-/* multiplier * 2^(shift - 31) is nearest to m, multiplier in [2^30, 2^31): TensorFlow Lite's QuantizeMultiplier. */
-static void quantize_multiplier(double m, int32_t *multiplier, int32_t *shift)
-{
-    int e;
-    const double q = frexp(m, &e);
-    int64_t fixed = (int64_t)round(q * 2147483648.0);
-    if (fixed == (int64_t)1 << 31) {
-        fixed /= 2;
-        e++;
-    }
-    if (e < -31) {
-        e = 0;
-        fixed = 0;
-    }
-    *multiplier = (int32_t)fixed;
-    *shift = e;
-}
-
-/* The n multipliers and shifts as constants of the program. */
-static uint32_t const_i32(OpCtx *c, const char *hint, int64_t n, const int32_t *v)
+/* The n numbers as a constant of the program. */
+static uint32_t const_vector(OpCtx *c, const char *hint, int64_t n, const int32_t *v)
 {
     const Expr *dim = IX(n);
     const uint32_t t = te_tensor(c->te, str_fmt(c->a, "%s.%s", out_t(c, 0)->name, hint), DT_i32, TEN_const, 1, &dim);
-    ten(c->te, t)->data = blob_make(c->a, DT_i32, n, v);
+    ten(c->te, t)->data = blob_make(c->cx->arena, DT_i32, n, v);
     return t;
 }
 
-typedef struct Scales {
-    int x, w, y;
-} Scales; /* operands */
-
-static bool const_scale(OpCtx *c, int k, const Blob **b)
+static bool const_integers(const OpCtx *c, int k, int64_t n)
 {
-    *b = in_t(c, k)->data;
-    return *b ||
-           op_error(c, k, "unsupported-scale", "TensorFlow Lite rounding needs a scale that is known when compiling");
+    if (k < 0 || !has_in(c, k)) return true;
+    const Blob *b = in_t(c, k)->data;
+    return b && dtype_is_int(b->dt) && (b->count == 1 || b->count == n);
 }
 
-/* sum * multiplier * 2^(shift - 31): 32-bit steps on 64-bit values, as in TensorFlow Lite's reference kernels. */
-static const Expr *fixed_product(OpCtx *c, const Expr *sum, const Expr *multiplier, const Expr *shift)
+static int64_t integer_at(const OpCtx *c, int k, int64_t at)
 {
-    const Expr *nil = NUM(DT_i32, 0), *one = NUM(DT_i64, 1);
-    const Expr *left = MAX(shift, nil), *right = CAST(DT_i64, MAX(SUB(nil, shift), nil));
-    const Expr *raised = CAST(DT_i64, ex_binary(c->x, EX_shl, sum, left)), *ab = MUL(raised, CAST(DT_i64, multiplier));
-    const Expr *up = ex_const_i(c->x, DT_i64, (int64_t)1 << 30),
-               *down = ex_const_i(c->x, DT_i64, 1 - ((int64_t)1 << 30));
-    const Expr *high = DIV(ADD(ab, SEL(LT(ab, NUM(DT_i64, 0)), down, up)), ex_const_i(c->x, DT_i64, (int64_t)1 << 31));
-    const Expr *mask = SUB(ex_binary(c->x, EX_shl, one, right), one);
-    const Expr *half = ADD(ex_binary(c->x, EX_shr, mask, one), SEL(LT(high, NUM(DT_i64, 0)), one, NUM(DT_i64, 0)));
-    const Expr *over = SEL(LT(half, ex_binary(c->x, EX_band, high, mask)), one, NUM(DT_i64, 0));
-    return CAST(DT_i32, ADD(ex_binary(c->x, EX_shr, high, right), over));
+    if (k < 0 || !has_in(c, k)) return 0;
+    const Blob *b = in_t(c, k)->data;
+    return blob_i(b, b->count == 1 ? 0 : at);
 }
 
-/* Output i from the sum t by fixed point; channel: index of the vector of w scales. */
-static bool requantize_fixed(OpCtx *c, uint32_t t, const Expr *const *i, const Expr *channel, Scales s, int zero)
+static int64_t channel_of(const WeightOf *o, int64_t k)
 {
-    const Blob *x, *w, *y;
-    if (!const_scale(c, s.x, &x) || !const_scale(c, s.w, &w) || !const_scale(c, s.y, &y)) return false;
-    const int64_t n = has_one_element(in_t(c, s.w)) ? 1 : w->count;
-    int32_t *m = NEWN(c->a, int32_t, n), *e = NEWN(c->a, int32_t, n);
-    for (int64_t k = 0; k < n; k++) {
-        const double factor = blob_f(x, 0) * blob_f(w, k) / blob_f(y, 0);
-        if (!(factor >= 0 && isfinite(factor)))
-            return op_error(c, s.w, "quant-scale", "scales give the factor %g", factor);
-        quantize_multiplier(factor, &m[k], &e[k]);
+    return k / o->inner % o->channels;
+}
+
+static int64_t centred(const OpCtx *c, const WeightOf *o, int64_t k)
+{
+    return blob_i(in_t(c, o->w)->data, k) - integer_at(c, o->wz, channel_of(o, k));
+}
+
+/* The weight with its zero points subtracted, in the narrowest type that holds it; itself where they are 0. */
+static uint32_t centred_weight(OpCtx *c, const WeightOf *o)
+{
+    const Tensor *t = in_t(c, o->w);
+    Span s = {0, 0};
+    if (!has_zero(c, o->wz)) return in_ten(c, o->w);
+    for (int64_t k = 0; k < t->data->count; k++) s = (Span){min_i64(s.lo, centred(c, o, k)), max_i64(s.hi, centred(c, o, k))};
+    const DType dt = s.lo >= INT8_MIN && s.hi <= INT8_MAX ? DT_i8 : DT_i16;
+    const size_t each = dtype_bytes(dt);
+    char *to = arena_alloc(c->a, mul_size_or_oom(c->a, (size_t)t->data->count, each), 16);
+    for (int64_t k = 0; k < t->data->count; k++) dtype_put_i(dt, to + (size_t)k * each, centred(c, o, k));
+    const uint32_t at = te_tensor(c->te, str_fmt(c->a, "%s.centred", t->name), dt, TEN_const, t->rank, t->dim);
+    ten(c->te, at)->data = blob_make(c->cx->arena, dt, t->data->count, to);
+    return at;
+}
+
+static bool in_i32(Span s)
+{
+    return s.lo >= INT32_MIN && s.hi <= INT32_MAX;
+}
+
+/* Bounds of the sum of x * weight for stored x, and the sum of the weights, by channel. */
+static void sums_of(const OpCtx *c, const WeightOf *o, Span *span, int64_t *sum)
+{
+    const DType dt = in_t(c, o->x)->dt;
+    const int64_t low = dtype_min(dt), high = dtype_max(dt), count = in_t(c, o->w)->data->count;
+    for (int64_t k = 0; k < count; k++) {
+        const int64_t m = channel_of(o, k), v = centred(c, o, k);
+        sum[m] += v;
+        span[m].lo += v * (v < 0 ? high : low);
+        span[m].hi += v * (v < 0 ? low : high);
     }
-    const Expr *at = n == 1 ? IX(0) : channel;
-    const Expr *multiplier = load_at(c, const_i32(c, "multiplier", n, m), &at),
-               *shift = load_at(c, const_i32(c, "shift", n, e), &at);
-    const Expr *v =
-        ADD(CAST(DT_i64, fixed_product(c, load_at(c, t, i), multiplier, shift)), CAST(DT_i64, load_single(c, zero)));
-    return def_map(c, out_ten(c, 0), i, ex_castsat(c->x, out_t(c, 0)->dt, v));
+}
+
+static bool foldable(const OpCtx *c, const WeightOf *o)
+{
+    const Blob *w = in_t(c, o->w)->data;
+    return w && dtype_is_int(w->dt) && o->channels > 0 && w->count % o->channels == 0 && const_integers(c, o->xz, 1) &&
+           const_integers(c, o->wz, o->channels) && const_integers(c, o->b, o->channels);
+}
+
+bool fold_weight(OpCtx *c, const WeightOf *o, Folded *f)
+{
+    *f = (Folded){.channels = o->channels};
+    if (!foldable(c, o)) return false;
+    int64_t *sum = NEWN(c->a, int64_t, o->channels);
+    int32_t *bias = NEWN(c->a, int32_t, o->channels);
+    bool any = false;
+    f->span = NEWN(c->a, Span, o->channels);
+    sums_of(c, o, f->span, sum);
+    for (int64_t m = 0; m < o->channels; m++) {
+        const int64_t b = integer_at(c, o->b, m) - integer_at(c, o->xz, 0) * sum[m];
+        const Span raw = f->span[m];
+        f->span[m] = (Span){raw.lo + b, raw.hi + b};
+        if (!in_i32(raw) || !in_i32(f->span[m]) || !in_i32((Span){b, b})) return false;
+        bias[m] = (int32_t)b;
+        any = any || b != 0;
+    }
+    f->weight = centred_weight(c, o);
+    f->bias = any ? const_vector(c, "bias", o->channels, bias) : 0;
+    return true;
+}
+
+const Expr *folded_sum(OpCtx *c, const Folded *f, const Expr *sum, const Expr *channel)
+{
+    return f->bias ? ADD(sum, load_at(c, f->bias, &channel)) : sum;
 }
 
 /* ---- QLinearConv, ConvInteger ---- */
@@ -303,42 +329,31 @@ bool infer_QLinearConv(OpCtx *c)
            check_channel(c, QC_b, m) && conv_shape(c, &v, 0);
 }
 
-/* x_scale * w_scale[m] / y_scale; of a vector of w scales a stage of its own. */
-static const Expr *channel_factor(OpCtx *c, const Expr *m)
+static int64_t constant_extent(const Expr *e)
 {
-    const Expr *xs = load_single(c, QC_xs), *ys = load_single(c, QC_ys), *i[MAX_RANK];
-    if (has_one_element(in_t(c, QC_ws))) return DIV(MUL(xs, load_single(c, QC_ws)), ys);
-    const uint32_t t = temp_ten(c, "factor", DT_f32, 1, in_t(c, QC_ws)->dim);
-    vars_for(c, "m", 1, in_t(c, QC_ws)->dim, i);
-    def_map(c, t, i, DIV(MUL(xs, load_at(c, in_ten(c, QC_ws), i)), ys));
-    return load_at(c, t, &m);
+    return ex_is_const(e) ? e->v.i : 0;
 }
 
-/* The sum with its bias, which has the scale x_scale * w_scale. */
-static uint32_t biased_sum(OpCtx *c, uint32_t t)
-{
-    const Tensor *y = out_t(c, 0);
-    const Expr *i[MAX_RANK];
-    if (!has_in(c, QC_b)) return t;
-    const uint32_t u = temp_ten(c, "biased", DT_i32, y->rank, y->dim);
-    vars_for(c, "nmijk", y->rank, y->dim, i);
-    def_map(c, u, i, ADD(load_at(c, t, i), load_channel(c, QC_b, i[1])));
-    return u;
-}
-
+/* y = rescaled sum + bias, which has the scale x_scale * w_scale */
 bool lower_QLinearConv(OpCtx *c)
 {
     Conv v;
-    const Tensor *y = out_t(c, 0);
+    Folded f;
+    const Tensor *y = out_t(c, 0), *w = in_t(c, QC_w);
     const Expr *i[MAX_RANK];
     if (!read_qconv(c, &v)) return false;
-    const uint32_t sum = temp_ten(c, "dot", DT_i32, y->rank, y->dim);
-    if (!conv_sum(c, sum, &v, DT_i32)) return false;
-    const uint32_t t = biased_sum(c, sum);
+    const int64_t m = constant_extent(w->dim[0]), inner = m > 0 && w->data ? w->data->count / m : 1;
+    const bool folded = fold_weight(c, &(WeightOf){QC_x, QC_xz, QC_w, QC_wz, QC_b, m, inner}, &f);
+    const uint32_t t = temp_ten(c, "dot", DT_i32, y->rank, y->dim);
+    v.weight = folded ? f.weight : 0;
+    if (!conv_sum(c, t, &v, DT_i32)) return false;
     vars_for(c, "nmijk", y->rank, y->dim, i);
-    if (c->cx->tflite_rounding) return requantize_fixed(c, t, i, i[1], (Scales){QC_xs, QC_ws, QC_ys}, QC_yz);
-    const Expr *r = MUL(CAST(DT_f32, load_at(c, t, i)), channel_factor(c, i[1]));
-    return def_map(c, out_ten(c, 0), i, to_quant(c, y->dt, r, load_single(c, QC_yz), true));
+    const Expr *sum = load_at(c, t, i);
+    if (folded) sum = folded_sum(c, &f, sum, i[1]);
+    else if (has_in(c, QC_b)) sum = ADD(sum, load_channel(c, QC_b, i[1]));
+    const Rescale r = {.x = QC_xs, .w = QC_ws, .y = QC_ys, .zero = QC_yz, .n = 1, .nspan = folded ? f.channels : 0, .span = f.span};
+    const Expr *q = rescale(c, &r, sum, i[1]);
+    return q && def_map(c, out_ten(c, 0), i, q);
 }
 
 static bool read_conv_integer(OpCtx *c, Conv *v)
@@ -378,46 +393,57 @@ bool infer_QLinearMatMul(OpCtx *c)
            check_along(c, &p, QM_yz, QM_a) && set_shape(c, 0, p.rank, p.dim);
 }
 
-/* The fixed-point form has vectors only of b scales. */
-static bool single_scales(OpCtx *c)
+/* Scales are one element, but of b perhaps a vector over the columns. */
+static bool plain_scales(const OpCtx *c, const Product *p)
 {
-    return check_single(c, QM_as) && check_single(c, QM_ys) && check_single(c, QM_yz) &&
-           (in_t(c, QM_bs)->rank <= 1 ||
-            op_error(c, QM_bs, "unsupported-scale", "TensorFlow Lite rounding takes one scale or one for each column"));
+    return has_one_element(in_t(c, QM_as)) && has_one_element(in_t(c, QM_ys)) && has_one_element(in_t(c, QM_yz)) &&
+           (has_one_element(in_t(c, QM_bs)) || (in_t(c, QM_bs)->rank == 1 && p->col));
 }
 
-/* a_scale * b_scale / y_scale; of one vector of b scales a stage of its own. */
-static const Expr *product_factor(OpCtx *c, const Product *p, const Expr *const *i)
+/* a_scale * b_scale / y_scale in dt, of any granularity. */
+static const Expr *product_factor(OpCtx *c, const Product *p, DType dt, const Expr *const *i)
 {
-    const Tensor *as = in_t(c, QM_as), *bs = in_t(c, QM_bs), *ys = in_t(c, QM_ys);
-    const Expr *j[MAX_RANK];
-    if (bs->rank != 1 || has_one_element(bs) || !has_one_element(as) || !has_one_element(ys)) {
-        const Expr *a = load_along(c, p, QM_as, QM_a, i), *b = load_along(c, p, QM_bs, QM_b, i);
-        return DIV(MUL(a, b), load_along(c, p, QM_ys, QM_a, i));
-    }
-    const uint32_t t = temp_ten(c, "factor", DT_f32, 1, bs->dim);
-    vars_for(c, "j", 1, bs->dim, j);
-    const Expr *a = load_single(c, QM_as), *b = load_at(c, in_ten(c, QM_bs), j), *y = load_single(c, QM_ys);
-    def_map(c, t, j, DIV(MUL(a, b), y));
-    return load_at(c, t, &i[p->rank - 1]);
+    const Expr *a = load_along(c, p, QM_as, QM_a, i), *b = load_along(c, p, QM_bs, QM_b, i);
+    return DIV(MUL(CAST(dt, a), CAST(dt, b)), CAST(dt, load_along(c, p, QM_ys, QM_a, i)));
+}
+
+static bool lower_product(OpCtx *c, const Product *p, DType sum, DType real)
+{
+    const Expr *i[MAX_RANK];
+    const uint32_t t = temp_ten(c, "dot", sum, p->rank, p->dim);
+    if (!product_sum(c, t, p, sum)) return false;
+    out_vars(c, 0, i);
+    const Expr *v = MUL(CAST(real, load_at(c, t, i)), product_factor(c, p, real, i));
+    return def_map(c, out_ten(c, 0), i, to_quant(c, out_t(c, 0)->dt, v, load_along(c, p, QM_yz, QM_a, i), true));
+}
+
+static bool is_real(const OpCtx *c, int k)
+{
+    return dtype_is_float(in_t(c, k)->dt);
 }
 
 bool lower_QLinearMatMul(OpCtx *c)
 {
     Product p;
-    const Tensor *y = out_t(c, 0);
+    Folded f = {0};
     const Expr *i[MAX_RANK];
     if (!read_qmatmul(c, &p)) return false;
-    const bool real = dtype_is_float(in_t(c, QM_a)->dt) || dtype_is_float(in_t(c, QM_b)->dt);
-    const uint32_t t = temp_ten(c, "dot", real ? DT_f32 : DT_i32, p.rank, p.dim);
-    if (!product_sum(c, t, &p, real ? DT_f32 : DT_i32)) return false;
-    out_vars(c, 0, i);
-    if (c->cx->tflite_rounding && !real && !dtype_is_float(y->dt)) {
-        return single_scales(c) &&
-               requantize_fixed(c, t, i, p.rank ? i[p.rank - 1] : NULL, (Scales){QM_as, QM_bs, QM_ys}, QM_yz);
+    if (is_real(c, QM_a) || is_real(c, QM_b) || dtype_is_float(out_t(c, 0)->dt)) return lower_product(c, &p, DT_f32, DT_f32);
+    if (!plain_scales(c, &p)) {
+        return c->cx->tflite_rounding ? op_error(c, NO_OPERAND, "unsupported-scale", "TensorFlow Lite rounding takes one scale or one for each column")
+                                      : lower_product(c, &p, DT_i32, DT_f64);
     }
-    const Expr *r = MUL(CAST(DT_f32, load_at(c, t, i)), product_factor(c, &p, i));
-    return def_map(c, out_ten(c, 0), i, to_quant(c, y->dt, r, load_along(c, &p, QM_yz, QM_a, i), true));
+    const Tensor *b = in_t(c, QM_b);
+    const int64_t n = b->rank == 2 ? constant_extent(b->dim[1]) : 0;
+    const bool folded = fold_weight(c, &(WeightOf){QM_a, QM_az, QM_b, QM_bz, NO_ZERO, n, 1}, &f);
+    const uint32_t t = temp_ten(c, "dot", DT_i32, p.rank, p.dim);
+    p.weight = folded ? f.weight : 0;
+    if (!product_sum(c, t, &p, DT_i32)) return false;
+    out_vars(c, 0, i);
+    const Expr *column = p.rank ? i[p.rank - 1] : NULL, *sum = load_at(c, t, i);
+    const Rescale r = {.x = QM_as, .w = QM_bs, .y = QM_ys, .zero = QM_yz, .n = 1, .nspan = folded ? f.channels : 0, .span = f.span};
+    const Expr *v = rescale(c, &r, folded ? folded_sum(c, &f, sum, column) : sum, column);
+    return v && def_map(c, out_ten(c, 0), i, v);
 }
 
 static bool read_matmul_integer(OpCtx *c, Product *p)

@@ -5,7 +5,8 @@
 #ifndef MLCC_OP_QUANT_H
 #define MLCC_OP_QUANT_H
 
-#include "../op.h"
+#include "dot.h"
+#include "requant.h"
 
 /* Operand k, if there, is one element. Diagnostic "quant-scalar". */
 bool check_single(const OpCtx *c, int k);
@@ -18,5 +19,16 @@ const Expr *to_real(OpCtx *c, const Expr *v, int scale, int zero);
 const Expr *to_quant(OpCtx *c, DType dt, const Expr *v, const Expr *zero, bool saturate);
 /* v, a real value in f32, in the type of output 0 with scalar scale and zero operands (zero may be absent). */
 const Expr *from_real(OpCtx *c, const Expr *v, int scale, int zero);
+
+/* Operands of a product by number (xz, wz, b may be absent): element k of w belongs to channel k / inner mod channels. */
+typedef struct WeightOf { int x, xz, w, wz, b; int64_t channels, inner; } WeightOf;
+
+/* Zero points and bias b of a product with a constant weight, put together: with sum over x * weight, of stored x,
+ * sum + bias[m] lies in span[m] and is what the operands say. */
+typedef struct Folded { int64_t channels; uint32_t weight, bias; Span *span; } Folded;
+
+/* False: something is not a constant, or a sum may leave i32. bias 0: all are 0. */
+bool fold_weight(OpCtx *c, const WeightOf *o, Folded *f);
+const Expr *folded_sum(OpCtx *c, const Folded *f, const Expr *sum, const Expr *channel);
 
 #endif

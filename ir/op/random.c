@@ -102,8 +102,7 @@ bool infer_Multinomial(OpCtx *c)
 {
     const int64_t n = attr_i(c, "sample_size");
     if (!in_rank(c, 0, 2, 2)) return false;
-    if (n < 0 || n > INT32_MAX)
-        return op_error(c, NO_OPERAND, "attribute-value", "sample_size is %lld", (long long)n);
+    if (n < 0 || n > INT32_MAX) return op_error(c, NO_OPERAND, "attribute-value", "sample_size is %lld", (long long)n);
     if (ex_is_int(in_t(c, 0)->dim[1], 0)) return op_error(c, 0, "multinomial-classes", "there are no classes");
     const Expr *dim[] = {in_t(c, 0)->dim[0], IX(n)};
     return random_type(c) && set_shape(c, 0, 2, dim);
@@ -158,7 +157,8 @@ bool lower_Bernoulli(OpCtx *c)
     return def_map(c, out_ten(c, 0), i, dt == DT_bool ? hit : SEL(hit, NUM(dt, 1), NUM(dt, 0)));
 }
 
-/* t[b,s,c] = x[b,c] - log(-log(u)): the class where it is greatest has the probability that log-probabilities x give. */
+/* t[b,s,c] = x[b,c] - log(-log(u)): where it is greatest is a class with the probability that log-probabilities x
+ * give. */
 static uint32_t perturbed(OpCtx *c)
 {
     const Tensor *x = in_t(c, 0);

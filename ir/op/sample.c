@@ -120,9 +120,9 @@ static bool read_axes(const OpCtx *c, Resize *r)
 
 static bool check_list(const OpCtx *c, const Resize *r, int k, int want)
 {
-    return in_rank(c, k, 1, 1) && (ex_is_int(in_t(c, k)->dim[0], want) ||
-                                   op_error(c, k, "resize-list", "'%s' must have %d elements for %d axes",
-                                            in_t(c, k)->name, want, r->n));
+    return in_rank(c, k, 1, 1) &&
+           (ex_is_int(in_t(c, k)->dim[0], want) ||
+            op_error(c, k, "resize-list", "'%s' must have %d elements for %d axes", in_t(c, k)->name, want, r->n));
 }
 
 /* Extents of the result as the model declares them, where scales or sizes are known only when it runs. */
@@ -193,8 +193,8 @@ static bool keep_aspect(const OpCtx *c, Resize *r)
         const Along *a = &r->along[d];
         if (a->place < 0) continue;
         if (!ex_is_const(a->in) || !ex_is_const(a->out) || a->in->v.i == 0)
-            return op_error(c, R_x, "unsupported-resize-aspect",
-                            "keep_aspect_ratio_policy '%s' needs fixed dimensions", keep_words[r->keep]);
+            return op_error(c, R_x, "unsupported-resize-aspect", "keep_aspect_ratio_policy '%s' needs fixed dimensions",
+                            keep_words[r->keep]);
         const double s = (double)a->out->v.i / (double)a->in->v.i;
         if (scale == 0 || (r->keep == KEEP_not_larger ? s < scale : s > scale)) scale = s;
     }
@@ -232,8 +232,8 @@ static bool read_resize(OpCtx *c, Resize *r)
     if (!read_words(c, r) || !read_axes(c, r)) return false;
     const bool sizes = has_list(c, R_sizes), scales = has_list(c, R_scales);
     if (sizes == scales)
-        return op_error(c, NO_OPERAND, "resize-list", "%s", sizes ? "there are both scales and sizes"
-                                                                  : "there are neither scales nor sizes");
+        return op_error(c, NO_OPERAND, "resize-list", "%s",
+                        sizes ? "there are both scales and sizes" : "there are neither scales nor sizes");
     if (r->where == AT_crop && (!has_in(c, R_roi) || !check_list(c, r, R_roi, 2 * r->n)))
         return has_in(c, R_roi) ? false : op_error(c, NO_OPERAND, "resize-roi", "tf_crop_and_resize needs a roi");
     if (!(sizes ? read_sizes(c, r) : read_scales(c, r))) return false;
@@ -269,7 +269,8 @@ typedef struct Ruler {
 static Ruler ruler(OpCtx *c, const Resize *r, const Along *a)
 {
     Ruler m = {.in = CAST(DT_f64, a->in)};
-    if (a->scale > 0) m.scale = D(a->scale);
+    if (a->scale > 0)
+        m.scale = D(a->scale);
     else if (r->from_data)
         m.scale = CAST(DT_f64, load_item(c, R_scales, a->place));
     else
@@ -292,8 +293,7 @@ static const Expr *coordinate(OpCtx *c, const Resize *r, const Along *a, const E
     case AT_pytorch: return SEL(LT(D(1), m.width), half, D(0));
     case AT_corners: return SEL(one, D(0), MUL(x, step));
     case AT_asymmetric: return DIV(x, m.scale);
-    case AT_symmetric:
-        return ADD(MUL(DIV(m.in, D(2)), SUB(D(1), DIV(CAST(DT_f64, a->out), m.width))), half);
+    case AT_symmetric: return ADD(MUL(DIV(m.in, D(2)), SUB(D(1), DIV(CAST(DT_f64, a->out), m.width))), half);
     case AT_crop: {
         const Expr *way = SUB(m.end, m.first), *in = SEL(one, DIV(MUL(way, last), D(2)), MUL(MUL(x, way), step));
         return ADD(in, MUL(m.first, last));
@@ -311,6 +311,12 @@ static const Expr *to_index(OpCtx *c, const Expr *v, const Expr *extent)
 static const Expr *inside(OpCtx *c, const Expr *v, const Expr *extent)
 {
     return MAX(MIN(v, SUB(extent, IX(1))), IX(0));
+}
+
+/* Type of a table of places along an extent: unsigned, so that places need no test for being negative. */
+static DType place_type(OpCtx *c, const Expr *extent)
+{
+    return ex_upper(c->x, extent) <= UINT16_MAX ? DT_u16 : DT_u32;
 }
 
 /* Whether the whole factor alone says where nearest looks: o / factor. */
@@ -347,8 +353,8 @@ static const Expr *outside(OpCtx *c, const Resize *r, const Along *a, const Expr
 /* Axes along which nothing changes. */
 static bool is_still(const OpCtx *c, const Resize *r, const Along *a)
 {
-    return a->place < 0 || (r->where != AT_crop && !r->from_data && dim_equal(c, a->in, a->out) &&
-                            (a->scale == 0 || a->scale == 1));
+    return a->place < 0 ||
+           (r->where != AT_crop && !r->from_data && dim_equal(c, a->in, a->out) && (a->scale == 0 || a->scale == 1));
 }
 
 /* ---- nearest ---- */
@@ -358,7 +364,7 @@ static const Expr *nearest_index(OpCtx *c, const Resize *r, const Along *a, cons
     const Expr *dim[] = {a->out}, *i[1];
     if (is_still(c, r, a)) return o;
     if (is_division(r, a)) return FDIV(o, IX((int64_t)a->scale));
-    const uint32_t t = temp_ten(c, "place", DT_i32, 1, dim);
+    const uint32_t t = temp_ten(c, "place", place_type(c, a->in), 1, dim);
     vars_for(c, "o", 1, dim, i);
     def_map(c, t, i, inside(c, to_index(c, nearest_of(c, r, coordinate(c, r, a, i[0])), a->in), a->in));
     return load_index(c, t, &o, a->in);
@@ -476,7 +482,7 @@ static bool make_taps(OpCtx *c, const Resize *r, const Along *a, DType dt, Taps 
     t->dt = dt;
     if (!count_taps(c, r, a, t)) return false;
     const Expr *dim[] = {a->out, IX(t->n)};
-    t->at = temp_ten(c, "place", DT_i32, 2, dim);
+    t->at = temp_ten(c, "place", place_type(c, a->in), 2, dim);
     vars_for(c, "ok", 2, dim, i);
     def_map(c, t->at, i, inside(c, tap_index(c, a, t, coordinate(c, r, a, i[0]), i[1]), a->in));
     tap_weights(c, r, a, t);

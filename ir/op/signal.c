@@ -21,7 +21,7 @@ static bool type_from(const OpCtx *c, const char *name)
                     (long long)attr_i(c, name));
 }
 
-/* Single value of input k as an extent: known, or `declared` where the model says what it is; NULL after a diagnostic. */
+/* Single value of input k as an extent: known, or `declared`, what the model says; NULL after a diagnostic. */
 static const Expr *size_input(const OpCtx *c, int k, const Expr *declared)
 {
     uint32_t n;
@@ -280,8 +280,9 @@ static bool read_frames(OpCtx *c, Frames *f)
     if (!ex_is_int(x->dim[2], 1) && !ex_is_int(x->dim[2], 2))
         return op_error(c, ST_signal, "dft-parts", "the last dimension of '%s' must be 1 or 2", x->name);
     f->step = size_input(c, ST_step, NULL);
-    f->d.n = has_in(c, ST_length) ? size_input(c, ST_length, has_in(c, ST_window) ? in_t(c, ST_window)->dim[0] : NULL)
-             : has_in(c, ST_window) ? in_t(c, ST_window)->dim[0] : x->dim[1];
+    f->d.n = has_in(c, ST_length)   ? size_input(c, ST_length, has_in(c, ST_window) ? in_t(c, ST_window)->dim[0] : NULL)
+             : has_in(c, ST_window) ? in_t(c, ST_window)->dim[0]
+                                    : x->dim[1];
     if (!f->step || !f->d.n || !check_length(c, ST_length, f->d.n)) return false;
     if (has_in(c, ST_window) && !require_dim(c, ST_window, 0, f->d.n, "stft-window")) return false;
     if (!ex_range(c->x, f->step, &lo, &hi) || lo < 1 || !ex_range(c->x, SUB(x->dim[1], f->d.n), &lo, &hi) || lo < 0)

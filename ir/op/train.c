@@ -13,8 +13,8 @@ static bool infer_step(OpCtx *c, int states)
 {
     const int n = (c->n->nin - TR_first) / (states + 2);
     if (n < 1 || c->n->nin != TR_first + n * (states + 2) || c->n->nout != n * (states + 1))
-        return op_error(c, NO_OPERAND, "operand-count", "%d inputs and %d outputs do not belong to any number of tensors",
-                        c->n->nin, c->n->nout);
+        return op_error(c, NO_OPERAND, "operand-count",
+                        "%d inputs and %d outputs do not belong to any number of tensors", c->n->nin, c->n->nout);
     for (int k = 0; k < 2; k++) {
         if (tensor_count(c->g, in_t(c, k)) != 1)
             return op_error(c, k, "train-scalar", "'%s' must be a single value", in_t(c, k)->name);
@@ -39,7 +39,7 @@ typedef struct Step {
     const Expr *i[MAX_RANK], *rate, *count, *x, *g, *state[2];
 } Step;
 
-#define V(v) NUM(s->dt, (v))
+#define V(v)    NUM(s->dt, (v))
 #define A(name) NUM(s->dt, attr_f(c, (name)))
 
 static const Expr *load_one(OpCtx *c, int k)

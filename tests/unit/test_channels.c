@@ -10,11 +10,18 @@ enum { NETS = 60, MAX_CHANNELS = 5 };
 /* ---- random networks as text ---- */
 
 /* at: the tensor that the next layer reads. */
-typedef struct Net { Text def, body; bool quantized; int layers, channels, at; } Net;
+typedef struct Net {
+    Text def, body;
+    bool quantized;
+    int layers, channels, at;
+} Net;
 
-static int pick(int n) { return rand() % n; }
+static int pick(int n)
+{
+    return rand() % n;
+}
 
-/* Elements of a weight [m, c, taps]: result channels and input channels are all zero now and then. zero: what counts as it. */
+/* Elements of a weight [m, c, taps]; now and then all of a result or input channel are `zero`. */
 static void weight(Net *n, int m, int c, int taps, int zero)
 {
     bool row[MAX_CHANNELS], column[MAX_CHANNELS];
@@ -32,24 +39,29 @@ static void weight(Net *n, int m, int c, int taps, int zero)
 static void vector(Net *n, const char *name, int layer, const char *type, int count)
 {
     text_add(&n->def, "const %%%s%d %s[%d] (", name, layer, type, count);
-    for (int k = 0; k < count; k++)
-        text_add(&n->def, n->quantized ? "%s%d" : "%s%d.0", k ? ", " : "", pick(81) - 40);
+    for (int k = 0; k < count; k++) text_add(&n->def, n->quantized ? "%s%d" : "%s%d.0", k ? ", " : "", pick(81) - 40);
     text_add(&n->def, ")\n");
 }
 
-static void step(Net *n) { n->at = n->layers++; }
+static void step(Net *n)
+{
+    n->at = n->layers++;
+}
 
 /* Convolution to m channels; m 0: depthwise. */
 static void convolution(Net *n, int m)
 {
-    const int k = n->layers, depth = m == 0, out = depth ? n->channels : m, c = depth ? 1 : n->channels, kernel = 1 + 2 * pick(2);
-    const char *attr = str_fmt(arena, "{group=%d, pads=[%d,0,0,%d]}", depth ? n->channels : 1, pick(4) == 0, pick(4) == 0);
+    const int k = n->layers, depth = m == 0, out = depth ? n->channels : m, c = depth ? 1 : n->channels,
+              kernel = 1 + 2 * pick(2);
+    const char *attr =
+        str_fmt(arena, "{group=%d, pads=[%d,0,0,%d]}", depth ? n->channels : 1, pick(4) == 0, pick(4) == 0);
     text_add(&n->def, "const %%w%d %s[%d,%d,%d,1] (", k, n->quantized ? "i8" : "f32", out, c, kernel);
     weight(n, out, c, kernel, n->quantized ? 1 : 0);
     text_add(&n->def, ")\n");
     vector(n, "b", k, n->quantized ? "i32" : "f32", out);
     if (n->quantized)
-        text_add(&n->body, "%%t%d ? = QLinearConv %%t%d %%s %%z %%w%d %%ws %%wz %%s %%z %%b%d %s\n", k, n->at, k, k, attr);
+        text_add(&n->body, "%%t%d ? = QLinearConv %%t%d %%s %%z %%w%d %%ws %%wz %%s %%z %%b%d %s\n", k, n->at, k, k,
+                 attr);
     else
         text_add(&n->body, "%%t%d ? = Conv %%t%d %%w%d %%b%d %s\n", k, n->at, k, k, attr);
     n->channels = out;
@@ -58,9 +70,13 @@ static void convolution(Net *n, int m)
 
 static void unary(Net *n)
 {
-    static const struct { const char *op, *rest; } real[] = {
+    static const struct {
+        const char *op, *rest;
+    } real[] = {
         {"Relu", ""}, {"Clip", "%zero %six"}, {"MaxPool", "{kernel_shape=[2,1], pads=[1,0,1,0]}"}, {"Mul", "%six"}};
-    static const struct { const char *op, *rest; } quantized[] = {
+    static const struct {
+        const char *op, *rest;
+    } quantized[] = {
         {"MaxPool", "{kernel_shape=[2,1]}"},
         {"MaxPool", "{kernel_shape=[2,1], pads=[1,0,1,0]}"},
         {"com.microsoft:QLinearLeakyRelu", "%s %z %s %z"},
@@ -78,26 +94,30 @@ static void residual(Net *n)
     text_add(&n->def, "const %%w%d %s[%d,%d,1,1] (", k, n->quantized ? "i8" : "f32", c, c);
     weight(n, c, c, 1, n->quantized ? 1 : 0);
     text_add(&n->def, ")\n");
-    text_add(&n->body, n->quantized ? "%%t%d ? = QLinearConv %%t%d %%s %%z %%w%d %%ws %%wz %%s %%z\n" : "%%t%d ? = Conv %%t%d %%w%d\n", k, from, k);
+    text_add(&n->body,
+             n->quantized ? "%%t%d ? = QLinearConv %%t%d %%s %%z %%w%d %%ws %%wz %%s %%z\n"
+                          : "%%t%d ? = Conv %%t%d %%w%d\n",
+             k, from, k);
     step(n);
-    text_add(&n->body, n->quantized ? "%%t%d ? = com.microsoft:QLinearAdd %%t%d %%s %%z %%t%d %%s %%z %%s %%z\n" : "%%t%d ? = Add %%t%d %%t%d\n", n->layers,
-             from, k);
+    text_add(&n->body,
+             n->quantized ? "%%t%d ? = com.microsoft:QLinearAdd %%t%d %%s %%z %%t%d %%s %%z %%s %%z\n"
+                          : "%%t%d ? = Add %%t%d %%t%d\n",
+             n->layers, from, k);
     step(n);
 }
 
 static const char *network(bool quantized)
 {
     Net n = {.def = {.arena = arena}, .body = {.arena = arena}, .quantized = quantized, .layers = 1, .channels = 2};
-    text_add(&n.def, "input %%t0 %s[1,2,24,2]\nconst %%zero f32[] (0)\nconst %%six f32[] (6)\n", quantized ? "i8" : "f32");
-    text_add(&n.def, "const %%s f32[] (0.5)\nconst %%z i8[] (%d)\nconst %%ws f32[] (0.25)\nconst %%wz i8[] (1)\n", pick(3) - 1);
+    text_add(&n.def, "input %%t0 %s[1,2,24,2]\nconst %%zero f32[] (0)\nconst %%six f32[] (6)\n",
+             quantized ? "i8" : "f32");
+    text_add(&n.def, "const %%s f32[] (0.5)\nconst %%z i8[] (%d)\nconst %%ws f32[] (0.25)\nconst %%wz i8[] (1)\n",
+             pick(3) - 1);
     for (int k = 0; k < 5; k++) {
         convolution(&n, 1 + pick(MAX_CHANNELS));
-        if (pick(2))
-            unary(&n);
-        if (pick(3) == 0)
-            convolution(&n, 0);
-        if (pick(4) == 0)
-            residual(&n);
+        if (pick(2)) unary(&n);
+        if (pick(3) == 0) convolution(&n, 0);
+        if (pick(4) == 0) residual(&n);
     }
     convolution(&n, 2);
     return str_fmt(arena, "%s%soutput %%t%d\n", text_str(&n.def), text_str(&n.body), n.at);
@@ -108,8 +128,7 @@ static const char *network(bool quantized)
 static bool same_bits(const Values *p, const Values *q)
 {
     for (uint32_t k = 0; k < p->n; k++)
-        if (p->bytes[k] != q->bytes[k] || memcmp(p->at[k].data, q->at[k].data, p->bytes[k]) != 0)
-            return false;
+        if (p->bytes[k] != q->bytes[k] || memcmp(p->at[k].data, q->at[k].data, p->bytes[k]) != 0) return false;
     return p->n == q->n;
 }
 
@@ -121,14 +140,11 @@ static int check(const char *text)
     Program p = program(g);
     const Values want = evaluate(g, &in);
     remarks.n = 0;
-    if (!pass_channels(&p))
-        fail_with_problems();
+    if (!pass_channels(&p)) fail_with_problems();
     const char *why = graph_verify(arena, g);
-    if (why || !infer_graph(g))
-        fail_msg("%s\n%s", why ? why : "inference fails afterwards", text);
+    if (why || !infer_graph(g)) fail_msg("%s\n%s", why ? why : "inference fails afterwards", text);
     const Values got = evaluate(g, &in);
-    if (!same_bits(&want, &got))
-        fail_msg("outputs differ for\n%s", text);
+    if (!same_bits(&want, &got)) fail_msg("outputs differ for\n%s", text);
     return remarks.n > 0;
 }
 
@@ -136,8 +152,7 @@ static void check_many(bool quantized)
 {
     int changed = 0;
     srand(quantized ? 7 : 8);
-    for (int k = 0; k < NETS; k++)
-        changed += check(network(quantized));
+    for (int k = 0; k < NETS; k++) changed += check(network(quantized));
     assert_in_range(changed, NETS / 2, NETS);
 }
 
@@ -157,9 +172,11 @@ static void real_networks_keep_their_bits(void **state)
 static void bias_does_not_overflow(void **state)
 {
     (void)state;
-    static const char text[] = "input %x i8[1,1,4,4]\nconst %s f32[] (1)\nconst %z i8[] (0)\nconst %w1 i8[2,1,1,1] (1, 0)\nconst %b1 i32[2] (1, 100)\n"
-                               "const %w2 i8[1,2,1,1] (1, 100)\nconst %b2 i32[1] (2147480000)\n"
-                               "%t ? = QLinearConv %x %s %z %w1 %s %z %s %z %b1\n%y ? = QLinearConv %t %s %z %w2 %s %z %s %z %b2\noutput %y\n";
+    static const char text[] =
+        "input %x i8[1,1,4,4]\nconst %s f32[] (1)\nconst %z i8[] (0)\nconst %w1 i8[2,1,1,1] (1, 0)\nconst %b1 i32[2] "
+        "(1, 100)\n"
+        "const %w2 i8[1,2,1,1] (1, 100)\nconst %b2 i32[1] (2147480000)\n"
+        "%t ? = QLinearConv %x %s %z %w1 %s %z %s %z %b1\n%y ? = QLinearConv %t %s %z %w2 %s %z %s %z %b2\noutput %y\n";
     assert_int_equal(check(text), 0);
 }
 
@@ -167,6 +184,7 @@ static void bias_does_not_overflow(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(integer_networks_keep_their_bits), TEST(real_networks_keep_their_bits), TEST(bias_does_not_overflow)};
+    const struct CMUnitTest tests[] = {TEST(integer_networks_keep_their_bits), TEST(real_networks_keep_their_bits),
+                                       TEST(bias_does_not_overflow)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -340,6 +340,14 @@ static const char *const units[] = {
     /* a whole strip on one side, and a condition that is the same for all lanes */
     "unit a\nbuf %1.x input 0 f32[300]\nbuf %2.y output 0 f32[4,600]\nfunc f macs 0\nvar k 0..3, i 0..599\n"
     "for k = 0, 4 {\nfor i = 0, 600 {\n%2.y[k,i] = select(lt(k, 2), select(lt(i, 300), %1.x[i], 1f32), select(lt(i, 300), 2f32, %1.x[i - 300]))\n}\n}\n",
+    /* the side not taken by any lane reads outside at the same place for all */
+    "unit a\nbuf %1.x input 0 f32[300]\nbuf %2.y output 0 f32[4,200]\nfunc f macs 0\nvar k 0..3, i 0..199\n"
+    "for k = 0, 4 {\nfor i = 0, 200 {\n%2.y[k,i] = select(lt(k, 2), %1.x[150*k + mod(i, 150)] + %1.x[250*k], select(lt(i, 300 - 90*k), 2f32, %1.x[0]))\n}\n}\n",
+    "unit a\nbuf %1.x input 0 f32[3]\nbuf %2.y output 0 f32[4,200]\nfunc f macs 0\nvar k 0..3, i 0..199\n"
+    "for k = 0, 4 {\nfor i = 0, 200 {\nif lt(i + 100*k, 300) {\n%2.y[k,i] = %1.x[k]\n}\n}\n}\n",
+    /* stores of some lanes */
+    "unit a\nbuf %1.x input 0 i32[40]\nbuf %2.y output 0 i32[20]\nfunc f macs 0\nvar i 0..39, z 0..19\nfor z = 0, 20 {\n%2.y[z] = -1i32\n}\n"
+    "for i = 0, 40 {\nif and(lt(0i32, %1.x[i]), lt(i, 20)) {\n%2.y[i] = %1.x[i] + %1.x[2*i]\n}\n}\n",
     /* guarded loads: fills of every kind, an index from data */
     "unit a\nbuf %1.x input 0 i8[5,5]\nbuf %2.y output 0 i8[7,7]\nbuf %3.z output 1 i8[7,7]\nfunc f macs 0\nvar i 0..6, j 0..6\n"
     "for i = 0, 7 {\nfor j = 0, 7 {\n%2.y[i,j] = %1.x[i - 1,j - 1 | 0i8]\n%3.z[i,j] = %1.x[ix(%1.x[i - 1,2 | 9i8]),j | 7i8]\n}\n}\n",

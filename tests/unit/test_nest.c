@@ -97,7 +97,7 @@ static const char all_forms[] =
     "    lane l 16\n"
     "    sum r 8, s 3\n"
     "    acc a = 1f32\n"
-    "    body %1.x[p,r + s]\n"
+    "    body %1.x[p,r+s]\n"
     "    %7.y[p,l] = a\n"
     "    %4.t[p,q] = a*2f32\n"
     "  }\n"
@@ -209,8 +209,8 @@ static const char *const sound[] = {
     "var i < N, j < M\nfor i = 0, N {\nfor j = 0, M {\n%4.z[4*(i*M + j) + 3] = %1.x[i,j]\n}\n}\n",
     "var i 0..11\nfor i = 0, 12 {\n%2.y[i - 2] = 0f32\n}\n",
     /* whole steps and the rest */
-    "var q 0..1, l 0..15, t 0..14\nfor q = 0, fdiv(N, 16) {\nfor l = 0, 16 {\n%5.w[16*q + l] = %1.x[16*q + l,0]\n}\n}\n"
-    "for t = 0, mod(N, 16) {\n%5.w[16*fdiv(N, 16) + t] = %1.x[16*fdiv(N, 16) + t,M - 1]\n}\n",
+    ("var q 0..1, l 0..15, t 0..14\nfor q = 0, fdiv(N, 16) {\nfor l = 0, 16 {\n%5.w[16*q + l] = %1.x[16*q + l,0]\n}\n}\n"
+     "for t = 0, mod(N, 16) {\n%5.w[16*fdiv(N, 16) + t] = %1.x[16*fdiv(N, 16) + t,M - 1]\n}\n"),
     /* quotients and remainders by a symbol */
     "var k 0..6399\nfor k = 0, 4*N*M {\n%4.z[k] = %1.x[fdiv(fdiv(k, 4), M),mod(fdiv(k, 4), M)]\n}\n",
     /* conditions on the way: if, select, and, not, or, comparisons of other types */
@@ -218,6 +218,7 @@ static const char *const sound[] = {
     "var i any\nlet i = ix(%3.i[0])\nif or(lt(i, 0), le(9, i)) {\n} else {\n%2.y[i] = 1f32\n}\n",
     "var i < 20\nfor i = 0, 20 {\n%5.w[0] = select(lt(i, 9), %2.y[i], select(not(lt(i, 18)), 0f32, %2.y[i - 9]))\n}\n",
     "%5.w[0] = select(and(and(le(0i64, %3.i[1]), lt(%3.i[1], 9i64)), lt(0f32, %2.y[ix(%3.i[1])])), 1f32, 2f32)\n",
+    "var i any\nlet i = ix(%3.i[0])\nif and(le(0, i), lt(2*i, 20)) {\n%2.y[i] = 1f32\n}\n",
     "%5.w[0] = %2.y[max(min(ix(%3.i[2]), 8), 0)]\n",
     /* an index reflected at the ends: both sides of a minimum are needed */
     "var j < 30\nfor j = 0, 30 {\n%5.w[0] = %2.y[min(mod(j, 16), 16 - mod(j, 16))]\n}\n",
@@ -239,7 +240,10 @@ static const Bad unsound[] = {
     {"var i < N\nfor i = 0, N {\n%5.w[i] = %1.x[0,i]\n}\n", "load of 'x', dimension 1: index i may be above M - 1"},
     {"var q 0..2, l 0..15\nfor q = 0, fdiv(N + 15, 16) {\nfor l = 0, 16 {\n%5.w[16*q + l] = 0f32\n}\n}\n", "store to 'w', dimension 0"},
     {"var k 0..6399\nfor k = 0, 4*N*M {\n%4.z[k] = %1.x[fdiv(k, M),0]\n}\n", "load of 'x', dimension 0"},
+    {"var k 0..1600\nfor k = 0, N*M + 1 {\n%5.w[0] = %1.x[fdiv(k, M),0]\n}\n", "load of 'x', dimension 0"},
+    {"var k 0..640\nfor k = 0, 16*N + 1 {\n%5.w[0] = %1.x[fdiv(k, 16),0]\n}\n", "load of 'x', dimension 0"},
     {"%5.w[0] = %2.y[ix(%3.i[0])]\n", "load of 'y', dimension 0: index ix(%i[0]) may be below -2"},
+    {"var i any\nlet i = ix(%3.i[0])\nif and(le(0, i), lt(2*i, 21)) {\n%2.y[i] = 1f32\n}\n", "may be above 9"},
     {"var i any\nlet i = ix(%3.i[0])\nif lt(i, 9) {\n%2.y[i] = 1f32\n}\n", "may be below -2"},
     {"var i any\nlet i = ix(%3.i[0])\nif and(le(0, i), lt(i, 9)) {\n}\n%2.y[i] = 1f32\n", "store to 'y'"},
     {"var i any\nlet i = ix(%3.i[0])\nif le(0, i) {\n} else {\n%2.y[i] = 1f32\n}\n", "store to 'y'"},

@@ -23,15 +23,17 @@ static bool matches(const char *text, const char *pattern, Match *m)
     Program p = program(g);
     Rw rw = {.p = &p, .g = g, .a = arena};
     const uint32_t *uses = graph_uses(g, arena);
-    for (uint32_t t = 0; t < graph_ntensors(g); t++)
-        PUSH(arena, &rw.uses, uses[t]);
+    for (uint32_t t = 0; t < graph_ntensors(g); t++) PUSH(arena, &rw.uses, uses[t]);
     return rule_matches(&rw, pattern, g->order.at[g->order.n - 1], m);
 }
 
 static void patterns_match(void **state)
 {
     (void)state;
-    static const struct { const char *graph, *pattern; bool want; } row[] = {
+    static const struct {
+        const char *graph, *pattern;
+        bool want;
+    } row[] = {
         {"input %a f32[2]\ninput %b f32[2]\n%y ? = Add %a %b\noutput %y\n", "(Add x y)", true},
         {"input %a f32[2]\ninput %b f32[2]\n%y ? = Add %a %b\noutput %y\n", "(Add x x)", false},
         {"input %a f32[2]\n%y ? = Add %a %a\noutput %y\n", "(Add x x)", true},
@@ -75,19 +77,18 @@ static void rows_are_well_formed(void **state)
     for (size_t s = 0; s < COUNT(sets); s++)
         for (const Rule *r = sets[s]; r->name; r++) {
             const char *why = rule_check(arena, r);
-            if (why)
-                fail_msg("%s: %s", r->name, why);
+            if (why) fail_msg("%s: %s", r->name, why);
         }
 }
 
 static void bad_rows_are_found(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", "Add x y", "(Ad x y)", "(Add x y", "(Add x y) z", "(Add (Relu x y)", "(Relu x y)", "(Relu (Add x y z))"};
+    static const char *const bad[] = {
+        "", "Add x y", "(Ad x y)", "(Add x y", "(Add x y) z", "(Add (Relu x y)", "(Relu x y)", "(Relu (Add x y z))"};
     for (size_t k = 0; k < COUNT(bad); k++) {
         const Rule r = {"bad", bad[k], NULL};
-        if (!rule_check(arena, &r))
-            fail_msg("'%s' was taken", bad[k]);
+        if (!rule_check(arena, &r)) fail_msg("'%s' was taken", bad[k]);
     }
 }
 
@@ -97,8 +98,7 @@ static void names_are_unique(void **state)
     Map seen = {.arena = arena};
     for (size_t s = 0; s < COUNT(sets); s++)
         for (const Rule *r = sets[s]; r->name; r++)
-            if ((*map_str(&seen, r->name, true))++)
-                fail_msg("two rules are called %s", r->name);
+            if ((*map_str(&seen, r->name, true))++) fail_msg("two rules are called %s", r->name);
 }
 
 /* ---- values ---- */
@@ -106,22 +106,27 @@ static void names_are_unique(void **state)
 static bool near(const mlcc_tensor *p, const mlcc_tensor *q, size_t bytes, double tolerance)
 {
     const float *a = p->data, *b = q->data;
-    if (tolerance == 0 || dtype_by_onnx(p->dtype) != DT_f32)
-        return memcmp(p->data, q->data, bytes) == 0;
+    if (tolerance == 0 || dtype_by_onnx(p->dtype) != DT_f32) return memcmp(p->data, q->data, bytes) == 0;
     for (size_t k = 0; k < bytes / sizeof *a; k++)
-        if (!(fabs((double)a[k] - (double)b[k]) <= tolerance * (1 + fabs((double)a[k]))))
-            return false;
+        if (!(fabs((double)a[k] - (double)b[k]) <= tolerance * (1 + fabs((double)a[k])))) return false;
     return true;
 }
 
 /* A graph on which the rule fires. tolerance: relative, 0 when the rule is exact. */
-typedef struct Case { const char *rule; double tolerance; const char *graph; } Case;
+typedef struct Case {
+    const char *rule;
+    double tolerance;
+    const char *graph;
+} Case;
 
 #define NHWC "const %s f32[] (0.5)\nconst %z i8[] (3)\ninput %x f32[2,2,3,2]\n%t ? = Transpose %x {perm=[0,2,3,1]}\n"
 #define BACK "%y ? = Transpose %e {perm=[0,3,1,2]}\noutput %y\n"
-#define CONV "input %x f32[1,2,3,3]\nconst %w f32[2,2,2,2] (1, 2, -1, 0.5, 0.25, 3, -2, 1, 1, 1, 0.5, -0.75, 2, -1, 0.125, 1)\nconst %b f32[2] (0.5, -1.5)\n" \
-             "const %c f32[2,1,1] (1.5, -0.75)\n%t ? = Conv %x %w %b\n"
-#define NORM "const %s f32[2] (1.5, -0.5)\nconst %o f32[2] (0.25, 1)\nconst %m f32[2] (0.5, -0.5)\nconst %v f32[2] (1, 2.5)\n"
+#define CONV                                                                                                           \
+    "input %x f32[1,2,3,3]\nconst %w f32[2,2,2,2] (1, 2, -1, 0.5, 0.25, 3, -2, 1, 1, 1, 0.5, -0.75, 2, -1, 0.125, "    \
+    "1)\nconst %b f32[2] (0.5, -1.5)\n"                                                                                \
+    "const %c f32[2,1,1] (1.5, -0.75)\n%t ? = Conv %x %w %b\n"
+#define NORM                                                                                                           \
+    "const %s f32[2] (1.5, -0.5)\nconst %o f32[2] (0.25, 1)\nconst %m f32[2] (0.5, -0.5)\nconst %v f32[2] (1, 2.5)\n"
 #define DENSE "input %x f32[2,3]\nconst %w f32[3,2] (1, 2, -1, 0.5, 0.25, 3)\nconst %b f32[2] (0.5, -1.5)\n"
 
 static const Case cases[] = {
@@ -137,12 +142,16 @@ static const Case cases[] = {
     {"add-zero", 0, "input %x f32[9]\nconst %c f32[] (-0.0)\n%t ? = Add %x %c\n%y ? = Neg %t\noutput %y\n"},
     {"div-exact", 0, "input %x f32[3]\nconst %c f32[3] (2, -0.5, 1024)\n%y ? = Div %x %c\noutput %y\n"},
     {"relu-relu", 0, "input %x f32[20]\n%t ? = Relu %x\n%y ? = Relu %t\noutput %y\n"},
-    {"clip-relu", 0, "input %x f32[20]\nconst %l f32[] (-1)\nconst %h f32[] (2)\n%t ? = Relu %x\n%y ? = Clip %t %l %h\noutput %y\n"},
-    {"relu-clip", 0, "input %x f32[20]\nconst %l f32[] (-1)\nconst %h f32[] (2)\n%t ? = Clip %x %l %h\n%y ? = Relu %t\noutput %y\n"},
+    {"clip-relu", 0,
+     "input %x f32[20]\nconst %l f32[] (-1)\nconst %h f32[] (2)\n%t ? = Relu %x\n%y ? = Clip %t %l %h\noutput %y\n"},
+    {"relu-clip", 0,
+     "input %x f32[20]\nconst %l f32[] (-1)\nconst %h f32[] (2)\n%t ? = Clip %x %l %h\n%y ? = Relu %t\noutput %y\n"},
     {"clip-clip", 0,
-     "input %x f32[20]\nconst %a f32[] (-1)\nconst %b f32[] (0.5)\nconst %h f32[] (2)\n%t ? = Clip %x %a %b\n%y ? = Clip %t _ %h\noutput %y\n"},
+     "input %x f32[20]\nconst %a f32[] (-1)\nconst %b f32[] (0.5)\nconst %h f32[] (2)\n%t ? = Clip %x %a %b\n%y ? = "
+     "Clip %t _ %h\noutput %y\n"},
     {"clip-clip", 0,
-     "input %x f32[40]\nconst %b f32[] (-0.5)\nconst %l f32[] (0.25)\nconst %h f32[] (0.125)\n%t ? = Clip %x _ %b\n%u ? = Clip %t %l\n%y ? = Clip %u %h\noutput %y\n"},
+     "input %x f32[40]\nconst %b f32[] (-0.5)\nconst %l f32[] (0.25)\nconst %h f32[] (0.125)\n%t ? = Clip %x _ %b\n%u "
+     "? = Clip %t %l\n%y ? = Clip %u %h\noutput %y\n"},
     {"conv-bn", 1e-5, CONV NORM "%y ? = BatchNormalization %t %s %o %m %v\noutput %y\n"},
     {"conv-add", 1e-5, CONV "%y ? = Add %t %c\noutput %y\n"},
     {"conv-mul", 1e-5, CONV "%y ? = Mul %t %c\noutput %y\n"},
@@ -156,7 +165,8 @@ static const Case cases[] = {
     {"transpose-transpose", 0,
      "input %x f32[2,3,4]\n%t ? = Transpose %x {perm=[1,2,0]}\n%y ? = Transpose %t {perm=[0,2,1]}\noutput %y\n"},
     {"reshape-reshape", 0,
-     "input %x f32[2,6]\nconst %p i64[2] (3, 4)\nconst %q i64[3] (2, 2, 3)\n%t ? = Reshape %x %p\n%y ? = Reshape %t %q\noutput %y\n"},
+     "input %x f32[2,6]\nconst %p i64[2] (3, 4)\nconst %q i64[3] (2, 2, 3)\n%t ? = Reshape %x %p\n%y ? = Reshape %t "
+     "%q\noutput %y\n"},
     {"transpose-elementwise", 0, NHWC "%e ? = Relu %t\n" BACK},
     {"transpose-elementwise", 0, NHWC "%e ? = LeakyRelu %t {alpha=0.25}\n" BACK},
     {"transpose-elementwise", 0, NHWC "%e ? = Sigmoid %t\n" BACK},
@@ -165,19 +175,26 @@ static const Case cases[] = {
     {"transpose-elementwise", 0, NHWC "%e ? = Clip %t %s\n" BACK},
     {"transpose-elementwise", 0, NHWC "%e ? = QuantizeLinear %t %s %z\n" BACK},
     {"transpose-elementwise", 0,
-     "const %s f32[] (0.5)\nconst %z i8[] (3)\ninput %x i8[2,2,3,2]\n%t ? = Transpose %x {perm=[0,2,3,1]}\n%e ? = DequantizeLinear %t %s %z\n" BACK},
+     "const %s f32[] (0.5)\nconst %z i8[] (3)\ninput %x i8[2,2,3,2]\n%t ? = Transpose %x {perm=[0,2,3,1]}\n%e ? = "
+     "DequantizeLinear %t %s %z\n" BACK},
     {"transpose-elementwise", 0, NHWC "const %c f32[2] (1.5, -0.75)\n%e ? = Add %t %c\n" BACK},
     {"transpose-elementwise", 0, NHWC "%e ? = Mul %t %s\n" BACK},
-    {"transpose-elementwise", 0, NHWC "input %x2 f32[2,2,3,2]\n%u ? = Transpose %x2 {perm=[0,2,3,1]}\n%e ? = Add %t %u\n" BACK},
-    {"transpose-elementwise", 0, NHWC "input %x2 f32[2,2,3,2]\n%u ? = Transpose %x2 {perm=[0,2,3,1]}\n%e ? = Mul %t %u\n" BACK},
     {"transpose-elementwise", 0,
-     NHWC "input %x2 f32[2,2,3,1]\nconst %c f32[2] (1.5, -0.75)\n%u ? = Transpose %x2 {perm=[0,2,3,1]}\n%a ? = Add %t %u\n%b ? = Sub %c %a\n"
-          "%r ? = Relu %b\n%f ? = QuantizeLinear %r %s %z\n%d ? = DequantizeLinear %f %s %z\n%g ? = Sigmoid %t\n%e ? = Mul %d %g\n" BACK},
+     NHWC "input %x2 f32[2,2,3,2]\n%u ? = Transpose %x2 {perm=[0,2,3,1]}\n%e ? = Add %t %u\n" BACK},
+    {"transpose-elementwise", 0,
+     NHWC "input %x2 f32[2,2,3,2]\n%u ? = Transpose %x2 {perm=[0,2,3,1]}\n%e ? = Mul %t %u\n" BACK},
+    {"transpose-elementwise", 0,
+     NHWC "input %x2 f32[2,2,3,1]\nconst %c f32[2] (1.5, -0.75)\n%u ? = Transpose %x2 {perm=[0,2,3,1]}\n%a ? = Add %t "
+          "%u\n%b ? = Sub %c %a\n"
+          "%r ? = Relu %b\n%f ? = QuantizeLinear %r %s %z\n%d ? = DequantizeLinear %f %s %z\n%g ? = Sigmoid %t\n%e ? = "
+          "Mul %d %g\n" BACK},
     {"pad-conv", 0,
-     "input %x f32[1,1,3,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, 2, 1)\nconst %w f32[1,1,2,2] (1, 2, -1, 0.5)\n%t ? = Pad %x %p\n"
+     "input %x f32[1,1,3,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, 2, 1)\nconst %w f32[1,1,2,2] (1, 2, -1, 0.5)\n%t ? = "
+     "Pad %x %p\n"
      "%y ? = Conv %t %w {pads=[0,1,0,1], strides=[2,1]}\noutput %y\n"},
     {"pad-average", 0,
-     "input %x f32[1,2,3,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, 2, 1)\n%t ? = Pad %x %p\n%y ? = AveragePool %t {kernel_shape=[2,3]}\noutput %y\n"},
+     "input %x f32[1,2,3,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, 2, 1)\n%t ? = Pad %x %p\n%y ? = AveragePool %t "
+     "{kernel_shape=[2,3]}\noutput %y\n"},
 };
 
 static void check_case(const Case *c, const Rule *r)
@@ -193,8 +210,7 @@ static void check_case(const Case *c, const Rule *r)
     if (!rewrite(&p, set, 1) || !strstr(text_str(&remarks), str_fmt(arena, "%s: ", r->name)))
         fail_msg("%s does not fire on its case", r->name);
     const char *why = graph_verify(arena, g);
-    if (why || !infer_graph(g))
-        fail_msg("%s: %s", r->name, why ? why : "inference fails afterwards");
+    if (why || !infer_graph(g)) fail_msg("%s: %s", r->name, why ? why : "inference fails afterwards");
     const Tensor *after = tensor(g, g->output.at[0]);
     assert_int_equal(before.dt, after->dt);
     assert_int_equal(before.rank, after->rank);
@@ -218,8 +234,7 @@ static void every_rule_keeps_values(void **state)
                     check_case(&cases[k], r);
                     found++;
                 }
-            if (!found)
-                fail_msg("%s has no case", r->name);
+            if (!found) fail_msg("%s has no case", r->name);
         }
 }
 
@@ -241,26 +256,32 @@ static const Case declined[] = {
     {"conv-add", 0, CONV "%y ? = Add %t %c\noutput %t\noutput %y\n"},
     {"matmul-add", 0, DENSE "const %d f32[2,1] (1, 2)\n%t ? = MatMul %x %w\n%y ? = Add %t %d\noutput %y\n"},
     {"reshape-reshape", 0,
-     "input %x f32[2,6]\nconst %p i64[2] (3, 4)\nconst %q i64[3] (0, 2, 2)\n%t ? = Reshape %x %p\n%y ? = Reshape %t %q\noutput %y\n"},
+     "input %x f32[2,6]\nconst %p i64[2] (3, 4)\nconst %q i64[3] (0, 2, 2)\n%t ? = Reshape %x %p\n%y ? = Reshape %t "
+     "%q\noutput %y\n"},
     {"transpose-elementwise", 0, NHWC "%e ? = Relu %t\n%y ? = Transpose %e {perm=[0,3,2,1]}\noutput %y\n"},
     {"transpose-elementwise", 0, NHWC "%e ? = Relu %t\noutput %e\n" BACK},
     {"transpose-elementwise", 0, NHWC "input %o f32[2,3,2,2]\n%e ? = Add %t %o\n" BACK},
     {"transpose-elementwise", 0, NHWC "%e ? = Softmax %t {axis=3}\n" BACK},
     {"transpose-elementwise", 0, NHWC "const %k f32[3,2,1] (1, 2, 3, 4, 5, 6)\n%e ? = Add %t %k\n" BACK},
     {"pad-conv", 0,
-     "input %x f32[1,1,3,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, 2, 1)\nconst %v f32[] (1)\nconst %w f32[1,1,2,2] (1, 2, -1, 0.5)\n"
+     "input %x f32[1,1,3,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, 2, 1)\nconst %v f32[] (1)\nconst %w f32[1,1,2,2] (1, "
+     "2, -1, 0.5)\n"
      "%t ? = Pad %x %p %v\n%y ? = Conv %t %w\noutput %y\n"},
     {"pad-conv", 0,
-     "input %x f32[1,1,3,4]\nconst %p i64[8] (0, 1, 1, 0, 0, 0, 2, 1)\nconst %w f32[1,2,2,2] (1, 2, -1, 0.5, 1, 2, 3, 4)\n%t ? = Pad %x %p\n"
+     "input %x f32[1,1,3,4]\nconst %p i64[8] (0, 1, 1, 0, 0, 0, 2, 1)\nconst %w f32[1,2,2,2] (1, 2, -1, 0.5, 1, 2, 3, "
+     "4)\n%t ? = Pad %x %p\n"
      "%y ? = Conv %t %w\noutput %y\n"},
     {"pad-conv", 0,
-     "input %x f32[1,1,4,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, -1, 1)\nconst %w f32[1,1,2,2] (1, 2, -1, 0.5)\n%t ? = Pad %x %p\n"
+     "input %x f32[1,1,4,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, -1, 1)\nconst %w f32[1,1,2,2] (1, 2, -1, 0.5)\n%t ? = "
+     "Pad %x %p\n"
      "%y ? = Conv %t %w\noutput %y\n"},
     {"pad-conv", 0,
-     "input %x f32[1,1,4,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, 1, 1)\nconst %w f32[1,1,2,2] (1, 2, -1, 0.5)\n%t ? = Pad %x %p {mode=\"edge\"}\n"
+     "input %x f32[1,1,4,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, 1, 1)\nconst %w f32[1,1,2,2] (1, 2, -1, 0.5)\n%t ? = "
+     "Pad %x %p {mode=\"edge\"}\n"
      "%y ? = Conv %t %w\noutput %y\n"},
     {"pad-average", 0,
-     "input %x f32[1,2,3,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, 2, 1)\n%t ? = Pad %x %p\n%y ? = AveragePool %t {kernel_shape=[2,3], "
+     "input %x f32[1,2,3,4]\nconst %p i64[8] (0, 0, 1, 0, 0, 0, 2, 1)\n%t ? = Pad %x %p\n%y ? = AveragePool %t "
+     "{kernel_shape=[2,3], "
      "pads=[1,1,1,1]}\noutput %y\n"},
 };
 
@@ -268,8 +289,7 @@ static const Rule *rule_named(const char *name)
 {
     for (size_t s = 0; s < COUNT(sets); s++)
         for (const Rule *r = sets[s]; r->name; r++)
-            if (strcmp(r->name, name) == 0)
-                return r;
+            if (strcmp(r->name, name) == 0) return r;
     fail_msg("there is no rule %s", name);
     return NULL;
 }
@@ -283,8 +303,7 @@ static void rules_decline(void **state)
         Program p = program(parsed(declined[k].graph));
         remarks.n = 0;
         assert_true(rewrite(&p, set, 1));
-        if (remarks.n)
-            fail_msg("%s fires on\n%s", declined[k].rule, declined[k].graph);
+        if (remarks.n) fail_msg("%s fires on\n%s", declined[k].rule, declined[k].graph);
     }
 }
 
@@ -325,8 +344,7 @@ static void rules_that_never_end_are_caught(void **state)
     assert_true(child >= 0);
     if (child == 0) {
         signal(SIGABRT, SIG_DFL);
-        if (!freopen("/dev/null", "w", stderr))
-            _exit(2);
+        if (!freopen("/dev/null", "w", stderr)) _exit(2);
         rewrite_forever();
         _exit(0);
     }
@@ -340,8 +358,15 @@ static void rules_that_never_end_are_caught(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(patterns_match), TEST(captures_name_tensors_and_nodes), TEST(rows_are_well_formed), TEST(bad_rows_are_found), TEST(names_are_unique),
-        TEST(every_rule_keeps_values), TEST(rules_decline), TEST(unused_nodes_go), TEST(rules_that_never_end_are_caught),
+        TEST(patterns_match),
+        TEST(captures_name_tensors_and_nodes),
+        TEST(rows_are_well_formed),
+        TEST(bad_rows_are_found),
+        TEST(names_are_unique),
+        TEST(every_rule_keeps_values),
+        TEST(rules_decline),
+        TEST(unused_nodes_go),
+        TEST(rules_that_never_end_are_caught),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

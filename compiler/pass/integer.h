@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of the integer pass share: parameters of quantization, and constants by evaluation.
+ */
+#ifndef MLCC_PASS_INTEGER_H
+#define MLCC_PASS_INTEGER_H
+
+#include "../rewrite.h"
+
+/* Of a QuantizeLinear or DequantizeLinear with one scale: real = (q - zero) * scale. */
+typedef struct Quant {
+    double scale;
+    int64_t zero;
+    DType dt;              /* of q: i8, u8, i16 or u16 */
+    TensorId at_scale, at_zero;
+} Quant;
+
+/* Fills *q; at_zero is a new constant where the node has none. False: not of this form. */
+bool quant_of(Rw *rw, NodeId n, Quant *q);
+/* The Quant of the DequantizeLinear that makes t. */
+bool quant_behind(Rw *rw, TensorId t, Quant *q);
+bool same_quant(const Quant *p, const Quant *q);
+/* The integer tensor that t is made from by DequantizeLinear; id 0: it is not. */
+TensorId dequantized(const Rw *rw, TensorId t);
+
+/* integer_table.c. Nodes of g from tensors `leaf` (constants in `value`) to the first result of `top`, evaluated. */
+const Blob *integer_evaluate(Rw *rw, NodeId top, TensorId leaf, const Blob *value);
+/* The rules of elementwise functions of one quantized tensor, and of constants. */
+bool integer_table(Rw *rw, const Match *m);
+bool integer_constant(Rw *rw, const Match *m);
+
+#endif

@@ -117,10 +117,8 @@ static void has_data_index(void *ctx, const Expr *e)
 static bool is_affine_view(const Expr *e)
 {
     bool costly = false;
-    if (!is_view(e))
+    if (!is_view(e) || e->op == EX_cast || e->op == EX_bitcast)
         return false;
-    while (e->op == EX_cast || e->op == EX_bitcast)
-        e = e->a[0];
     for (uint16_t d = 0; d < e->n; d++)
         ex_walk(e->a[d], has_data_index, &costly);
     return !costly;
@@ -131,10 +129,8 @@ static bool is_product(const Stage *s)
     return s->kind == ST_reduce && s->op == RED_sum && s->body->op == EX_mul;
 }
 
-/* What stage k does with tensor t: number of loads; *refuses when it needs memory or a form of its own. */
-static int64_t loads_in(const Auto *g, uint32_t k, uint32_t t, const Expr *body, int64_t cost, bool *refuses)
+static uint32_t loads_in(const Auto *g, const Stage *s, uint32_t t)
 {
-    const Stage *s = g->te->stage.at[k];
     Loads l = {.ref = t};
     if (s->body)
         ex_walk(s->body, count_load, &l);
@@ -142,21 +138,45 @@ static int64_t loads_in(const Auto *g, uint32_t k, uint32_t t, const Expr *body,
         ex_walk(s->at[d], count_load, &l);
     if (s->init)
         ex_walk(s->init, count_load, &l);
-    *refuses = s->kind == ST_call || (s->kind == ST_scatter && cost > CHEAP) || (is_product(s) && !is_affine_view(body));
     return l.count;
 }
 
-/* reads: how often an element of t is read, over all its readers. */
-static bool readers_accept(const Auto *g, uint32_t t, const Expr *body, int64_t cost, double *reads)
+static bool may_inline(const Auto *g, uint32_t k)
 {
-    *reads = 0;
-    for (uint32_t q = 0; q < g->nreader[t]; q++) {
-        bool refuses;
-        *reads += (double)loads_in(g, g->reader[t][q], t, body, cost, &refuses) * (double)steps_of_stage(g, g->reader[t][q]);
-        if (refuses)
-            return false;
+    const Stage *s = g->te->stage.at[k];
+    return s->kind == ST_map && ten(g->te, s->out)->output < 0 && !g->pinned.at[s->out];
+}
+
+/* What becomes of a tensor's elements, seen through the views of it. */
+typedef struct Use { double reads; bool product, scatter, call; } Use;
+
+static void add_use(const Auto *g, Use *use, uint32_t t, uint32_t k)
+{
+    const Stage *s = g->te->stage.at[k];
+    const bool view = may_inline(g, k) && is_affine_view(s->body);
+    const Use *u = &use[s->out];
+    use[t].reads += view ? u->reads : loads_in(g, s, t) * (double)steps_of_stage(g, k);
+    use[t].product = use[t].product || (s->body && is_product(s)) || (view && u->product);
+    use[t].scatter = use[t].scatter || s->kind == ST_scatter || (view && u->scatter);
+    use[t].call = use[t].call || s->kind == ST_call || (view && u->call);
+}
+
+/* By tensor, readers first. */
+static Use *uses(const Auto *g)
+{
+    Use *use = NEWN(g->a, Use, g->te->ten.n);
+    for (uint32_t k = g->te->stage.n; k-- > 0;) {
+        const uint32_t t = g->te->stage.at[k]->out;
+        for (uint32_t q = 0; q < g->nreader[t]; q++)
+            add_use(g, use, t, g->reader[t][q]);
     }
-    return g->nreader[t] > 0;
+    return use;
+}
+
+/* Products take their operands from memory, calls too. */
+static bool readers_accept(const Use *u, const Expr *body, int64_t cost)
+{
+    return u->reads > 0 && !u->call && !(u->scatter && cost > CHEAP) && !(u->product && !is_affine_view(body));
 }
 
 typedef struct CostOf { const Auto *g; const int64_t *cost; int64_t sum; } CostOf;
@@ -166,12 +186,6 @@ static void add_inline_cost(void *ctx, const Expr *e)
     CostOf *c = ctx;
     if ((e->op == EX_load || e->op == EX_loadp) && ten(c->g->te, e->v.ref)->kind == TEN_stage)
         c->sum += c->cost[e->v.ref];
-}
-
-static bool may_inline(const Auto *g, uint32_t k)
-{
-    const Stage *s = g->te->stage.at[k];
-    return s->kind == ST_map && ten(g->te, s->out)->output < 0 && !g->pinned.at[s->out];
 }
 
 /* The map is the natural epilogue of a product: it alone reads it, element for element. */
@@ -204,14 +218,14 @@ static void decide_inline(Auto *g)
 {
     int64_t *cost = NEWN(g->a, int64_t, g->te->ten.n); /* of inlined bodies, by tensor */
     auto_bodies(g);
+    const Use *use = uses(g);
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
         const Stage *s = g->te->stage.at[k];
         if (!may_inline(g, k))
             continue;
         CostOf c = {g, cost, ex_cost(s->body)};
         ex_walk(s->body, add_inline_cost, &c);
-        double reads = 0;
-        if (c.sum > MAX_INLINE_COST || !readers_accept(g, s->out, s->body, c.sum, &reads)) {
+        if (c.sum > MAX_INLINE_COST || !readers_accept(&use[s->out], s->body, c.sum)) {
             g->s->stage[k].why = c.sum > MAX_INLINE_COST ? "expression too large to inline" : "read by a product or a call";
             continue;
         }
@@ -219,7 +233,7 @@ static void decide_inline(Auto *g)
             g->s->stage[k].why = "the epilogue of a product";
             continue;
         }
-        const double factor = reads / (double)max_i64(points_of_stage(g, k), 1);
+        const double factor = use[s->out].reads / (double)max_i64(points_of_stage(g, k), 1);
         if (!is_view(s->body) && factor > 1.01 && c.sum > CHEAP) {
             g->s->stage[k].why = "elements are read more than once";
             continue;

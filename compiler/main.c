@@ -78,7 +78,7 @@ static int information(const Options *o, Arena *a)
 
 static int finish(Arena *a, Diags *d, const Options *o, Outcome outcome, const Outputs *out)
 {
-    if (outcome == OUT_ok && o->output_dir)
+    if (outcome == OUT_ok && o->verb == VERB_run && o->output_dir)
         (void)mkdir(o->output_dir, 0777); /* where it cannot, writing says why */
     if (outcome == OUT_ok && !write_all(a, d, out))
         outcome = OUT_io;

@@ -87,9 +87,10 @@ static void append(Affine *f, const Expr *atom, int64_t coef)
 static void read_sum(const Expr *e, Affine *f)
 {
     uint32_t n = count_terms(e);
-    for (uint32_t at = n; at > 0; at--, e = e->a[0]) {
+    for (uint32_t at = n; at > 0; at--) {
         const Expr *part = at > 1 ? e->a[1] : e;
         f->t[at - 1] = ex_is_const(part) ? (Term){part, 1} : term_of(part);
+        if (at > 1) e = e->a[0]; /* the first part may be a leaf without operands */
     }
     f->n = 0;
     for (uint32_t i = 0; i < n; i++) append(f, f->t[i].atom, f->t[i].coef);

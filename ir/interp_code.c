@@ -202,6 +202,13 @@ static Value *sum(Maker *k, const Expr *e)
 
 typedef struct Guard { Scope scope; uint32_t skip; bool jumps; } Guard;
 
+static const uint8_t *new_mask(Maker *k, const Value *c, bool sense, const uint8_t *parent)
+{
+    uint8_t *mask = new_slot(k, true);
+    PUSH(k->a, &k->scope->code->ins, ((Ins){.run = kernel_mask, .dst = mask, .a = {c->slot, parent}, .lanes = true, .sense = sense}));
+    return mask;
+}
+
 /* Code up to leave() is done where c is `sense`. */
 static void enter(Maker *k, Guard *g, const Value *c, bool sense, bool jumps)
 {
@@ -210,10 +217,8 @@ static void enter(Maker *k, Guard *g, const Value *c, bool sense, bool jumps)
     open_scope(k, &g->scope, code);
     Ins jump = {.a = {c->slot}, .sense = sense};
     if (c->each) {
-        uint8_t *mask = new_slot(k, true);
-        PUSH(k->a, &code->ins, ((Ins){.run = kernel_mask, .dst = mask, .a = {c->slot, parent}, .lanes = true, .sense = sense}));
-        g->scope.mask = mask;
-        jump = (Ins){.a = {mask}, .lanes = true, .sense = true};
+        g->scope.mask = sense && !parent ? c->slot : new_mask(k, c, sense, parent);
+        jump = (Ins){.a = {g->scope.mask}, .lanes = true, .sense = true};
     }
     g->jumps = jumps || !c->each;
     g->skip = code->ins.n;

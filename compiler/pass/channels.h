@@ -22,7 +22,8 @@ typedef enum ChannelRole {
 } ChannelRole;
 
 /* An operator: operands by number, NO_CHANNEL_OPERAND where there is none. xz, wz: zero points; with them sums are
- * exact integers, so constants move into the bias b. w of an elementwise operator: a table. vectors: per-channel operands have rank 1, else they broadcast. */
+ * exact integers, so constants move into the bias b. w of an elementwise operator: a table. vectors: per-channel
+ * operands have rank 1, else they broadcast. */
 enum { NO_CHANNEL_OPERAND = -1 };
 typedef struct ChannelRow {
     const char *domain, *name;

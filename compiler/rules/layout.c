@@ -35,6 +35,27 @@ static bool join_reshapes(Rw *rw, const Match *m)
     return true;
 }
 
+/* The extents that are not 1 stay in their order, so the elements do. */
+static bool keeps_order(const Tensor *x, const int64_t *perm, uint32_t n)
+{
+    int64_t last = -1;
+    for (uint32_t k = 0; k < n; k++) {
+        if (ex_is_int(x->dim[perm[k]], 1)) continue;
+        if (perm[k] < last) return false;
+        last = perm[k];
+    }
+    return n == x->rank;
+}
+
+/* reshape(transpose(x, p), q) == reshape(x, q) where p moves extents of 1 alone; a 0 in q copies an extent: declined */
+static bool reshape_alone(Rw *rw, const Match *m)
+{
+    const OpCtx c = rw_ctx(rw, m->n['T']);
+    uint32_t n = 0;
+    const int64_t *perm = attr_is(&c, "perm", &n);
+    return perm && keeps_order(rw_tensor(rw, m->t['x']), perm, n) && join_reshapes(rw, m);
+}
+
 /* ---- transposes around elementwise operators ---- */
 
 /* A tree of elementwise nodes below transpose q, each used once; its leaves are transposes that q cancels, or constants
@@ -219,6 +240,7 @@ static bool pad_into_average(Rw *rw, const Match *m)
 const Rule rules_layout[] = {
     {"transpose-transpose", "(Transpose (Transpose:T x))", join_transposes},
     {"reshape-reshape", "(Reshape (Reshape! x _) #q)", join_reshapes},
+    {"transpose-reshape", "(Reshape (Transpose!:T x) #q)", reshape_alone},
     {"transpose-elementwise", "(Transpose x)", cross_elementwise},
     {"pad-conv", "(Conv (Pad!:P x #p #?v) #w #?b)", pad_into_conv},
     {"pad-average", "(AveragePool (Pad!:P x #p #?v))", pad_into_average},

@@ -80,8 +80,9 @@ static void unary(Net *n)
         {"MaxPool", "{kernel_shape=[2,1]}"},
         {"MaxPool", "{kernel_shape=[2,1], pads=[1,0,1,0]}"},
         {"com.microsoft:QLinearLeakyRelu", "%s %z %s %z"},
-        {"com.microsoft:QLinearAveragePool", "%s %z %s %z {kernel_shape=[2,1], pads=[1,0,1,0], count_include_pad=1}"}};
-    const int k = pick(4);
+        {"com.microsoft:QLinearAveragePool", "%s %z %s %z {kernel_shape=[2,1], pads=[1,0,1,0], count_include_pad=1}"},
+        {"mlcc:QTable", "%table"}};
+    const int k = pick(n->quantized ? 5 : 4);
     text_add(&n->body, "%%t%d ? = %s %%t%d %s\n", n->layers, n->quantized ? quantized[k].op : real[k].op, n->at,
              n->quantized ? quantized[k].rest : real[k].rest);
     step(n);
@@ -113,6 +114,9 @@ static const char *network(bool quantized)
              quantized ? "i8" : "f32");
     text_add(&n.def, "const %%s f32[] (0.5)\nconst %%z i8[] (%d)\nconst %%ws f32[] (0.25)\nconst %%wz i8[] (1)\n",
              pick(3) - 1);
+    text_add(&n.def, "const %%table i8[256] (");
+    for (int k = 0; k < 256; k++) text_add(&n.def, "%s%d", k ? ", " : "", pick(256) - 128);
+    text_add(&n.def, ")\n");
     for (int k = 0; k < 5; k++) {
         convolution(&n, 1 + pick(MAX_CHANNELS));
         if (pick(2)) unary(&n);

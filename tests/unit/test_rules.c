@@ -14,6 +14,7 @@
 #include "eval.h"
 
 static const Rule *const sets[] = {rules_algebra, rules_fuse, rules_layout};
+static const Rule *const all_sets[] = {rules_algebra, rules_fuse, rules_layout, rules_integer};
 
 /* ---- patterns ---- */
 
@@ -74,8 +75,8 @@ static void captures_name_tensors_and_nodes(void **state)
 static void rows_are_well_formed(void **state)
 {
     (void)state;
-    for (size_t s = 0; s < COUNT(sets); s++)
-        for (const Rule *r = sets[s]; r->name; r++) {
+    for (size_t s = 0; s < COUNT(all_sets); s++)
+        for (const Rule *r = all_sets[s]; r->name; r++) {
             const char *why = rule_check(arena, r);
             if (why) fail_msg("%s: %s", r->name, why);
         }
@@ -96,8 +97,8 @@ static void names_are_unique(void **state)
 {
     (void)state;
     Map seen = {.arena = arena};
-    for (size_t s = 0; s < COUNT(sets); s++)
-        for (const Rule *r = sets[s]; r->name; r++)
+    for (size_t s = 0; s < COUNT(all_sets); s++)
+        for (const Rule *r = all_sets[s]; r->name; r++)
             if ((*map_str(&seen, r->name, true))++) fail_msg("two rules are called %s", r->name);
 }
 
@@ -167,6 +168,9 @@ static const Case cases[] = {
     {"reshape-reshape", 0,
      "input %x f32[2,6]\nconst %p i64[2] (3, 4)\nconst %q i64[3] (2, 2, 3)\n%t ? = Reshape %x %p\n%y ? = Reshape %t "
      "%q\noutput %y\n"},
+    {"transpose-reshape", 0,
+     "input %x f32[1,4,1,3]\nconst %q i64[2] (2, 6)\n%t ? = Transpose %x {perm=[2,1,3,0]}\n%y ? = Reshape %t %q\n"
+     "output %y\n"},
     {"transpose-elementwise", 0, NHWC "%e ? = Relu %t\n" BACK},
     {"transpose-elementwise", 0, NHWC "%e ? = LeakyRelu %t {alpha=0.25}\n" BACK},
     {"transpose-elementwise", 0, NHWC "%e ? = Sigmoid %t\n" BACK},
@@ -258,6 +262,9 @@ static const Case declined[] = {
     {"reshape-reshape", 0,
      "input %x f32[2,6]\nconst %p i64[2] (3, 4)\nconst %q i64[3] (0, 2, 2)\n%t ? = Reshape %x %p\n%y ? = Reshape %t "
      "%q\noutput %y\n"},
+    {"transpose-reshape", 0,
+     "input %x f32[1,4,1,3]\nconst %q i64[2] (2, 6)\n%t ? = Transpose %x {perm=[2,3,1,0]}\n%y ? = Reshape %t %q\n"
+     "output %y\n"},
     {"transpose-elementwise", 0, NHWC "%e ? = Relu %t\n%y ? = Transpose %e {perm=[0,3,2,1]}\noutput %y\n"},
     {"transpose-elementwise", 0, NHWC "%e ? = Relu %t\noutput %e\n" BACK},
     {"transpose-elementwise", 0, NHWC "input %o f32[2,3,2,2]\n%e ? = Add %t %o\n" BACK},

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Quantized operators of the com.microsoft domain: each is its real counterpart between dequantization and
- * quantization. QGemm sums in i32 and scales the sum; the pools sum i32 values and divide as reals.
+ * quantization. Products, sums, means and copies are integers brought to the output's scale (requant.h), functions are
+ * computed as reals. QTable is mlcc's own: what functions become when their scales are known.
  */
 #include "../op.h"
 #include "proto.h"
@@ -227,10 +228,18 @@ bool infer_QLinearConcat(OpCtx *c)
     return all_single(c, (const int[]){CAT_ys, CAT_yz}, 2) && set_shape(c, 0, first->rank, dim);
 }
 
+/* Element of input k, brought to the output's scale. */
+static const Expr *concat_input(OpCtx *c, int k, const Expr *const *at)
+{
+    const Rescale r = {.x = k + 1, .w = NO_SCALE, .y = CAT_ys, .zero = CAT_yz, .n = 1};
+    const Expr *v = load_pad(c, in_ten(c, k), at, NUM(DT_i32, 0));
+    return rescale(c, &r, has_zero(c, k + 2) ? SUB(v, load_single(c, k + 2)) : v, NULL);
+}
+
 /* Inputs from the last to the first: the first whose end is behind the place is the one that is read. */
 bool lower_QLinearConcat(OpCtx *c)
 {
-    const Expr *i[MAX_RANK], *at[MAX_RANK], *v = NUM(DT_f32, 0);
+    const Expr *i[MAX_RANK], *at[MAX_RANK], *v = NULL;
     int axis;
     if (!norm_axis(c, attr_i(c, "axis"), out_t(c, 0)->rank, &axis)) return false;
     out_vars(c, 0, i);
@@ -239,11 +248,12 @@ bool lower_QLinearConcat(OpCtx *c)
     for (int k = c->n->nin - 3; k >= CAT_first; k -= 3) {
         const Expr *start = SUB(end, in_t(c, k)->dim[axis]);
         at[axis] = SUB(i[axis], start);
-        const Expr *x = to_real(c, load_pad(c, in_ten(c, k), at, NUM(DT_i32, 0)), k + 1, k + 2);
-        v = k == c->n->nin - 3 ? x : SEL(LT(i[axis], end), x, v);
+        const Expr *x = concat_input(c, k, at);
+        if (!x) return false;
+        v = v ? SEL(LT(i[axis], end), x, v) : x;
         end = start;
     }
-    return def_map(c, out_ten(c, 0), i, from_real(c, v, CAT_ys, CAT_yz));
+    return def_map(c, out_ten(c, 0), i, v);
 }
 
 /* ---- QGemm: alpha * a_scale * b_scale * (A' B' + C), real, or quantized when there is a y_scale ---- */

@@ -505,7 +505,7 @@ static bool resize_axis(OpCtx *c, const Resize *r, int d, uint32_t x, uint32_t y
     const Along *a = &r->along[d];
     const Ten *p = ten(c->te, y);
     const Expr *i[MAX_RANK], *sum = NULL;
-    Taps t;
+    Taps t = {0};
     if (!make_taps(c, r, a, dtype_compute(p->dt), &t)) return false;
     vars_for(c, "ncijk", p->rank, p->dim, i);
     if (t.n > FEW) {

@@ -15,8 +15,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness import models, report, tool
 
 ACCURACY = 97.0  # per cent of the test pictures
-MESON = [['meson', 'setup', 'out', f'-Druntime={tool.RUNTIME}'], ['meson', 'compile', '-C', 'out'], ['out/digits', 'digits_test.bin']]
-CMAKE = [['cmake', '-G', 'Ninja', '-B', 'out', f'-DMLCC_RUNTIME={tool.RUNTIME}'], ['cmake', '--build', 'out'], ['out/digits', 'digits_test.bin']]
+MESON = [['meson', 'setup', 'out'], ['meson', 'compile', '-C', 'out'], ['out/digits', 'digits_test.bin']]
+CMAKE = [['cmake', '-G', 'Ninja', '-B', 'out'], ['cmake', '--build', 'out'], ['out/digits', 'digits_test.bin']]
 
 
 def run_all(commands, folder, env):
@@ -61,7 +61,7 @@ def by_hand(build, model):
     if why:
         return why
     sources = [*built.sources, folder / 'main.c']
-    out, why = run_all([['cc', '-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror', f'-I{folder}/out', f'-I{tool.RUNTIME}', *sources, '-lm', '-o', 'digits'],
+    out, why = run_all([['cc', '-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror', f'-I{folder}/out', *sources, '-lm', '-o', 'digits'],
                         ['./digits', 'digits_test.bin']], folder, None)
     return why or accuracy_fault(out)
 

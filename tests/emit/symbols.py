@@ -41,7 +41,7 @@ def check(built, known, dialects):
 def header_in_cxx(built, folder):
     source = folder / 'header.cc'
     source.write_text(f'#include "{built.header.name}"\nint main() {{ return net_info.call == nullptr; }}\n')
-    rc, _, err = tool.run(['clang++', '-std=c++17', '-Wall', '-Wextra', '-Werror', f'-I{tool.RUNTIME}', '-fsyntax-only', source], 60)
+    rc, _, err = tool.run(['clang++', '-std=c++17', '-Wall', '-Wextra', '-Werror', '-fsyntax-only', source], 60)
     return '' if rc == 0 else f'header in C++: {err.splitlines()[0] if err else rc}'
 
 

@@ -125,7 +125,7 @@ def link(cc, folder, name, models):
     (here / 'models.h').write_text('\n'.join(lines) + f'\n#define MODELS {listed}\n')
     target = folder / f'{name}.so'
     objects = [o for group in models.values() for o in group]
-    includes = [f'-I{d}' for d in sorted({here, tool.RUNTIME, *(o.parent for o in objects)})]
+    includes = [f'-I{d}' for d in sorted({here, *(o.parent for o in objects)})]
     command = [cc, '-std=c11', '-fPIC', '-shared', *tool.WARNINGS, *includes, pathlib.Path(__file__).with_name('shim.c'), *objects]
     rc, _, err = tool.run([*command, '-Wl,--no-undefined', '-lm', '-o', target], 300)
     return (target, '') if rc == 0 else (None, (err.strip().splitlines() or [f'status {rc}'])[0])

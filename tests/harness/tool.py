@@ -60,12 +60,12 @@ def compile_model(mlcc, model, folder, name, args=(), seconds=120):
     return Built(rc, sources=sources, header=folder / f'{name}.h')
 
 
-def compile_object(cc, source, flags=('-O1',), include=(), seconds=300):
+def compile_object(cc, source, flags=('-O1',), seconds=300):
     """Compiles one emitted source, warnings being errors; returns (object, '') or (None, why not)."""
     if source.suffix == '.o':
         return source, ''
     target = source.with_name(source.name + '.obj')
-    includes = [f'-I{d}' for d in (RUNTIME, source.parent, *include)]
+    includes = [f'-I{source.parent}']
     rc, _, err = run([cc, '-c', '-std=c11', '-fPIC', *flags, *WARNINGS, *includes, source, '-o', target], seconds)
     if rc:
         lines = [line for line in err.splitlines() if 'error' in line] or err.splitlines() or [f'status {rc}']
@@ -84,6 +84,6 @@ def fingerprint(paths, *words):
 
 
 def harness_files():
-    """What a remembered result depends on beside the emitted code: the runtime's headers and this harness."""
+    """What a remembered result depends on beside the emitted code: this harness."""
     here = pathlib.Path(__file__).parent
-    return sorted(RUNTIME.glob('*.h')) + sorted(here.glob('*.py')) + sorted(here.glob('*.c'))
+    return sorted(here.glob('*.py')) + sorted(here.glob('*.c'))

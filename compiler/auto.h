@@ -28,12 +28,15 @@ typedef struct Dot {
     const Expr *x, *w;   /* loads in the stage's substituted body; w is a constant when there is one */
     int lane;            /* variable along vectors (of the stage), -1: none */
     int row;             /* variable whose values share w: the points of the tile; -1: none */
+    int64_t group;       /* lanes that share x (the outputs of a group of channels); the extent of the lane variable: all */
 } Dot;
 
 bool dot_of(const Auto *g, uint32_t stage, Dot *d);
 int64_t extent_of(const Auto *g, const Expr *e);       /* upper bound */
 int64_t points_of_stage(const Auto *g, uint32_t k);    /* elements that it defines */
 int64_t steps_of_stage(const Auto *g, uint32_t k);     /* elements x reduction steps */
+/* Calls fn for every node of a stage, whose body may be a substituted one. */
+void walk_stage(const Te *te, const Stage *s, const Expr *body, void (*fn)(void *ctx, const Expr *e), void *ctx);
 bool is_pure_var(const Expr *e, const Expr *const *var, int n, int *which);
 void auto_bodies(Auto *g);                             /* body and reader from the placements in s */
 

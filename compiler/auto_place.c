@@ -59,17 +59,21 @@ static void note_read(void *ctx, const Expr *e)
     (*list)[(*n)++] = s->stage;
 }
 
+void walk_stage(const Te *te, const Stage *s, const Expr *body, void (*fn)(void *ctx, const Expr *e), void *ctx)
+{
+    if (body)
+        ex_walk(body, fn, ctx);
+    if (s->init)
+        ex_walk(s->init, fn, ctx);
+    for (uint8_t d = 0; s->kind == ST_scatter && d < ten(te, s->out)->rank; d++)
+        ex_walk(s->at[d], fn, ctx);
+}
+
 static void reads_of(Auto *g, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];
     Seen seen = {g, k};
-    if (g->body[k])
-        ex_walk(g->body[k], note_read, &seen);
-    if (s->init)
-        ex_walk(s->init, note_read, &seen);
-    const uint8_t rank = ten(g->te, s->out)->rank;
-    for (uint8_t d = 0; s->kind == ST_scatter && d < rank; d++)
-        ex_walk(s->at[d], note_read, &seen);
+    walk_stage(g->te, s, g->body[k], note_read, &seen);
     for (uint8_t q = 0; q < s->nin; q++)
         if (s->in[q])
             note_read(&seen, ex_load(g->x, ten(g->te, s->in[q])->dt, s->in[q], 0, NULL));
@@ -129,15 +133,10 @@ static bool is_product(const Stage *s)
     return s->kind == ST_reduce && s->op == RED_sum && s->body->op == EX_mul;
 }
 
-static uint32_t loads_in(const Auto *g, const Stage *s, uint32_t t)
+static uint32_t loads_in(const Auto *g, uint32_t k, uint32_t t)
 {
     Loads l = {.ref = t};
-    if (s->body)
-        ex_walk(s->body, count_load, &l);
-    for (uint8_t d = 0; s->kind == ST_scatter && d < ten(g->te, s->out)->rank; d++)
-        ex_walk(s->at[d], count_load, &l);
-    if (s->init)
-        ex_walk(s->init, count_load, &l);
+    walk_stage(g->te, g->te->stage.at[k], g->body[k], count_load, &l);
     return l.count;
 }
 
@@ -153,9 +152,9 @@ typedef struct Use { double reads; bool product, scatter, call; } Use;
 static void add_use(const Auto *g, Use *use, uint32_t t, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];
-    const bool view = may_inline(g, k) && is_affine_view(s->body);
+    const bool view = may_inline(g, k) && is_affine_view(g->body[k]);
     const Use *u = &use[s->out];
-    use[t].reads += view ? u->reads : loads_in(g, s, t) * (double)steps_of_stage(g, k);
+    use[t].reads += view ? u->reads : loads_in(g, k, t) * (double)steps_of_stage(g, k);
     use[t].product = use[t].product || (s->body && is_product(s)) || (view && u->product);
     use[t].scatter = use[t].scatter || s->kind == ST_scatter || (view && u->scatter);
     use[t].call = use[t].call || s->kind == ST_call || (view && u->call);
@@ -207,13 +206,14 @@ static bool better_as_epilogue(const Auto *g, uint32_t k)
     Product p = {g, points_of_stage(g, k), false};
     for (uint32_t q = 0; q < g->nreader[s->out]; q++)
         if (g->te->stage.at[g->reader[s->out][q]]->kind == ST_reduce) {
-            ex_walk(s->body, find_product, &p);
+            ex_walk(g->body[k], find_product, &p);
             return p.found;
         }
     return false;
 }
 
-/* Substituting costs arithmetic when elements are read more than once, and saves a buffer and two passes over it. */
+/* Substituting costs arithmetic when elements are read more than once, and saves a buffer and two passes over it. A
+ * second round finds what only stages that became one read twice. */
 static void decide_inline(Auto *g)
 {
     int64_t *cost = NEWN(g->a, int64_t, g->te->ten.n); /* of inlined bodies, by tensor */
@@ -221,24 +221,26 @@ static void decide_inline(Auto *g)
     const Use *use = uses(g);
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
         const Stage *s = g->te->stage.at[k];
-        if (!may_inline(g, k))
+        const Expr *body = g->body[k];
+        if (!may_inline(g, k) || g->s->stage[k].place != PL_root)
             continue;
-        CostOf c = {g, cost, ex_cost(s->body)};
-        ex_walk(s->body, add_inline_cost, &c);
-        if (c.sum > MAX_INLINE_COST || !readers_accept(&use[s->out], s->body, c.sum)) {
+        CostOf c = {g, cost, ex_cost(body)};
+        ex_walk(body, add_inline_cost, &c);
+        if (c.sum > MAX_INLINE_COST || !readers_accept(&use[s->out], body, c.sum)) {
             g->s->stage[k].why = c.sum > MAX_INLINE_COST ? "expression too large to inline" : "read by a product or a call";
             continue;
         }
-        if (!is_view(s->body) && better_as_epilogue(g, k)) {
+        if (!is_view(body) && better_as_epilogue(g, k)) {
             g->s->stage[k].why = "the epilogue of a product";
             continue;
         }
         const double factor = use[s->out].reads / (double)max_i64(points_of_stage(g, k), 1);
-        if (!is_view(s->body) && factor > 1.01 && c.sum > CHEAP) {
+        if (!is_view(body) && factor > 1.01 && c.sum > CHEAP) {
             g->s->stage[k].why = "elements are read more than once";
             continue;
         }
         g->s->stage[k].place = PL_inline;
+        g->s->stage[k].why = NULL;
         cost[s->out] = c.sum;
     }
 }
@@ -455,6 +457,7 @@ static void decide_rows(Auto *g, uint32_t host)
 
 void auto_place(Auto *g)
 {
+    decide_inline(g);
     decide_inline(g);
     auto_bodies(g);
     g->host = NEWN(g->a, bool, g->te->stage.n);

@@ -45,6 +45,27 @@ static int choose_row(const Auto *g, const Stage *s, const Expr *x, int lane)
     return best;
 }
 
+typedef struct Group { Exprs *x; const Expr *var, *quotient; } Group;
+
+static void find_quotient(void *ctx, const Expr *e)
+{
+    Group *f = ctx;
+    if (e->op == EX_fdiv && e->a[0] == f->var && ex_is_const(e->a[1]))
+        f->quotient = e;
+}
+
+/* k when x depends on the lane variable as fdiv(lane, k) alone; all lanes when it does not at all, 0 otherwise. */
+static int64_t group_of(const Auto *g, const Expr *x, const Expr *var, int64_t lanes)
+{
+    Group f = {.x = g->x, .var = var};
+    ex_walk(x, find_quotient, &f);
+    if (!f.quotient)
+        return index_uses(x, var) ? 0 : lanes;
+    const Subst s = {f.quotient, ex_int(g->x, 0)};
+    const int64_t k = f.quotient->a[1]->v.i;
+    return lanes % k || ex_uses(ex_subst(g->x, x, &s, 1), var) ? 0 : k;
+}
+
 bool dot_of(const Auto *g, uint32_t k, Dot *d)
 {
     const Stage *s = g->te->stage.at[k];
@@ -66,6 +87,7 @@ bool dot_of(const Auto *g, uint32_t k, Dot *d)
         d->lane = choose_lane(g, s, d->x, d->w);
     }
     d->row = choose_row(g, s, d->x, d->lane);
+    d->group = d->lane >= 0 ? group_of(g, d->x, s->var[d->lane], ten(g->te, s->out)->dim[d->lane]->v.i) : 0;
     return true;
 }
 
@@ -165,23 +187,23 @@ static uint8_t storage_order(const Stage *s, const Expr *load, uint8_t rank, int
     return n;
 }
 
-/* Blocks of lanes, each with all the other dimensions: [blocks][others..][block]. Lanes past the end are 0. */
-static const Blob *pack(Auto *g, const Ten *w, int lane_dim, const uint8_t *order, uint8_t no, int64_t block)
+/* Blocks of lanes, each with all the other dimensions: [groups][blocks][others..][block]. Lanes past the end are 0. */
+static const Blob *pack(Auto *g, const Ten *w, int lane_dim, const uint8_t *order, uint8_t no, int64_t group, int64_t block)
 {
     int64_t stride[MAX_RANK], run = 1, inner = 1;
     for (int q = w->rank - 1; q >= 0; run *= w->dim[q--]->v.i)
         stride[q] = run;
     for (uint8_t q = 0; q < no; q++)
         inner *= w->dim[order[q]]->v.i;
-    const int64_t n = w->dim[lane_dim]->v.i, blocks = (n + block - 1) / block;
+    const int64_t per_group = (group + block - 1) / block, blocks = w->dim[lane_dim]->v.i / group * per_group;
     float *to = NEWN(g->a, float, blocks * inner * block), *from = NEWN(g->a, float, w->data->count);
     blob_get(w->data, 0, w->data->count, from);
     for (int64_t row = 0; row < blocks * inner; row++) {
-        const int64_t b = row / inner * block;
-        int64_t at = b * stride[lane_dim], rest = row % inner;
+        const int64_t b = row / inner, in_group = b % per_group * block;
+        int64_t at = (b / per_group * group + in_group) * stride[lane_dim], rest = row % inner;
         for (int q = no - 1; q >= 0; rest /= w->dim[order[q]]->v.i, q--)
             at += rest % w->dim[order[q]]->v.i * stride[order[q]];
-        for (int64_t l = 0; l < min_i64(block, n - b); l++)
+        for (int64_t l = 0; l < min_i64(block, group - in_group); l++)
             to[row * block + l] = from[at + l * stride[lane_dim]];
     }
     Blob *data = NEW(g->a, Blob);
@@ -194,23 +216,26 @@ static void pack_constant(Auto *g, uint32_t k, const Dot *d)
     const Stage *s = g->te->stage.at[k];
     const Ten *w = ten(g->te, d->w->v.ref);
     const int lane_dim = d->lane >= 0 ? dim_of(d->w, s->var[d->lane]) : -1;
-    if (w->data->fill || d->w->op != EX_load || lane_dim < 0 || w->rank + 1 > MAX_RANK || !plain_indices(g, s, d->w))
+    if (w->data->fill || d->w->op != EX_load || lane_dim < 0 || w->rank + 2 > MAX_RANK || !plain_indices(g, s, d->w))
         return;
-    const int64_t n = w->dim[lane_dim]->v.i, block = min_i64(lanes_per_tile(g, d, k), n);
+    const int64_t n = w->dim[lane_dim]->v.i, group = d->group ? d->group : n, block = min_i64(lanes_per_tile(g, d, k), group);
+    const Expr *lane = s->var[d->lane], *size = ex_int(g->x, group), *in_group = ex_mod(g->x, lane, size);
     uint8_t order[MAX_RANK];
     const uint8_t no = storage_order(s, d->w, w->rank, lane_dim, order);
-    const Expr *dim[MAX_RANK + 1], *index[MAX_RANK + 1];
-    dim[0] = ex_int(g->x, (n + block - 1) / block);
-    index[0] = ex_fdiv(g->x, s->var[d->lane], ex_int(g->x, block));
+    const Expr *dim[MAX_RANK], *index[MAX_RANK];
+    dim[0] = ex_int(g->x, n / group);
+    index[0] = ex_fdiv(g->x, lane, size);
+    dim[1] = ex_int(g->x, (group + block - 1) / block);
+    index[1] = ex_fdiv(g->x, in_group, ex_int(g->x, block));
     for (uint8_t q = 0; q < no; q++) {
-        dim[q + 1] = w->dim[order[q]];
-        index[q + 1] = d->w->a[order[q]];
+        dim[q + 2] = w->dim[order[q]];
+        index[q + 2] = d->w->a[order[q]];
     }
-    dim[no + 1] = ex_int(g->x, block);
-    index[no + 1] = ex_mod(g->x, s->var[d->lane], ex_int(g->x, block));
-    const uint32_t t = new_tensor(g, str_fmt(g->a, "%s.packed%u", w->name, g->te->ten.n), TEN_const, (uint8_t)(no + 2), dim);
-    ten(g->te, t)->data = pack(g, w, lane_dim, order, no, block);
-    exchange_operand(g, k, d->w, ex_load(g->x, DT_f32, t, (uint16_t)(no + 2), index));
+    dim[no + 2] = ex_int(g->x, block);
+    index[no + 2] = ex_mod(g->x, in_group, ex_int(g->x, block));
+    const uint32_t t = new_tensor(g, str_fmt(g->a, "%s.packed%u", w->name, g->te->ten.n), TEN_const, (uint8_t)(no + 3), dim);
+    ten(g->te, t)->data = pack(g, w, lane_dim, order, no, group, block);
+    exchange_operand(g, k, d->w, ex_load(g->x, DT_f32, t, (uint16_t)(no + 3), index));
 }
 
 /* Reduction order: window positions outside, the variable that walks memory in x innermost. */
@@ -392,21 +417,40 @@ static void want_output(Auto *g, uint32_t k, const Dot *d)
         innermost(&g->layout.at[t], rank, d->lane);
 }
 
-typedef struct Follow { Auto *g; const Stage *s; const Layout *found; } Follow;
+typedef struct Follow { Auto *g; const Stage *s; uint8_t order[MAX_RANK]; bool found; } Follow;
 
+/* Which variable of the stage, alone or shifted, is the index of dimension d; -1: none, -2: several. */
+static int variable_of(const Follow *f, const Expr *e, uint8_t d)
+{
+    int found = -1;
+    for (uint8_t v = 0; v < ten(f->g->te, f->s->out)->rank; v++)
+        if (ex_uses(e->a[d], f->s->var[v]))
+            found = found == -1 ? v : -2;
+    return found;
+}
+
+/* The variables in the order in which the load walks memory, behind those that it does not have. */
 static void follow_load(void *ctx, const Expr *e)
 {
     Follow *f = ctx;
     if ((e->op != EX_load && e->op != EX_loadp) || !f->g->layout.at[e->v.ref].set)
         return;
-    const uint8_t rank = ten(f->g->te, f->s->out)->rank;
-    if (ten(f->g->te, e->v.ref)->rank != rank)
-        return;
-    for (uint8_t d = 0; d < rank; d++)
-        for (uint8_t v = 0; v < rank; v++)
-            if (v != d && ex_uses(e->a[d], f->s->var[v]))
-                return;
-    f->found = &f->g->layout.at[e->v.ref];
+    const uint8_t rank = ten(f->g->te, f->s->out)->rank, from = ten(f->g->te, e->v.ref)->rank;
+    uint8_t order[MAX_RANK], n = 0;
+    uint32_t seen = 0;
+    for (int q = from - 1; q >= 0; q--) {
+        const int v = variable_of(f, e, f->g->layout.at[e->v.ref].order[q]);
+        if (v == -2 || (v >= 0 && (seen >> v & 1)))
+            return;
+        if (v >= 0)
+            order[rank - ++n] = (uint8_t)v;
+        seen |= v >= 0 ? 1u << v : 0;
+    }
+    for (int v = rank - 1; v >= 0; v--)
+        if (!(seen >> v & 1))
+            order[rank - ++n] = (uint8_t)v;
+    memcpy(f->order, order, rank);
+    f->found = true;
 }
 
 /* Tensors that are read or made element by element beside one with a layout take its order. */
@@ -417,13 +461,55 @@ static void propagate(Auto *g)
         const uint8_t rank = ten(g->te, s->out)->rank;
         if (!s->body || !free_layout(g, s->out) || g->layout.at[s->out].set || rank < 3)
             continue;
-        Follow f = {g, s, NULL};
+        Follow f = {.g = g, .s = s};
         ex_walk(g->body[k], follow_load, &f);
         if (f.found) {
-            memcpy(g->layout.at[s->out].order, f.found->order, rank);
+            memcpy(g->layout.at[s->out].order, f.order, rank);
             g->layout.at[s->out].set = true;
         }
     }
+}
+
+/* ---- what nothing reads any more ---- */
+
+static void mark_read(void *ctx, const Expr *e)
+{
+    bool *read = ctx;
+    if (e->op == EX_load || e->op == EX_loadp)
+        read[e->v.ref] = true;
+}
+
+static bool is_needed(const Te *te, const Stage *s, const bool *read)
+{
+    bool yes = ten(te, s->out)->output >= 0 || read[s->out];
+    for (uint8_t q = 0; q < s->nout; q++)
+        yes = yes || ten(te, s->outs[q])->output >= 0 || read[s->outs[q]] || s->nresult;
+    return yes;
+}
+
+/* Drops stages that nothing needs: views whose readers were given substituted bodies. */
+static void drop_unread(Auto *g)
+{
+    Te *te = g->te;
+    bool *read = NEWN(g->a, bool, te->ten.n), *keep = NEWN(g->a, bool, te->stage.n + 1);
+    uint32_t n = 0;
+    for (uint32_t k = te->stage.n; k-- > 0;) {
+        const Stage *s = te->stage.at[k];
+        keep[k] = is_needed(te, s, read);
+        if (keep[k])
+            walk_stage(te, s, s->body, mark_read, read);
+        for (uint8_t q = 0; keep[k] && q < s->nin; q++)
+            read[s->in[q]] = true;
+    }
+    for (uint32_t k = 0; k < te->stage.n; k++) {
+        Stage *s = te->stage.at[k];
+        for (uint8_t q = 0; q < s->nout; q++)
+            ten(te, s->outs[q])->stage = keep[k] ? n : NO_STAGE;
+        ten(te, s->out)->stage = keep[k] ? n : NO_STAGE;
+        if (keep[k])
+            te->stage.at[n++] = s;
+    }
+    te->stage.n = n;
 }
 
 void auto_prepare(Auto *g)
@@ -442,6 +528,7 @@ void auto_prepare(Auto *g)
             k += prepare_w(g, k, &d);
         want_output(g, k, &d);
     }
+    drop_unread(g);
     auto_views(g);
     propagate(g);
 }

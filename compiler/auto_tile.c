@@ -52,10 +52,8 @@ static Shape best_shape(const Auto *g, int64_t n, int64_t lanes, int64_t steps, 
 static bool is_depthwise(const Auto *g, const Stage *s, const Dot *d)
 {
     (void)g;
-    for (uint16_t q = 0; q < d->x->n; q++)
-        if (d->lane >= 0 && ex_uses(d->x->a[q], s->var[d->lane]))
-            return true;
-    return false;
+    (void)s;
+    return d->lane >= 0 && !d->group;
 }
 
 static int64_t reduction_steps(const Auto *g, const Stage *s)
@@ -68,7 +66,7 @@ static int64_t reduction_steps(const Auto *g, const Stage *s)
 
 static Shape shape_for(const Auto *g, const Dot *d, const Stage *s, const Ten *t)
 {
-    const int64_t lanes = t->dim[d->lane]->v.i;
+    const int64_t lanes = d->group ? d->group : t->dim[d->lane]->v.i;
     const Expr *row = d->row >= 0 ? t->dim[d->row] : NULL;
     const int64_t rows = !row ? 1 : ex_is_const(row) ? row->v.i : OPEN_ROWS;
     return best_shape(g, rows, lanes, reduction_steps(g, s), is_depthwise(g, s, d));
@@ -78,7 +76,7 @@ int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];
     const Ten *t = ten(g->te, s->out);
-    const int64_t lanes = t->dim[d->lane]->v.i;
+    const int64_t lanes = d->group ? d->group : t->dim[d->lane]->v.i;
     return is_depthwise(g, s, d) ? lanes : min_i64(shape_for(g, d, s, t).vectors * g->m->lanes_f32, lanes);
 }
 
@@ -161,9 +159,9 @@ static void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
     }
     p->lane = (int8_t)lane;
     const Shape shape = shape_for(g, d, reg, ten(g->te, reg->out));
-    int64_t lanes = shape.vectors * g->m->lanes_f32;
-    if (t->dim[lane]->v.i % lanes && lanes > t->dim[lane]->v.i)
-        lanes = t->dim[lane]->v.i;
+    const int64_t all = d->group ? d->group : t->dim[lane]->v.i, lanes = min_i64(shape.vectors * g->m->lanes_f32, all);
+    if (all < t->dim[lane]->v.i)
+        add_loop(p, lane, all);
     const bool stream = constant_bytes(g, d) > g->m->l2_bytes / 2;
     if (stream)
         add_loop(p, lane, lanes);

@@ -220,13 +220,34 @@ typedef struct Uses {
     Map sym, defined;        /* by expression id -> expression */
 } Uses;
 
+static void use_symbol(void *ctx, const Expr *e)
+{
+    Uses *s = ctx;
+    if (e->op == EX_var && ex_var_info(s->u->cx->x, e)->kind == VK_SYM)
+        *map_u64(&s->sym, e->id, true) = (uint64_t)(uintptr_t)e;
+}
+
+/* What an access needs to know of the buffer: strides of the indices that are not 0, and extents where it is guarded. */
+static void use_place(Uses *s, uint32_t id, const Expr *const *idx, bool guarded)
+{
+    const Buf *b = buf(s->u, id);
+    Exprs *x = s->u->cx->x;
+    for (uint8_t d = 0; d < b->rank; d++) {
+        if (b->stride[d] && !ex_is_int(ex_add(x, idx[d], ex_int(x, b->lo[d])), 0))
+            ex_walk(b->stride[d], use_symbol, s);
+        if (guarded && !ex_is_const(ex_binary(x, EX_lt, idx[d], b->dim[d])))
+            ex_walk(b->dim[d], use_symbol, s);
+    }
+}
+
 static void use_leaf(void *ctx, const Expr *e)
 {
     Uses *s = ctx;
-    if (e->op == EX_load || e->op == EX_loadp)
-        s->read[e->v.ref] = 1;
-    else if (e->op == EX_var && ex_var_info(s->u->cx->x, e)->kind == VK_SYM)
-        *map_u64(&s->sym, e->id, true) = (uint64_t)(uintptr_t)e;
+    use_symbol(s, e);
+    if (e->op != EX_load && e->op != EX_loadp)
+        return;
+    s->read[e->v.ref] = 1;
+    use_place(s, e->v.ref, e->a, e->op == EX_loadp);
 }
 
 static void use_expr(void *ctx, const Nest *at, const Expr *e, bool store)
@@ -236,14 +257,17 @@ static void use_expr(void *ctx, const Nest *at, const Expr *e, bool store)
     ex_walk(e, use_leaf, ctx);
 }
 
-static void use_layout(Uses *s, uint32_t id)
+static void use_extents(Uses *s, uint32_t id)
 {
     const Buf *b = buf(s->u, id);
-    for (int d = 0; d < b->rank; d++) {
-        ex_walk(b->dim[d], use_leaf, s);
-        if (b->stride[d])
-            ex_walk(b->stride[d], use_leaf, s);
-    }
+    for (uint8_t d = 0; id && d < b->rank; d++)
+        ex_walk(b->dim[d], use_symbol, s);
+}
+
+static void use_store(Uses *s, const Store *st)
+{
+    s->written[st->buf] = 1;
+    use_place(s, st->buf, st->idx, false);
 }
 
 static void use_call(Uses *s, const Nest *n)
@@ -252,6 +276,8 @@ static void use_call(Uses *s, const Nest *n)
         s->read[n->buf[k]] = 1;
     for (int k = 0; k < n->call->nout; k++)
         s->written[n->buf[n->call->nin + k]] = 1;
+    for (int k = 0; k < n->call->nin + n->call->nout; k++)
+        use_extents(s, n->buf[k]);
     if (n->scratch)
         s->written[n->scratch] = 1;
     for (int k = 0; k < n->call->nresult; k++)
@@ -263,9 +289,9 @@ static void use_nest(void *ctx, Nest *n)
 {
     Uses *s = ctx;
     if (n->op == NS_store)
-        s->written[n->store.buf] = 1;
+        use_store(s, &n->store);
     for (int k = 0; n->op == NS_tile && k < n->tile->nstore; k++)
-        s->written[n->tile->store[k].buf] = 1;
+        use_store(s, &n->tile->store[k]);
     if (n->op == NS_call)
         use_call(s, n);
 }
@@ -279,10 +305,8 @@ static void finish_func(Unit *u, Func *f)
     f->param.n = f->sym.n = f->defines.n = 0;
     for (int pass = 0; pass < 2; pass++)
         for (uint32_t k = 1; k < u->buf.n; k++)
-            if ((s.read[k] || s.written[k]) && s.written[k] == pass && !(buf(u, k)->cls == BC_scratch && buf(u, k)->on_stack)) {
+            if ((s.read[k] || s.written[k]) && s.written[k] == pass && !(buf(u, k)->cls == BC_scratch && buf(u, k)->on_stack))
                 PUSH(a, &f->param, k);
-                use_layout(&s, k);
-            }
     for (uint32_t k = 0; k < s.defined.slot.n; k++)
         PUSH(a, &f->defines, (const Expr *)(uintptr_t)s.defined.slot.at[k].val);
     for (uint32_t k = 0; k < s.sym.slot.n; k++)

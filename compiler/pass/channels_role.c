@@ -5,6 +5,8 @@
  */
 #include "channels.h"
 
+enum { MAX_CHANNELS = 1 << 16 }; /* a hostile extent is no channel */
+
 #define NONE NO_CHANNEL_OPERAND
 
 #define PLAIN(domain, name, role)                                                                                      \
@@ -168,13 +170,14 @@ static bool only_constants(const Channels *k, const Node *n, int x)
     return true;
 }
 
+/* Matrix products (those without vectors) are of matrices; stacks of them mix what is not dimension 1. */
 static ChannelRole mix_role(const Channels *k, NodeId id)
 {
     const OpCtx c = channels_ctx(k, id);
     const ChannelRow *r = k->row[id.i];
     const Tensor *x = tensor(k->g, c.n->in[r->x]), *w = tensor(k->g, c.n->in[r->w]);
     const Blob *xz = data(k, c.n, r->xz), *b = xz ? data(k, c.n, r->b) : NULL;
-    if (b && b->count != 1 && b->count != k->of[c.n->out[0].i].n) return CR_none;
+    if ((b && b->count != 1 && b->count != k->of[c.n->out[0].i].n) || (!r->vectors && x->rank != 2)) return CR_none;
     if (!only_constants(k, c.n, r->x) || w->kind != TK_CONST || w->rank != x->rank || number(&c, "transA", 0) ||
         (xz && xz->count != 1))
         return CR_none;
@@ -254,7 +257,7 @@ static void follow(Channels *k)
         k->of[t].up = t;
         if (v && v->kind != TK_CONST && v->ranked && v->rank >= 2 && v->rank <= MLCC_MAX_RANK &&
             ex_is_const(v->dim[1]) && v->dim[1]->v.i > 0)
-            k->of[t].n = v->dim[1]->v.i;
+            k->of[t].n = v->dim[1]->v.i <= MAX_CHANNELS ? v->dim[1]->v.i : 0;
     }
 }
 

@@ -58,12 +58,25 @@ static bool each_known(const Channels *k, NodeId id, int64_t m)
     return true;
 }
 
-/* A pad never wins a maximum; in an average it may count. */
+/* Every window holds an element of the input: pads are smaller than the kernel, whose taps are neighbours. */
+static bool reaches_input(const Channels *k, NodeId id)
+{
+    const OpCtx c = channels_ctx(k, id);
+    uint32_t n = 0, npads = 0, nd = 0;
+    const int64_t *kernel = attr_is(&c, "kernel_shape", &n), *pads = attr_is(&c, "pads", &npads);
+    const int64_t *dilation = attr_is(&c, "dilations", &nd);
+    bool good = true;
+    for (uint32_t d = 0; d < npads; d++) good = good && pads[d] < kernel[d % n];
+    for (uint32_t d = 0; d < nd; d++) good = good && dilation[d] == 1;
+    return good;
+}
+
+/* A pad never wins a maximum against an element; in an average it may count. */
 static bool window_known(const Channels *k, NodeId id, int64_t m)
 {
     const Node *n = node(k->g, id);
-    const bool maximum = strcmp(n->op->name, "MaxPool") == 0;
-    return known(k, n->in[k->row[id.i]->x], m) && (maximum || !channels_padded(k, id));
+    const bool passes = strcmp(n->op->name, "MaxPool") == 0 && reaches_input(k, id);
+    return known(k, n->in[k->row[id.i]->x], m) && (passes || !channels_padded(k, id));
 }
 
 static bool view_known(const Channels *k, NodeId id, int64_t m)

@@ -184,11 +184,32 @@ static void bias_does_not_overflow(void **state)
     assert_int_equal(check(text), 0);
 }
 
+/* Stacks of matrices with equal extents look like one matrix; their second dimension is no channel. */
+static void stacks_stay(void **state)
+{
+    (void)state;
+    static const char text[] = "input %x f32[2,2,2]\nconst %w f32[2,2,2] (0, 0, 0, 0, 1, 2, 3, 4)\n%h ? = Relu %x\n"
+                               "%t ? = MatMul %h %w\n%u ? = MatMul %t %w\n%y ? = Neg %u\noutput %y\n";
+    assert_int_equal(check(text), 0);
+}
+
+/* A window with nothing but pads under it has a value of its own. */
+static void windows_of_pads_count(void **state)
+{
+    (void)state;
+    static const char text[] = "input %x i8[1,1,2,4]\nconst %s f32[] (1)\nconst %z i8[] (0)\nconst %w i8[2,1,1,1] (1, "
+                               "0)\nconst %b i32[2] (0, 5)\n"
+                               "const %v i8[1,2,1,1] (0, 1)\n%t ? = QLinearConv %x %s %z %w %s %z %s %z %b\n"
+                               "%m ? = MaxPool %t {kernel_shape=[2,2], dilations=[4,1], pads=[2,0,2,0]}\n"
+                               "%y ? = QLinearConv %m %s %z %v %s %z %s %z\noutput %y\n";
+    (void)check(text);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {TEST(integer_networks_keep_their_bits), TEST(real_networks_keep_their_bits),
-                                       TEST(bias_does_not_overflow)};
+                                       TEST(bias_does_not_overflow), TEST(stacks_stay), TEST(windows_of_pads_count)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

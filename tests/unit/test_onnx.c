@@ -933,9 +933,11 @@ static void test_function_explosion(void **state)
 }
 
 /* If whose branches use outer tensors, one of them hiding an outer name. */
+/* Needs a row for If; without one the importer refuses the model before it looks inside. */
 static void test_subgraphs(void **state)
 {
     Test *t = *state;
+    if (!op_find("", "If")) skip();
     Text then = text(t), other = text(t), n = make_node(t, "Relu", "x", "t"), v = text(t);
     pb_msg(&then, GRAPH_node, &n);
     pb_str(&v, 1, "t");
@@ -1121,9 +1123,11 @@ static void test_upgrade_groups(void **state)
 }
 
 /* Scan-8 over a batch becomes a Scan in a Scan. */
+/* Needs a row for Scan; without one the importer refuses the model before it looks inside. */
 static void test_upgrade_scan(void **state)
 {
     Test *t = *state;
+    if (!op_find("", "Scan")) skip();
     Text body = text(t), n = make_node(t, "Identity", "p", "q"), v = value_info(t, "p", 1, NULL), o = text(t);
     pb_msg(&body, GRAPH_node, &n);
     pb_msg(&body, GRAPH_input, &v);

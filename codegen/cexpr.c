@@ -266,8 +266,18 @@ static bool as_infix(const CGen *g, const Expr *e)
     return (e->op != EX_add && e->op != EX_sub && e->op != EX_mul) || fits(g, e);
 }
 
+/* ~ of a promoted small unsigned value is what compilers warn about when it is compared. */
+static bool is_small_unsigned(const Expr *e)
+{
+    return e->op == EX_cast && dtype_info((DType)e->a[0]->dt)->cls == DC_U && dtype_info((DType)e->a[0]->dt)->bits < 32;
+}
+
 static const char *unary_text(CGen *g, const Expr *e, int *prec)
 {
+    if (e->op == EX_bnot && is_small_unsigned(e->a[0])) {
+        *prec = P_BXOR;
+        return str_fmt(g->a, "%s ^ -1", c_expr_prec(g, e->a[0], P_MUL));
+    }
     const char *sign = e->op == EX_not ? "!" : e->op == EX_bnot ? "~" : "-";
     const bool native = e->op != EX_neg || dtype_is_float((DType)e->dt) || fits(g, e);
     *prec = native ? P_UNARY : P_POST;

@@ -10,7 +10,7 @@
 static const char *const vector_op[EX_count] = {
     [EX_add] = "ADD", [EX_sub] = "SUB",   [EX_mul] = "MUL",   [EX_div] = "DIV",   [EX_min] = "MINN", [EX_max] = "MAXN", [EX_neg] = "NEG",
     [EX_abs] = "ABS", [EX_sqrt] = "SQRT", [EX_exp] = "EXP",   [EX_log] = "LOG",   [EX_tanh] = "TANH", [EX_erf] = "ERF", [EX_floor] = "FLOOR",
-    [EX_ceil] = "CEIL", [EX_rint] = "RINT", [EX_lt] = "LT",   [EX_le] = "LE",     [EX_eq] = "EQ",    [EX_ne] = "NE",
+    [EX_ceil] = "CEIL", [EX_rint] = "RINT", [EX_lt] = "LT",   [EX_le] = "LE",     [EX_eq] = "EQ",    [EX_ne] = "NE", [EX_isnan] = "NE",
 };
 
 typedef struct VGen {
@@ -207,7 +207,9 @@ static const char *v_operation(VGen *v, const Expr *e, VText operand)
         arg[k] = operand(v, e->a[k]);
     if (e->op == EX_select)
         return str_fmt(g->a, "V%d_SEL(%s, %s, %s)", v->width, arg[0], arg[1], arg[2]);
-    if (e->n == 1)
+    if (e->op == EX_isnan) /* differs from itself */
+        arg[1] = arg[0];
+    if (!arg[1])
         return str_fmt(g->a, "V%d_%s(%s)", v->width, vector_op[e->op], arg[0]);
     return str_fmt(g->a, "V%d_%s(%s, %s)", v->width, vector_op[e->op], arg[0], arg[1]);
 }

@@ -139,24 +139,12 @@ static void exchange_operand(Auto *g, uint32_t k, const Expr *from, const Expr *
 
 /* ---- constants ---- */
 
-/* Every index of the constant is one variable of the stage, each another, or 0 along a dimension of one. */
-static bool plain_indices(const Auto *g, const Stage *s, const Expr *w)
+/* Whether the lane variable indexes one dimension alone. */
+static bool lane_apart(const Expr *w, const Expr *lane, int lane_dim)
 {
-    uint32_t seen = 0;
-    const uint8_t rank = ten(g->te, s->out)->rank;
-    for (uint16_t d = 0; d < w->n; d++) {
-        int v;
-        if (ex_is_int(w->a[d], 0) && ex_is_int(ten(g->te, w->v.ref)->dim[d], 1))
-            continue;
-        if (!is_pure_var(w->a[d], s->var, rank, &v)) {
-            if (!is_pure_var(w->a[d], s->rvar, s->nr, &v))
-                return false;
-            v += rank;
-        }
-        if (seen >> v & 1)
+    for (uint16_t d = 0; d < w->n; d++)
+        if (d != lane_dim && ex_uses(w->a[d], lane))
             return false;
-        seen |= 1u << v;
-    }
     return true;
 }
 
@@ -216,7 +204,7 @@ static void pack_constant(Auto *g, uint32_t k, const Dot *d)
     const Stage *s = g->te->stage.at[k];
     const Ten *w = ten(g->te, d->w->v.ref);
     const int lane_dim = d->lane >= 0 ? dim_of(d->w, s->var[d->lane]) : -1;
-    if (w->data->fill || d->w->op != EX_load || lane_dim < 0 || w->rank + 2 > MAX_RANK || !plain_indices(g, s, d->w))
+    if (w->data->fill || d->w->op != EX_load || lane_dim < 0 || w->rank + 2 > MAX_RANK || !lane_apart(d->w, s->var[d->lane], lane_dim))
         return;
     const int64_t n = w->dim[lane_dim]->v.i, group = d->group ? d->group : n, block = min_i64(lanes_per_tile(g, d, k), group);
     const Expr *lane = s->var[d->lane], *size = ex_int(g->x, group), *in_group = ex_mod(g->x, lane, size);
@@ -429,7 +417,7 @@ static int variable_of(const Follow *f, const Expr *e, uint8_t d)
     return found;
 }
 
-/* The variables in the order in which the load walks memory, behind those that it does not have. */
+/* The variables in the order in which the load walks memory; it must have all that take more than one value. */
 static void follow_load(void *ctx, const Expr *e)
 {
     Follow *f = ctx;
@@ -446,9 +434,13 @@ static void follow_load(void *ctx, const Expr *e)
             order[rank - ++n] = (uint8_t)v;
         seen |= v >= 0 ? 1u << v : 0;
     }
-    for (int v = rank - 1; v >= 0; v--)
-        if (!(seen >> v & 1))
-            order[rank - ++n] = (uint8_t)v;
+    for (int v = rank - 1; v >= 0; v--) {
+        if (seen >> v & 1)
+            continue;
+        if (!ex_is_int(ten(f->g->te, f->s->out)->dim[v], 1))
+            return;
+        order[rank - ++n] = (uint8_t)v;
+    }
     memcpy(f->order, order, rank);
     f->found = true;
 }

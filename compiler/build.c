@@ -386,17 +386,33 @@ static void store_out(Build *b, Nest *in, const Stage *s, const Subst *sub, cons
     nest_store(b->a, in, buffer_of(b, s->out), t->rank, index, ex_cast(b->x, t->dt, value));
 }
 
-static const Expr *accumulator(Build *b, DType dt)
+/* Register for the reduction of `body` over `count` steps. Of an integer sum the range is known when the body's is, so
+ * that emission can see that nothing wraps. */
+static const Expr *accumulator(Build *b, RedOp op, const Expr *body, int64_t count)
 {
-    return ex_var(b->x, VK_REG, dt, "acc", 0, 0);
+    const DType dt = (DType)body->dt;
+    int64_t lo = dtype_is_float(dt) ? 0 : dtype_min(dt), hi = dtype_is_float(dt) ? 0 : dtype_max(dt), l, h;
+    if (dtype_is_int(dt) && op == RED_sum && ex_range(b->x, body, &l, &h) && mul_i64(l, count, &l) && mul_i64(h, count, &h) && l > lo / 2 && h < hi / 2) {
+        lo = min_i64(l, 0);
+        hi = max_i64(h, 0);
+    }
+    return ex_var(b->x, VK_REG, dt, "acc", lo, hi);
+}
+
+static int64_t step_count(const Build *b, const Stage *s)
+{
+    int64_t n = 1;
+    for (uint8_t d = 0; d < s->nr; d++)
+        if (!mul_i64(n, ex_upper(b->x, s->rext[d]), &n))
+            return INT64_MAX;
+    return n;
 }
 
 /* acc = identity; for r..: acc = op(acc, body); the nest goes on behind with the sum in the register returned. */
 static const Expr *reduce_loops(Build *b, Nest *in, const Stage *s, const Expr *body, Subst *sub, uint32_t nsub)
 {
-    const DType dt = (DType)body->dt;
-    const Expr *acc = accumulator(b, dt);
-    nest_let(b->a, in, acc, red_identity(b->x, s->op, dt));
+    const Expr *acc = accumulator(b, s->op, body, step_count(b, s));
+    nest_let(b->a, in, acc, red_identity(b->x, s->op, (DType)body->dt));
     Nest *inner = in;
     for (uint8_t d = 0; d < s->nr; d++)
         sub[nsub + d] = (Subst){s->rvar[d], loop_over(b, &inner, s->rvar[d], ex_int(b->x, 0), s->rext[d])};
@@ -408,7 +424,7 @@ static const Expr *reduce_loops(Build *b, Nest *in, const Stage *s, const Expr *
 static void plain_scan(Build *b, Nest *in, uint32_t k, Subst *sub, uint8_t rank)
 {
     const Stage *s = b->te->stage.at[k];
-    const Expr *acc = accumulator(b, (DType)s->body->dt);
+    const Expr *acc = accumulator(b, s->op, s->body, ex_upper(b->x, out_of(b, s)->dim[s->axis]));
     nest_let(b->a, in, acc, red_identity(b->x, s->op, (DType)s->body->dt));
     sub[s->axis].to = loop_over(b, &in, s->var[s->axis], ex_int(b->x, 0), out_of(b, s)->dim[s->axis]);
     nest_set(b->a, in, acc, red_combine(b->x, s->op, acc, nest_expr(b, b->body[k], sub, rank)));
@@ -483,7 +499,7 @@ static void tile_reduction(Build *b, Tile *t, const Stage *r, int lane, const Ex
     }
     t->red = r->op;
     t->body = nest_expr(b, body, sub, nsub);
-    t->acc = accumulator(b, (DType)t->body->dt);
+    t->acc = accumulator(b, r->op, t->body, step_count(b, r));
 }
 
 static void tile_store(Build *b, Tile *t, const Stage *s, const Subst *sub, const Expr *value)

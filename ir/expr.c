@@ -205,12 +205,14 @@ Arena *exprs_arena(Exprs *x)
 
 static const Expr *new_var(Exprs *x, VarInfo v)
 {
-    Range r = v.dt == DT_ix ? (Range){v.lo, v.hi} : range_type((DType)v.dt);
+    const bool bounded = v.dt == DT_ix || (dtype_is_int((DType)v.dt) && v.lo < v.hi);
+    Range r = bounded ? (Range){v.lo, v.hi} : range_type((DType)v.dt);
     PUSH(x->arena, &x->var, v);
     return intern(x, EX_var, (DType)v.dt, 0, x->var.n - 1, NULL, r);
 }
 
-/* A variable of its own, whatever its name. lo and hi matter for ix only; an empty range counts as lo..lo. */
+/* A variable of its own, whatever its name. lo and hi bound index variables, where an empty range counts as lo..lo, and
+ * integer registers when lo < hi; other types have their own range. */
 const Expr *ex_var(Exprs *x, VarKind kind, DType dt, const char *name, int64_t lo, int64_t hi)
 {
     return new_var(x, (VarInfo){.name = str_dup(x->arena, name), .kind = (uint8_t)kind, .dt = (uint8_t)dt,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Quantized models become integer arithmetic. Three kinds of rules meet: DequantizeLinear moves down through operators
- * that only move data, QuantizeLinear moves up through them and through clamps (which are exact on integers, as rounding
- * is monotone), and where an operator stands between the two it becomes its integer form (QLinearConv, QGemm, .., whose
+ * that only move data, QuantizeLinear moves up through them and through clamps (exact on integers, as rounding is
+ * monotone), and where an operator stands between the two it becomes its integer form (QLinearConv, QGemm, .., whose
  * meaning is in ir/op). What is not matched stays in float arithmetic, as ONNX says.
  */
 #include "integer.h"
@@ -26,25 +26,33 @@ static bool is_quantized(DType dt)
     return dt == DT_i8 || dt == DT_u8 || dt == DT_i16 || dt == DT_u16;
 }
 
-static TensorId zero_of(Rw *rw, DType dt)
-{
-    const int64_t none = 0;
-    return graph_const(rw->g, "zero_point", dt, 0, NULL, &none);
-}
-
 bool quant_of(Rw *rw, NodeId id, Quant *q)
 {
     const OpCtx c = rw_ctx(rw, id);
     const bool down = strcmp(c.n->op->name, "DequantizeLinear") == 0;
     const Tensor *real = tensor(rw->g, down ? c.n->out[0] : c.n->in[0]);
-    *q = (Quant){.dt = tensor(rw->g, down ? c.n->in[0] : c.n->out[0])->dt, .at_scale = operand(c.n, 1), .at_zero = operand(c.n, 2)};
-    if (real->dt != DT_f32 || !is_quantized(q->dt) || attr_i(&c, "block_size") != 0 || !single(rw, q->at_scale)) return false;
+    *q = (Quant){.dt = tensor(rw->g, down ? c.n->in[0] : c.n->out[0])->dt,
+                 .at_scale = operand(c.n, 1),
+                 .at_zero = operand(c.n, 2)};
+    if (real->dt != DT_f32 || !is_quantized(q->dt) || attr_i(&c, "block_size") != 0 || !single(rw, q->at_scale))
+        return false;
     if (tensor(rw->g, q->at_scale)->dt != DT_f32) return false;
     if (!is_none(q->at_zero) && !single(rw, q->at_zero)) return false;
     q->scale = blob_f(tensor(rw->g, q->at_scale)->data, 0);
     q->zero = is_none(q->at_zero) ? 0 : blob_i(tensor(rw->g, q->at_zero)->data, 0);
-    if (is_none(q->at_zero)) q->at_zero = zero_of(rw, q->dt);
     return q->scale > 0 && isfinite(q->scale);
+}
+
+/* Its operand, or a new constant 0 in its place. */
+static TensorId zero_operand(Rw *rw, TensorId zero, DType dt)
+{
+    const int64_t none = 0;
+    return is_none(zero) ? graph_const(rw->g, "zero_point", dt, 0, NULL, &none) : zero;
+}
+
+static TensorId zero_of(Rw *rw, const Quant *q)
+{
+    return zero_operand(rw, q->at_zero, q->dt);
 }
 
 static NodeId maker(const Rw *rw, TensorId t, const char *op)
@@ -89,14 +97,14 @@ static TensorId quantize(Rw *rw, NodeId n, TensorId t, const Quant *q)
 {
     Tensor like = *rw_tensor(rw, t);
     like.dt = q->dt;
-    const TensorId in[] = {t, q->at_scale, q->at_zero};
+    const TensorId in[] = {t, q->at_scale, zero_of(rw, q)};
     return rw_add(rw, n, op("", "QuantizeLinear"), COUNT(in), in, 0, NULL, &like);
 }
 
 /* n is DequantizeLinear of t with the parameters q. */
 static void become_dequantized(Rw *rw, NodeId n, TensorId t, const Quant *q)
 {
-    const TensorId in[] = {t, q->at_scale, q->at_zero};
+    const TensorId in[] = {t, q->at_scale, zero_of(rw, q)};
     become(rw, n, op("", "DequantizeLinear"), COUNT(in), in);
 }
 
@@ -106,7 +114,9 @@ static void become_dequantized(Rw *rw, NodeId n, TensorId t, const Quant *q)
 static int64_t quantized_value(const Quant *q, double v)
 {
     const double r = nearbyint((double)((float)v / (float)q->scale)) + (double)q->zero;
-    return r <= (double)dtype_min(q->dt) ? dtype_min(q->dt) : r >= (double)dtype_max(q->dt) ? dtype_max(q->dt) : (int64_t)r;
+    return r <= (double)dtype_min(q->dt)   ? dtype_min(q->dt)
+           : r >= (double)dtype_max(q->dt) ? dtype_max(q->dt)
+                                           : (int64_t)r;
 }
 
 static TensorId integer_const(Rw *rw, const char *hint, DType dt, int64_t v)
@@ -144,7 +154,7 @@ static bool clamp_up(Rw *rw, const Match *m, double real_lo, double real_hi)
     if (!quant_of(rw, m->root, &q)) return false;
     const int64_t lo = quantized_value(&q, real_lo), hi = quantized_value(&q, real_hi);
     if (lo == dtype_min(q.dt) && hi == dtype_max(q.dt)) {
-        const TensorId in[] = {m->t['x'], q.at_scale, q.at_zero};
+        const TensorId in[] = {m->t['x'], q.at_scale, zero_of(rw, &q)};
         become(rw, m->root, op("", "QuantizeLinear"), COUNT(in), in);
     } else {
         become_clamp(rw, m->root, quantize(rw, m->root, m->t['x'], &q), q.dt, lo, hi);
@@ -171,7 +181,7 @@ static bool relu_down(Rw *rw, const Match *m)
     if (!quant_behind(rw, root->in[0], &q)) return false;
     Tensor like = *rw_tensor(rw, root->out[0]);
     like.dt = q.dt;
-    const TensorId in[] = {dequantized(rw, root->in[0]), q.at_zero};
+    const TensorId in[] = {dequantized(rw, root->in[0]), zero_of(rw, &q)};
     become_dequantized(rw, m->root, rw_add(rw, m->root, op("", "Max"), COUNT(in), in, 0, NULL, &like), &q);
     return true;
 }
@@ -201,12 +211,13 @@ static TensorId *moving(Rw *rw, NodeId n, TensorId data, const Quant *q, uint16_
 {
     const OpCtx c = rw_ctx(rw, n);
     const bool pad = strcmp(c.n->op->name, "Pad") == 0;
-    if (c.n->nout != 1 || (pad && !pads_zero(rw, &c)) || (strcmp(c.n->op->name, "Resize") == 0 && !picks_elements(&c))) return NULL;
+    if (c.n->nout != 1 || (pad && !pads_zero(rw, &c)) || (strcmp(c.n->op->name, "Resize") == 0 && !picks_elements(&c)))
+        return NULL;
     *nin = (uint16_t)max_i64(c.n->nin, pad && has_text(&c, "mode", "constant") ? 3 : 1);
     TensorId *in = NEWN(rw->a, TensorId, *nin);
     memcpy(in, c.n->in, c.n->nin * sizeof *in);
     in[0] = data;
-    if (*nin > 2 && pad) in[2] = q->at_zero;
+    if (*nin > 2 && pad) in[2] = zero_of(rw, q);
     return in;
 }
 
@@ -232,7 +243,9 @@ static bool view_up(Rw *rw, const Match *m)
     const Node *v = rw_node(rw, view);
     Quant q;
     uint16_t nin;
-    if (!quant_of(rw, m->root, &q) || rw_tensor(rw, v->in[0])->kind == TK_CONST || !moving(rw, view, v->in[0], &q, &nin)) return false;
+    if (!quant_of(rw, m->root, &q) || rw_tensor(rw, v->in[0])->kind == TK_CONST ||
+        !moving(rw, view, v->in[0], &q, &nin))
+        return false;
     const TensorId x = quantize(rw, m->root, v->in[0], &q), *in = moving(rw, view, x, &q, &nin);
     rw_become(rw, m->root, v->op, nin, in, v->nattr, v->attr);
     return true;
@@ -249,7 +262,7 @@ static bool pair(Rw *rw, const Match *m)
         if (!rw_forward(rw, m->root, x)) become(rw, m->root, op("", "Identity"), 1, &x);
         return true;
     }
-    const TensorId in[] = {q.at_scale, q.at_zero, x, p.at_scale, p.at_zero};
+    const TensorId in[] = {q.at_scale, zero_of(rw, &q), x, p.at_scale, zero_of(rw, &p)};
     const Attr attr = {.name = "axis", .type = AT_i, .v.i = 0};
     if (rw_tensor(rw, x)->rank == 0 || dtype_info(q.dt)->bits != 8) return false;
     rw_become(rw, m->root, op("com.microsoft", "QLinearConcat"), COUNT(in), in, 1, &attr);
@@ -272,7 +285,8 @@ static bool concat_down(Rw *rw, const Match *m)
     if (root->nin == 0) return false;
     Tensor like = *rw_tensor(rw, root->out[0]);
     like.dt = first.dt;
-    become_dequantized(rw, m->root, rw_add(rw, m->root, root->op, root->nin, in, root->nattr, root->attr, &like), &first);
+    become_dequantized(rw, m->root, rw_add(rw, m->root, root->op, root->nin, in, root->nattr, root->attr, &like),
+                       &first);
     return true;
 }
 
@@ -285,12 +299,12 @@ static bool concat_integer(Rw *rw, const Match *m)
     Quant y, q;
     if (!quant_of(rw, m->root, &y) || dtype_info(y.dt)->bits != 8) return false;
     in[0] = y.at_scale;
-    in[1] = y.at_zero;
+    in[1] = zero_of(rw, &y);
     for (uint16_t k = 0; k < cat->nin; k++) {
         if (!quant_behind(rw, cat->in[k], &q) || q.dt != y.dt) return false;
         in[2 + 3 * k] = dequantized(rw, cat->in[k]);
         in[3 + 3 * k] = q.at_scale;
-        in[4 + 3 * k] = q.at_zero;
+        in[4 + 3 * k] = zero_of(rw, &q);
     }
     rw_become(rw, m->root, op("com.microsoft", "QLinearConcat"), nin, in, cat->nattr, cat->attr);
     return true;
@@ -299,7 +313,10 @@ static bool concat_integer(Rw *rw, const Match *m)
 /* ---- products ---- */
 
 /* A DequantizeLinear of a constant weight or bias: one scale, or one for each of n along `axis`. */
-typedef struct Vector { TensorId data, scale, zero; int64_t n; } Vector;
+typedef struct Vector {
+    TensorId data, scale, zero;
+    int64_t n;
+} Vector;
 
 static bool vector_of(Rw *rw, NodeId id, int64_t n, int axis, Vector *v)
 {
@@ -307,7 +324,9 @@ static bool vector_of(Rw *rw, NodeId id, int64_t n, int axis, Vector *v)
     const Tensor *data = tensor(rw->g, c.n->in[0]);
     *v = (Vector){c.n->in[0], operand(c.n, 1), operand(c.n, 2), n};
     const Tensor *scale = tensor(rw->g, v->scale), *zero = is_none(v->zero) ? NULL : tensor(rw->g, v->zero);
-    if (scale->kind != TK_CONST || scale->dt != DT_f32 || tensor(rw->g, c.n->out[0])->dt != DT_f32 || attr_i(&c, "block_size") != 0) return false;
+    if (scale->kind != TK_CONST || scale->dt != DT_f32 || tensor(rw->g, c.n->out[0])->dt != DT_f32 ||
+        attr_i(&c, "block_size") != 0)
+        return false;
     if ((zero && zero->kind != TK_CONST) || scale->rank > 1 || (zero && zero->rank > 1)) return false;
     const int64_t nscale = scale->data->count, nzero = zero ? zero->data->count : 1, at = attr_i(&c, "axis");
     if ((nscale != 1 && nscale != n) || (nzero != 1 && nzero != n)) return false;
@@ -316,14 +335,19 @@ static bool vector_of(Rw *rw, NodeId id, int64_t n, int axis, Vector *v)
         const double s = blob_f(scale->data, k);
         if (!(s > 0 && isfinite(s))) return false;
     }
-    if (!zero) v->zero = zero_of(rw, data->dt);
     return true;
 }
 
 static double element(const Rw *rw, TensorId t, int64_t k)
 {
+    if (is_none(t)) return 0;
     const Blob *b = tensor(rw->g, t)->data;
     return dtype_is_float(b->dt) ? blob_f(b, b->count == 1 ? 0 : k) : (double)blob_i(b, b->count == 1 ? 0 : k);
+}
+
+static TensorId vector_zero(Rw *rw, const Vector *v)
+{
+    return zero_operand(rw, v->zero, tensor(rw->g, v->data)->dt);
 }
 
 /* The bias is an i32 on the scale of the sum, x * w; tools round the product of scales to f32. */
@@ -345,12 +369,17 @@ static bool is_byte(const Rw *rw, TensorId t)
 }
 
 /* A product: activation D(x), weight D(w) of n channels along `axis`, perhaps bias D(b), result Q(..). */
-typedef struct Product { Quant x, y; Vector w, b; bool bias; } Product;
+typedef struct Product {
+    Quant x, y;
+    Vector w, b;
+    bool bias;
+} Product;
 
 static bool product_of(Rw *rw, const Match *m, int64_t n, int axis, Product *p)
 {
     p->bias = m->n['B'].i != 0;
-    if (!quant_of(rw, m->n['X'], &p->x) || !quant_of(rw, m->root, &p->y) || !vector_of(rw, m->n['W'], n, axis, &p->w)) return false;
+    if (!quant_of(rw, m->n['X'], &p->x) || !quant_of(rw, m->root, &p->y) || !vector_of(rw, m->n['W'], n, axis, &p->w))
+        return false;
     if (!is_byte(rw, m->t['x']) || !is_byte(rw, p->w.data) || dtype_info(p->y.dt)->bits != 8) return false;
     return !p->bias || (vector_of(rw, m->n['B'], n, 0, &p->b) && is_sum_bias(rw, &p->b, &p->x, &p->w));
 }
@@ -362,7 +391,9 @@ static bool conv_integer(Rw *rw, const Match *m)
     const Tensor *w = rw_tensor(rw, m->t['w']);
     Product p;
     if (!ex_is_const(w->dim[0]) || !product_of(rw, m, w->dim[0]->v.i, 0, &p)) return false;
-    const TensorId in[] = {m->t['x'], p.x.at_scale, p.x.at_zero, p.w.data, p.w.scale, p.w.zero, p.y.at_scale, p.y.at_zero, p.b.data};
+    const TensorId in[] = {m->t['x'],    p.x.at_scale,      zero_of(rw, &p.x),
+                           p.w.data,     p.w.scale,         vector_zero(rw, &p.w),
+                           p.y.at_scale, zero_of(rw, &p.y), p.b.data};
     rw_become(rw, m->root, op("", "QLinearConv"), p.bias ? 9 : 8, in, conv->nattr, conv->attr);
     return true;
 }
@@ -376,7 +407,15 @@ static bool gemm_integer(Rw *rw, const Match *m)
     Product p;
     if (attr_i(&c, "transA") != 0 || attr_f(&c, "alpha") != 1 || (m->n['B'].i && attr_f(&c, "beta") != 1)) return false;
     if (!ex_is_const(w->dim[!rows]) || !product_of(rw, m, w->dim[!rows]->v.i, !rows, &p)) return false;
-    const TensorId in[] = {m->t['x'], p.x.at_scale, p.x.at_zero, p.w.data, p.w.scale, p.w.zero, p.bias ? p.b.data : (TensorId){0}, p.y.at_scale, p.y.at_zero};
+    const TensorId in[] = {m->t['x'],
+                           p.x.at_scale,
+                           zero_of(rw, &p.x),
+                           p.w.data,
+                           p.w.scale,
+                           vector_zero(rw, &p.w),
+                           p.bias ? p.b.data : (TensorId){0},
+                           p.y.at_scale,
+                           zero_of(rw, &p.y)};
     const Attr attr = {.name = "transB", .type = AT_i, .v.i = rows};
     rw_become(rw, m->root, op("com.microsoft", "QGemm"), COUNT(in), in, 1, &attr);
     return true;
@@ -389,7 +428,8 @@ static bool matmul_bias_integer(Rw *rw, const Match *m)
     Product p;
     if (w->rank != 2 || rw_tensor(rw, m->t['x'])->rank != 2 || rw_tensor(rw, m->t['e'])->rank != 1) return false;
     if (!ex_is_const(w->dim[1]) || !product_of(rw, m, w->dim[1]->v.i, 1, &p)) return false;
-    const TensorId in[] = {m->t['x'], p.x.at_scale, p.x.at_zero, p.w.data, p.w.scale, p.w.zero, p.b.data, p.y.at_scale, p.y.at_zero};
+    const TensorId in[] = {m->t['x'], p.x.at_scale, zero_of(rw, &p.x), p.w.data, p.w.scale, vector_zero(rw, &p.w),
+                           p.b.data,  p.y.at_scale, zero_of(rw, &p.y)};
     become(rw, m->root, op("com.microsoft", "QGemm"), COUNT(in), in);
     return true;
 }
@@ -401,7 +441,8 @@ static bool matmul_integer(Rw *rw, const Match *m)
     const Expr *columns = w->rank == 2 ? w->dim[1] : NULL;
     Product p;
     if (!product_of(rw, m, columns && ex_is_const(columns) ? columns->v.i : 1, w->rank - 1, &p)) return false;
-    const TensorId in[] = {m->t['x'], p.x.at_scale, p.x.at_zero, p.w.data, p.w.scale, p.w.zero, p.y.at_scale, p.y.at_zero};
+    const TensorId in[] = {m->t['x'], p.x.at_scale,          zero_of(rw, &p.x), p.w.data,
+                           p.w.scale, vector_zero(rw, &p.w), p.y.at_scale,      zero_of(rw, &p.y)};
     become(rw, m->root, op("", "QLinearMatMul"), COUNT(in), in);
     return true;
 }
@@ -413,7 +454,8 @@ static bool binary_integer(Rw *rw, const Match *m, const char *name)
     Quant a, b, y;
     if (!quant_of(rw, m->n['X'], &a) || !quant_of(rw, m->n['W'], &b) || !quant_of(rw, m->root, &y)) return false;
     if (a.dt != b.dt || a.dt != y.dt || dtype_info(y.dt)->bits != 8) return false;
-    const TensorId in[] = {m->t['x'], a.at_scale, a.at_zero, m->t['w'], b.at_scale, b.at_zero, y.at_scale, y.at_zero};
+    const TensorId in[] = {m->t['x'],  a.at_scale,      zero_of(rw, &a), m->t['w'],
+                           b.at_scale, zero_of(rw, &b), y.at_scale,      zero_of(rw, &y)};
     become(rw, m->root, op("com.microsoft", name), COUNT(in), in);
     return true;
 }
@@ -431,8 +473,9 @@ static bool mul_integer(Rw *rw, const Match *m)
 static bool mean_integer(Rw *rw, const Match *m, const char *name, uint16_t nattr, const Attr *attr)
 {
     Quant x, y;
-    if (!quant_of(rw, m->n['X'], &x) || !quant_of(rw, m->root, &y) || x.dt != y.dt || dtype_info(y.dt)->bits != 8) return false;
-    const TensorId in[] = {m->t['x'], x.at_scale, x.at_zero, y.at_scale, y.at_zero};
+    if (!quant_of(rw, m->n['X'], &x) || !quant_of(rw, m->root, &y) || x.dt != y.dt || dtype_info(y.dt)->bits != 8)
+        return false;
+    const TensorId in[] = {m->t['x'], x.at_scale, zero_of(rw, &x), y.at_scale, zero_of(rw, &y)};
     rw_become(rw, m->root, op("com.microsoft", name), COUNT(in), in, nattr, attr);
     return true;
 }
@@ -466,12 +509,12 @@ static bool global_pool_integer(Rw *rw, const Match *m)
 
 /* ---- rules ---- */
 
-#define X "(DequantizeLinear:X x #a #?b)"
-#define W "(DequantizeLinear:W w #c #?d)"
-#define CW "(DequantizeLinear:W #w #c #?d)"
-#define B "(DequantizeLinear:B #e #f #?g)"
+#define X       "(DequantizeLinear:X x #a #?b)"
+#define W       "(DequantizeLinear:W w #c #?d)"
+#define CW      "(DequantizeLinear:W #w #c #?d)"
+#define B       "(DequantizeLinear:B #e #f #?g)"
 #define Q(what) "(QuantizeLinear " what " #s #?z)"
-#define D "(DequantizeLinear x #a #?b)"
+#define D       "(DequantizeLinear x #a #?b)"
 
 const Rule rules_integer[] = {
     {"constant-quantize", "(QuantizeLinear #x #s #?z)", integer_constant},

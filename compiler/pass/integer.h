@@ -11,11 +11,11 @@
 typedef struct Quant {
     double scale;
     int64_t zero;
-    DType dt;              /* of q: i8, u8, i16 or u16 */
-    TensorId at_scale, at_zero;
+    DType dt;                   /* of q: i8, u8, i16 or u16 */
+    TensorId at_scale, at_zero; /* operands; at_zero may be none */
 } Quant;
 
-/* Fills *q; at_zero is a new constant where the node has none. False: not of this form. */
+/* False: not of this form. */
 bool quant_of(Rw *rw, NodeId n, Quant *q);
 /* The Quant of the DequantizeLinear that makes t. */
 bool quant_behind(Rw *rw, TensorId t, Quant *q);

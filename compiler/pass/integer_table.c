@@ -12,9 +12,9 @@ enum { VALUES = 256, MAX_NODES = 16 };
 typedef struct Cone {
     Rw *rw;
     Graph *g;
-    TensorId leaf;     /* what stands for the values */
+    TensorId leaf; /* what stands for the values */
     const Blob *value;
-    Map copy;          /* tensor of the model -> tensor of the cone */
+    Map copy; /* tensor of the model -> tensor of the cone */
     int nodes;
 } Cone;
 
@@ -70,7 +70,8 @@ static const Blob *run(Rw *rw, Graph *g)
 
 const Blob *integer_evaluate(Rw *rw, NodeId top, TensorId leaf, const Blob *value)
 {
-    Cone c = {.rw = rw, .g = graph_new(rw->g->cx, "constants", NULL), .leaf = leaf, .value = value, .copy = {.arena = rw->a}};
+    Cone c = {
+        .rw = rw, .g = graph_new(rw->g->cx, "constants", NULL), .leaf = leaf, .value = value, .copy = {.arena = rw->a}};
     const TensorId y = cone_copy(&c, node(rw->g, top)->out[0]);
     PUSH(rw->g->cx->arena, &c.g->output, y);
     return run(rw, c.g);
@@ -80,13 +81,13 @@ const Blob *integer_evaluate(Rw *rw, NodeId top, TensorId leaf, const Blob *valu
 
 typedef struct Walk {
     Rw *rw;
-    TensorId x;     /* the integer tensor that is read */
+    TensorId x; /* the integer tensor that is read */
     int nodes;
 } Walk;
 
 static bool is_single(const Tensor *t)
 {
-    return t->kind == TK_CONST && t->rank == 0 && dtype_is_float(t->dt);
+    return t->kind == TK_CONST && t->data->count == 1 && dtype_is_float(t->dt);
 }
 
 /* t is a function of one integer tensor of 8 bits by nodes that nothing else reads. */
@@ -97,7 +98,8 @@ static bool is_function(Walk *w, TensorId t)
     Quant q;
     const TensorId x = dequantized(w->rw, t);
     if (!is_none(x)) {
-        if (!quant_behind(w->rw, t, &q) || dtype_info(q.dt)->bits != 8 || (!is_none(w->x) && w->x.i != x.i)) return false;
+        if (!quant_behind(w->rw, t, &q) || dtype_info(q.dt)->bits != 8 || (!is_none(w->x) && w->x.i != x.i))
+            return false;
         w->x = x;
         return true;
     }
@@ -122,7 +124,8 @@ bool integer_table(Rw *rw, const Match *m)
     const Node *root = rw_node(rw, m->root);
     Walk w = {.rw = rw};
     Quant q;
-    if (!quant_of(rw, m->root, &q) || dtype_info(q.dt)->bits != 8 || !is_none(dequantized(rw, root->in[0]))) return false;
+    if (!quant_of(rw, m->root, &q) || dtype_info(q.dt)->bits != 8 || !is_none(dequantized(rw, root->in[0])))
+        return false;
     if (!is_function(&w, root->in[0]) || is_none(w.x) || rw_tensor(rw, w.x)->kind == TK_CONST) return false;
     const Tensor *x = rw_tensor(rw, w.x);
     if (!same_dims(x, rw_tensor(rw, root->out[0]))) return false;

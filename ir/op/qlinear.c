@@ -343,10 +343,13 @@ bool lower_QGemm(OpCtx *c)
     if (!qgemm_sum(c, t, folded ? &f : NULL)) return false;
     out_vars(c, 0, i);
     const Expr *sum = load_at(c, t, i);
-    if (folded) sum = folded_sum(c, &f, sum, i[1]);
-    else if (has_in(c, G_c)) sum = ADD(sum, load_bcast(c, G_c, i, 2));
+    if (folded)
+        sum = folded_sum(c, &f, sum, i[1]);
+    else if (has_in(c, G_c))
+        sum = ADD(sum, load_bcast(c, G_c, i, 2));
     if (!has_in(c, G_ys) || attr_f(c, "alpha") != 1) return qgemm_real(c, i, sum);
-    const Rescale r = {.x = G_as, .w = G_bs, .y = G_ys, .zero = G_yz, .n = 1, .nspan = folded ? f.channels : 0, .span = f.span};
+    const Rescale r = {
+        .x = G_as, .w = G_bs, .y = G_ys, .zero = G_yz, .n = 1, .nspan = folded ? f.channels : 0, .span = f.span};
     const Expr *v = rescale(c, &r, sum, i[1]);
     return v && def_map(c, out_ten(c, 0), i, v);
 }
@@ -356,7 +359,8 @@ bool lower_QGemm(OpCtx *c)
 bool infer_QTable(OpCtx *c)
 {
     const Tensor *t = in_t(c, 1);
-    if (t->rank != 1 || !ex_is_int(t->dim[0], 256)) return op_error(c, 1, "qtable-size", "table does not have 256 elements");
+    if (t->rank != 1 || !ex_is_int(t->dim[0], 256))
+        return op_error(c, 1, "qtable-size", "table does not have 256 elements");
     return same_shape(c, 0, 0);
 }
 

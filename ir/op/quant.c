@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Quantized arithmetic of ONNX. Sums are exact in i32. With a constant weight they are of plain x * w: its zero points
- * are subtracted when compiling, and sum (x - xz) * w = sum x * w - xz * sum w, so the input's goes to the bias (padding
- * reads as the zero point). Otherwise zero points are subtracted from both factors. requant.h brings sums to the
- * output's scale.
+ * are subtracted when compiling, and sum (x - xz) * w = sum x * w - xz * sum w, so the input's goes to the bias, and
+ * padding reads as the zero point. Otherwise zero points are subtracted from both factors. requant.h brings sums to
+ * the output's scale.
  */
 #include "../op.h"
 #include "proto.h"
@@ -247,7 +247,8 @@ static uint32_t centred_weight(OpCtx *c, const WeightOf *o)
     const Tensor *t = in_t(c, o->w);
     Span s = {0, 0};
     if (!has_zero(c, o->wz)) return in_ten(c, o->w);
-    for (int64_t k = 0; k < t->data->count; k++) s = (Span){min_i64(s.lo, centred(c, o, k)), max_i64(s.hi, centred(c, o, k))};
+    for (int64_t k = 0; k < t->data->count; k++)
+        s = (Span){min_i64(s.lo, centred(c, o, k)), max_i64(s.hi, centred(c, o, k))};
     const DType dt = s.lo >= INT8_MIN && s.hi <= INT8_MAX ? DT_i8 : DT_i16;
     const size_t each = dtype_bytes(dt);
     char *to = arena_alloc(c->a, mul_size_or_oom(c->a, (size_t)t->data->count, each), 16);
@@ -349,9 +350,12 @@ bool lower_QLinearConv(OpCtx *c)
     if (!conv_sum(c, t, &v, DT_i32)) return false;
     vars_for(c, "nmijk", y->rank, y->dim, i);
     const Expr *sum = load_at(c, t, i);
-    if (folded) sum = folded_sum(c, &f, sum, i[1]);
-    else if (has_in(c, QC_b)) sum = ADD(sum, load_channel(c, QC_b, i[1]));
-    const Rescale r = {.x = QC_xs, .w = QC_ws, .y = QC_ys, .zero = QC_yz, .n = 1, .nspan = folded ? f.channels : 0, .span = f.span};
+    if (folded)
+        sum = folded_sum(c, &f, sum, i[1]);
+    else if (has_in(c, QC_b))
+        sum = ADD(sum, load_channel(c, QC_b, i[1]));
+    const Rescale r = {
+        .x = QC_xs, .w = QC_ws, .y = QC_ys, .zero = QC_yz, .n = 1, .nspan = folded ? f.channels : 0, .span = f.span};
     const Expr *q = rescale(c, &r, sum, i[1]);
     return q && def_map(c, out_ten(c, 0), i, q);
 }
@@ -428,9 +432,11 @@ bool lower_QLinearMatMul(OpCtx *c)
     Folded f = {0};
     const Expr *i[MAX_RANK];
     if (!read_qmatmul(c, &p)) return false;
-    if (is_real(c, QM_a) || is_real(c, QM_b) || dtype_is_float(out_t(c, 0)->dt)) return lower_product(c, &p, DT_f32, DT_f32);
+    if (is_real(c, QM_a) || is_real(c, QM_b) || dtype_is_float(out_t(c, 0)->dt))
+        return lower_product(c, &p, DT_f32, DT_f32);
     if (!plain_scales(c, &p)) {
-        return c->cx->tflite_rounding ? op_error(c, NO_OPERAND, "unsupported-scale", "TensorFlow Lite rounding takes one scale or one for each column")
+        return c->cx->tflite_rounding ? op_error(c, NO_OPERAND, "unsupported-scale",
+                                                 "TensorFlow Lite rounding takes one scale or one for each column")
                                       : lower_product(c, &p, DT_i32, DT_f64);
     }
     const Tensor *b = in_t(c, QM_b);
@@ -441,7 +447,8 @@ bool lower_QLinearMatMul(OpCtx *c)
     if (!product_sum(c, t, &p, DT_i32)) return false;
     out_vars(c, 0, i);
     const Expr *column = p.rank ? i[p.rank - 1] : NULL, *sum = load_at(c, t, i);
-    const Rescale r = {.x = QM_as, .w = QM_bs, .y = QM_ys, .zero = QM_yz, .n = 1, .nspan = folded ? f.channels : 0, .span = f.span};
+    const Rescale r = {
+        .x = QM_as, .w = QM_bs, .y = QM_ys, .zero = QM_yz, .n = 1, .nspan = folded ? f.channels : 0, .span = f.span};
     const Expr *v = rescale(c, &r, folded ? folded_sum(c, &f, sum, column) : sum, column);
     return v && def_map(c, out_ten(c, 0), i, v);
 }

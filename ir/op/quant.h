@@ -20,12 +20,19 @@ const Expr *to_quant(OpCtx *c, DType dt, const Expr *v, const Expr *zero, bool s
 /* v, a real value in f32, in the type of output 0 with scalar scale and zero operands (zero may be absent). */
 const Expr *from_real(OpCtx *c, const Expr *v, int scale, int zero);
 
-/* Operands of a product by number (xz, wz, b may be absent): element k of w belongs to channel k / inner mod channels. */
-typedef struct WeightOf { int x, xz, w, wz, b; int64_t channels, inner; } WeightOf;
+/* Operands of a product by number; xz, wz, b may be absent. Element k of w belongs to channel k / inner % channels. */
+typedef struct WeightOf {
+    int x, xz, w, wz, b;
+    int64_t channels, inner;
+} WeightOf;
 
 /* Zero points and bias b of a product with a constant weight, put together: with sum over x * weight, of stored x,
  * sum + bias[m] lies in span[m] and is what the operands say. */
-typedef struct Folded { int64_t channels; uint32_t weight, bias; Span *span; } Folded;
+typedef struct Folded {
+    int64_t channels;
+    uint32_t weight, bias;
+    Span *span;
+} Folded;
 
 /* False: something is not a constant, or a sum may leave i32. bias 0: all are 0. */
 bool fold_weight(OpCtx *c, const WeightOf *o, Folded *f);

@@ -4,7 +4,7 @@
  * found exactly, by 128-bit integers, for every k of the result's range; both the rounded product and the fixed-point
  * form grow with the sum, so they are equal everywhere when they are equal on both sides of each step. The factor is
  * tried rounded down and up, with 31 bits and then with as many as the product has room for; ties, which occur when the
- * ratio is a simple one, need the form that rounds half to even. Sums of two products (QLinearAdd) are simply all tried.
+ * ratio is a simple one, need the form that rounds half to even. Sums of two products (QLinearAdd) are all tried.
  */
 #include "requant.h"
 
@@ -89,7 +89,8 @@ static Wide step_behind(const Ratio *f, int64_t k)
     const int up = f->exp + 1;
     const int64_t odd = 2 * k + 1;
     bool exact;
-    const Wide per = raise(f->num, up > 0 ? up : 0), level = raise((Wide)(odd < 0 ? -odd : odd) * f->den, up < 0 ? -up : 0);
+    const Wide per = raise(f->num, up > 0 ? up : 0),
+               level = raise((Wide)(odd < 0 ? -odd : odd) * f->den, up < 0 ? -up : 0);
     const Wide t = floor_wide(odd < 0 ? -level : level, per, &exact);
     return exact && (k & 1) ? t : t + 1;
 }
@@ -148,16 +149,31 @@ static int widest_shift(int64_t n, const Ratio *f, const Span *span, Span out, i
     return (int)min_i64(bits - 1 - ilogb(top), ROOM - 1 - ilogb(reach));
 }
 
+/* Factors without powers of two that all have: the same numbers. */
+static int reduce(int64_t n, int64_t *factor, int shift)
+{
+    int64_t all = 0;
+    for (int64_t k = 0; k < n; k++) all |= factor[k];
+    for (; shift > 1 && all != 0 && all % 2 == 0; all /= 2, shift--)
+        for (int64_t k = 0; k < n; k++) factor[k] /= 2;
+    return shift;
+}
+
 bool fixed_form(Arena *a, int64_t n, const Ratio *f, const Span *span, Span out, FixedForm *form)
 {
-    static const struct { int bits; bool even; } tries[] = {{SHORT, false}, {SHORT, true}, {ROOM, false}, {ROOM, true}};
+    static const struct {
+        int bits;
+        bool even;
+    } tries[] = {{SHORT, false}, {SHORT, true}, {ROOM, false}, {ROOM, true}};
     int64_t *factor = NEWN(a, int64_t, n + 1);
     for (size_t t = 0; t < COUNT(tries); t++) {
         const int shift = (int)min_i64(widest_shift(n, f, span, out, tries[t].bits), ROOM - 2);
         bool good = shift >= 1;
-        for (int64_t k = 0; k < n && good; k++) good = choose_factor(&f[k], span[k], out, shift, tries[t].even, &factor[k]);
-        *form = (FixedForm){shift, tries[t].even, factor};
-        if (good) return true;
+        for (int64_t k = 0; k < n && good; k++)
+            good = choose_factor(&f[k], span[k], out, shift, tries[t].even, &factor[k]);
+        if (!good) continue;
+        *form = (FixedForm){reduce(n, factor, shift), tries[t].even, factor};
+        return true;
     }
     return false;
 }
@@ -254,8 +270,9 @@ static const Expr *saturated(OpCtx *c, const Expr *v, const Rescale *r)
 
 static const Expr *real_scale(OpCtx *c, int k, const Expr *channel)
 {
-    const Expr *v = channel && in_t(c, k)->rank == 1 && !ex_is_int(in_t(c, k)->dim[0], 1) ? load_at(c, in_ten(c, k), &channel)
-                                                                                           : load_single(c, k);
+    const Expr *v = channel && in_t(c, k)->rank == 1 && !ex_is_int(in_t(c, k)->dim[0], 1)
+                        ? load_at(c, in_ten(c, k), &channel)
+                        : load_single(c, k);
     return CAST(DT_f64, v);
 }
 
@@ -322,39 +339,47 @@ static void quantize_multiplier(double m, int64_t *factor, int64_t *shift)
 }
 
 /* MultiplyByQuantizedMultiplier: of 32-bit sum << left, high = (2^30 + sum * factor) >> 31, then high / 2^right rounded
- * half away from zero. The doubling high multiply divides with a nudge by sign, which is the same number. */
-static const Expr *fixed_product(OpCtx *c, const Expr *sum, const Expr *factor, const Expr *left, const Expr *right)
+ * half away from zero, as i64. The doubling high multiply divides with a nudge by sign, which is the same number; and
+ * high has the sign of the sum or is 0, where the sign does not matter. shifts: right is never 0. */
+static const Expr *fixed_product(OpCtx *c, const Expr *sum, const Expr *factor, const Expr *left, const Expr *right,
+                                 bool shifts)
 {
     const Expr *one = wide(c, 1), *raised = CAST(DT_i64, ex_is_int(left, 0) ? sum : shift_left(c, sum, left));
     const Expr *high = shift_right(c, ADD(MUL(raised, factor), wide(c, (int64_t)1 << 30)), wide(c, 31));
-    if (ex_is_int(right, 0)) return CAST(DT_i32, high);
-    const Expr *half = shift_right(c, shift_left(c, one, right), one), *sign = shift_right(c, high, wide(c, 63));
-    if (!ex_is_const(right)) sign = SEL(EQ(right, wide(c, 0)), wide(c, 0), sign);
-    return CAST(DT_i32, shift_right(c, ADD(ADD(high, half), sign), right));
+    if (ex_is_int(right, 0)) return high;
+    const Expr *half = shifts ? shift_left(c, one, SUB(right, one)) : shift_right(c, shift_left(c, one, right), one);
+    const Expr *sign = shift_right(c, raised, wide(c, 63));
+    if (!shifts) sign = SEL(EQ(right, wide(c, 0)), wide(c, 0), sign);
+    return shift_right(c, ADD(ADD(high, half), sign), right);
 }
 
 /* The same by n factors, one for each channel. */
 static const Expr *fixed_products(OpCtx *c, int64_t n, const double *m, const Expr *sum, const Expr *channel)
 {
-    int64_t *factor = NEWN(c->a, int64_t, n + 1), *left = NEWN(c->a, int64_t, n + 1), *right = NEWN(c->a, int64_t, n + 1);
+    int64_t *factor = NEWN(c->a, int64_t, n + 1), *left = NEWN(c->a, int64_t, n + 1),
+            *right = NEWN(c->a, int64_t, n + 1);
+    bool shifts = true;
     for (int64_t k = 0; k < n; k++) {
         int64_t shift;
         quantize_multiplier(m[k], &factor[k], &shift);
         left[k] = max_i64(shift, 0);
         right[k] = max_i64(-shift, 0);
+        shifts = shifts && right[k] > 0;
     }
-    return fixed_product(c, sum, const_at(c, "factor", DT_i64, n, factor, channel), const_at(c, "left", DT_i32, n, left, channel),
-                         const_at(c, "right", DT_i64, n, right, channel));
+    return fixed_product(c, sum, const_at(c, "factor", DT_i64, n, factor, channel),
+                         const_at(c, "left", DT_i32, n, left, channel), const_at(c, "right", DT_i64, n, right, channel),
+                         shifts);
 }
 
 static const Expr *with_zero(OpCtx *c, const Expr *v, int64_t zero)
 {
-    return ex_castsat(c->x, out_t(c, 0)->dt, ADD(CAST(DT_i64, v), wide(c, zero)));
+    return ex_castsat(c->x, out_t(c, 0)->dt, ADD(v, wide(c, zero)));
 }
 
 static const Expr *lacks_constant(OpCtx *c)
 {
-    (void)op_error(c, NO_OPERAND, "unsupported-scale", "TensorFlow Lite rounding needs scales and zero points of results that are known when compiling");
+    (void)op_error(c, NO_OPERAND, "unsupported-scale",
+                   "TensorFlow Lite rounding needs scales and zero points of results that are known when compiling");
     return NULL;
 }
 
@@ -412,7 +437,10 @@ const Expr *rescale_mean(OpCtx *c, const Rescale *r, const Expr *sum, const Expr
 /* ---- two terms ---- */
 
 /* Both ratios over one denominator: (s * a + t * b) / den for s and t of these bounds. */
-typedef struct PairRatio { Wide a, b, den; Span s, t; } PairRatio;
+typedef struct PairRatio {
+    Wide a, b, den;
+    Span s, t;
+} PairRatio;
 
 static bool pair_ratio(double x, double w, double y, PairRatio *p)
 {
@@ -458,14 +486,15 @@ static bool pair_form(const PairRatio *p, Span out, int64_t *m, int *shift, bool
     bool exact;
     const Wide top = p->a > p->b ? p->a : p->b;
     *shift = 0;
-    while (*shift < 44 && floor_wide(top << (*shift + 1), p->den, &exact) < (Wide)1 << SHORT && bits_of(top) + *shift < 120) ++*shift;
+    while (*shift < 44 && floor_wide(top << (*shift + 1), p->den, &exact) < (Wide)1 << SHORT &&
+           bits_of(top) + *shift < 120)
+        ++*shift;
     if (*shift < 1) return false;
     m[0] = (int64_t)nearest(p->a << *shift, p->den);
     m[1] = (int64_t)nearest(p->b << *shift, p->den);
-    *even = false;
-    if (pair_proved(p, out, m, *shift, false)) return true;
-    *even = true;
-    return pair_proved(p, out, m, *shift, true);
+    *shift = reduce(2, m, *shift);
+    *even = !pair_proved(p, out, m, *shift, false);
+    return !*even || pair_proved(p, out, m, *shift, true);
 }
 
 /* ADD of TensorFlow Lite: terms with 20 more bits are brought to twice the larger scale, added, brought to y. */
@@ -480,7 +509,7 @@ static const Expr *tflite_pair(OpCtx *c, const Known *k, const Expr *p, const Ex
     }
     const Expr *up = ex_const_i(c->x, DT_i32, 1 << EXTRA);
     const Expr *a = fixed_products(c, 1, &ma, MUL(p, up), NULL), *b = fixed_products(c, 1, &mb, MUL(q, up), NULL);
-    return with_zero(c, fixed_products(c, 1, &my, ADD(a, b), NULL), k->zero);
+    return with_zero(c, fixed_products(c, 1, &my, CAST(DT_i32, ADD(a, b)), NULL), k->zero);
 }
 
 static bool is_term(Span s)
@@ -494,8 +523,10 @@ static const Expr *exact_pair(OpCtx *c, const Known *k, const Expr *p, const Exp
     int64_t m[2];
     int shift;
     bool even;
-    if (!ex_range(c->x, p, &f.s.lo, &f.s.hi) || !ex_range(c->x, q, &f.t.lo, &f.t.hi) || !is_term(f.s) || !is_term(f.t)) return NULL;
-    if (!pair_ratio(blob_f(k->x, 0), blob_f(k->w, 0), blob_f(k->y, 0), &f) || !pair_form(&f, k->out, m, &shift, &even)) return NULL;
+    if (!ex_range(c->x, p, &f.s.lo, &f.s.hi) || !ex_range(c->x, q, &f.t.lo, &f.t.hi) || !is_term(f.s) || !is_term(f.t))
+        return NULL;
+    if (!pair_ratio(blob_f(k->x, 0), blob_f(k->w, 0), blob_f(k->y, 0), &f) || !pair_form(&f, k->out, m, &shift, &even))
+        return NULL;
     const Expr *a = MUL(CAST(DT_i64, p), wide(c, m[0])), *b = MUL(CAST(DT_i64, q), wide(c, m[1]));
     const double reach = TERM * ldexp((double)(m[0] + m[1]), -shift) + fabs((double)k->zero);
     return ex_castsat(c->x, out_t(c, 0)->dt, narrowed(c, rounded_shift(c, ADD(a, b), shift, even, k->zero), reach));
@@ -508,6 +539,7 @@ const Expr *rescale_pair(OpCtx *c, const Rescale *r, const Expr *p, const Expr *
     if (c->cx->tflite_rounding) return is ? tflite_pair(c, &k, p, q) : lacks_constant(c);
     const Expr *v = is && dtype_info(out_t(c, 0)->dt)->bits == 8 ? exact_pair(c, &k, p, q) : NULL;
     if (v) return v;
-    const Expr *a = MUL(CAST(DT_f64, p), real_scale(c, r->x, NULL)), *b = MUL(CAST(DT_f64, q), real_scale(c, r->w, NULL));
+    const Expr *a = MUL(CAST(DT_f64, p), real_scale(c, r->x, NULL)),
+               *b = MUL(CAST(DT_f64, q), real_scale(c, r->w, NULL));
     return saturated(c, DIV(ADD(a, b), real_scale(c, r->y, NULL)), r);
 }

@@ -6,6 +6,7 @@
 
 A suite is a command whose last matching line is 'N passed, N failed[, N skipped]'; one that ends without such a line has failed.
 """
+import concurrent.futures
 import pathlib
 import re
 import subprocess
@@ -13,8 +14,9 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-SUITES = ['style/run.py', 'text/run.py', 'conformance/proto_check.py', 'emit/cli.py', 'emit/repro.py', 'emit/symbols.py', 'emit/stack.py', 'emit/names.py', 'emit/forms.py',
-          'emit/samples.py', 'conformance/run.py', 'models/run.py']
+SINGLE = ['emit/forms.py', 'emit/stack.py', 'emit/symbols.py', 'style/run.py', 'emit/cli.py', 'emit/repro.py', 'emit/names.py',
+          'emit/samples.py']  # use one core: two run side by side
+PARALLEL = ['conformance/run.py', 'models/run.py']  # use two cores themselves
 TOTALS = re.compile(r'^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$', re.MULTILINE)
 CMOCKA = re.compile(r'^\[  (PASSED|FAILED)  \] (?:.*?: )?(\d+) test', re.MULTILINE)
 MESON = re.compile(r'^(Ok|Fail|Timeout|Unexpected Pass):\s+(\d+)', re.MULTILINE)
@@ -42,25 +44,37 @@ def script(name, build):
     return p.returncode, p.stdout + p.stderr, counts
 
 
-def failures(text, limit=60):
+def failures(text, limit=40):
     """The lines of a failed suite that say why; its end when there are none."""
     lines = [line for line in text.splitlines() if re.search(r'^FAIL |\[  FAILED  \]|error:|Assertion|ERROR|: \d+: ', line)]
     lines = lines or text.splitlines()[-20:]
     return lines[:limit] + ([f'... and {len(lines) - limit} more lines'] if len(lines) > limit else [])
 
 
+def run_suite(name, build):
+    """(name, counts, failures, seconds); the whole output goes to BUILD_DIR/logs."""
+    start = time.monotonic()
+    status, text, counts = unit_tests(build) if name == 'unit' else script(name, build)
+    log = pathlib.Path(build) / 'logs' / (name.removesuffix('.py').replace('/', '_') + '.txt')
+    log.parent.mkdir(exist_ok=True)
+    log.write_text(text)
+    return name, counts, failures(text) if status or counts[1] else [], time.monotonic() - start
+
+
+def results(build):
+    yield run_suite('unit', build)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        yield from pool.map(lambda name: run_suite(name, build), SINGLE)
+    for name in PARALLEL:
+        yield run_suite(name, build)
+
+
 def main():
-    build = sys.argv[1]
     total = [0, 0, 0]
-    for name in ['unit', *SUITES]:
-        start = time.monotonic()
-        status, text, counts = unit_tests(build) if name == 'unit' else script(name, build)
-        log = pathlib.Path(build) / 'logs' / f'{pathlib.Path(name).parent.name or ""}{pathlib.Path(name).stem}.txt'
-        log.parent.mkdir(exist_ok=True)
-        log.write_text(text)
-        print(f'{name}: {counts[0]} ok, {counts[1]} not ok, {counts[2]} left out, {time.monotonic() - start:.0f} s', flush=True)
-        if status or counts[1]:
-            print('\n'.join('  ' + line for line in failures(text)), flush=True)
+    for name, counts, complaints, seconds in results(sys.argv[1]):
+        print(f'{name}: {counts[0]} ok, {counts[1]} not ok, {counts[2]} left out, {seconds:.0f} s', flush=True)
+        if complaints:
+            print('\n'.join('  ' + line for line in complaints), flush=True)
         total = [a + b for a, b in zip(total, counts)]
     print(f'{total[0]} passed, {total[1]} failed, {total[2]} skipped')
     return 1 if total[1] else 0

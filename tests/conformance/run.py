@@ -35,7 +35,9 @@ DATA = pathlib.Path(onnx.__file__).parent / 'backend' / 'test' / 'data'
 FOLDERS = ['node', 'simple', 'pytorch-operator', 'pytorch-converted']
 BATCH = 24
 RTOL, ATOL = 1e-3, 1e-7
-LIGHT_RTOL = {'light_densenet121': 2e-3}
+LIGHT_RTOL = {'light_densenet121': 2e-3}  # the onnx package's own exception
+# The stored outputs hold zeros as float32 rounding noise of the FFT that made them, up to 2e-7: more than ATOL.
+NOISY = {'node/test_dft_inverse': 1e-6, 'node/test_dft_inverse_opset19': 1e-6}
 CASE_SECONDS = 60
 LIGHT_SECONDS = 300  # the largest has 20 G multiply-accumulates, and is called twice
 MARKERS = '<!-- support table: tests/conformance/run.py --table -->', '<!-- end of support table -->'
@@ -209,7 +211,7 @@ def call_case(library, item):
         return 'wrong', f'{len(got)} outputs, expected {len(want)}'
     random = is_random(model)
     for k, (a, b) in enumerate(zip(got, want)):
-        why = values.difference(*(drawn(a, b) if random else (a, b)), case.rtol, ATOL)
+        why = values.difference(*(drawn(a, b) if random else (a, b)), case.rtol, NOISY.get(case.name, ATOL))
         if why:
             return 'wrong', f'output {k}: {why}'
     return 'pass', ''

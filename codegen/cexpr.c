@@ -199,8 +199,22 @@ static Part convert(CGen *g, Part p, DType to, bool saturate)
     return dtype_is_float(p.dt) ? float_to_int(g, p, to, saturate) : int_to_int(g, p, to, saturate);
 }
 
+/* The complement of a small unsigned integer as one. C's ~ of the promoted value, narrowed again, is what compilers warn
+ * about where it is compared. */
+static bool is_complement(CGen *g, const Expr *e)
+{
+    const Expr *inner = e->a[0]->op == EX_bnot && e->a[0]->a[0]->op == EX_cast ? e->a[0]->a[0]->a[0] : NULL;
+    const DTypeInfo *t = dtype_info((DType)e->dt);
+    return inner && inner->dt == e->dt && t->cls == DC_U && (t->bits == 8 || t->bits == 16) && !map_u64(&g->temp, e->a[0]->id, false);
+}
+
 static const char *cast_text(CGen *g, const Expr *e, int *prec)
 {
+    if (is_complement(g, e)) {
+        const char *operand = c_expr_prec(g, e->a[0]->a[0], P_MUL);
+        *prec = P_UNARY;
+        return str_fmt(g->a, "(%s)(%s ^ %lld)", c_type(g, (DType)e->dt), operand, (long long)dtype_max((DType)e->dt));
+    }
     const Part from = {c_expr_prec(g, e->a[0], P_UNARY), P_UNARY, (DType)e->a[0]->dt};
     const Part p = convert(g, from, (DType)e->dt, e->op == EX_castsat);
     *prec = p.prec;
@@ -266,18 +280,8 @@ static bool as_infix(const CGen *g, const Expr *e)
     return (e->op != EX_add && e->op != EX_sub && e->op != EX_mul) || fits(g, e);
 }
 
-/* ~ of a promoted small unsigned value is what compilers warn about when it is compared. */
-static bool is_small_unsigned(const Expr *e)
-{
-    return e->op == EX_cast && dtype_info((DType)e->a[0]->dt)->cls == DC_U && dtype_info((DType)e->a[0]->dt)->bits < 32;
-}
-
 static const char *unary_text(CGen *g, const Expr *e, int *prec)
 {
-    if (e->op == EX_bnot && is_small_unsigned(e->a[0])) {
-        *prec = P_BXOR;
-        return str_fmt(g->a, "%s ^ -1", c_expr_prec(g, e->a[0], P_MUL));
-    }
     const char *sign = e->op == EX_not ? "!" : e->op == EX_bnot ? "~" : "-";
     const bool native = e->op != EX_neg || dtype_is_float((DType)e->dt) || fits(g, e);
     *prec = native ? P_UNARY : P_POST;

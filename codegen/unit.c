@@ -224,6 +224,12 @@ static bool uses_weights(const Writer *w)
     return apart(w) && w->u->weight_bytes > 0;
 }
 
+static bool may_be_negative(const Unit *u, const Expr *extent)
+{
+    int64_t lo, hi;
+    return !ex_range(u->cx->x, extent, &lo, &hi) || lo < 0;
+}
+
 /* Whether a function or the extents of an output need the symbol's value. */
 static bool symbol_needed(const Unit *u, const Expr *sym)
 {
@@ -232,8 +238,8 @@ static bool symbol_needed(const Unit *u, const Expr *sym)
             if (u->func.at[k]->sym.at[q] == sym)
                 return true;
     for (uint32_t k = 0; k < u->output.n; k++)
-        for (uint8_t d = 0; d < buf(u, u->output.at[k])->rank && has_free_extent(u, u->output.at[k]); d++)
-            if (ex_uses(buf(u, u->output.at[k])->dim[d], sym))
+        for (uint8_t d = 0; d < buf(u, u->output.at[k])->rank; d++)
+            if (ex_uses(buf(u, u->output.at[k])->dim[d], sym) && (has_free_extent(u, u->output.at[k]) || may_be_negative(u, buf(u, u->output.at[k])->dim[d])))
                 return true;
     return false;
 }
@@ -264,6 +270,22 @@ static void sym_names(Writer *w)
         *map_u64(&w->g.var, w->u->sym.at[k]->id, true) = (uint64_t)(uintptr_t)w->names.sym[k];
 }
 
+/* Extents that some inputs within their bounds would make negative. */
+static void check_outputs(Writer *w)
+{
+    const Unit *u = w->u;
+    sym_names(w);
+    for (uint32_t k = 0; k < u->output.n; k++) {
+        const Buf *b = buf(u, u->output.at[k]);
+        for (uint8_t d = 0; d < b->rank && !has_free_extent(u, u->output.at[k]); d++) {
+            if (!may_be_negative(u, b->dim[d]))
+                continue;
+            ln(&w->o, "if (%s < 0)", c_expr_prec(&w->g, b->dim[d], P_LT + 1));
+            ln(&w->o, "    return MLCC_BAD_SHAPE;");
+        }
+    }
+}
+
 static void report_extents(Writer *w)
 {
     sym_names(w);
@@ -276,6 +298,21 @@ static void report_extents(Writer *w)
             ln(&w->o, "io->%s_dim[%u] = %s;", w->names.output[k], d, c_expr(&w->g, b->dim[d]));
         close_block(&w->o, "");
     }
+}
+
+/* Without a function that touches a tensor of the caller, and without a symbol, nothing reads the structure. */
+static bool uses_io(const Writer *w)
+{
+    const Unit *u = w->u;
+    bool uses = u->npool > 0 || (uses_weights(w) && w->opt->weights == WM_file);
+    for (uint32_t f = 0; f < u->func.n; f++)
+        for (uint32_t k = 0; k < u->func.at[f]->param.n; k++)
+            uses = uses || buf(u, u->func.at[f]->param.at[k])->cls == BC_input || buf(u, u->func.at[f]->param.at[k])->cls == BC_output;
+    for (uint32_t k = 0; k < u->sym.n; k++)
+        uses = uses || u->sym_input.at[k] >= 0;
+    for (uint32_t k = 0; k < u->output.n; k++)
+        uses = uses || has_free_extent(u, u->output.at[k]);
+    return uses;
 }
 
 static void run(Writer *w)
@@ -291,6 +328,8 @@ static void run(Writer *w)
     } else {
         ln(o, "(void)arena;");
     }
+    if (!uses_io(w))
+        ln(o, "(void)io;");
     check_pools(w);
     if (uses_weights(w) && w->opt->weights == WM_file) {
         ln(o, "const unsigned char *w = io->weights;");
@@ -300,6 +339,7 @@ static void run(Writer *w)
         ln(o, "const unsigned char *w = %s_weights;", w->opt->prefix);
     }
     check_symbols(w);
+    check_outputs(w);
     for (uint32_t k = 0; k < w->u->func.n; k++)
         call(w, w->u->func.at[k]);
     report_extents(w);

@@ -733,7 +733,7 @@ static void scatter_update(Build *b, Nest *in, uint32_t k)
     const Expr *index[MAX_RANK];
     for (uint8_t d = 0; d < t->rank; d++) {
         index[d] = ex_var(b->x, VK_INDEX, DT_ix, "at", INT64_MIN, INT64_MAX);
-        nest_let(b->a, in, index[d], nest_expr(b, s->at[d], sub, s->nr));
+        nest_let(b->a, in, index[d], nest_expr(b, ex_map(b->x, s->at[d], inline_load, b), sub, s->nr));
     }
     Nest *then = nest_if(b->a, in, inside(b, t, index));
     const uint32_t id = buffer_of(b, s->out);
@@ -917,10 +917,20 @@ static uint64_t stage_macs(const Build *b, uint32_t k)
     return n;
 }
 
+static bool is_empty(const Ten *t)
+{
+    bool empty = false;
+    for (uint8_t d = 0; d < t->rank; d++)
+        empty = empty || ex_is_int(t->dim[d], 0);
+    return empty;
+}
+
 static void build_root(Build *b, uint32_t k)
 {
     const Stage *s = b->te->stage.at[k];
     const Ten *t = out_of(b, s);
+    if (s->kind != ST_call && is_empty(t)) /* nothing to compute */
+        return;
     const NodeId from = s->node;
     b->f = unit_func(b->u, from.i && b->te->g ? node(b->te->g, from)->op->name : ident(b->a, t->name, 24, "stage"));
     describe(b, k);

@@ -686,9 +686,16 @@ static const Expr *divide_symbolic(Exprs *x, ExprOp op, const Expr *a, const Exp
     return op == EX_fdiv ? ix_linear(x, v.q, 1, rest, 1, 0) : rest;
 }
 
+/* An index variable and its own extent, which may be 0: then the variable has no value and the quotient is 0 by definition. */
+static bool is_below(const Exprs *x, const Expr *a, const Expr *b)
+{
+    return a->op == EX_var && ex_var_info(x, a)->lo >= 0 && ex_var_info(x, a)->below == b;
+}
+
 const Expr *ix_fdiv(Exprs *x, const Expr *a, const Expr *b)
 {
     Range r = range_of(b);
+    if (is_below(x, a, b)) return ex_int(x, 0);
     int64_t k = range_is_point(r) ? r.lo : 0;
     if (r.lo == 0 && r.hi == 0) return ex_int(x, 0);
     if (k > 0) return fdiv_const(x, a, k);
@@ -699,6 +706,7 @@ const Expr *ix_fdiv(Exprs *x, const Expr *a, const Expr *b)
 const Expr *ix_mod(Exprs *x, const Expr *a, const Expr *b)
 {
     Range r = range_of(b);
+    if (is_below(x, a, b)) return a;
     int64_t k = range_is_point(r) ? r.lo : 0;
     if (r.lo == 0 && r.hi == 0) return ex_int(x, 0);
     if (k > 0) return mod_const(x, a, k);

@@ -311,6 +311,20 @@ static void run_function(Run *r, const Func *f)
     arena_free(a);
 }
 
+/* An extent such as N - 3 may be negative for an input that its bounds allow; the symbols of calls are 0 here. */
+static bool check_outputs(Run *r)
+{
+    bool ok = true;
+    for (uint32_t k = 0; k < r->u->output.n; k++) {
+        const Buf *b = buf(r->u, r->u->output.at[k]);
+        for (uint8_t d = 0; d < b->rank && ok; d++)
+            if (extent_now(r, b->dim[d]) < 0)
+                ok = diag_error(r->u->cx->diags, "output-shape", "output '%s' has extent %lld in dimension %u for these inputs",
+                                printable(r->a, b->name), (long long)extent_now(r, b->dim[d]), d);
+    }
+    return ok;
+}
+
 static void report_extents(Run *r, mlcc_tensor *out)
 {
     for (uint32_t k = 0; k < r->u->output.n; k++) {
@@ -324,11 +338,11 @@ static void report_extents(Run *r, mlcc_tensor *out)
 
 /* Runs u. in[k]: data and actual extents of input k; out[k].data: room for output k at its bounds, type and extents are
  * filled. Buffers stand where the plan put them, or each in memory of its own when there is no plan. All memory is a's
- * and lives until a is freed. False: an input's type or extents do not fit, with a diagnostic. */
+ * and lives until a is freed. False: an input's type or extents do not fit, or give an output no extents, with a diagnostic. */
 bool unit_run(Arena *a, const Unit *u, const mlcc_tensor *in, mlcc_tensor *out)
 {
     Run r = {.u = u, .a = a, .sym = {.arena = a}};
-    if (!check_inputs(&r, in))
+    if (!check_inputs(&r, in) || !check_outputs(&r))
         return false;
     place_buffers(&r, in, out);
     for (uint32_t k = 0; k < u->func.n; k++)

@@ -207,11 +207,25 @@ static const Expr *resolved(Check *c, const Expr *e)
     return e;
 }
 
+/* From f >= 0 follows k*f >= 0 with the quotient fdiv(x,k) replaced by what is no less: k*fdiv(x,k) <= x, >= x-k+1. */
+static const Expr *weaker(Check *c, const Expr *f, Term t)
+{
+    const int64_t k = t.atom->a[1]->v.i;
+    const Expr *x = t.coef > 0 ? t.atom->a[0] : plus(c, t.atom->a[0], 1 - k);
+    const Expr *rest = ex_sub(c->x, f, ex_mul(c->x, ex_int(c->x, t.coef), t.atom));
+    return ex_add(c->x, ex_mul(c->x, rest, ex_int(c->x, k)), ex_mul(c->x, x, ex_int(c->x, t.coef)));
+}
+
 static void assume_least(Check *c, const Expr *e)
 {
     int64_t lo, hi;
-    PUSH(c->a, &c->fact, resolved(c, e));
-    c->dead = c->dead || (ex_range(c->x, c->fact.at[c->fact.n - 1], &lo, &hi) && hi < 0);
+    const Expr *fact = resolved(c, e);
+    const Affine f = ex_affine(c->a, fact);
+    PUSH(c->a, &c->fact, fact);
+    for (uint32_t t = 0; t < f.n; t++)
+        if (f.t[t].atom->op == EX_fdiv && is_relaxed(c, f.t[t].atom))
+            PUSH(c->a, &c->fact, weaker(c, fact, f.t[t]));
+    c->dead = c->dead || (ex_range(c->x, fact, &lo, &hi) && hi < 0);
 }
 
 /* Signed integers as ix, which holds all their values; NULL: not of such a type. */

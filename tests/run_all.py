@@ -14,11 +14,11 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-SINGLE = ['emit/forms.py', 'emit/stack.py', 'emit/symbols.py', 'style/run.py', 'emit/cli.py', 'emit/repro.py', 'emit/names.py',
-          'emit/samples.py']  # use one core: two run side by side
+SINGLE = ['emit/forms.py', 'emit/stack.py', 'emit/symbols.py', 'style/run.py', 'text/run.py', 'conformance/proto_check.py',
+          'emit/cli.py', 'emit/repro.py', 'emit/names.py', 'emit/samples.py']  # use one core: two run side by side
 PARALLEL = ['conformance/run.py', 'models/run.py']  # use two cores themselves
 TOTALS = re.compile(r'^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$', re.MULTILINE)
-CMOCKA = re.compile(r'^\[  (PASSED|FAILED)  \] (?:.*?: )?(\d+) test', re.MULTILINE)
+CMOCKA = re.compile(r'^\[ +(PASSED|FAILED|SKIPPED) +\] (?:.*?: )?(\d+) test', re.MULTILINE)
 MESON = re.compile(r'^(Ok|Fail|Timeout|Unexpected Pass):\s+(\d+)', re.MULTILINE)
 
 
@@ -27,7 +27,7 @@ def unit_tests(build):
     p = subprocess.run(['meson', 'test', '-C', build, '--verbose', '--no-suite', 'slow'], capture_output=True, text=True, errors='replace')
     counts = [0, 0, 0]
     for kind, number in CMOCKA.findall(p.stdout):
-        counts[kind == 'FAILED'] += int(number)
+        counts[['PASSED', 'FAILED', 'SKIPPED'].index(kind)] += int(number)
     broken = sum(int(n) for kind, n in MESON.findall(p.stdout) if kind != 'Ok')
     counts[1] = max(counts[1], broken)  # a program that crashed says nothing for itself
     if p.returncode and not counts[1]:

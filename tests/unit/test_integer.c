@@ -333,10 +333,11 @@ typedef struct Pair {
     int za, zb, zy;
 } Pair;
 
-static const Pair pairs[] = {{0.0173, 0.0291, 0.0352, 3, -7, 11},
-                             {0.5, 0.25, 0.5, 0, 0, -128},
-                             {0.25, 0.25, 0.5, -128, 5, 0},
-                             {0.9, 0.0011, 0.35, 127, -128, 4}};
+/* Scales are floats in the model, so they are floats here. */
+static const Pair pairs[] = {{0.0173f, 0.0291f, 0.0352f, 3, -7, 11},
+                             {0.5f, 0.25f, 0.5f, 0, 0, -128},
+                             {0.25f, 0.25f, 0.5f, -128, 5, 0},
+                             {0.9f, 0.0011f, 0.35f, 127, -128, 4}};
 
 static const char *pair_graph(const Pair *p, const char *what)
 {
@@ -344,18 +345,14 @@ static const char *pair_graph(const Pair *p, const char *what)
                    "%s%sconst %%as f32[] (%a)\nconst %%az i8[] (%d)\nconst %%bs f32[] (%a)\nconst %%bz i8[] "
                    "(%d)\nconst %%ys f32[] (%a)\n"
                    "const %%yz i8[] (%d)\n%%y ? = %s\noutput %%y\n",
-                   all_bytes("a", "256,1"), all_bytes("b", "1,256"), (double)(float)p->a, p->za, (double)(float)p->b,
-                   p->zb, (double)(float)p->y, p->zy, what);
+                   all_bytes("a", "256,1"), all_bytes("b", "1,256"), p->a, p->za, p->b, p->zb, p->y, p->zy, what);
 }
 
 static void check_pairs(const char *what, int8_t (*want)(const Pair *p, int a, int b))
 {
     for (size_t k = 0; k < COUNT(pairs); k++) {
-        Pair p = pairs[k];
+        const Pair p = pairs[k];
         const int8_t *y = result_of(pair_graph(&p, what));
-        p.a = (float)p.a;
-        p.b = (float)p.b;
-        p.y = (float)p.y;
         for (int a = -128; a < 128; a++)
             for (int b = -128; b < 128; b++)
                 if (y[(a + 128) * 256 + b + 128] != want(&p, a, b))

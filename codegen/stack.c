@@ -2,7 +2,8 @@
  *
  * Upper bound of the stack that emitted code needs. Calls are one deep: run, a node, a function of runtime-min; there is
  * no recursion and no variable-length array. A frame holds its scratch arrays, at most one slot per name that the
- * function declares (what an unoptimised compiler does), the registers it saves and the outgoing arguments.
+ * function declares (two for a vector: where registers are narrower, the compiler keeps a lowered copy), the registers
+ * it saves and the outgoing arguments.
  */
 #include "emit.h"
 
@@ -22,5 +23,5 @@ int64_t stack_bound(const Unit *u)
 /* Frame of a function that declares `names` names, of which vector_bytes is the size of one vector (0: none). */
 int64_t frame_bound(int64_t names, int64_t vector_bytes, int64_t array_bytes)
 {
-    return align_up(FRAME + names * max_i64(SLOT, vector_bytes) + array_bytes, 64);
+    return align_up(FRAME + names * max_i64(SLOT, 2 * vector_bytes) + array_bytes, 64);
 }

@@ -6,6 +6,7 @@
 #include "cgen.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "../ir/call.h"
 
@@ -40,8 +41,22 @@ static bool is_taken(CGen *g, const char *name)
     return t && *t;
 }
 
+/* Where the number behind a stem begins. */
+static size_t stem_length(const char *name)
+{
+    size_t n = strlen(name);
+    while (n && name[n - 1] >= '0' && name[n - 1] <= '9')
+        n--;
+    return n && name[n - 1] == '_' ? n - 1 : n;
+}
+
 void c_release(CGen *g, const char *name)
 {
+    const size_t n = stem_length(name);
+    uint64_t *tried = map_str(&g->tried, str_ndup(g->a, name, n), false);
+    const uint64_t k = strtoul(name + n + (name[n] == '_'), NULL, 10);
+    if (tried && k < *tried)
+        *tried = k;
     *map_str(&g->taken, name, true) = 0;
 }
 
@@ -51,8 +66,10 @@ const char *c_name(CGen *g, Map *m, uint64_t id, const char *hint, const char *o
     if (known)
         return (const char *)(uintptr_t)*known;
     const char *stem = ident(g->a, hint, 24, otherwise), *name = stem;
-    for (int k = 2; ident_reserved(name) || is_taken(g, name); k++)
-        name = str_fmt(g->a, "%s%s%d", stem, stem[strlen(stem) - 1] <= '9' ? "_" : "", k);
+    uint64_t k = *map_str(&g->tried, stem, true);
+    for (k = k < 2 ? 2 : k; is_taken(g, name) || ident_reserved(name); k++)
+        name = str_fmt(g->a, "%s%s%u", stem, stem[strlen(stem) - 1] <= '9' ? "_" : "", (unsigned)k);
+    *map_str(&g->tried, stem, true) = k;
     *map_str(&g->taken, name, true) = 1;
     *map_u64(m, id, true) = (uint64_t)(uintptr_t)name;
     return name;
@@ -199,8 +216,7 @@ static Part convert(CGen *g, Part p, DType to, bool saturate)
     return dtype_is_float(p.dt) ? float_to_int(g, p, to, saturate) : int_to_int(g, p, to, saturate);
 }
 
-/* The complement of a small unsigned integer as one. C's ~ of the promoted value, narrowed again, is what compilers warn
- * about where it is compared. */
+/* The complement of a small unsigned integer as one: ~x & 255. A cast of ~x is what compilers warn about in a comparison. */
 static bool is_complement(CGen *g, const Expr *e)
 {
     const Expr *inner = e->a[0]->op == EX_bnot && e->a[0]->a[0]->op == EX_cast ? e->a[0]->a[0]->a[0] : NULL;
@@ -211,9 +227,8 @@ static bool is_complement(CGen *g, const Expr *e)
 static const char *cast_text(CGen *g, const Expr *e, int *prec)
 {
     if (is_complement(g, e)) {
-        const char *operand = c_expr_prec(g, e->a[0]->a[0], P_MUL);
-        *prec = P_UNARY;
-        return str_fmt(g->a, "(%s)(%s ^ %lld)", c_type(g, (DType)e->dt), operand, (long long)dtype_max((DType)e->dt));
+        *prec = P_BAND;
+        return str_fmt(g->a, "~%s & %lld", c_expr_prec(g, e->a[0]->a[0], P_POST), (long long)dtype_max((DType)e->dt));
     }
     const Part from = {c_expr_prec(g, e->a[0], P_UNARY), P_UNARY, (DType)e->a[0]->dt};
     const Part p = convert(g, from, (DType)e->dt, e->op == EX_castsat);

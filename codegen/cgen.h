@@ -16,6 +16,7 @@ typedef struct CGen {
     int32_t lanes;          /* float lanes of the target's vectors; 1: scalar code */
     Map var, param;         /* expression id, buffer id -> identifier */
     Map taken;              /* identifiers of the function */
+    Map tried;              /* stem of an identifier -> numbers below this one are taken behind it */
     Map temp;               /* expression id -> temporary of the statement being printed */
     uint32_t ntemp;
 } CGen;

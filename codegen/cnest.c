@@ -278,7 +278,7 @@ void c_function(CGen *g, Func *f)
 {
     g->var = (Map){.arena = g->a};
     g->param = (Map){.arena = g->a};
-    g->taken = (Map){.arena = g->a};
+    g->taken = g->tried = (Map){.arena = g->a};
     c_forget(g);
     const char *head = c_prototype(g, f);
     for (uint32_t k = 0; k < f->note.n; k++)

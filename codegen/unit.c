@@ -265,7 +265,7 @@ static void check_symbols(Writer *w)
 static void sym_names(Writer *w)
 {
     w->g.var = (Map){.arena = w->a};
-    w->g.taken = (Map){.arena = w->a};
+    w->g.taken = w->g.tried = (Map){.arena = w->a};
     for (uint32_t k = 0; k < w->u->sym.n; k++)
         *map_u64(&w->g.var, w->u->sym.at[k]->id, true) = (uint64_t)(uintptr_t)w->names.sym[k];
 }
@@ -421,7 +421,7 @@ static void untyped(Writer *w)
     if (!u->output.n)
         ln(o, "(void)out;");
     w->g.var = (Map){.arena = w->a};
-    w->g.taken = (Map){.arena = w->a};
+    w->g.taken = w->g.tried = (Map){.arena = w->a};
     call_symbols(w);
     call_checks(w);
     for (uint32_t k = 0; k < u->input.n; k++)

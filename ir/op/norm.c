@@ -349,6 +349,16 @@ bool infer_LRN(OpCtx *c)
     return in_rank(c, 0, 2, MAX_RANK) && same_shape(c, 0, 0);
 }
 
+/* A power by quarters is made of square roots, which targets have as instructions. */
+static const Expr *power_of(OpCtx *c, const Expr *x, double e)
+{
+    const int quarters = e >= 0.25 && e <= 1 ? (int)(e * 4) : 0;
+    if (quarters == 0 || quarters != e * 4) return ex_binary(c->x, EX_pow, x, NUM((DType)x->dt, e));
+    const Expr *half = ex_unary(c->x, EX_sqrt, x), *quarter = ex_unary(c->x, EX_sqrt, half);
+    const Expr *const by[] = {quarter, half, MUL(half, quarter), x};
+    return by[quarters - 1];
+}
+
 /* y = x / (bias + alpha/size * s)^beta, s the sum of squares over `size` channels around the element's. */
 bool lower_LRN(OpCtx *c)
 {
@@ -365,8 +375,7 @@ bool lower_LRN(OpCtx *c)
     vars_for(c, "nmijk", x->rank, x->dim, i);
     const Expr *scaled = MUL(NUM(dt, attr_f(c, "alpha") / (double)size), load_at(c, sum, i));
     const Expr *base = ADD(NUM(dt, attr_f(c, "bias")), scaled);
-    const Expr *power = ex_binary(c->x, EX_pow, base, NUM(dt, attr_f(c, "beta")));
-    return def_map(c, out_ten(c, 0), i, DIV(load_at(c, in_ten(c, 0), i), power));
+    return def_map(c, out_ten(c, 0), i, DIV(load_at(c, in_ten(c, 0), i), power_of(c, base, attr_f(c, "beta"))));
 }
 
 /* ---- Softmax, LogSoftmax, Hardmax ---- */

@@ -91,8 +91,7 @@ static bool word(Reader *r, const char *w)
 {
     skip(r);
     const size_t n = strlen(w);
-    const char end = r->at[0] ? r->at[n] : 0;
-    if (strncmp(r->at, w, n) != 0 || !(end == 0 || strchr(" \t\n;#", end)))
+    if (strncmp(r->at, w, n) != 0 || !(r->at[n] == 0 || strchr(" \t\n;#", r->at[n])))
         return false;
     r->at += n;
     return true;

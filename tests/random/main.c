@@ -260,8 +260,10 @@ static char *sound_graph(Runner *r, uint64_t seed)
     return NULL;
 }
 
-static const char *behind_line(const char *s)
+/* What stands behind the line "graph NAME". */
+static const char *behind_name(const char *s)
 {
+    while (strncmp(s, "graph ", 6) != 0 && strchr(s, '\n')) s = strchr(s, '\n') + 1;
     const char *end = strchr(s, '\n');
     return end ? end + 1 : s + strlen(s);
 }
@@ -277,7 +279,7 @@ static void check_joint(Runner *r, uint64_t seed, const uint64_t *seeds, char **
     Arena *a = arena_new(0, NULL);
     Text all = {.arena = a};
     text_add(&all, "graph random\n");
-    for (size_t k = 0; k < n; k++) text_add(&all, "%s", behind_line(text[k]));
+    for (size_t k = 0; k < n; k++) text_add(&all, "%s", behind_name(text[k]));
     const char *joint = text_str(&all);
     const uint64_t before = r->failed;
     if (n && !emitted_agrees(r, seed, joint)) {
@@ -292,11 +294,12 @@ static void check_joint(Runner *r, uint64_t seed, const uint64_t *seeds, char **
 
 static void check_all(Runner *r)
 {
-    for (uint64_t at = 0; at < r->count; at += BATCH) {
+    const uint64_t batch = r->file ? 1 : BATCH; /* names of files may be the same */
+    for (uint64_t at = 0; at < r->count; at += batch) {
         char *text[BATCH];
         uint64_t seeds[BATCH];
         size_t n = 0;
-        for (uint64_t k = at; k < r->count && k < at + BATCH; k++) {
+        for (uint64_t k = at; k < r->count && k < at + batch; k++) {
             seeds[n] = r->seed + k;
             text[n] = sound_graph(r, seeds[n]);
             n += text[n] != NULL;

@@ -21,6 +21,8 @@ typedef struct VGen {
     const Expr *strip;     /* loop variable over vectors, NULL outside such a loop */
     const Expr *acc;       /* accumulator that the epilogue reads now, NULL outside it */
     int32_t width, count;  /* lanes of a vector; of them in use now */
+    const char *some;      /* how many where run time decides, NULL: count */
+    Map counts;            /* of a tile with open lanes: vector -> lanes in use */
     Map memo;              /* expression id -> vector text */
     Map pointer;           /* buffer and invariant part -> pointer name */
     Out head;              /* pointer declarations */
@@ -120,7 +122,29 @@ static void set_count(VGen *v, int64_t n)
 {
     v->count = (int32_t)min_i64(n, v->width);
     v->lane = v->count == v->width ? v->full : v->part;
+    v->some = NULL;
 }
+
+/* Lanes of vector q of the tile. */
+static void set_vector(VGen *v, int64_t q)
+{
+    CGen *g = v->g;
+    set_count(v, v->t->lanes - q * v->width);
+    if (!v->t->open)
+        return;
+    const Expr *left = ex_sub(g->x, v->t->open, ex_int(g->x, q * v->width));
+    const Expr *n = ex_binary(g->x, EX_max, ex_binary(g->x, EX_min, left, ex_int(g->x, v->width)), ex_int(g->x, 0));
+    const bool known = map_u64(&v->counts, (uint64_t)q, false) != NULL;
+    v->count = v->width;
+    v->lane = v->full;
+    v->some = c_name(g, &v->counts, (uint64_t)q, "some", "some");
+    if (!known)
+        ln(&v->head, "const int %s = %s%s;", v->some, g->wide ? "(int)" : "", c_expr_prec(g, n, g->wide ? P_UNARY : P_ANY));
+}
+
+static bool is_whole(const VGen *v) { return !v->some && v->count == v->width; }
+
+static const char *count_text(const VGen *v) { return v->some ? v->some : str_fmt(v->g->a, "%d", v->count); }
 
 static const char *v_text(VGen *v, const Expr *e);
 
@@ -178,9 +202,9 @@ static const char *v_load(VGen *v, const Expr *e)
     (void)lane_stride(g, e, v->lane, &stride);
     const char *at = address(v, e->v.ref, flat, false);
     if (stride != 1)
-        return str_fmt(g->a, "V%d_GATHER(%s, %lld, %d)", v->width, at, (long long)stride, v->count);
-    if (v->count < v->width)
-        return str_fmt(g->a, "V%d_LDN(%s, %d)", v->width, at, v->count);
+        return str_fmt(g->a, "V%d_GATHER(%s, %lld, %s)", v->width, at, (long long)stride, count_text(v));
+    if (!is_whole(v))
+        return str_fmt(g->a, "V%d_LDN(%s, %s)", v->width, at, count_text(v));
     return str_fmt(g->a, "V%d_LD(%s)", v->width, at);
 }
 
@@ -287,9 +311,9 @@ static void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n)
     const char *value = v_text(v, ex_subst(g->x, st->value, s, n));
     const char *at = address(v, st->buf, flat, true);
     if (stride != 1)
-        ln(g->o, "V%d_SCATTER(%s, %lld, %s, %d);", v->width, at, (long long)stride, value, v->count);
-    else if (v->count < v->width)
-        ln(g->o, "V%d_STN(%s, %s, %d);", v->width, at, value, v->count);
+        ln(g->o, "V%d_SCATTER(%s, %lld, %s, %s);", v->width, at, (long long)stride, value, count_text(v));
+    else if (!is_whole(v))
+        ln(g->o, "V%d_STN(%s, %s, %s);", v->width, at, value, count_text(v));
     else
         ln(g->o, "V%d_ST(%s, %s);", v->width, at, value);
 }
@@ -317,7 +341,7 @@ static void reduce_step(VGen *v, const Acc *acc, int32_t np, int32_t nv, const S
     const Tile *t = v->t;
     for (int32_t p = 0; p < np; p++)
         for (int32_t q = 0; q < nv; q++) {
-            set_count(v, t->lanes - (int64_t)q * v->width);
+            set_vector(v, q);
             Subst s[MAX_RANK + 3];
             uint32_t n = place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
             for (uint32_t k = 0; k < nmore; k++)
@@ -367,7 +391,7 @@ static void declare_accumulators(VGen *v, Acc *acc, int32_t np, int32_t nv)
         for (int32_t q = 0; q < nv; q++) {
             Acc *c = &acc[p * nv + q];
             Subst s[MAX_RANK + 1];
-            set_count(v, v->t->lanes - (int64_t)q * v->width);
+            set_vector(v, q);
             const uint32_t n = place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
             c->var = ex_var(g->x, VK_REG, DT_f32, "c", 0, 0);
             c->name = c_name(g, &g->var, c->var->id, str_fmt(g->a, "c%d_%d", p, q), "c");
@@ -381,7 +405,7 @@ static void epilogue(VGen *v, const Acc *acc, int32_t np, int32_t nv)
     CGen *g = v->g;
     for (int32_t p = 0; p < np; p++)
         for (int32_t q = 0; q < nv; q++) {
-            set_count(v, v->t->lanes - (int64_t)q * v->width);
+            set_vector(v, q);
             Subst s[MAX_RANK + 2];
             uint32_t n = place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
             *map_u64(&v->memo, acc[p * nv + q].var->id, true) = (uint64_t)(uintptr_t)acc[p * nv + q].name;
@@ -418,6 +442,16 @@ static void map_strip(VGen *v, const Expr *base)
     }
 }
 
+/* As many strips as the tile may have, each with the lanes that are in use. */
+static void open_map_tile(VGen *v)
+{
+    for (int64_t q = 0; q * v->width < v->t->lanes; q++) {
+        set_vector(v, q);
+        map_strip(v, ex_int(v->g->x, q * v->width));
+        forget(v, false);
+    }
+}
+
 static void map_tile(VGen *v)
 {
     CGen *g = v->g;
@@ -444,15 +478,15 @@ static void map_tile(VGen *v)
 }
 
 /* c = op(c, body) over whole vectors. */
-static void across_vectors(VGen *v, int32_t p, const char *c, int64_t whole)
+static void across_vectors(VGen *v, int32_t p, const char *c, const Expr *whole)
 {
     CGen *g = v->g;
-    const Expr *q = ex_var(g->x, VK_INDEX, DT_ix, "l", 0, whole - v->width);
+    const Expr *q = ex_var(g->x, VK_INDEX, DT_ix, "l", 0, max_i64(ex_upper(g->x, whole) - v->width, 0));
     const char *i = var_ident(g, q);
     Subst s[MAX_RANK + 2];
     set_count(v, v->width);
     const uint32_t n = place(v, p, q, s);
-    open_block(g->o, "for (%s %s = 0; %s < %lld; %s += %d)", c_type(g, DT_ix), i, i, (long long)whole, i, v->width);
+    open_block(g->o, "for (%s %s = 0; %s < %s; %s += %d)", c_type(g, DT_ix), i, i, c_expr_prec(g, whole, P_LT + 1), i, v->width);
     v->strip = q;
     const char *value = combine(v, c, ex_subst(g->x, v->t->body, s, n));
     ln(g->o, "%s = %s;", c, value);
@@ -463,16 +497,16 @@ static void across_vectors(VGen *v, int32_t p, const char *c, int64_t whole)
 }
 
 /* total = op(total, body) for the lanes behind the whole vectors, one by one. */
-static void across_tail(VGen *v, int32_t p, const Expr *total, int64_t whole)
+static void across_tail(VGen *v, int32_t p, const Expr *total, const Expr *whole)
 {
     CGen *g = v->g;
     const Tile *t = v->t;
-    const Expr *q = ex_var(g->x, VK_INDEX, DT_ix, "l", whole, t->lanes - 1);
+    const Expr *q = ex_var(g->x, VK_INDEX, DT_ix, "l", ex_is_const(whole) ? whole->v.i : 0, t->lanes - 1);
     const char *i = var_ident(g, q);
     Subst s[MAX_RANK + 2];
     uint32_t n = place(v, p, NULL, s);
     s[n++] = (Subst){t->lane, q};
-    open_block(g->o, "for (%s %s = %lld; %s < %d; %s++)", c_type(g, DT_ix), i, (long long)whole, i, t->lanes, i);
+    open_block(g->o, "for (%s %s = %s; %s < %s; %s++)", c_type(g, DT_ix), i, c_expr(g, whole), i, c_expr_prec(g, tile_lanes(g->x, t), P_LT + 1), i);
     ln(g->o, "%s = %s;", var_ident(g, total), c_expr(g, red_combine(g->x, t->red, total, ex_subst(g->x, t->body, s, n))));
     close_block(g->o, "");
     c_release(g, i);
@@ -497,14 +531,14 @@ static void across_point(VGen *v, int32_t p)
     static const char *const fold[] = {[RED_sum] = "HSUM", [RED_prod] = "HPROD", [RED_min] = "HMIN", [RED_max] = "HMAX"};
     CGen *g = v->g;
     const Tile *t = v->t;
-    const int64_t whole = t->lanes / v->width * v->width;
+    const Expr *width = ex_int(g->x, v->width), *lanes = tile_lanes(g->x, t), *whole = ex_mul(g->x, ex_fdiv(g->x, lanes, width), width);
     const Expr *vector = ex_var(g->x, VK_REG, DT_f32, "c", 0, 0), *total = ex_var(g->x, VK_REG, DT_f32, "total", 0, 0);
     const char *c = var_ident(g, vector);
     ln(g->o, "%s %s = V%d_SET(%s);", v_type(v), c, v->width, c_expr(g, red_identity(g->x, t->red, DT_f32)));
-    if (whole)
+    if (!ex_is_int(whole, 0))
         across_vectors(v, p, c, whole);
-    ln(g->o, "%sfloat %s = V%d_%s(%s);", whole < t->lanes ? "" : "const ", var_ident(g, total), v->width, fold[t->red], c);
-    if (whole < t->lanes)
+    ln(g->o, "%sfloat %s = V%d_%s(%s);", whole != lanes ? "" : "const ", var_ident(g, total), v->width, fold[t->red], c);
+    if (whole != lanes)
         across_tail(v, p, total, whole);
     across_store(v, p, total);
 }
@@ -520,7 +554,7 @@ static int32_t width_for(const CGen *g, const Tile *t)
 
 static void vector_tile(CGen *g, const Tile *t)
 {
-    VGen v = {.g = g, .t = t, .width = width_for(g, t), .memo = {.arena = g->a}, .pointer = {.arena = g->a}};
+    VGen v = {.g = g, .t = t, .width = width_for(g, t), .memo = {.arena = g->a}, .pointer = {.arena = g->a}, .counts = {.arena = g->a}};
     v.full = ex_var(g->x, VK_INDEX, DT_ix, "lane", 0, v.width - 1);
     v.part = ex_var(g->x, VK_INDEX, DT_ix, "lane", 0, max_i64(t->lanes % v.width - 1, 1));
     v.lane = v.full;
@@ -529,7 +563,9 @@ static void vector_tile(CGen *g, const Tile *t)
     out_init(&v.head, g->a);
     body.depth = v.head.depth = outer->depth + 1;
     g->o = &body;
-    if (t->red == RED_none)
+    if (t->red == RED_none && t->open)
+        open_map_tile(&v);
+    else if (t->red == RED_none)
         map_tile(&v);
     else if (t->across)
         for (int32_t p = 0; p < points_of(t); p++)
@@ -543,6 +579,8 @@ static void vector_tile(CGen *g, const Tile *t)
     close_block(outer, "");
     for (uint32_t k = 0; k < v.pointer.slot.n; k++)
         c_release(g, (const char *)(uintptr_t)v.pointer.slot.at[k].val);
+    for (uint32_t k = 0; k < v.counts.slot.n; k++)
+        c_release(g, (const char *)(uintptr_t)v.counts.slot.at[k].val);
 }
 
 /* ---- plain loops with the tile's meaning ---- */
@@ -553,7 +591,7 @@ static Nest *tile_as_nest(CGen *g, const Tile *t)
     for (int k = 0; k < t->np; k++)
         in = nest_for(g->a, in, t->pvar[k], ex_int(g->x, 0), ex_int(g->x, t->pext[k]));
     if (t->lane && !t->across)
-        in = nest_for(g->a, in, t->lane, ex_int(g->x, 0), ex_int(g->x, t->lanes));
+        in = nest_for(g->a, in, t->lane, ex_int(g->x, 0), tile_lanes(g->x, t));
     if (t->red != RED_none) {
         nest_let(g->a, in, t->acc, t->init ? t->init : red_identity(g->x, t->red, (DType)t->acc->dt));
         Nest *inner = in;

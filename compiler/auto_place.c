@@ -128,9 +128,10 @@ static bool is_affine_view(const Expr *e)
     return !costly;
 }
 
+/* A contraction; a sum of squares is a statistic. */
 static bool is_product(const Stage *s)
 {
-    return s->kind == ST_reduce && s->op == RED_sum && s->body->op == EX_mul;
+    return s->kind == ST_reduce && s->op == RED_sum && s->body->op == EX_mul && s->body->a[0] != s->body->a[1];
 }
 
 static uint32_t loads_in(const Auto *g, uint32_t k, uint32_t t)

@@ -28,8 +28,8 @@ static int choose_lane(const Auto *g, const Stage *s, const Expr *x, const Expr 
     int best = -1;
     for (int both = 0; both < 2 && best < 0; both++)
         for (uint8_t v = 0; v < t->rank; v++) {
-            const bool fits = index_uses(w, s->var[v]) && index_uses(x, s->var[v]) == (both == 1) && ex_is_const(t->dim[v]);
-            if (fits && (best < 0 || t->dim[v]->v.i >= t->dim[best]->v.i))
+            const bool fits = index_uses(w, s->var[v]) && index_uses(x, s->var[v]) == (both == 1);
+            if (fits && (best < 0 || extent_of(g, t->dim[v]) >= extent_of(g, t->dim[best])))
                 best = v;
         }
     return best;
@@ -70,7 +70,7 @@ bool dot_of(const Auto *g, uint32_t k, Dot *d)
 {
     const Stage *s = g->te->stage.at[k];
     const Expr *b = s->body ? g->body[k] : NULL;
-    if (s->kind != ST_reduce || s->op != RED_sum || b->op != EX_mul || !is_load(b->a[0]) || !is_load(b->a[1]))
+    if (s->kind != ST_reduce || s->op != RED_sum || b->op != EX_mul || b->a[0] == b->a[1] || !is_load(b->a[0]) || !is_load(b->a[1]))
         return false;
     d->x = b->a[0];
     d->w = b->a[1];
@@ -87,7 +87,7 @@ bool dot_of(const Auto *g, uint32_t k, Dot *d)
         d->lane = choose_lane(g, s, d->x, d->w);
     }
     d->row = choose_row(g, s, d->x, d->lane);
-    d->group = d->lane >= 0 ? group_of(g, d->x, s->var[d->lane], ten(g->te, s->out)->dim[d->lane]->v.i) : 0;
+    d->group = d->lane >= 0 ? group_of(g, d->x, s->var[d->lane], extent_of(g, ten(g->te, s->out)->dim[d->lane])) : 0;
     return true;
 }
 
@@ -204,7 +204,7 @@ static void pack_constant(Auto *g, uint32_t k, const Dot *d)
     const Stage *s = g->te->stage.at[k];
     const Ten *w = ten(g->te, d->w->v.ref);
     const int lane_dim = d->lane >= 0 ? dim_of(d->w, s->var[d->lane]) : -1;
-    if (w->data->fill || d->w->op != EX_load || lane_dim < 0 || w->rank + 2 > MAX_RANK || !lane_apart(d->w, s->var[d->lane], lane_dim))
+    if (w->data->fill || d->w->op != EX_load || lane_dim < 0 || !ex_is_const(ten(g->te, s->out)->dim[d->lane]) || w->rank + 2 > MAX_RANK || !lane_apart(d->w, s->var[d->lane], lane_dim))
         return;
     const int64_t n = w->dim[lane_dim]->v.i, group = d->group ? d->group : n, block = min_i64(lanes_per_tile(g, d, k), group);
     const Expr *lane = s->var[d->lane], *size = ex_int(g->x, group), *in_group = ex_mod(g->x, lane, size);

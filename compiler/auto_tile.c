@@ -7,6 +7,7 @@
  */
 #include "auto.h"
 
+enum { OPEN_VECTORS = 2 }; /* of a tile whose lanes are known at run time: a part of them is wasted */
 enum { FMA_LATENCY = 8, TILE_OVERHEAD = 24, OPEN_ROWS = 64, MAX_ROWS = 14, MAX_VECTORS = 4, STRIP = 4096 };
 
 typedef struct Shape { int64_t rows, vectors; double cost; } Shape;
@@ -34,11 +35,11 @@ static double cover_cost(const Auto *g, int64_t n, int64_t lanes, int64_t steps,
     return sum;
 }
 
-static Shape best_shape(const Auto *g, int64_t n, int64_t lanes, int64_t steps, bool depthwise)
+static Shape best_shape(const Auto *g, int64_t n, int64_t lanes, int64_t steps, bool depthwise, int64_t most)
 {
     Shape best = {1, 1, 1e300};
     const int64_t width = g->m->lanes_f32, nv = (lanes + width - 1) / width;
-    for (int64_t v = 1; v <= min_i64(MAX_VECTORS, nv); v++)
+    for (int64_t v = 1; v <= min_i64(most, nv); v++)
         for (int64_t r = 1; r <= min_i64(MAX_ROWS, n); r++) {
             if (r * v + (depthwise ? 2 : v) + 1 > g->m->vregs)
                 continue;
@@ -66,17 +67,18 @@ static int64_t reduction_steps(const Auto *g, const Stage *s)
 
 static Shape shape_for(const Auto *g, const Dot *d, const Stage *s, const Ten *t)
 {
-    const int64_t lanes = d->group ? d->group : t->dim[d->lane]->v.i;
+    const bool open = !ex_is_const(t->dim[d->lane]);
+    const int64_t lanes = d->group ? d->group : extent_of(g, t->dim[d->lane]);
     const Expr *row = d->row >= 0 ? t->dim[d->row] : NULL;
     const int64_t rows = !row ? 1 : ex_is_const(row) ? row->v.i : OPEN_ROWS;
-    return best_shape(g, rows, lanes, reduction_steps(g, s), is_depthwise(g, s, d));
+    return best_shape(g, rows, lanes, reduction_steps(g, s), is_depthwise(g, s, d), open ? OPEN_VECTORS : MAX_VECTORS);
 }
 
 int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];
     const Ten *t = ten(g->te, s->out);
-    const int64_t lanes = d->group ? d->group : t->dim[d->lane]->v.i;
+    const int64_t lanes = d->group ? d->group : extent_of(g, t->dim[d->lane]);
     return is_depthwise(g, s, d) ? lanes : min_i64(shape_for(g, d, s, t).vectors * g->m->lanes_f32, lanes);
 }
 
@@ -132,9 +134,16 @@ static void outer_loops(const Auto *g, StagePlan *p, const Ten *t, const uint8_t
     (void)g;
 }
 
-static bool may_lane(const Ten *t, int v)
+static bool may_lane(const Auto *g, const Ten *t, int v)
 {
-    return v >= 0 && ex_is_const(t->dim[v]) && t->dim[v]->v.i > 1;
+    return v >= 0 && extent_of(g, t->dim[v]) > 1;
+}
+
+/* Lanes that only run time knows are taken a vector at a time. */
+static void open_lanes(const Auto *g, StagePlan *p, const Ten *t, int lane)
+{
+    if (!ex_is_const(t->dim[lane]))
+        add_loop(p, lane, g->m->lanes_f32);
 }
 
 static void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
@@ -152,15 +161,15 @@ static void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
         row = host_variable(g, host, reg, f.at, d->row);
     }
     p->tiled = true;
-    if (g->m->lanes_f32 < 2 || !may_lane(t, lane)) {
+    if (g->m->lanes_f32 < 2 || !may_lane(g, t, lane)) {
         p->lane = -1;
         outer_loops(g, p, t, order, -1, -1);
         return;
     }
     p->lane = (int8_t)lane;
     const Shape shape = shape_for(g, d, reg, ten(g->te, reg->out));
-    const int64_t all = d->group ? d->group : t->dim[lane]->v.i, lanes = min_i64(shape.vectors * g->m->lanes_f32, all);
-    if (all < t->dim[lane]->v.i)
+    const int64_t n = extent_of(g, t->dim[lane]), all = d->group ? d->group : n, lanes = min_i64(shape.vectors * g->m->lanes_f32, all);
+    if (all < n)
         add_loop(p, lane, all);
     const bool stream = constant_bytes(g, d) > g->m->l2_bytes / 2;
     if (stream)
@@ -188,7 +197,7 @@ static void reads_along(void *ctx, const Expr *e)
 static bool runs_across(const Auto *g, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];
-    if (s->kind != ST_reduce || s->nr != 1 || !ex_is_const(s->rext[0]) || s->rext[0]->v.i < g->m->lanes_f32)
+    if (s->kind != ST_reduce || s->nr != 1 || extent_of(g, s->rext[0]) < g->m->lanes_f32)
         return false;
     Across c = {g, s, false};
     ex_walk(g->body[k], reads_along, &c);
@@ -202,6 +211,23 @@ static int innermost(const Ten *t, const uint8_t *order)
         if (!ex_is_int(t->dim[order[q]], 1))
             return order[q];
     return -1;
+}
+
+typedef struct Period { const Expr *var; int64_t k; } Period;
+
+static void find_period(void *ctx, const Expr *e)
+{
+    Period *p = ctx;
+    if ((e->op == EX_fdiv || e->op == EX_mod) && e->a[0] == p->var && ex_is_const(e->a[1]) && (p->k == 0 || e->a[1]->v.i < p->k))
+        p->k = e->a[1]->v.i;
+}
+
+/* Values of the lane variable after which indices turn over, as those of reshapes do: inside, they are affine. 0: none. */
+static int64_t period_of(const Auto *g, uint32_t k, int lane)
+{
+    Period p = {g->te->stage.at[k]->var[lane], 0};
+    ex_walk(g->body[k], find_period, &p);
+    return p.k >= g->m->lanes_f32 / 2 && p.k < extent_of(g, ten(g->te, g->te->stage.at[k]->out)->dim[lane]) ? p.k : 0;
 }
 
 /* Maps and plain reductions: vectors along the innermost storage dimension. */
@@ -218,11 +244,15 @@ static void tile_plain(Auto *g, uint32_t k)
     if (runs_across(g, k)) {
         p->lane = (int8_t)t->rank;
         outer_loops(g, p, t, order, -1, -1);
-    } else if (may_lane(t, lane) && t->dim[lane]->v.i >= g->m->lanes_f32 / 2) {
+    } else if (may_lane(g, t, lane) && extent_of(g, t->dim[lane]) >= g->m->lanes_f32 / 2) {
         p->lane = (int8_t)lane;
         outer_loops(g, p, t, order, lane, -1);
         if (s->kind == ST_reduce)
             add_loop(p, lane, 4 * (int64_t)g->m->lanes_f32);
+        else if (period_of(g, k, lane) > 0)
+            add_loop(p, lane, period_of(g, k, lane));
+        else
+            open_lanes(g, p, t, lane);
     } else {
         p->nloop = nloop;
         return;
@@ -247,11 +277,12 @@ static void host_loops(Auto *g, uint32_t k, uint8_t level)
     for (uint8_t v = 0; v < level; v++)
         add_loop(p, v, 1);
     const int lane = t->rank - 1;
-    if (g->m->lanes_f32 < 2 || t->dt != DT_f32 || !may_lane(t, lane))
+    if (g->m->lanes_f32 < 2 || t->dt != DT_f32 || !may_lane(g, t, lane))
         return;
     for (uint8_t v = level; v < lane; v++)
         if (!ex_is_int(t->dim[v], 1))
             add_loop(p, v, 1);
+    open_lanes(g, p, t, lane);
     p->lane = (int8_t)lane;
     p->tiled = true;
 }
@@ -275,7 +306,7 @@ static void tile_register_host(Auto *g, uint32_t host, uint32_t k)
     const Ten *t = ten(g->te, g->te->stage.at[host]->out);
     uint8_t plain[MAX_RANK];
     const uint8_t *order = order_of(g, g->te->stage.at[host]->out, plain);
-    const int lane = g->m->lanes_f32 > 1 && may_lane(t, innermost(t, order)) ? innermost(t, order) : -1;
+    const int lane = g->m->lanes_f32 > 1 && may_lane(g, t, innermost(t, order)) ? innermost(t, order) : -1;
     p->tiled = true;
     p->lane = (int8_t)lane;
     outer_loops(g, p, t, order, lane, -1);
@@ -291,7 +322,7 @@ static void tile_stage(Auto *g, uint32_t k)
     Dot d;
     if (s->kind == ST_scatter || s->kind == ST_call || s->kind == ST_scan)
         return;
-    g->s->stage[k].parts = reg < 0 && !dot_of(g, k, &d);
+    g->s->stage[k].parts = !dot_of(g, reg < 0 ? k : (uint32_t)reg, &d);
     if (reg >= 0)
         tile_register_host(g, k, (uint32_t)reg);
     else if (level)

@@ -302,6 +302,20 @@ static void grow(Region *r, uint8_t d, const Expr *lo, const Expr *hi)
     r->box.lo[d] = low;
 }
 
+/* A guarded load may reach beyond the tensor, where there is nothing to compute. False: it is not known how far it reaches. */
+static bool clip(const Expr *dim, Exprs *x, const Expr **lo, const Expr **hi)
+{
+    int64_t least, most;
+    const Expr *room = ex_sub(x, ex_sub(x, dim, ex_int(x, 1)), *hi);
+    if (ex_range(x, *lo, &least, &most) && least >= 0 && ex_range(x, room, &least, &most) && least >= 0)
+        return true;
+    if (!ex_is_const(*lo) || !ex_is_const(*hi) || !ex_is_const(dim))
+        return false;
+    *lo = ex_int(x, max_i64((*lo)->v.i, 0));
+    *hi = ex_int(x, min_i64((*hi)->v.i, dim->v.i - 1));
+    return (*hi)->v.i >= (*lo)->v.i;
+}
+
 static void region_load(void *ctx, const Expr *e)
 {
     Region *r = ctx;
@@ -310,7 +324,7 @@ static void region_load(void *ctx, const Expr *e)
     const Ten *t = ten(r->b->te, r->t);
     for (uint8_t d = 0; d < t->rank; d++) {
         const Expr *lo = extreme(r, e->a[d], false), *hi = extreme(r, e->a[d], true);
-        if (!lo || !hi) { /* not affine: the whole dimension */
+        if (!lo || !hi || (e->op == EX_loadp && !clip(t->dim[d], r->b->x, &lo, &hi))) { /* not affine: the whole dimension */
             lo = ex_int(r->b->x, 0);
             hi = ex_sub(r->b->x, t->dim[d], ex_int(r->b->x, 1));
         }
@@ -463,14 +477,15 @@ static void tile_points(Build *b, Tile *t, const StagePlan *p, const Stage *s, c
 {
     const uint8_t rank = out_of(b, s)->rank;
     for (uint8_t d = 0; d < rank; d++) {
-        const int64_t n = box->ext[d]->v.i;
+        const int64_t n = ex_upper(b->x, box->ext[d]);
         const Expr *at = box->lo[d];
         if (n > 1) {
-            const Expr *q = ex_var(b->x, VK_INDEX, DT_ix, var_name(b, s->var[d]), 0, n - 1);
+            const Expr *q = ex_index(b->x, var_name(b, s->var[d]), box->ext[d]);
             at = ex_add(b->x, at, q);
             if (p->lane == (int8_t)d) {
                 t->lane = q;
                 t->lanes = (int32_t)n;
+                t->open = ex_is_const(box->ext[d]) ? NULL : box->ext[d];
             } else {
                 t->pvar[t->np] = q;
                 t->pext[t->np++] = (int32_t)n;
@@ -493,7 +508,8 @@ static void tile_reduction(Build *b, Tile *t, const Stage *r, int lane, const Ex
         t->rext[t->nr++] = r->rext[d];
         if (lane == d) {
             t->lane = q;
-            t->lanes = (int32_t)r->rext[d]->v.i;
+            t->lanes = (int32_t)ex_upper(b->x, r->rext[d]);
+            t->open = ex_is_const(r->rext[d]) ? NULL : r->rext[d];
             t->across = true;
         }
     }
@@ -536,18 +552,25 @@ static void find_load(void *ctx, const Expr *e)
     }
 }
 
-static void tile_register(Build *b, Tile *t, uint32_t k, uint32_t r, Subst *sub, uint8_t rank)
+/* What the variables of register stage r stand for where those of its host k stand for sub. Returns how many. */
+static uint8_t register_vars(Build *b, uint32_t k, uint32_t r, const Subst *sub, Subst *inner)
 {
     const Stage *s = b->te->stage.at[k], *red = b->te->stage.at[r];
     FindLoad f = {.ref = red->out};
     ex_walk(b->body[k], find_load, &f);
     if (!f.at)
         ICE("'%s' does not read its register stage", out_of(b, s)->name);
+    const uint8_t rank = out_of(b, red)->rank;
+    for (uint8_t d = 0; d < rank; d++)
+        inner[d] = (Subst){red->var[d], ex_subst(b->x, f.at->a[d], sub, out_of(b, s)->rank)};
+    return rank;
+}
+
+static void tile_register(Build *b, Tile *t, uint32_t k, uint32_t r, Subst *sub, uint8_t rank)
+{
+    const Stage *s = b->te->stage.at[k], *red = b->te->stage.at[r];
     Subst inner[3 * MAX_RANK];
-    const uint8_t rrank = out_of(b, red)->rank;
-    for (uint8_t d = 0; d < rrank; d++)
-        inner[d] = (Subst){red->var[d], ex_subst(b->x, f.at->a[d], sub, rank)};
-    tile_reduction(b, t, red, -1, b->body[r], inner, rrank);
+    tile_reduction(b, t, red, -1, b->body[r], inner, register_vars(b, k, r, sub, inner));
     b->acc[red->out] = t->acc;
     tile_store(b, t, s, sub, nest_expr(b, b->body[k], sub, rank));
     b->acc[red->out] = NULL;
@@ -588,7 +611,7 @@ static uint32_t scratch_for(Build *b, uint32_t t, const Box *need)
 }
 
 /* Where a comparison with one index variable changes its outcome inside a box: cut before value `at` of variable d. */
-typedef struct Cut { Build *b; const Box *box; const Expr *inner[MAX_RANK]; uint8_t rank, d; int64_t at; } Cut;
+typedef struct Cut { Build *b; const Box *box; const Expr *inner[MAX_RANK]; uint8_t rank, d; int lane; int64_t at; } Cut;
 
 /* First value of q, counted from the box, for which f < 0 (of one term +-q) is not what it is for the value before. */
 static int64_t turning_point(const Affine *f)
@@ -596,32 +619,69 @@ static int64_t turning_point(const Affine *f)
     return f->t[0].coef == 1 ? -f->c : f->t[0].coef == -1 ? f->c + 1 : 0;
 }
 
+static bool cut_at(Cut *c, uint8_t d, int64_t at)
+{
+    if (!ex_is_const(c->box->ext[d]) || at <= 0 || at >= c->box->ext[d]->v.i)
+        return false;
+    c->d = d;
+    c->at = at;
+    return true;
+}
+
+/* Vectors cannot hold a guard that differs between lanes: cut where it begins or ceases to hold for all that is read. */
+static void cut_guard(Cut *c, const Expr *load)
+{
+    Exprs *x = c->b->x;
+    const Ten *t = ten(c->b->te, load->v.ref);
+    int64_t lo, hi, least, unused;
+    for (uint8_t d = 0; d < t->rank; d++) {
+        bool linear;
+        if (ex_coef(load->a[d], c->inner[c->lane], &linear) != 1 || !linear)
+            continue;
+        const Expr *rest = ex_sub(x, load->a[d], c->inner[c->lane]);
+        if (ex_range(x, rest, &lo, &hi) && ex_range(x, t->dim[d], &least, &unused) && (cut_at(c, (uint8_t)c->lane, -lo) || cut_at(c, (uint8_t)c->lane, least - hi)))
+            return;
+    }
+}
+
 static void find_cut(void *ctx, const Expr *e)
 {
     Cut *c = ctx;
+    if (e->op == EX_loadp && c->lane >= 0 && !c->at)
+        cut_guard(c, e);
     if ((e->op != EX_lt && e->op != EX_le) || e->a[0]->dt != DT_ix || c->at)
         return;
     Exprs *x = c->b->x;
     const Affine f = ex_affine(c->b->a, ex_sub(x, ex_sub(x, e->a[0], e->a[1]), ex_int(x, e->op == EX_le)));
     for (uint8_t d = 0; d < c->rank && f.n == 1; d++)
-        if (f.t[0].atom == c->inner[d] && ex_is_const(c->box->ext[d]) && turning_point(&f) > 0 && turning_point(&f) < c->box->ext[d]->v.i) {
-            c->d = d;
-            c->at = turning_point(&f);
-        }
+        if (f.t[0].atom == c->inner[d] && cut_at(c, d, turning_point(&f)))
+            return;
+}
+
+static void find_cuts(Cut *c, uint32_t k, const Subst *sub)
+{
+    Build *b = c->b;
+    const int64_t r = register_stage(b, k);
+    Subst inner[MAX_RANK];
+    ex_walk(ex_subst(b->x, b->body[k], sub, c->rank), find_cut, c);
+    if (r >= 0)
+        ex_walk(ex_subst(b->x, b->body[r], inner, register_vars(b, k, (uint32_t)r, sub, inner)), find_cut, c);
 }
 
 /* Builds the stage part by part, so that in each part choices by position (concatenation, padding) are decided. */
 static void build_parts(Build *b, Nest *in, uint32_t k, const Box *box, int *left)
 {
     const Stage *s = b->te->stage.at[k];
-    Cut c = {.b = b, .box = box, .rank = out_of(b, s)->rank};
+    Cut c = {.b = b, .box = box, .rank = out_of(b, s)->rank, .lane = -1};
+    if (plan_of(b, k)->lane < c.rank)
+        c.lane = plan_of(b, k)->lane;
     Subst sub[MAX_RANK];
     for (uint8_t d = 0; d < c.rank; d++) {
         c.inner[d] = ex_index(b->x, "q", box->ext[d]);
         sub[d] = (Subst){s->var[d], ex_add(b->x, box->lo[d], c.inner[d])};
     }
     if (plan_of(b, k)->parts && *left > 0)
-        ex_walk(ex_subst(b->x, b->body[k], sub, c.rank), find_cut, &c);
+        find_cuts(&c, k, sub);
     if (!c.at) {
         build_stage(b, in, k, box, 0);
         return;
@@ -686,6 +746,7 @@ static void split_const(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t 
     }
 }
 
+/* Whole steps, then what is left: lanes as one tile of which some are in use, other values in shorter steps. */
 static void split_symbolic(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t level, uint8_t d, int64_t n)
 {
     const Expr *step = ex_int(b->x, n), *whole = ex_fdiv(b->x, box->ext[d], step), *rest = ex_mod(b->x, box->ext[d], step);
@@ -695,12 +756,12 @@ static void split_symbolic(Build *b, Nest *in, uint32_t k, const Box *box, uint8
     part.lo[d] = ex_add(b->x, box->lo[d], ex_mul(b->x, q, step));
     part.ext[d] = step;
     build_stage(b, nest_for(b->a, in, q, ex_int(b->x, 0), whole), k, &part, (uint8_t)(level + 1));
-    if (n == 1)
-        return;
-    const Expr *z = ex_index(b->x, name, rest);
-    part.lo[d] = ex_add(b->x, ex_add(b->x, box->lo[d], ex_mul(b->x, whole, step)), z);
-    part.ext[d] = ex_int(b->x, 1);
-    build_stage(b, nest_for(b->a, in, z, ex_int(b->x, 0), rest), k, &part, (uint8_t)(level + 1));
+    part.lo[d] = ex_add(b->x, box->lo[d], ex_mul(b->x, whole, step));
+    part.ext[d] = rest;
+    if (n > 1 && plan_of(b, k)->lane == (int8_t)d)
+        build_stage(b, nest_if(b->a, in, ex_binary(b->x, EX_lt, ex_int(b->x, 0), rest)), k, &part, (uint8_t)(level + 1));
+    else if (n > 1)
+        split_symbolic(b, in, k, &part, level, d, max_i64(n / 3, 1));
 }
 
 /* A new Build context for tail copies would see other extents: `at` scratch is made anew by each copy. */

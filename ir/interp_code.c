@@ -403,7 +403,7 @@ static Nest *plain_tile(Maker *k, const Tile *t)
     for (uint8_t p = 0; p < t->np; p++)
         in = nest_for(k->a, in, t->pvar[p], zero, ex_int(k->x, t->pext[p]));
     if (t->lane && !t->across)
-        in = nest_for(k->a, in, t->lane, zero, ex_int(k->x, t->lanes));
+        in = nest_for(k->a, in, t->lane, zero, tile_lanes(k->x, t));
     if (t->red != RED_none) {
         nest_let(k->a, in, t->acc, t->init ? t->init : red_identity(k->x, t->red, (DType)t->acc->dt));
         Nest *r = in;

@@ -181,6 +181,7 @@ static void visit(const Nest *at, const Expr *e, bool store, NestExprFn fn, void
 static void tile_exprs(const Nest *n, NestExprFn fn, void *ctx)
 {
     const Tile *t = n->tile;
+    visit(n, t->open, false, fn, ctx);
     visit(n, t->init, false, fn, ctx);
     visit(n, t->body, false, fn, ctx);
     for (int k = 0; k < t->nr; k++)

@@ -63,6 +63,7 @@ typedef struct Store { uint32_t buf; const Expr *idx[MAX_RANK]; const Expr *valu
 typedef struct Tile {
     const Expr *lane;             /* NULL: no lane variable */
     int32_t lanes;
+    const Expr *open;             /* lanes in use, at most `lanes`, where only run time knows; NULL: all */
     bool across;
     uint8_t np, nr, nstore;
     const Expr *pvar[MAX_RANK];
@@ -133,6 +134,7 @@ Nest *nest_set(Arena *a, Nest *in, const Expr *var, const Expr *value);
 Nest *nest_store(Arena *a, Nest *in, uint32_t buf, uint8_t rank, const Expr *const *idx, const Expr *value);
 Nest *nest_if(Arena *a, Nest *in, const Expr *cond);
 Nest *nest_tile(Arena *a, Nest *in, Tile *t);
+static inline const Expr *tile_lanes(Exprs *x, const Tile *t) { return t->open ? t->open : ex_int(x, t->lanes); }
 Nest *nest_call(Arena *a, Nest *in, const CallInfo *call);
 const Expr *red_identity(Exprs *x, RedOp op, DType dt);
 const Expr *red_combine(Exprs *x, RedOp op, const Expr *p, const Expr *q);

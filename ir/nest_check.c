@@ -89,6 +89,17 @@ static const Expr *at_extreme(Check *c, const Expr *e, const Bound *b)
     return replaced(c, e, b->var, lo >= 0 ? b->lo : b->hi);
 }
 
+/* e at the end of a variable whose range ends at the same atom, which goes away with it; NULL: there is none. */
+static const Expr *without_split(Check *c, const Expr *e, const Expr *atom)
+{
+    for (uint32_t k = c->bound.n; k-- > 0;) {
+        const Expr *end = ex_uses(e, c->bound.at[k].var) && ex_uses(c->bound.at[k].hi, atom) ? at_extreme(c, e, &c->bound.at[k]) : NULL;
+        if (end && !ex_uses(end, atom))
+            return end;
+    }
+    return NULL;
+}
+
 /* k*fdiv(x,k) lies in x-k+1 .. x; k*e >= r proves e >= 0 when r >= 1-k, as e is an integer. */
 static const Expr *without_quotient(Check *c, const Expr *e, Term t)
 {
@@ -132,8 +143,10 @@ static bool eliminate(Check *c, const Expr *e, int facts)
         return false;
     const Affine f = ex_affine(c->a, e);
     for (uint32_t t = 0; t < f.n; t++)
-        if (is_split(f.t[t].atom))
-            return split(c, e, f.t[t], facts);
+        if (is_split(f.t[t].atom)) {
+            const Expr *end = without_split(c, e, f.t[t].atom);
+            return end ? eliminate(c, end, facts) : split(c, e, f.t[t], facts);
+        }
     for (uint32_t k = c->bound.n; k-- > 0;) {
         const Expr *end = ex_uses(e, c->bound.at[k].var) ? at_extreme(c, e, &c->bound.at[k]) : NULL;
         if (end && end != e)
@@ -440,7 +453,7 @@ static void check_tile(Check *c, const Tile *t)
     for (uint8_t k = 0; k < t->np; k++)
         open_loop(c, t->pvar[k], zero, ex_int(c->x, t->pext[k]));
     if (t->lane && !t->across)
-        open_loop(c, t->lane, zero, ex_int(c->x, t->lanes));
+        open_loop(c, t->lane, zero, tile_lanes(c->x, t));
     if (t->init)
         check_root(c, t->init);
     const Mark point = mark(c);

@@ -430,7 +430,11 @@ static bool points(Parser *p, Tile *t)
 static bool lane(Parser *p, Tile *t)
 {
     t->lane = variable(p, VK_INDEX);
-    return t->lane && int32(p, 1, &t->lanes) && end_line(p);
+    if (!t->lane || !int32(p, 1, &t->lanes))
+        return false;
+    if (accept(p, "open") && !(t->open = expression(p, DT_ix)))
+        return false;
+    return end_line(p);
 }
 
 static bool domain(Parser *p, Tile *t)

@@ -244,7 +244,12 @@ static void print_tile(Printer *p, const Tile *t)
     print_points(p, t);
     if (t->lane) {
         begin(p, t->across ? "across " : "lane ");
-        text_add(p->out, "%s %d\n", own_name(p, t->lane), t->lanes);
+        text_add(p->out, "%s %d", own_name(p, t->lane), t->lanes);
+        if (t->open) {
+            text_add(p->out, " open ");
+            print_expr(p, t->open);
+        }
+        text_add(p->out, "\n");
     }
     if (t->red != RED_none)
         print_reduction(p, t);

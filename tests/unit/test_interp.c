@@ -168,7 +168,7 @@ static void walk_tile(Walker *w, const Tile *t)
     }
     if (t->lane && !t->across) {
         var[n] = t->lane;
-        ext[n++] = t->lanes;
+        ext[n++] = eval(w, tile_lanes(cx.x, t)).i;
     }
     each(w, t, var, ext, n, walk_point);
 }

@@ -109,7 +109,7 @@ static const char all_forms[] =
     "    %7.y[0,0] = b\n"
     "  }\n"
     "  tile {\n"
-    "    lane l 16\n"
+    "    lane l 16 open N\n"
     "    %7.y[0,l] = 0f32\n"
     "  }\n"
     "func n002_call macs 0\n"

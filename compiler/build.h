@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files that turn a schedule into loop nests share: the state of one build, and boxes.
+ */
+#ifndef MLCC_BUILD_H
+#define MLCC_BUILD_H
+
+#include "schedule.h"
+
+enum { MAX_CUTS = 64 }; /* of one stage into parts, each with loops of its own */
+
+/* Part of a stage or tensor: by dimension a lower bound (affine in loop variables) and an extent. */
+typedef struct Box { const Expr *lo[MAX_RANK], *ext[MAX_RANK]; bool known; } Box;
+
+typedef struct Build {
+    Ctx *cx;
+    Exprs *x;
+    Arena *a;
+    const Schedule *s;
+    const Te *te;
+    Unit *u;
+    const Expr **body;  /* by stage: body with inline tensors substituted */
+    uint32_t *buf_of;   /* by tensor: buffer, 0: none yet */
+    Box *made;          /* by tensor: region that an `at` tensor holds now */
+    const Expr **acc;   /* by tensor: register that holds a register stage's value, NULL otherwise */
+    Func *f;
+} Build;
+
+static inline const Ten *out_of(const Build *b, const Stage *s) { return ten(b->te, s->out); }
+static inline const StagePlan *plan_of(const Build *b, uint32_t stage) { return &b->s->stage[stage]; }
+static inline const char *var_name(const Build *b, const Expr *v) { return ex_var_info(b->x, v)->name; }
+
+static inline Placement place_of(const Build *b, uint32_t t)
+{
+    const Ten *n = ten(b->te, t);
+    return n->kind == TEN_stage ? plan_of(b, n->stage)->place : PL_root;
+}
+
+/* build_expr.c: expressions of stages as expressions of the nest. */
+void inline_bodies(Build *b);                             /* fills body */
+const Expr *inline_load(void *ctx, const Expr *e);        /* for ex_map: loads of inline tensors become their bodies */
+const Expr *index_inside(Build *b, const Ten *t, const Expr *const *index); /* condition: index lies in t */
+uint32_t buffer_of(Build *b, uint32_t t);                 /* made on demand */
+uint32_t scratch_for(Build *b, uint32_t t, const Box *need); /* a fresh buffer for what an `at` tensor holds now */
+void shift_index(const Build *b, uint32_t t, const Expr *const *index, uint8_t rank, const Expr **r);
+const Expr *nest_expr(Build *b, const Expr *e, const Subst *sub, uint32_t n); /* loads name buffers; NULL stays NULL */
+
+/* build_region.c: what the stages of host's nest read of tensor t while the host covers box. */
+Box region(Build *b, uint32_t t, uint32_t host, const Box *box);
+
+/* build_tile.c: a stage as one register tile, with its register stage when it hosts one. */
+int64_t register_stage(const Build *b, uint32_t k);       /* of host k, or -1 */
+uint8_t register_vars(Build *b, uint32_t k, uint32_t r, const Subst *sub, Subst *inner);
+void tile_stage(Build *b, Nest *in, uint32_t k, const Box *box);
+
+/* build_stage.c: a stage over a box, by its loops. */
+const Expr *loop_over(Build *b, Nest **in, const Expr *v, const Expr *lo, const Expr *ext);
+void store_out(Build *b, Nest *in, const Stage *s, const Subst *sub, const Expr *value);
+const Expr *accumulator(Build *b, RedOp op, const Expr *body, int64_t count);
+int64_t step_count(const Build *b, const Stage *s);
+void build_parts(Build *b, Nest *in, uint32_t k, const Box *box, int *left); /* left: cuts that may still be made */
+
+#endif

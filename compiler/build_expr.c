@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Expressions of stages as expressions of a nest: inline stages are substituted into their readers, tensors become
+ * buffers in the layout that the schedule gives them, registers stand for register stages, guards that hold are dropped.
+ */
+#include "build.h"
+
+/* ---- inlining ---- */
+
+static const Expr *substitute_stage(Build *b, const Stage *s, const Expr *body, const Expr *const *index)
+{
+    Subst sub[MAX_RANK];
+    const uint8_t rank = out_of(b, s)->rank;
+    for (uint8_t d = 0; d < rank; d++)
+        sub[d] = (Subst){s->var[d], index[d]};
+    return ex_subst(b->x, body, sub, rank);
+}
+
+const Expr *index_inside(Build *b, const Ten *t, const Expr *const *index)
+{
+    const Expr *in = ex_const_i(b->x, DT_bool, 1);
+    for (uint8_t d = 0; d < t->rank; d++) {
+        in = ex_binary(b->x, EX_and, in, ex_binary(b->x, EX_le, ex_int(b->x, 0), index[d]));
+        in = ex_binary(b->x, EX_and, in, ex_binary(b->x, EX_lt, index[d], t->dim[d]));
+    }
+    return in;
+}
+
+static bool always_inside(const Build *b, const Ten *t, const Expr *const *index, uint8_t d)
+{
+    int64_t lo, hi;
+    const Expr *room = ex_sub(b->x, ex_sub(b->x, t->dim[d], ex_int(b->x, 1)), index[d]);
+    return ex_range(b->x, index[d], &lo, &hi) && lo >= 0 && ex_range(b->x, room, &lo, &hi) && lo >= 0;
+}
+
+/* Dimension of the tensor behind a view that is dimension d of the view, both of one extent; -1: none. */
+static int same_dimension(const Build *b, const Stage *view, const Expr *load, uint8_t d)
+{
+    const Ten *t = out_of(b, view), *behind = ten(b->te, load->v.ref);
+    for (uint8_t q = 0; q < behind->rank; q++)
+        if (load->a[q] == view->var[d] && behind->dim[q] == t->dim[d])
+            return q;
+    return -1;
+}
+
+/* A guarded read of a view as a guarded read of what is behind it: where the guard can fail, both have the same
+ * dimension; everywhere else the index is inside anyway. NULL: the guard has to be written out. */
+static const Expr *guard_through(Build *b, const Stage *view, const Expr *body, const Expr *e)
+{
+    const Ten *t = out_of(b, view);
+    if (body->op != EX_load)
+        return NULL;
+    for (uint8_t d = 0; d < t->rank; d++)
+        if (!always_inside(b, t, e->a, d) && same_dimension(b, view, body, d) < 0)
+            return NULL;
+    const Expr *index[MAX_RANK];
+    for (uint16_t q = 0; q < body->n; q++)
+        index[q] = substitute_stage(b, view, body->a[q], e->a);
+    return ex_loadp(b->x, (DType)body->dt, body->v.ref, body->n, index, e->a[t->rank]);
+}
+
+const Expr *inline_load(void *ctx, const Expr *e)
+{
+    Build *b = ctx;
+    if ((e->op != EX_load && e->op != EX_loadp) || place_of(b, e->v.ref) != PL_inline)
+        return e;
+    const Ten *t = ten(b->te, e->v.ref);
+    const Stage *view = b->te->stage.at[t->stage];
+    const Expr *through = e->op == EX_loadp ? guard_through(b, view, b->body[t->stage], e) : NULL;
+    if (through)
+        return through;
+    const Expr *v = substitute_stage(b, view, b->body[t->stage], e->a);
+    return e->op == EX_load ? v : ex_select(b->x, index_inside(b, t, e->a), v, e->a[t->rank]);
+}
+
+void inline_bodies(Build *b)
+{
+    b->body = NEWN(b->a, const Expr *, b->te->stage.n);
+    for (uint32_t k = 0; k < b->te->stage.n; k++) {
+        const Stage *s = b->te->stage.at[k];
+        if (s->body)
+            b->body[k] = ex_map(b->x, s->body, inline_load, b);
+    }
+}
+
+/* Bodies by stage with the inline tensors of s substituted; NULL where a stage has none. */
+const Expr **schedule_bodies(Arena *a, Ctx *cx, const Schedule *s)
+{
+    Build b = {.cx = cx, .x = cx->x, .a = a, .s = s, .te = s->te};
+    inline_bodies(&b);
+    return b.body;
+}
+
+/* ---- buffers ---- */
+
+static void apply_layout(Build *b, Buf *buffer, uint32_t t)
+{
+    const Layout *l = &b->s->layout[t];
+    if (l->set) {
+        memcpy(buffer->order, l->order, sizeof l->order);
+        memcpy(buffer->lo, l->lo, sizeof l->lo);
+        memcpy(buffer->hi, l->hi, sizeof l->hi);
+        buffer->pad = l->pad;
+    }
+    buf_layout(b->u, buffer);
+}
+
+static BufClass class_of(const Ten *t)
+{
+    if (t->kind == TEN_input)
+        return BC_input;
+    if (t->kind == TEN_const)
+        return BC_const;
+    return t->output >= 0 ? BC_output : BC_arena;
+}
+
+/* Constant in the storage order of its layout. */
+static const Blob *reordered(Build *b, const Buf *to, const Blob *from)
+{
+    bool same = true;
+    for (uint8_t d = 0; d < to->rank; d++)
+        same = same && to->order[d] == d;
+    if (same || from->fill)
+        return from;
+    const size_t size = dtype_bytes(to->dt);
+    char *src = arena_alloc(b->a, (size_t)to->bytes, 64), *dst = arena_alloc(b->a, (size_t)to->bytes, 64);
+    blob_get(from, 0, from->count, src);
+    int64_t at[MAX_RANK] = {0};
+    for (int64_t k = 0; k < from->count; k++) {
+        int64_t place = 0;
+        for (uint8_t d = 0; d < to->rank; d++)
+            place += at[d] * to->stride[d]->v.i;
+        memcpy(dst + (size_t)place * size, src + (size_t)k * size, size);
+        for (int d = to->rank - 1; d >= 0 && ++at[d] == to->dim[d]->v.i; d--)
+            at[d] = 0;
+    }
+    Blob *r = NEW(b->a, Blob);
+    *r = (Blob){.dt = from->dt, .count = from->count, .data = dst};
+    return r;
+}
+
+uint32_t buffer_of(Build *b, uint32_t t)
+{
+    if (b->buf_of[t])
+        return b->buf_of[t];
+    const Ten *n = ten(b->te, t);
+    const uint32_t id = unit_buf(b->u, n->name, n->dt, class_of(n), n->rank, n->dim);
+    Buf *buffer = buf(b->u, id);
+    apply_layout(b, buffer, t);
+    buffer->ten = t;
+    buffer->io = n->kind == TEN_input ? n->input : n->output;
+    if (n->kind == TEN_const)
+        buffer->data = reordered(b, buffer, n->data);
+    return b->buf_of[t] = id;
+}
+
+uint32_t scratch_for(Build *b, uint32_t t, const Box *need)
+{
+    const Ten *n = ten(b->te, t);
+    const uint32_t id = unit_buf(b->u, n->name, n->dt, BC_scratch, n->rank, need->ext);
+    apply_layout(b, buf(b->u, id), t);
+    buf(b->u, id)->ten = t;
+    return b->buf_of[t] = id;
+}
+
+/* ---- expressions of the nest ---- */
+
+/* Index into the buffer: `at` scratch starts at its region's lower bound. */
+void shift_index(const Build *b, uint32_t t, const Expr *const *index, uint8_t rank, const Expr **r)
+{
+    for (uint8_t d = 0; d < rank; d++)
+        r[d] = place_of(b, t) == PL_at ? ex_sub(b->x, index[d], b->made[t].lo[d]) : index[d];
+}
+
+static bool pad_holds(const Buf *p, const Expr *fill)
+{
+    for (uint8_t d = 0; d < p->rank; d++)
+        if (p->lo[d] || p->hi[d])
+            return ex_is_const(fill) && (dtype_is_float((DType)fill->dt) ? fill->v.f : (double)fill->v.i) == p->pad;
+    return true;
+}
+
+/* A guarded load needs no guard when the index stays inside the buffer, its halo included. */
+static bool guard_proved(const Build *b, const Buf *p, const Expr *const *index, const Expr *fill)
+{
+    if (!pad_holds(p, fill))
+        return false;
+    for (uint8_t d = 0; d < p->rank; d++) {
+        const Expr *room = ex_sub(b->x, ex_add(b->x, p->dim[d], ex_int(b->x, p->hi[d] - 1)), index[d]);
+        int64_t lo, hi;
+        if (!ex_range(b->x, index[d], &lo, &hi) || lo < -p->lo[d] || !ex_range(b->x, room, &lo, &hi) || lo < 0)
+            return false;
+    }
+    return true;
+}
+
+/* Element of a constant fill. */
+static const Expr *fill_value(Build *b, const Expr *e, const Blob *data)
+{
+    const DType dt = (DType)e->dt;
+    return dtype_is_float(dt) ? ex_const_f(b->x, dt, blob_f(data, 0)) : ex_const_i(b->x, dt, blob_i(data, 0));
+}
+
+/* On a load, while tensors become buffers: it names a buffer already. When an operation around it vanishes (a select whose
+ * condition is now known), the rewriting meets it again. */
+#define IS_BUFFER 0x80000000u
+
+static const Expr *to_buffer(void *ctx, const Expr *e)
+{
+    Build *b = ctx;
+    if ((e->op != EX_load && e->op != EX_loadp) || (e->v.ref & IS_BUFFER))
+        return e;
+    const uint32_t t = e->v.ref;
+    const Ten *n = ten(b->te, t);
+    if (e->op == EX_load && n->kind == TEN_const && n->data->fill && n->data->count > 0 && n->dt != DT_str)
+        return fill_value(b, e, n->data);
+    if (b->acc[t])
+        return ex_cast(b->x, (DType)e->dt, b->acc[t]);
+    const uint32_t id = buffer_of(b, t);
+    const uint8_t rank = n->rank;
+    const Expr *index[MAX_RANK];
+    shift_index(b, t, e->a, rank, index);
+    if (e->op == EX_load || guard_proved(b, buf(b->u, id), index, e->a[rank]))
+        return ex_load(b->x, (DType)e->dt, id | IS_BUFFER, rank, index);
+    return ex_loadp(b->x, (DType)e->dt, id | IS_BUFFER, rank, index, e->a[rank]);
+}
+
+static const Expr *unmark(void *ctx, const Expr *e)
+{
+    const Build *b = ctx;
+    if ((e->op != EX_load && e->op != EX_loadp) || !(e->v.ref & IS_BUFFER))
+        return e;
+    const uint32_t id = e->v.ref & ~IS_BUFFER;
+    if (e->op == EX_load)
+        return ex_load(b->x, (DType)e->dt, id, e->n, e->a);
+    return ex_loadp(b->x, (DType)e->dt, id, (uint16_t)(e->n - 1), e->a, e->a[e->n - 1]);
+}
+
+const Expr *nest_expr(Build *b, const Expr *e, const Subst *sub, uint32_t n)
+{
+    return e ? ex_map(b->x, ex_map(b->x, ex_subst(b->x, e, sub, n), to_buffer, b), unmark, b) : NULL;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Bounds inference: the box of a tensor that its readers inside a host need while the host covers a box of its own.
+ */
+#include "build.h"
+
+typedef struct Region { Build *b; uint32_t t; Box box; const Expr **inner, **last; uint32_t ninner; } Region;
+
+/* Extreme of e over inner variables (each 0..last around a base that is already substituted). */
+static const Expr *extreme(Region *r, const Expr *e, bool upper)
+{
+    for (uint32_t k = 0; k < r->ninner; k++) {
+        bool linear;
+        const int64_t c = ex_coef(e, r->inner[k], &linear);
+        if (!linear)
+            return NULL;
+        const Subst s = {r->inner[k], (c > 0) == upper ? r->last[k] : ex_int(r->b->x, 0)};
+        e = ex_subst(r->b->x, e, &s, 1);
+    }
+    return e;
+}
+
+static void grow(Region *r, uint8_t d, const Expr *lo, const Expr *hi)
+{
+    Exprs *x = r->b->x;
+    const Expr *n = ex_add(x, ex_sub(x, hi, lo), ex_int(x, 1));
+    if (!r->box.lo[d]) {
+        r->box.lo[d] = lo;
+        r->box.ext[d] = n;
+        return;
+    }
+    const Expr *old_end = ex_add(x, r->box.lo[d], r->box.ext[d]), *end = ex_add(x, lo, n);
+    const Expr *low = ex_binary(x, EX_min, r->box.lo[d], lo);
+    r->box.ext[d] = ex_sub(x, ex_binary(x, EX_max, old_end, end), low);
+    r->box.lo[d] = low;
+}
+
+/* A guarded load may reach beyond the tensor, where there is nothing to compute. False: it is not known how far it reaches. */
+static bool clip(const Expr *dim, Exprs *x, const Expr **lo, const Expr **hi)
+{
+    int64_t least, most;
+    const Expr *room = ex_sub(x, ex_sub(x, dim, ex_int(x, 1)), *hi);
+    if (ex_range(x, *lo, &least, &most) && least >= 0 && ex_range(x, room, &least, &most) && least >= 0)
+        return true;
+    if (!ex_is_const(*lo) || !ex_is_const(*hi) || !ex_is_const(dim))
+        return false;
+    *lo = ex_int(x, max_i64((*lo)->v.i, 0));
+    *hi = ex_int(x, min_i64((*hi)->v.i, dim->v.i - 1));
+    return (*hi)->v.i >= (*lo)->v.i;
+}
+
+static void region_load(void *ctx, const Expr *e)
+{
+    Region *r = ctx;
+    if ((e->op != EX_load && e->op != EX_loadp) || e->v.ref != r->t)
+        return;
+    const Ten *t = ten(r->b->te, r->t);
+    for (uint8_t d = 0; d < t->rank; d++) {
+        const Expr *lo = extreme(r, e->a[d], false), *hi = extreme(r, e->a[d], true);
+        if (!lo || !hi || (e->op == EX_loadp && !clip(t->dim[d], r->b->x, &lo, &hi))) { /* not affine: the whole dimension */
+            lo = ex_int(r->b->x, 0);
+            hi = ex_sub(r->b->x, t->dim[d], ex_int(r->b->x, 1));
+        }
+        grow(r, d, lo, hi);
+    }
+    r->box.known = true;
+}
+
+static const Expr *inner_var(Region *r, const Expr *extent)
+{
+    Exprs *x = r->b->x;
+    r->last[r->ninner] = ex_sub(x, extent, ex_int(x, 1));
+    return r->inner[r->ninner++] = ex_index(x, "q", extent);
+}
+
+/* Adds what stage k, computed over `box`, reads of the region's tensor. */
+static void region_of_stage(Region *r, uint32_t k, const Box *box)
+{
+    Build *b = r->b;
+    const Stage *s = b->te->stage.at[k];
+    const uint8_t rank = out_of(b, s)->rank;
+    Subst sub[2 * MAX_RANK];
+    const Expr *inner[2 * MAX_RANK], *last[2 * MAX_RANK];
+    r->inner = inner;
+    r->last = last;
+    r->ninner = 0;
+    for (uint8_t d = 0; d < rank; d++)
+        sub[d] = (Subst){s->var[d], ex_add(b->x, box->lo[d], inner_var(r, box->ext[d]))};
+    for (uint8_t d = 0; d < s->nr; d++)
+        sub[rank + d] = (Subst){s->rvar[d], inner_var(r, s->rext[d])};
+    ex_walk(ex_subst(b->x, b->body[k], sub, (uint32_t)rank + s->nr), region_load, r);
+}
+
+/* Region of tensor t that its readers inside host need while the host covers `box`: readers are the host itself, its
+ * register stages, and `at` stages whose own region is known (they are visited from the host backwards). Not known: this
+ * part of the host reads nothing of it. */
+Box region(Build *b, uint32_t t, uint32_t host, const Box *box)
+{
+    Region r = {.b = b, .t = t};
+    region_of_stage(&r, host, box);
+    for (uint32_t k = b->te->stage.n; k-- > 0;) {
+        const StagePlan *p = plan_of(b, k);
+        const uint32_t out = b->te->stage.at[k]->out;
+        if (p->place == PL_at && p->host == host && out != t && b->made[out].known)
+            region_of_stage(&r, k, &b->made[out]);
+        else if (p->place == PL_register && p->host == host)
+            region_of_stage(&r, k, box);
+    }
+    return r.box;
+}

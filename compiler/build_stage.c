@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One stage over a box: `at` stages are produced inside their host's loops into scratch, the loops of the schedule shrink
+ * the box, with a tail where the step does not divide, and a tile or plain loops cover what is left. Where choices by
+ * position change (concatenation, padding) the box is cut first, so that in each part they are decided.
+ */
+#include "build.h"
+
+/* ---- plain loops ---- */
+
+/* Loop over a box dimension; returns the expression that the index variable stands for. */
+const Expr *loop_over(Build *b, Nest **in, const Expr *v, const Expr *lo, const Expr *ext)
+{
+    if (ex_is_int(ext, 1))
+        return lo;
+    const Expr *q = ex_index(b->x, var_name(b, v), ext);
+    *in = nest_for(b->a, *in, q, ex_int(b->x, 0), ext);
+    return ex_add(b->x, lo, q);
+}
+
+void store_out(Build *b, Nest *in, const Stage *s, const Subst *sub, const Expr *value)
+{
+    const Ten *t = out_of(b, s);
+    const Expr *logical[MAX_RANK], *index[MAX_RANK];
+    for (uint8_t d = 0; d < t->rank; d++)
+        logical[d] = sub[d].to;
+    shift_index(b, s->out, logical, t->rank, index);
+    nest_store(b->a, in, buffer_of(b, s->out), t->rank, index, ex_cast(b->x, t->dt, value));
+}
+
+/* Register for the reduction of `body` over `count` steps. Of an integer sum the range is known when the body's is, so
+ * that emission can see that nothing wraps. */
+const Expr *accumulator(Build *b, RedOp op, const Expr *body, int64_t count)
+{
+    const DType dt = (DType)body->dt;
+    int64_t lo = dtype_is_float(dt) ? 0 : dtype_min(dt), hi = dtype_is_float(dt) ? 0 : dtype_max(dt), l, h;
+    if (dtype_is_int(dt) && op == RED_sum && ex_range(b->x, body, &l, &h) && mul_i64(l, count, &l) && mul_i64(h, count, &h) && l > lo / 2 && h < hi / 2) {
+        lo = min_i64(l, 0);
+        hi = max_i64(h, 0);
+    }
+    return ex_var(b->x, VK_REG, dt, "acc", lo, hi);
+}
+
+int64_t step_count(const Build *b, const Stage *s)
+{
+    int64_t n = 1;
+    for (uint8_t d = 0; d < s->nr; d++)
+        if (!mul_i64(n, ex_upper(b->x, s->rext[d]), &n))
+            return INT64_MAX;
+    return n;
+}
+
+/* acc = identity; for r..: acc = op(acc, body); the nest goes on behind with the sum in the register returned. */
+static const Expr *reduce_loops(Build *b, Nest *in, const Stage *s, const Expr *body, Subst *sub, uint32_t nsub)
+{
+    const Expr *acc = accumulator(b, s->op, body, step_count(b, s));
+    nest_let(b->a, in, acc, red_identity(b->x, s->op, (DType)body->dt));
+    Nest *inner = in;
+    for (uint8_t d = 0; d < s->nr; d++)
+        sub[nsub + d] = (Subst){s->rvar[d], loop_over(b, &inner, s->rvar[d], ex_int(b->x, 0), s->rext[d])};
+    const Expr *e = nest_expr(b, body, sub, nsub + s->nr);
+    nest_set(b->a, inner, acc, red_combine(b->x, s->op, acc, e));
+    return acc;
+}
+
+static void plain_scan(Build *b, Nest *in, uint32_t k, Subst *sub, uint8_t rank)
+{
+    const Stage *s = b->te->stage.at[k];
+    const Expr *acc = accumulator(b, s->op, s->body, ex_upper(b->x, out_of(b, s)->dim[s->axis]));
+    nest_let(b->a, in, acc, red_identity(b->x, s->op, (DType)s->body->dt));
+    sub[s->axis].to = loop_over(b, &in, s->var[s->axis], ex_int(b->x, 0), out_of(b, s)->dim[s->axis]);
+    nest_set(b->a, in, acc, red_combine(b->x, s->op, acc, nest_expr(b, b->body[k], sub, rank)));
+    store_out(b, in, s, sub, acc);
+}
+
+static void plain_body(Build *b, Nest *in, uint32_t k, Subst *sub, uint8_t rank)
+{
+    const Stage *s = b->te->stage.at[k];
+    if (s->kind == ST_map)
+        store_out(b, in, s, sub, nest_expr(b, b->body[k], sub, rank));
+    else if (s->kind == ST_reduce)
+        store_out(b, in, s, sub, reduce_loops(b, in, s, b->body[k], sub, rank));
+    else
+        plain_scan(b, in, k, sub, rank);
+}
+
+/* Loops in storage order, so that the innermost walks memory. */
+static void plain_stage(Build *b, Nest *in, uint32_t k, const Box *box)
+{
+    const Stage *s = b->te->stage.at[k];
+    const uint8_t rank = out_of(b, s)->rank;
+    const uint8_t *order = buf(b->u, buffer_of(b, s->out))->order;
+    Subst sub[3 * MAX_RANK];
+    for (uint8_t q = 0; q < rank; q++) {
+        const uint8_t d = order[q];
+        const bool later = s->kind == ST_scan && d == s->axis;
+        sub[d] = (Subst){s->var[d], later ? NULL : loop_over(b, &in, s->var[d], box->lo[d], box->ext[d])};
+    }
+    plain_body(b, in, k, sub, rank);
+}
+
+/* ---- one stage over a box ---- */
+
+static void build_stage(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t level);
+
+/* Where a comparison with one index variable changes its outcome inside a box: cut before value `at` of variable d. */
+typedef struct Cut { Build *b; const Box *box; const Expr *inner[MAX_RANK]; uint8_t rank, d; int lane; int64_t at; } Cut;
+
+/* First value of q, counted from the box, for which f < 0 (of one term +-q) is not what it is for the value before. */
+static int64_t turning_point(const Affine *f)
+{
+    return f->t[0].coef == 1 ? -f->c : f->t[0].coef == -1 ? f->c + 1 : 0;
+}
+
+static bool cut_at(Cut *c, uint8_t d, int64_t at)
+{
+    if (!ex_is_const(c->box->ext[d]) || at <= 0 || at >= c->box->ext[d]->v.i)
+        return false;
+    c->d = d;
+    c->at = at;
+    return true;
+}
+
+/* Vectors cannot hold a guard that differs between lanes: cut where it begins or ceases to hold for all that is read. */
+static void cut_guard(Cut *c, const Expr *load)
+{
+    Exprs *x = c->b->x;
+    const Ten *t = ten(c->b->te, load->v.ref);
+    int64_t lo, hi, least, unused;
+    for (uint8_t d = 0; d < t->rank; d++) {
+        bool linear;
+        if (ex_coef(load->a[d], c->inner[c->lane], &linear) != 1 || !linear)
+            continue;
+        const Expr *rest = ex_sub(x, load->a[d], c->inner[c->lane]);
+        if (ex_range(x, rest, &lo, &hi) && ex_range(x, t->dim[d], &least, &unused) && (cut_at(c, (uint8_t)c->lane, -lo) || cut_at(c, (uint8_t)c->lane, least - hi)))
+            return;
+    }
+}
+
+static void find_cut(void *ctx, const Expr *e)
+{
+    Cut *c = ctx;
+    if (e->op == EX_loadp && c->lane >= 0 && !c->at)
+        cut_guard(c, e);
+    if ((e->op != EX_lt && e->op != EX_le) || e->a[0]->dt != DT_ix || c->at)
+        return;
+    Exprs *x = c->b->x;
+    const Affine f = ex_affine(c->b->a, ex_sub(x, ex_sub(x, e->a[0], e->a[1]), ex_int(x, e->op == EX_le)));
+    for (uint8_t d = 0; d < c->rank && f.n == 1; d++)
+        if (f.t[0].atom == c->inner[d] && cut_at(c, d, turning_point(&f)))
+            return;
+}
+
+static void find_cuts(Cut *c, uint32_t k, const Subst *sub)
+{
+    Build *b = c->b;
+    const int64_t r = register_stage(b, k);
+    Subst inner[MAX_RANK];
+    ex_walk(ex_subst(b->x, b->body[k], sub, c->rank), find_cut, c);
+    if (r >= 0)
+        ex_walk(ex_subst(b->x, b->body[r], inner, register_vars(b, k, (uint32_t)r, sub, inner)), find_cut, c);
+}
+
+/* Builds the stage part by part, so that in each part choices by position (concatenation, padding) are decided. */
+void build_parts(Build *b, Nest *in, uint32_t k, const Box *box, int *left)
+{
+    const Stage *s = b->te->stage.at[k];
+    Cut c = {.b = b, .box = box, .rank = out_of(b, s)->rank, .lane = -1};
+    if (plan_of(b, k)->lane < c.rank)
+        c.lane = plan_of(b, k)->lane;
+    Subst sub[MAX_RANK];
+    for (uint8_t d = 0; d < c.rank; d++) {
+        c.inner[d] = ex_index(b->x, "q", box->ext[d]);
+        sub[d] = (Subst){s->var[d], ex_add(b->x, box->lo[d], c.inner[d])};
+    }
+    if (plan_of(b, k)->parts && *left > 0)
+        find_cuts(&c, k, sub);
+    if (!c.at) {
+        build_stage(b, in, k, box, 0);
+        return;
+    }
+    --*left;
+    Box part = *box;
+    part.ext[c.d] = ex_int(b->x, c.at);
+    build_parts(b, in, k, &part, left);
+    part.lo[c.d] = ex_add(b->x, box->lo[c.d], part.ext[c.d]);
+    part.ext[c.d] = ex_int(b->x, box->ext[c.d]->v.i - c.at);
+    build_parts(b, in, k, &part, left);
+}
+
+static void produce(Build *b, Nest *in, uint32_t k, const Box *need)
+{
+    const uint32_t t = b->te->stage.at[k]->out;
+    int cuts = MAX_CUTS;
+    (void)scratch_for(b, t, need);
+    build_parts(b, in, k, need, &cuts);
+}
+
+/* `at` stages of host k at this level: regions from the host backwards, then code in order. */
+static void produce_at(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t level)
+{
+    for (uint32_t q = b->te->stage.n; q-- > 0;) {
+        const StagePlan *p = plan_of(b, q);
+        if (p->place == PL_at && p->host == k && p->level >= level) {
+            const uint32_t t = b->te->stage.at[q]->out;
+            b->made[t] = (Box){0};
+            b->made[t] = region(b, t, k, box);
+        }
+    }
+    for (uint32_t q = 0; q < b->te->stage.n; q++) {
+        const StagePlan *p = plan_of(b, q);
+        if (p->place == PL_at && p->host == k && p->level == level && b->made[b->te->stage.at[q]->out].known) {
+            const Box need = b->made[b->te->stage.at[q]->out];
+            produce(b, in, q, &need);
+        }
+    }
+}
+
+/* Loop with steps of `n` over a constant extent: whole steps, then the tail as a box of its own. */
+static void split_const(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t level, uint8_t d, int64_t n)
+{
+    const int64_t total = box->ext[d]->v.i, whole = total / n, rest = total % n;
+    const char *name = var_name(b, b->te->stage.at[k]->var[d]);
+    Box part = *box;
+    if (whole) {
+        Nest *inner = in;
+        part.ext[d] = ex_int(b->x, n);
+        if (whole > 1) {
+            const Expr *q = ex_var(b->x, VK_INDEX, DT_ix, name, 0, whole - 1);
+            inner = nest_for(b->a, in, q, ex_int(b->x, 0), ex_int(b->x, whole));
+            part.lo[d] = ex_add(b->x, box->lo[d], ex_mul(b->x, q, ex_int(b->x, n)));
+        }
+        build_stage(b, inner, k, &part, (uint8_t)(level + 1));
+    }
+    if (rest) {
+        part.lo[d] = ex_add(b->x, box->lo[d], ex_int(b->x, whole * n));
+        part.ext[d] = ex_int(b->x, rest);
+        build_stage(b, in, k, &part, (uint8_t)(level + 1));
+    }
+}
+
+/* Whole steps, then what is left: lanes as one tile of which some are in use, other values in shorter steps. */
+static void split_symbolic(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t level, uint8_t d, int64_t n)
+{
+    const Expr *step = ex_int(b->x, n), *whole = ex_fdiv(b->x, box->ext[d], step), *rest = ex_mod(b->x, box->ext[d], step);
+    const char *name = var_name(b, b->te->stage.at[k]->var[d]);
+    Box part = *box;
+    const Expr *q = ex_index(b->x, name, whole);
+    part.lo[d] = ex_add(b->x, box->lo[d], ex_mul(b->x, q, step));
+    part.ext[d] = step;
+    build_stage(b, nest_for(b->a, in, q, ex_int(b->x, 0), whole), k, &part, (uint8_t)(level + 1));
+    part.lo[d] = ex_add(b->x, box->lo[d], ex_mul(b->x, whole, step));
+    part.ext[d] = rest;
+    if (n > 1 && plan_of(b, k)->lane == (int8_t)d)
+        build_stage(b, nest_if(b->a, in, ex_binary(b->x, EX_lt, ex_int(b->x, 0), rest)), k, &part, (uint8_t)(level + 1));
+    else if (n > 1)
+        split_symbolic(b, in, k, &part, level, d, max_i64(n / 3, 1));
+}
+
+/* A new Build context for tail copies would see other extents: `at` scratch is made anew by each copy. */
+static void build_stage(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t level)
+{
+    const StagePlan *p = plan_of(b, k);
+    produce_at(b, in, k, box, level);
+    if (level < p->nloop) {
+        const uint8_t d = p->loop[level].var;
+        if (ex_is_const(box->ext[d]))
+            split_const(b, in, k, box, level, d, p->loop[level].step);
+        else
+            split_symbolic(b, in, k, box, level, d, p->loop[level].step);
+    } else if (p->tiled) {
+        tile_stage(b, in, k, box);
+    } else {
+        plain_stage(b, in, k, box);
+    }
+}

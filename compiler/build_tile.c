@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One stage over a box as a register tile: index variables become points and lanes, the reduction its steps, the host
+ * of a register stage its stores.
+ */
+#include "build.h"
+
+static void tile_points(Build *b, Tile *t, const StagePlan *p, const Stage *s, const Box *box, Subst *sub)
+{
+    const uint8_t rank = out_of(b, s)->rank;
+    for (uint8_t d = 0; d < rank; d++) {
+        const int64_t n = ex_upper(b->x, box->ext[d]);
+        const Expr *at = box->lo[d];
+        if (n > 1) {
+            const Expr *q = ex_index(b->x, var_name(b, s->var[d]), box->ext[d]);
+            at = ex_add(b->x, at, q);
+            if (p->lane == (int8_t)d) {
+                t->lane = q;
+                t->lanes = (int32_t)n;
+                t->open = ex_is_const(box->ext[d]) ? NULL : box->ext[d];
+            } else {
+                t->pvar[t->np] = q;
+                t->pext[t->np++] = (int32_t)n;
+            }
+        }
+        sub[d] = (Subst){s->var[d], at};
+    }
+}
+
+static void tile_reduction(Build *b, Tile *t, const Stage *r, int lane, const Expr *body, Subst *sub, uint32_t nsub)
+{
+    for (uint8_t d = 0; d < r->nr; d++) {
+        if (ex_is_int(r->rext[d], 1) && lane != d) {
+            sub[nsub++] = (Subst){r->rvar[d], ex_int(b->x, 0)};
+            continue;
+        }
+        const Expr *q = ex_index(b->x, var_name(b, r->rvar[d]), r->rext[d]);
+        sub[nsub++] = (Subst){r->rvar[d], q};
+        t->rvar[t->nr] = q;
+        t->rext[t->nr++] = r->rext[d];
+        if (lane == d) {
+            t->lane = q;
+            t->lanes = (int32_t)ex_upper(b->x, r->rext[d]);
+            t->open = ex_is_const(r->rext[d]) ? NULL : r->rext[d];
+            t->across = true;
+        }
+    }
+    t->red = r->op;
+    t->body = nest_expr(b, body, sub, nsub);
+    t->acc = accumulator(b, r->op, t->body, step_count(b, r));
+}
+
+static void tile_store(Build *b, Tile *t, const Stage *s, const Subst *sub, const Expr *value)
+{
+    const Ten *o = out_of(b, s);
+    const Expr *logical[MAX_RANK];
+    for (uint8_t d = 0; d < o->rank; d++)
+        logical[d] = sub[d].to;
+    t->nstore = 1;
+    t->store = NEW(b->a, Store);
+    t->store->buf = buffer_of(b, s->out);
+    t->store->value = ex_cast(b->x, o->dt, value);
+    shift_index(b, s->out, logical, o->rank, t->store->idx);
+}
+
+/* The register stage of host k, or -1. */
+int64_t register_stage(const Build *b, uint32_t k)
+{
+    for (uint32_t r = 0; r < b->te->stage.n; r++)
+        if (plan_of(b, r)->place == PL_register && plan_of(b, r)->host == k)
+            return r;
+    return -1;
+}
+
+typedef struct FindLoad { uint32_t ref; const Expr *at; } FindLoad;
+
+static void find_load(void *ctx, const Expr *e)
+{
+    FindLoad *f = ctx;
+    if ((e->op == EX_load || e->op == EX_loadp) && e->v.ref == f->ref) {
+        if (f->at && f->at != e)
+            ICE("a register stage is read at two places");
+        f->at = e;
+    }
+}
+
+/* What the variables of register stage r stand for where those of its host k stand for sub. Returns how many. */
+uint8_t register_vars(Build *b, uint32_t k, uint32_t r, const Subst *sub, Subst *inner)
+{
+    const Stage *s = b->te->stage.at[k], *red = b->te->stage.at[r];
+    FindLoad f = {.ref = red->out};
+    ex_walk(b->body[k], find_load, &f);
+    if (!f.at)
+        ICE("'%s' does not read its register stage", out_of(b, s)->name);
+    const uint8_t rank = out_of(b, red)->rank;
+    for (uint8_t d = 0; d < rank; d++)
+        inner[d] = (Subst){red->var[d], ex_subst(b->x, f.at->a[d], sub, out_of(b, s)->rank)};
+    return rank;
+}
+
+static void tile_register(Build *b, Tile *t, uint32_t k, uint32_t r, Subst *sub, uint8_t rank)
+{
+    const Stage *s = b->te->stage.at[k], *red = b->te->stage.at[r];
+    Subst inner[3 * MAX_RANK];
+    tile_reduction(b, t, red, -1, b->body[r], inner, register_vars(b, k, r, sub, inner));
+    b->acc[red->out] = t->acc;
+    tile_store(b, t, s, sub, nest_expr(b, b->body[k], sub, rank));
+    b->acc[red->out] = NULL;
+}
+
+void tile_stage(Build *b, Nest *in, uint32_t k, const Box *box)
+{
+    const Stage *s = b->te->stage.at[k];
+    const uint8_t rank = out_of(b, s)->rank;
+    const StagePlan *p = plan_of(b, k);
+    const int64_t r = register_stage(b, k);
+    Tile *t = NEW(b->a, Tile);
+    Subst sub[3 * MAX_RANK];
+    tile_points(b, t, p, s, box, sub);
+    if (r >= 0) {
+        tile_register(b, t, k, (uint32_t)r, sub, rank);
+    } else if (s->kind == ST_reduce) {
+        tile_reduction(b, t, s, p->lane - rank, b->body[k], sub, rank);
+        tile_store(b, t, s, sub, t->acc);
+    } else {
+        tile_store(b, t, s, sub, nest_expr(b, b->body[k], sub, rank));
+    }
+    t->fence = t->red == RED_sum && !t->across && t->np > 0 && t->body->op == EX_mul;
+    nest_tile(b->a, in, t);
+}

@@ -13,6 +13,9 @@ static const char *const vector_op[EX_count] = {
     [EX_ceil] = "CEIL", [EX_rint] = "RINT", [EX_lt] = "LT",   [EX_le] = "LE",     [EX_eq] = "EQ",    [EX_ne] = "NE", [EX_isnan] = "NE",
 };
 
+/* Those that the dialect approximates, as libm names them: what -ffp=strict calls lane by lane. */
+static const char *const function[EX_count] = {[EX_exp] = "expf", [EX_log] = "logf", [EX_tanh] = "tanhf", [EX_erf] = "erff"};
+
 typedef struct VGen {
     CGen *g;
     const Tile *t;
@@ -233,6 +236,8 @@ static const char *v_operation(VGen *v, const Expr *e, VText operand)
         return str_fmt(g->a, "V%d_SEL(%s, %s, %s)", v->width, arg[0], arg[1], arg[2]);
     if (e->op == EX_isnan) /* differs from itself */
         arg[1] = arg[0];
+    if (g->u->cx->fp == FP_strict && function[e->op])
+        return str_fmt(g->a, "V%d_EACH(%s, %s)", v->width, function[e->op], arg[0]);
     if (!arg[1])
         return str_fmt(g->a, "V%d_%s(%s)", v->width, vector_op[e->op], arg[0]);
     return str_fmt(g->a, "V%d_%s(%s, %s)", v->width, vector_op[e->op], arg[0], arg[1]);

@@ -88,6 +88,7 @@ void emit_report(const Unit *u, const EmitOptions *opt, EmitFiles *files)
     ln(&r.o, "  \"version\": 1,");
     ln(&r.o, "  \"prefix\": \"%s\",", opt->prefix);
     ln(&r.o, "  \"tool\": \"mlcc %s\",", opt->version);
+    ln(&r.o, "  \"fp\": \"%s\",", fp_name(u->cx->fp));
     ln(&r.o, "  \"model\": %s,", json_string(r.a, opt->source));
     ln(&r.o, "  \"model_sha256\": \"%s\",", opt->sha256);
     tensors(&r, "inputs", u->input.at, u->input.n, names.input);

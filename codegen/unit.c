@@ -47,11 +47,18 @@ static void life(const Unit *u, uint32_t id, uint32_t *first, uint32_t *last)
             }
 }
 
+static const char *const fp_meaning[] = {
+    [FP_fast] = "-ffp=fast, f32; sums are reassociated, exp, log, tanh and erf are polynomials where loops are vectors",
+    [FP_strict] = "-ffp=strict, f32 as the model writes it; sums are reassociated, functions are libm's",
+    [FP_bf16] = "-ffp=bf16, operands of contractions are rounded to bfloat16; sums and epilogues are f32, functions as with fast",
+};
+
 static void banner(Writer *w)
 {
     Out *o = &w->o;
     const char *file = comment_text(w->a, w->opt->file);
     ln(o, "/* %s.c - made by mlcc %s from %s; read %s.h first. Free of any condition (0BSD).", file, w->opt->version, comment_text(w->a, w->opt->source), file);
+    ln(o, " * Floats: %s.", fp_meaning[w->u->cx->fp]);
     ln(o, " *");
     if (w->u->arena_bytes) {
         ln(o, " * arena   offset     bytes  lives      what");

@@ -154,14 +154,23 @@ static bool check_values(Diags *d, const Options *o)
     bool ok = choice(d, "--emit=", o->emit, "c graph te schedule nest");
     ok = choice(d, "--weights=", o->weights, "auto array string incbin object file") && ok;
     ok = choice(d, "--int-rounding=", o->rounding, "exact tflite") && ok;
+    ok = choice(d, "-ffp=", o->fp, "fast strict bf16") && ok;
     ok = choice(d, "--target=", o->target, "host scalar") && ok;
     ok = choice(d, "-march=", o->march, "native generic x86-64-v2 x86-64-v3 x86-64-v4 neon") && ok;
     return choice(d, "--diagnostics-format", o->diag_format, "text json sarif") && ok;
 }
 
+FpMode options_fp(const Options *o)
+{
+    FpMode m = FP_fast;
+    while (strcmp(fp_name(m), o->fp) != 0)
+        m++;
+    return m;
+}
+
 bool options_parse(Arena *a, Diags *d, int argc, char **argv, Options *o)
 {
-    *o = (Options){.level = 3, .max_ram = -1, .max_flash = -1, .max_stack = -1, .emit = "c", .weights = "auto", .rounding = "exact", .target = "host",
+    *o = (Options){.level = 3, .max_ram = -1, .max_flash = -1, .max_stack = -1, .emit = "c", .weights = "auto", .rounding = "exact", .fp = "fast", .target = "host",
                    .march = "native", .diag_format = "text"};
     StrList args = {0};
     bool ok = true;

@@ -3,7 +3,7 @@
 #ifndef MLCC_OPTION_H
 #define MLCC_OPTION_H
 
-#include "../ir/base.h"
+#include "../ir/graph.h"
 
 typedef struct StrList { VEC(const char *) v; } StrList;
 typedef enum Verb { VERB_compile, VERB_check, VERB_run } Verb;
@@ -11,7 +11,7 @@ typedef enum Verb { VERB_compile, VERB_check, VERB_run } Verb;
 typedef struct Options {
     Verb verb;
     const char *model;
-    const char *output, *march, *target, *prefix, *emit, *weights, *rounding, *schedule, *limits, *stop_after, *rpass, *rmissed, *depname,
+    const char *output, *march, *target, *prefix, *emit, *weights, *rounding, *fp, *schedule, *limits, *stop_after, *rpass, *rmissed, *depname,
         *deptarget, *report, *output_dir, *diag_format;
     StrList define, max, shape, bind, pool, dump_after, disable, input;
     int64_t level, max_ram, max_flash, max_stack; /* sizes: -1 when not given */
@@ -20,6 +20,7 @@ typedef struct Options {
 
 /* Reads argv (with @file); false after diagnostics. Strings live in the arena. */
 bool options_parse(Arena *a, Diags *d, int argc, char **argv, Options *o);
+FpMode options_fp(const Options *o);
 void options_help(Text *out);
 void options_man(Text *out);                           /* troff, section 1 */
 void options_completion(Text *out, const char *shell); /* bash, zsh or fish */

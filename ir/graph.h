@@ -16,6 +16,16 @@ typedef struct { uint32_t i; } NodeId;
 typedef struct Graph Graph;
 typedef struct OpInfo OpInfo; /* op.h */
 
+/* How far float arithmetic may be from what the model writes (-ffp=). Sums may be reassociated in each mode, and a product that
+ * is added to a sum may be rounded with it (fused multiply-add). */
+typedef enum FpMode {
+    FP_fast,   /* and exp, log, tanh, erf are polynomials, within the bounds that mlcc_vec.h states */
+    FP_strict, /* nothing else: functions are libm's */
+    FP_bf16    /* as fast, and operands of contractions are rounded to bfloat16; sums and epilogues stay f32 */
+} FpMode;
+
+const char *fp_name(FpMode m); /* as in the option: "fast", "strict", "bf16" */
+
 /* What one compile shares. */
 typedef struct Ctx {
     Arena *arena;
@@ -24,6 +34,7 @@ typedef struct Ctx {
     Map symbol;             /* dimension symbols of the model by name -> const Expr * */
     int64_t default_max;    /* upper bound of a symbol without --max */
     bool tflite_rounding;   /* --int-rounding=tflite */
+    FpMode fp;              /* -ffp= */
     uint64_t max_elements;  /* limit for one tensor (--limits) */
 } Ctx;
 

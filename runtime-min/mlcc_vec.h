@@ -21,6 +21,7 @@
  *   EXP LOG TANH SIGMOID ERF(a)        off by at most 1.2, 1.0, 3.0, 2.5, 1.5 ulp with and without FMA (70 million
  *                              floats tried); NaN and infinities as libm has them, results below the normal range are
  *                              rounded, not flushed. V1 calls libm
+ *   EACH(f, a)                 f of each lane, a function of libm
  *   ILD(p) IST(p, v) ISET(x) IADD ISUB IMUL(a, b)      int32_t lanes, wrapping
  *   ITOF(i) FTOI(a)            FTOI drops the fraction and saturates, NaN gives 0, as mlcc_trunc_i32
  *   LDI8(p) LDU8(p)            bytes as VI;  LDBF(p) STBF(p, v)  bfloat16, rounded half to even
@@ -168,6 +169,8 @@ static inline float V1_LOG(float a) { return logf(a); }
 static inline float V1_TANH(float a) { return tanhf(a); }
 
 static inline float V1_ERF(float a) { return erff(a); }
+
+static inline float V1_EACH(float (*f)(float), float a) { return f(a); }
 
 static inline int32_t V1_ILD(const int32_t *p) { return *p; }
 

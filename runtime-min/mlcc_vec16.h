@@ -62,6 +62,13 @@ static MLCC_INLINE v16i V16_GT(v16f a, v16f b) { return (v16i)(a > b); }
 
 static MLCC_INLINE v16i V16_GE(v16f a, v16f b) { return (v16i)(a >= b); }
 
+static MLCC_INLINE v16f V16_EACH(float (*f)(float), v16f a)
+{
+    for (int i = 0; i < 16; i++)
+        a[i] = f(a[i]);
+    return a;
+}
+
 static MLCC_INLINE v16i V16_ILD(const int32_t *p) { return *(const v16i *)(const void *)p; }
 
 static MLCC_INLINE void V16_IST(int32_t *p, v16i v) { *(v16i *)(void *)p = v; }

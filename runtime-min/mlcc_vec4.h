@@ -62,6 +62,13 @@ static MLCC_INLINE v4i V4_GT(v4f a, v4f b) { return (v4i)(a > b); }
 
 static MLCC_INLINE v4i V4_GE(v4f a, v4f b) { return (v4i)(a >= b); }
 
+static MLCC_INLINE v4f V4_EACH(float (*f)(float), v4f a)
+{
+    for (int i = 0; i < 4; i++)
+        a[i] = f(a[i]);
+    return a;
+}
+
 static MLCC_INLINE v4i V4_ILD(const int32_t *p) { return *(const v4i *)(const void *)p; }
 
 static MLCC_INLINE void V4_IST(int32_t *p, v4i v) { *(v4i *)(void *)p = v; }

@@ -62,6 +62,13 @@ static MLCC_INLINE v8i V8_GT(v8f a, v8f b) { return (v8i)(a > b); }
 
 static MLCC_INLINE v8i V8_GE(v8f a, v8f b) { return (v8i)(a >= b); }
 
+static MLCC_INLINE v8f V8_EACH(float (*f)(float), v8f a)
+{
+    for (int i = 0; i < 8; i++)
+        a[i] = f(a[i]);
+    return a;
+}
+
 static MLCC_INLINE v8i V8_ILD(const int32_t *p) { return *(const v8i *)(const void *)p; }
 
 static MLCC_INLINE void V8_IST(int32_t *p, v8i v) { *(v8i *)(void *)p = v; }

@@ -31,7 +31,7 @@ static void print_again(const char *text)
 
 static void compile(Fuzz *f, Graph *g, int level)
 {
-    Options o = {.level = level, .max_ram = -1, .max_flash = -1, .max_stack = -1, .emit = "c", .weights = "auto", .rounding = "exact"};
+    Options o = {.level = level, .max_ram = -1, .max_flash = -1, .max_stack = -1, .emit = "c", .weights = "auto", .rounding = "exact", .fp = "fast"};
     Program p = {.cx = &f->cx, .opt = &o, .name = "fuzz", .graph = g, .log = NEW(f->a, Text), .pool = NEW(f->a, PlanPool)};
     p.log->arena = f->a;
     (void)machine_for(&f->diags, "host", level ? "x86-64-v3" : "generic", &p.machine);

@@ -54,6 +54,7 @@ static Side *side_new(Arena *a, uint64_t seed, int narg, char **arg)
     if (!options_parse(a, &s->diags, narg, arg, &s->opt)) ICE("options: %s", first_error(a, &s->diags));
     s->p = (Program){.cx = &s->cx, .opt = &s->opt, .name = "random", .log = NEW(a, Text)};
     s->p.log->arena = a;
+    s->cx.fp = options_fp(&s->opt);
     if (!machine_for(&s->diags, s->opt.target, s->opt.march, &s->p.machine)) ICE("target: %s", first_error(a, &s->diags));
     return s;
 }

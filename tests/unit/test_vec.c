@@ -133,7 +133,7 @@ static void test_target(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_target), WIDTHS(test_unary), WIDTHS(test_binary), WIDTHS(test_fma), WIDTHS(test_masks),
+        cmocka_unit_test(test_target), WIDTHS(test_unary), WIDTHS(test_each), WIDTHS(test_binary), WIDTHS(test_fma), WIDTHS(test_masks),
         WIDTHS(test_fold), WIDTHS(test_partial), WIDTHS(test_strided), WIDTHS(test_integers), WIDTHS(test_bf16),
         WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_special),
     };
@@ -169,6 +169,19 @@ static void T(test_unary)(void **state)
         assert_same(#op, y[i], V1_##op(a[i]), a[i], 0);
         UNARY(CHECK)
 #undef CHECK
+    }
+}
+
+static void T(test_each)(void **state)
+{
+    (void)state;
+    float a[W], b[W], y[W];
+    uint64_t seed = 3;
+    for (int round = 0; round < 2000 / W; round++) {
+        fill(a, b, W, round, &seed);
+        V(ST)(y, V(EACH)(expf, V(LD)(a)));
+        for (int i = 0; i < W; i++)
+            assert_same("EACH", y[i], expf(a[i]), a[i], 0);
     }
 }
 

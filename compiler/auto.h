@@ -43,6 +43,15 @@ void auto_bodies(Auto *g);                             /* body and reader from t
 void auto_views(Auto *g);                              /* fresh schedule with only affine views inline, and its bodies */
 int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t stage); /* auto_tile.c: lanes of the best tile */
 
+/* auto_prepare.c: tensors, stages and layouts of the scheduler's own. */
+uint32_t auto_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, const Expr *const *dim);
+void auto_insert(Auto *g, uint32_t k, Stage *s);       /* before stage k */
+bool layout_free(const Auto *g, uint32_t t);           /* may be stored as we like */
+Layout layout_channels_last(const Auto *g, uint32_t t, int c);
+void layout_want_halo(const Auto *g, const Expr *load, Layout *l);
+void layout_merge(Auto *g, uint32_t t, const Layout *want);
+
+void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */
 void auto_prepare(Auto *g);
 void auto_place(Auto *g);
 void auto_tile(Auto *g);

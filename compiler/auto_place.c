@@ -188,6 +188,22 @@ static void add_inline_cost(void *ctx, const Expr *e)
         c->sum += c->cost[e->v.ref];
 }
 
+static void has_load(void *ctx, const Expr *e)
+{
+    bool *yes = ctx;
+    *yes = *yes || e->op == EX_load || e->op == EX_loadp;
+}
+
+/* What one element costs: of a choice by position the dearer side. */
+static int64_t cost_of_element(const Expr *e)
+{
+    bool data = false;
+    if (e->op != EX_select)
+        return ex_cost(e);
+    ex_walk(e->a[0], has_load, &data);
+    return data ? ex_cost(e) : max_i64(cost_of_element(e->a[1]), cost_of_element(e->a[2]));
+}
+
 /* The map is the natural epilogue of a product: it alone reads it, element for element. */
 typedef struct Product { const Auto *g; int64_t points; bool found; } Product;
 
@@ -225,7 +241,7 @@ static void decide_inline(Auto *g)
         const Expr *body = g->body[k];
         if (!may_inline(g, k) || g->s->stage[k].place != PL_root)
             continue;
-        CostOf c = {g, cost, ex_cost(body)};
+        CostOf c = {g, cost, cost_of_element(body)};
         ex_walk(body, add_inline_cost, &c);
         if (c.sum > MAX_INLINE_COST || !readers_accept(&use[s->out], body, c.sum)) {
             g->s->stage[k].why = c.sum > MAX_INLINE_COST ? "expression too large to inline" : "read by a product or a call";

@@ -93,7 +93,7 @@ bool dot_of(const Auto *g, uint32_t k, Dot *d)
 
 /* ---- new tensors and stages ---- */
 
-static uint32_t new_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, const Expr *const *dim)
+uint32_t auto_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, const Expr *const *dim)
 {
     const uint32_t t = te_tensor(g->te, name, DT_f32, kind, rank, dim);
     PUSH(g->a, &g->pinned, kind == TEN_stage);
@@ -102,7 +102,7 @@ static uint32_t new_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank
 }
 
 /* Puts a map stage before stage k and renumbers. */
-static void insert_stage(Auto *g, uint32_t k, Stage *s)
+void auto_insert(Auto *g, uint32_t k, Stage *s)
 {
     PUSH(g->a, &g->te->stage, s);
     for (uint32_t q = g->te->stage.n - 1; q > k; q--)
@@ -221,7 +221,7 @@ static void pack_constant(Auto *g, uint32_t k, const Dot *d)
     }
     dim[no + 2] = ex_int(g->x, block);
     index[no + 2] = ex_mod(g->x, in_group, ex_int(g->x, block));
-    const uint32_t t = new_tensor(g, str_fmt(g->a, "%s.packed%u", w->name, g->te->ten.n), TEN_const, (uint8_t)(no + 3), dim);
+    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.packed%u", w->name, g->te->ten.n), TEN_const, (uint8_t)(no + 3), dim);
     ten(g->te, t)->data = pack(g, w, lane_dim, order, no, group, block);
     exchange_operand(g, k, d->w, ex_load(g->x, DT_f32, t, (uint16_t)(no + 3), index));
 }
@@ -282,8 +282,20 @@ static void innermost(Layout *l, uint8_t rank, int d)
     l->set = true;
 }
 
+/* Dimension c (-1: none) innermost where there are rows and columns beside it. */
+Layout layout_channels_last(const Auto *g, uint32_t t, int c)
+{
+    const uint8_t rank = ten(g->te, t)->rank;
+    Layout l = {0};
+    for (uint8_t q = 0; q < rank; q++)
+        l.order[q] = q;
+    if (c >= 0 && rank >= 3)
+        innermost(&l, rank, c);
+    return l;
+}
+
 /* Halo that makes a zero-padded load plain. */
-static void want_halo(const Auto *g, const Expr *load, Layout *l)
+void layout_want_halo(const Auto *g, const Expr *load, Layout *l)
 {
     if (load->op != EX_loadp)
         return;
@@ -307,7 +319,7 @@ static bool layout_plain(const Layout *l, uint8_t rank)
 }
 
 /* A tensor of our own making may be stored as we like; inputs, outputs and constants may not. */
-static bool free_layout(const Auto *g, uint32_t t)
+bool layout_free(const Auto *g, uint32_t t)
 {
     const Ten *n = ten(g->te, t);
     return n->kind == TEN_stage && n->output < 0 && g->te->stage.at[n->stage]->kind != ST_call && g->te->stage.at[n->stage]->kind != ST_scatter;
@@ -320,7 +332,7 @@ static uint32_t copy_of(Auto *g, uint32_t k, uint32_t from, uint8_t rank, const 
     Stage *s = NEW(g->a, Stage);
     for (uint8_t d = 0; d < rank; d++)
         dim[d] = n->dim[perm[d]];
-    const uint32_t t = new_tensor(g, str_fmt(g->a, "%s.copy%u", n->name, g->te->ten.n), TEN_stage, rank, dim);
+    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.copy%u", n->name, g->te->ten.n), TEN_stage, rank, dim);
     s->kind = ST_map;
     s->out = t;
     s->node = g->te->stage.at[k]->node;
@@ -329,12 +341,14 @@ static uint32_t copy_of(Auto *g, uint32_t k, uint32_t from, uint8_t rank, const 
         index[perm[d]] = s->var[d];
     }
     s->body = ex_load(g->x, DT_f32, from, rank, index);
-    insert_stage(g, k, s);
+    auto_insert(g, k, s);
     return t;
 }
 
-static void merge(Layout *into, const Layout *want, uint8_t rank)
+void layout_merge(Auto *g, uint32_t t, const Layout *want)
 {
+    Layout *into = &g->layout.at[t];
+    const uint8_t rank = ten(g->te, t)->rank;
     memcpy(into->order, want->order, rank);
     into->set = true;
     for (uint8_t d = 0; d < rank; d++) {
@@ -350,24 +364,20 @@ static uint32_t prepare_x(Auto *g, uint32_t k, const Dot *d)
     const uint32_t t = d->x->v.ref;
     const Ten *n = ten(g->te, t);
     const int c = channel_dim(g, s, d);
-    Layout want = {0};
-    for (uint8_t q = 0; q < n->rank; q++)
-        want.order[q] = q;
-    if (c >= 0 && n->rank >= 3)
-        innermost(&want, n->rank, c);
+    Layout want = layout_channels_last(g, t, c);
     if (d->x->op == EX_loadp && ex_is_const(d->x->a[n->rank]) && d->x->a[n->rank]->v.f == 0)
-        want_halo(g, d->x, &want);
+        layout_want_halo(g, d->x, &want);
     if (layout_plain(&want, n->rank))
         return 0;
-    if (free_layout(g, t)) {
-        merge(&g->layout.at[t], &want, n->rank);
+    if (layout_free(g, t)) {
+        layout_merge(g, t, &want);
         return 0;
     }
     uint8_t same[MAX_RANK];
     for (uint8_t q = 0; q < n->rank; q++)
         same[q] = q;
     const uint32_t copy = copy_of(g, k, t, n->rank, same);
-    merge(&g->layout.at[copy], &want, n->rank);
+    layout_merge(g, copy, &want);
     const Expr *load = d->x->op == EX_load ? ex_load(g->x, DT_f32, copy, n->rank, d->x->a) : ex_loadp(g->x, DT_f32, copy, n->rank, d->x->a, d->x->a[n->rank]);
     auto_views(g);
     exchange_operand(g, k + 1, d->x, load);
@@ -401,7 +411,7 @@ static void want_output(Auto *g, uint32_t k, const Dot *d)
 {
     const uint32_t t = g->te->stage.at[k]->out;
     const uint8_t rank = ten(g->te, t)->rank;
-    if (d->lane >= 0 && rank >= 3 && free_layout(g, t) && !g->layout.at[t].set)
+    if (d->lane >= 0 && rank >= 3 && layout_free(g, t) && !g->layout.at[t].set)
         innermost(&g->layout.at[t], rank, d->lane);
 }
 
@@ -451,7 +461,7 @@ static void propagate(Auto *g)
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
         const Stage *s = g->te->stage.at[k];
         const uint8_t rank = ten(g->te, s->out)->rank;
-        if (!s->body || !free_layout(g, s->out) || g->layout.at[s->out].set || rank < 3)
+        if (!s->body || !layout_free(g, s->out) || g->layout.at[s->out].set || rank < 3)
             continue;
         Follow f = {.g = g, .s = s};
         ex_walk(g->body[k], follow_load, &f);
@@ -507,6 +517,8 @@ static void drop_unread(Auto *g)
 void auto_prepare(Auto *g)
 {
     auto_views(g);
+    if (g->m->lanes_f32 > 1)
+        auto_winograd(g);
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
         Dot d;
         if (!dot_of(g, k, &d) || g->m->lanes_f32 < 2)

@@ -8,7 +8,7 @@
 #include "auto.h"
 
 enum { OPEN_VECTORS = 2 }; /* of a tile whose lanes are known at run time: a part of them is wasted */
-enum { FMA_LATENCY = 8, TILE_OVERHEAD = 24, OPEN_ROWS = 64, MAX_ROWS = 14, MAX_VECTORS = 4, STRIP = 4096 };
+enum { FMA_LATENCY = 8, TILE_OVERHEAD = 24, OPEN_ROWS = 64, MAX_ROWS = 14, MAX_VECTORS = 4, MAX_CHOICES = 64 };
 
 typedef struct Shape { int64_t rows, vectors; double cost; } Shape;
 
@@ -125,13 +125,41 @@ static int64_t constant_bytes(const Auto *g, const Dot *d)
     return n;
 }
 
-/* Extents that are not the tile's: one value per iteration, in storage order. */
-static void outer_loops(const Auto *g, StagePlan *p, const Ten *t, const uint8_t *order, int lane, int row)
+typedef struct Choices { const Expr *var; int64_t n; } Choices;
+
+static void find_choices(void *ctx, const Expr *e)
 {
-    for (uint8_t q = 0; q < t->rank; q++)
-        if (order[q] != lane && order[q] != row && !ex_is_int(t->dim[order[q]], 1))
-            add_loop(p, order[q], 1);
-    (void)g;
+    Choices *c = ctx;
+    if (e->op != EX_select || e->a[0]->op != EX_eq || !ex_is_const(e->a[0]->a[1]))
+        return;
+    const Expr *by = e->a[0]->a[0];
+    if (by == c->var)
+        c->n = INT64_MAX;
+    else if (by->op == EX_mod && by->a[0] == c->var && ex_is_const(by->a[1]))
+        c->n = max_i64(c->n, by->a[1]->v.i);
+}
+
+/* Values of variable v after which choices by position repeat, when they are few: made by one tile, each is decided when
+ * the tile is printed, and what several have in common is computed once. 1: there are none. */
+static int64_t choices_of(const Auto *g, uint32_t k, int v)
+{
+    const Stage *s = g->te->stage.at[k];
+    Choices c = {s->var[v], 1};
+    ex_walk(g->body[k], find_choices, &c);
+    const int64_t n = min_i64(c.n, extent_of(g, ten(g->te, s->out)->dim[v]));
+    return n <= MAX_CHOICES ? n : 1;
+}
+
+/* Extents that are not the tile's: one value per iteration, in storage order; of a stage k >= 0 as many as it chooses between. */
+static void outer_loops(const Auto *g, StagePlan *p, const Ten *t, const uint8_t *order, int lane, int row, int64_t k)
+{
+    for (uint8_t q = 0; q < t->rank; q++) {
+        if (order[q] == lane || order[q] == row || ex_is_int(t->dim[order[q]], 1))
+            continue;
+        const int64_t n = k < 0 ? 1 : choices_of(g, (uint32_t)k, order[q]);
+        if (!ex_is_int(t->dim[order[q]], n))
+            add_loop(p, order[q], n);
+    }
 }
 
 static bool may_lane(const Auto *g, const Ten *t, int v)
@@ -163,7 +191,7 @@ static void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
     p->tiled = true;
     if (g->m->lanes_f32 < 2 || !may_lane(g, t, lane)) {
         p->lane = -1;
-        outer_loops(g, p, t, order, -1, -1);
+        outer_loops(g, p, t, order, -1, -1, -1);
         return;
     }
     p->lane = (int8_t)lane;
@@ -174,7 +202,7 @@ static void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
     const bool stream = constant_bytes(g, d) > g->m->l2_bytes / 2;
     if (stream)
         add_loop(p, lane, lanes);
-    outer_loops(g, p, t, order, lane, row);
+    outer_loops(g, p, t, order, lane, row, -1);
     if (!stream)
         add_loop(p, lane, lanes);
     if (row >= 0)
@@ -213,6 +241,15 @@ static int innermost(const Ten *t, const uint8_t *order)
     return -1;
 }
 
+/* The innermost dimension along which a map does not choose by position; the innermost one when there is none. */
+static int without_choices(const Auto *g, uint32_t k, const Ten *t, const uint8_t *order)
+{
+    for (int q = t->rank - 1; q >= 0; q--)
+        if (!ex_is_int(t->dim[order[q]], 1) && choices_of(g, k, order[q]) == 1)
+            return order[q];
+    return innermost(t, order);
+}
+
 typedef struct Period { const Expr *var; int64_t k; } Period;
 
 static void find_period(void *ctx, const Expr *e)
@@ -240,13 +277,13 @@ static void tile_plain(Auto *g, uint32_t k)
         return;
     uint8_t plain[MAX_RANK], nloop = p->nloop;
     const uint8_t *order = order_of(g, s->out, plain);
-    const int lane = innermost(t, order);
+    const int lane = s->kind == ST_map ? without_choices(g, k, t, order) : innermost(t, order);
     if (runs_across(g, k)) {
         p->lane = (int8_t)t->rank;
-        outer_loops(g, p, t, order, -1, -1);
+        outer_loops(g, p, t, order, -1, -1, -1);
     } else if (may_lane(g, t, lane) && extent_of(g, t->dim[lane]) >= g->m->lanes_f32 / 2) {
         p->lane = (int8_t)lane;
-        outer_loops(g, p, t, order, lane, -1);
+        outer_loops(g, p, t, order, lane, -1, s->kind == ST_map ? (int64_t)k : -1);
         if (s->kind == ST_reduce)
             add_loop(p, lane, 4 * (int64_t)g->m->lanes_f32);
         else if (period_of(g, k, lane) > 0)
@@ -309,7 +346,7 @@ static void tile_register_host(Auto *g, uint32_t host, uint32_t k)
     const int lane = g->m->lanes_f32 > 1 && may_lane(g, t, innermost(t, order)) ? innermost(t, order) : -1;
     p->tiled = true;
     p->lane = (int8_t)lane;
-    outer_loops(g, p, t, order, lane, -1);
+    outer_loops(g, p, t, order, lane, -1, -1);
     if (lane >= 0)
         add_loop(p, lane, 4 * (int64_t)g->m->lanes_f32);
 }

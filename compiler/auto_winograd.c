@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * 3x3 convolutions of stride 1 below their own arithmetic: Winograd's minimal filtering F(t x t, 3 x 3) (A. Lavin, S. Gray,
+ * Fast Algorithms for Convolutional Neural Networks, arXiv 1509.09308). With p = t + 2 points a side, z = p*a + b a point
+ * and q a tile of t x t outputs, one stage becomes three, and the constant is transformed here:
+ *
+ *   U[z,c,m] = (G w[m,c] G^T)[a,b]                     constant
+ *   V[z,q,c] = (B^T x[c, tile q with its border] B)[a,b]
+ *   M[z,q,m] = sum(c) V[z,q,c] * U[z,c,m]              p*p products of matrices
+ *   y[m,i,j] = (A^T M[.,q,m] A)[i mod t, j mod t]
+ *
+ * p*p multiplications take the place of 9*t*t. The transforms are written as choices by position (select on z, and on i and
+ * j mod t) between expressions that share their parts; the tile that makes all positions at once pays each part once.
+ * It reassociates the sums of a tile, so it is for the modes that allow more than that of one sum.
+ */
+#include "auto.h"
+
+enum { TAPS = 3, MAX_POINTS = 6, MIN_CHANNELS = 16 };
+
+/* Points 0, 1, -1, infinity; and 0, 1, -1, 2, -2, infinity. */
+static const double bt2[] = {1, 0, -1, 0, 0, 1, 1, 0, 0, -1, 1, 0, 0, 1, 0, -1};
+static const double at2[] = {1, 1, 1, 0, 0, 1, -1, -1};
+static const double g2[] = {1, 0, 0, 0.5, 0.5, 0.5, 0.5, -0.5, 0.5, 0, 0, 1};
+static const double bt4[] = {4, 0, -5, 0, 1, 0, 0, -4, -4, 1, 1, 0, 0, 4, -4, -1, 1, 0,
+                             0, -2, -1, 2, 1, 0, 0, 2, -1, -2, 1, 0, 0, 4, 0, -5, 0, 1};
+static const double at4[] = {1, 1, 1, 1, 1, 0, 0, 1, -1, 2, -2, 0, 0, 1, 1, 4, 4, 0, 0, 1, -1, 8, -8, 1};
+static const double g4[] = {1 / 4.0, 0, 0, -1 / 6.0, -1 / 6.0, -1 / 6.0, -1 / 6.0, 1 / 6.0, -1 / 6.0,
+                            1 / 24.0, 1 / 12.0, 1 / 6.0, 1 / 24.0, -1 / 12.0, 1 / 6.0, 0, 0, 1};
+
+typedef struct Filtering { int tile, points; const double *bt, *at, *g; } Filtering; /* bt[p][p], at[t][p], g[p][3] */
+static const Filtering filtering[] = {{2, 4, bt2, at2, g2}, {4, 6, bt4, at4, g4}};
+
+/* y[.., out, .., row, col] = sum(channel, tap, tap) x * w, as found in a stage. Numbers of variables and dimensions. */
+typedef struct Conv {
+    const Stage *s;
+    const Expr *x, *w;          /* loads */
+    int out, channel;           /* variable of the output channel, reduction variable of the input channel */
+    int side[2], tap[2];        /* variables of row and column, reduction variables of the taps */
+    int dim[2], channel_dim;    /* dimensions of x */
+    int64_t from[2];            /* x is read at side + tap + from */
+} Conv;
+
+/* ---- recognising ---- */
+
+static uint16_t rank_of(const Expr *load) { return (uint16_t)(load->n - (load->op == EX_loadp)); }
+
+static bool has_window(const Auto *g, Conv *c, int d, int k)
+{
+    const Expr *e = c->x->a[d];
+    bool linear;
+    for (int r = 0; r < c->s->nr; r++) {
+        if (!ex_is_int(c->s->rext[r], TAPS) || ex_coef(e, c->s->rvar[r], &linear) != 1 || !linear)
+            continue;
+        for (int v = 0; v < ten(g->te, c->s->out)->rank; v++) {
+            if (ex_coef(e, c->s->var[v], &linear) != 1 || !linear)
+                continue;
+            const Expr *rest = ex_sub(g->x, ex_sub(g->x, e, c->s->var[v]), c->s->rvar[r]);
+            c->side[k] = v;
+            c->tap[k] = r;
+            c->dim[k] = d;
+            c->from[k] = ex_is_const(rest) ? rest->v.i : 0;
+            return ex_is_const(rest);
+        }
+    }
+    return false;
+}
+
+/* Every index of x is a window, the channel, another variable of the output alone, or a number. */
+static bool has_windows(const Auto *g, Conv *c)
+{
+    int windows = 0, v;
+    c->channel = -1;
+    for (int d = 0; d < rank_of(c->x); d++) {
+        const Expr *e = c->x->a[d];
+        if (ex_is_const(e) || is_pure_var(e, c->s->var, ten(g->te, c->s->out)->rank, &v))
+            continue;
+        if (c->channel < 0 && is_pure_var(e, c->s->rvar, c->s->nr, &v)) {
+            c->channel = v;
+            c->channel_dim = d;
+        } else if (windows == 2 || !has_window(g, c, d, windows++)) {
+            return false;
+        }
+    }
+    return windows == 2 && c->channel >= 0 && c->side[0] != c->side[1];
+}
+
+/* w has one element for each output channel, input channel and tap. */
+static bool has_weights(const Auto *g, Conv *c)
+{
+    int used = 0;
+    c->out = -1;
+    for (int d = 0; d < rank_of(c->w); d++) {
+        int v;
+        if (is_pure_var(c->w->a[d], c->s->rvar, c->s->nr, &v))
+            used |= 1 << v;
+        else if (c->out < 0 && is_pure_var(c->w->a[d], c->s->var, ten(g->te, c->s->out)->rank, &v))
+            c->out = v;
+        else if (!ex_is_int(c->w->a[d], 0))
+            return false;
+    }
+    const int need = 1 << c->channel | 1 << c->tap[0] | 1 << c->tap[1];
+    return c->out >= 0 && (used & need) == need && !ex_uses(c->x, c->s->var[c->out]) && rank_of(c->w) == (uint16_t)__builtin_popcount((unsigned)used) + 1;
+}
+
+static bool is_known(const Auto *g, const Conv *c)
+{
+    const Ten *t = ten(g->te, c->s->out);
+    for (uint8_t d = 0; d < t->rank; d++)
+        if (!ex_is_const(t->dim[d]))
+            return false;
+    for (uint8_t r = 0; r < c->s->nr; r++)
+        if (!ex_is_const(c->s->rext[r]) || (r != c->channel && r != c->tap[0] && r != c->tap[1] && !ex_is_int(c->s->rext[r], 1)))
+            return false;
+    return true;
+}
+
+static bool conv_of(const Auto *g, uint32_t k, Conv *c)
+{
+    Dot d;
+    *c = (Conv){.s = g->te->stage.at[k]};
+    if (!dot_of(g, k, &d) || d.w->op != EX_load || d.w->dt != DT_f32 || ten(g->te, d.w->v.ref)->kind != TEN_const || ten(g->te, d.w->v.ref)->data->fill)
+        return false;
+    c->x = d.x;
+    c->w = d.w;
+    const bool padded = d.x->op == EX_loadp;
+    if (padded && !(ex_is_const(d.x->a[rank_of(d.x)]) && d.x->a[rank_of(d.x)]->v.f == 0))
+        return false;
+    return layout_free(g, d.x->v.ref) && has_windows(g, c) && has_weights(g, c) && is_known(g, c);
+}
+
+/* ---- what pays ---- */
+
+static int64_t extent(const Auto *g, const Conv *c, int v) { return ten(g->te, c->s->out)->dim[v]->v.i; }
+static int64_t tiles(const Auto *g, const Conv *c, int side, int t) { return (extent(g, c, c->side[side]) + t - 1) / t; }
+
+/* Elements of the output that are not one channel's image: batches. */
+static int64_t images(const Auto *g, const Conv *c)
+{
+    return points_of_stage(g, ten(g->te, c->s->out)->stage) / extent(g, c, c->out) / extent(g, c, c->side[0]) / extent(g, c, c->side[1]);
+}
+
+/* Cycles to read n bytes once, when they do not stay in the second-level cache between uses. */
+static double stream_cost(const Auto *g, double bytes)
+{
+    enum { BYTES_A_CYCLE = 5 };
+    return bytes > g->m->l2_bytes / 2.0 ? bytes / BYTES_A_CYCLE : 0;
+}
+
+static double direct_cost(const Auto *g, const Conv *c)
+{
+    const double in = (double)c->s->rext[c->channel]->v.i, out = (double)extent(g, c, c->out);
+    const double pixels = (double)(images(g, c) * extent(g, c, c->side[0]) * extent(g, c, c->side[1]));
+    return pixels * in * out * TAPS * TAPS / (2.0 * g->m->lanes_f32) + stream_cost(g, in * out * TAPS * TAPS * 4);
+}
+
+/* A transform's steps are some three operations for each of its points, at two a cycle with their loads and stores. */
+static double winograd_cost(const Auto *g, const Conv *c, const Filtering *f)
+{
+    enum { STEPS = 3 };
+    const double in = (double)c->s->rext[c->channel]->v.i, out = (double)extent(g, c, c->out), lanes = g->m->lanes_f32;
+    const double q = (double)(images(g, c) * tiles(g, c, 0, f->tile) * tiles(g, c, 1, f->tile)), points = f->points * f->points;
+    const double products = points * q * in * out / (2 * lanes), transforms = STEPS * points * q * (in + out) / lanes;
+    return products + transforms + stream_cost(g, points * in * out * 4) + 2 * stream_cost(g, points * q * (in + out) * 4);
+}
+
+static const Filtering *choose(const Auto *g, const Conv *c)
+{
+    const Filtering *best = NULL;
+    double least = 0.9 * direct_cost(g, c);
+    if (c->s->rext[c->channel]->v.i < MIN_CHANNELS || extent(g, c, c->out) < MIN_CHANNELS)
+        return NULL;
+    for (size_t k = 0; k < COUNT(filtering); k++)
+        if (winograd_cost(g, c, &filtering[k]) < least) {
+            least = winograd_cost(g, c, &filtering[k]);
+            best = &filtering[k];
+        }
+    return best;
+}
+
+/* ---- the transforms as expressions ---- */
+
+static const Expr *scaled(const Auto *g, const Expr *e, double k)
+{
+    return k == 1 ? e : ex_mul(g->x, e, ex_const_f(g->x, DT_f32, k));
+}
+
+/* sum + k*e; NULL is an empty sum. */
+static const Expr *plus(const Auto *g, const Expr *sum, const Expr *e, double k)
+{
+    if (k == 0 || !e)
+        return sum;
+    if (!sum)
+        return scaled(g, e, k);
+    return k < 0 ? ex_sub(g->x, sum, scaled(g, e, -k)) : ex_add(g->x, sum, scaled(g, e, k));
+}
+
+/* out = bt * in. Rows that are alike but for the sign of their odd columns share the sums of even and of odd ones. */
+static void by_parity(const Auto *g, const double *bt, int points, const Expr *const *in, const Expr **out)
+{
+    for (int r = 0; r < points; r++) {
+        const double *row = &bt[r * points];
+        const Expr *even = NULL, *odd = NULL;
+        double sign = 0;
+        for (int c = 0; c < points; c += 2)
+            even = plus(g, even, in[c], row[c]);
+        for (int c = 1; c < points; c += 2) {
+            sign = sign == 0 && row[c] != 0 ? (row[c] < 0 ? -1 : 1) : sign;
+            odd = plus(g, odd, in[c], sign * row[c]);
+        }
+        out[r] = plus(g, even, odd, sign);
+    }
+}
+
+/* out = at * in. Columns of opposite points, 2k-1 and 2k, come as their sum or their difference. */
+static void by_pairs(const Auto *g, const double *at, int rows, int points, const Expr *const *in, const Expr **out)
+{
+    for (int r = 0; r < rows; r++) {
+        const double *row = &at[r * points];
+        const Expr *sum = plus(g, NULL, in[0], row[0]);
+        for (int c = 1; c < points - 1; c += 2)
+            sum = plus(g, sum, ex_binary(g->x, row[c] == row[c + 1] ? EX_add : EX_sub, in[c], in[c + 1]), row[c]);
+        out[r] = plus(g, sum, in[points - 1], row[points - 1]);
+    }
+}
+
+/* ---- tiles ---- */
+
+/* Extents of what a tile's number q counts: images (the variables of the output that are neither channel nor side), then
+ * rows and columns of tiles. */
+typedef struct Grid { const Auto *g; const Conv *c; int64_t rows, cols; } Grid;
+
+static bool is_image(const Conv *c, int v) { return v != c->out && v != c->side[0] && v != c->side[1]; }
+
+/* Value of variable v of the output in tile q; of a side, the tile's number along it. */
+static const Expr *of_tile(const Grid *t, const Expr *q, int v)
+{
+    Exprs *x = t->g->x;
+    if (v == t->c->side[1])
+        return ex_mod(x, q, ex_int(x, t->cols));
+    q = ex_fdiv(x, q, ex_int(x, t->cols));
+    if (v == t->c->side[0])
+        return ex_mod(x, q, ex_int(x, t->rows));
+    q = ex_fdiv(x, q, ex_int(x, t->rows));
+    for (int e = ten(t->g->te, t->c->s->out)->rank - 1; e > v; e--)
+        if (is_image(t->c, e))
+            q = ex_fdiv(x, q, ex_int(x, extent(t->g, t->c, e)));
+    return ex_mod(x, q, ex_int(x, extent(t->g, t->c, v)));
+}
+
+/* The tile that holds element var of the output. */
+static const Expr *tile_of(const Grid *t, const Expr *const *var, const Filtering *f)
+{
+    Exprs *x = t->g->x;
+    const Expr *q = ex_int(x, 0), *size = ex_int(x, f->tile);
+    for (int v = 0; v < ten(t->g->te, t->c->s->out)->rank; v++)
+        if (is_image(t->c, v))
+            q = ex_add(x, ex_mul(x, q, ex_int(x, extent(t->g, t->c, v))), var[v]);
+    q = ex_add(x, ex_mul(x, q, ex_int(x, t->rows)), ex_fdiv(x, var[t->c->side[0]], size));
+    return ex_add(x, ex_mul(x, q, ex_int(x, t->cols)), ex_fdiv(x, var[t->c->side[1]], size));
+}
+
+/* choice[k] where which is k. */
+static const Expr *choose_by(const Auto *g, const Expr *which, const Expr *const *choice, int n)
+{
+    const Expr *e = choice[n - 1];
+    for (int k = n - 2; k >= 0; k--)
+        e = ex_select(g->x, ex_binary(g->x, EX_eq, which, ex_int(g->x, k)), choice[k], e);
+    return e;
+}
+
+/* ---- the three stages ---- */
+
+static const Expr *variable(const Auto *g, const char *name, int64_t n) { return ex_index(g->x, name, ex_int(g->x, n)); }
+
+static Stage *new_stage(const Auto *g, const Conv *c, StageKind kind, uint32_t out)
+{
+    Stage *s = NEW(g->a, Stage);
+    *s = (Stage){.kind = kind, .out = out, .node = c->s->node};
+    return s;
+}
+
+/* Element (a, b) of the input of tile q in channel ch. What is beyond the edge reads as zero. */
+static const Expr *input_of(const Grid *t, const Filtering *f, const Expr *q, const Expr *ch, int a, int b)
+{
+    const Conv *c = t->c;
+    Exprs *x = t->g->x;
+    const Expr *index[MAX_RANK];
+    int v;
+    for (int d = 0; d < rank_of(c->x); d++)
+        index[d] = is_pure_var(c->x->a[d], c->s->var, ten(t->g->te, c->s->out)->rank, &v) ? of_tile(t, q, v) : c->x->a[d];
+    for (int k = 0; k < 2; k++)
+        index[c->dim[k]] = ex_add(x, ex_mul(x, of_tile(t, q, c->side[k]), ex_int(x, f->tile)), ex_int(x, (k ? b : a) + c->from[k]));
+    index[c->channel_dim] = ch;
+    return ex_loadp(x, DT_f32, c->x->v.ref, rank_of(c->x), index, ex_const_f(x, DT_f32, 0));
+}
+
+static Stage *input_stage(Auto *g, const Grid *t, const Filtering *f, int64_t q, uint32_t v)
+{
+    const Expr *in[MAX_POINTS], *half[MAX_POINTS][MAX_POINTS], *all[MAX_POINTS * MAX_POINTS];
+    const int n = f->points;
+    Stage *s = new_stage(g, t->c, ST_map, v);
+    Layout want = layout_channels_last(g, t->c->x->v.ref, t->c->channel_dim);
+    s->var[0] = variable(g, "z", n * n);
+    s->var[1] = variable(g, "q", q);
+    s->var[2] = variable(g, "c", t->c->s->rext[t->c->channel]->v.i);
+    for (int b = 0; b < n; b++) {
+        const Expr *column[MAX_POINTS];
+        for (int a = 0; a < n; a++) {
+            in[a] = input_of(t, f, s->var[1], s->var[2], a, b);
+            layout_want_halo(g, in[a], &want);
+        }
+        by_parity(g, f->bt, n, in, column);
+        for (int a = 0; a < n; a++)
+            half[a][b] = column[a];
+    }
+    for (int a = 0; a < n; a++)
+        by_parity(g, f->bt, n, half[a], &all[a * n]);
+    s->body = choose_by(g, s->var[0], all, n * n);
+    layout_merge(g, t->c->x->v.ref, &want);
+    return s;
+}
+
+/* sum(c) V[z,q,c] * U[z,c,m] */
+static Stage *product_stage(Auto *g, const Conv *c, uint32_t v, uint32_t u, uint32_t m)
+{
+    Exprs *x = g->x;
+    Stage *s = new_stage(g, c, ST_reduce, m);
+    const Ten *t = ten(g->te, m);
+    s->op = RED_sum;
+    for (int d = 0; d < 3; d++)
+        s->var[d] = ex_index(x, (const char *const[]){"z", "q", "m"}[d], t->dim[d]);
+    s->nr = 1;
+    s->rext[0] = c->s->rext[c->channel];
+    s->rvar[0] = ex_index(x, "c", s->rext[0]);
+    const Expr *const from[] = {s->var[0], s->var[1], s->rvar[0]}, *const by[] = {s->var[0], s->rvar[0], s->var[2]};
+    s->body = ex_mul(x, ex_load(x, DT_f32, v, 3, from), ex_load(x, DT_f32, u, 3, by));
+    return s;
+}
+
+static Stage *output_stage(Auto *g, const Grid *t, const Filtering *f, uint32_t m)
+{
+    const Conv *c = t->c;
+    const Expr *q = tile_of(t, c->s->var, f), *half[MAX_POINTS][MAX_POINTS], *row[MAX_POINTS], *cell[MAX_POINTS];
+    const int n = f->points;
+    for (int b = 0; b < n; b++) {
+        const Expr *in[MAX_POINTS], *column[MAX_POINTS];
+        for (int a = 0; a < n; a++)
+            in[a] = ex_load(g->x, DT_f32, m, 3, (const Expr *const[]){ex_int(g->x, a * n + b), q, c->s->var[c->out]});
+        by_pairs(g, f->at, f->tile, n, in, column);
+        for (int u = 0; u < f->tile; u++)
+            half[u][b] = column[u];
+    }
+    for (int u = 0; u < f->tile; u++) {
+        by_pairs(g, f->at, f->tile, n, half[u], cell);
+        row[u] = choose_by(g, ex_mod(g->x, c->s->var[c->side[1]], ex_int(g->x, f->tile)), cell, f->tile);
+    }
+    Stage *s = new_stage(g, c, ST_map, c->s->out);
+    memcpy(s->var, c->s->var, sizeof s->var);
+    s->body = choose_by(g, ex_mod(g->x, c->s->var[c->side[0]], ex_int(g->x, f->tile)), row, f->tile);
+    return s;
+}
+
+/* ---- the constant ---- */
+
+/* Elements of w from one value of stage variable v to the next. */
+static int64_t step_of(const Auto *g, const Conv *c, const Expr *v)
+{
+    const Ten *w = ten(g->te, c->w->v.ref);
+    int64_t step = 1;
+    for (int d = w->rank - 1; d >= 0; step *= w->dim[d--]->v.i)
+        if (c->w->a[d] == v)
+            return step;
+    ICE("'%s' has no such index", w->name);
+}
+
+/* u = G w G^T for one pair of channels, in double. */
+static void transform_taps(const Filtering *f, const float *w, int64_t row, int64_t col, double *u)
+{
+    double half[MAX_POINTS][TAPS];
+    for (int a = 0; a < f->points; a++)
+        for (int s = 0; s < TAPS; s++) {
+            half[a][s] = 0;
+            for (int r = 0; r < TAPS; r++)
+                half[a][s] += f->g[a * TAPS + r] * (double)w[r * row + s * col];
+        }
+    for (int a = 0; a < f->points; a++)
+        for (int b = 0; b < f->points; b++) {
+            u[a * f->points + b] = 0;
+            for (int s = 0; s < TAPS; s++)
+                u[a * f->points + b] += f->g[b * TAPS + s] * half[a][s];
+        }
+}
+
+static const Blob *transformed(Auto *g, const Conv *c, const Filtering *f)
+{
+    const Blob *from = ten(g->te, c->w->v.ref)->data;
+    const int64_t in = c->s->rext[c->channel]->v.i, out = extent(g, c, c->out), points = f->points * f->points;
+    const int64_t by_in = step_of(g, c, c->s->rvar[c->channel]), by_out = step_of(g, c, c->s->var[c->out]);
+    const int64_t row = step_of(g, c, c->s->rvar[c->tap[0]]), col = step_of(g, c, c->s->rvar[c->tap[1]]);
+    float *w = NEWN(g->a, float, from->count), *to = NEWN(g->a, float, points * in * out);
+    double u[MAX_POINTS * MAX_POINTS];
+    blob_get(from, 0, from->count, w);
+    for (int64_t k = 0; k < in * out; k++) {
+        transform_taps(f, w + k / out * by_in + k % out * by_out, row, col, u);
+        for (int64_t z = 0; z < points; z++)
+            to[z * in * out + k] = (float)u[z];
+    }
+    Blob *b = NEW(g->a, Blob);
+    *b = (Blob){.dt = DT_f32, .count = points * in * out, .data = to};
+    return b;
+}
+
+static uint32_t tensor_of(Auto *g, const Conv *c, const char *what, TenKind kind, const int64_t *n)
+{
+    const Expr *dim[3];
+    for (int d = 0; d < 3; d++)
+        dim[d] = ex_int(g->x, n[d]);
+    return auto_tensor(g, str_fmt(g->a, "%s.%s", ten(g->te, c->s->out)->name, what), kind, 3, dim);
+}
+
+/* Stage k as three; returns how many were put before it. */
+static uint32_t split(Auto *g, uint32_t k, const Conv *c, const Filtering *f)
+{
+    const Grid t = {g, c, tiles(g, c, 0, f->tile), tiles(g, c, 1, f->tile)};
+    const int64_t q = images(g, c) * t.rows * t.cols, points = f->points * f->points;
+    const int64_t in = c->s->rext[c->channel]->v.i, out = extent(g, c, c->out);
+    const uint32_t u = tensor_of(g, c, "points", TEN_const, (const int64_t[]){points, in, out});
+    const uint32_t v = tensor_of(g, c, "tiles", TEN_stage, (const int64_t[]){points, q, in});
+    const uint32_t m = tensor_of(g, c, "products", TEN_stage, (const int64_t[]){points, q, out});
+    ten(g->te, u)->data = transformed(g, c, f);
+    g->te->stage.at[k] = output_stage(g, &t, f, m);
+    auto_insert(g, k, product_stage(g, c, v, u, m));
+    auto_insert(g, k, input_stage(g, &t, f, q, v));
+    return 2;
+}
+
+void auto_winograd(Auto *g)
+{
+    Conv c;
+    for (uint32_t k = 0; k < g->te->stage.n; k++) {
+        const Filtering *f = conv_of(g, k, &c) ? choose(g, &c) : NULL;
+        if (!f)
+            continue;
+        k += split(g, k, &c, f);
+        auto_views(g);
+    }
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * 3x3 convolutions by minimal filtering against the plain sum, on the interpreter: sides that tiles divide and that they do
+ * not, batches, borders, epilogues; and that the form is taken where it pays and only there.
+ */
+#include "compiler/pass.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static Arena *arena;
+static Diags diags;
+static Ctx cx;
+
+static int setup(void **state)
+{
+    (void)state;
+    arena = arena_new(0, NULL);
+    diags = (Diags){.arena = arena, .file = "test"};
+    cx = (Ctx){.arena = arena, .x = exprs_new(arena), .diags = &diags, .default_max = 40, .max_elements = 1 << 20};
+    cx.symbol.arena = arena;
+    srand(3);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    arena_free(arena);
+    return 0;
+}
+
+static double value(void) { return (rand() % 2001 - 1000) / 1000.0; }
+
+typedef struct Case { int n, in, out, h, w, top, bottom; const char *tail; } Case;
+
+/* A 1x1 convolution in front, so that the scheduler may store the input of the 3x3 one as it likes. */
+static const char *graph_of(const Case *c)
+{
+    Text t = {.arena = arena};
+    text_add(&t, "graph g\ninput %%x f32[%d,%d,%d,%d]\nconst %%k f32[%d,%d,1,1] (", c->n, c->in, c->h, c->w, c->in, c->in);
+    for (int k = 0; k < c->in * c->in; k++)
+        text_add(&t, "%s%.3f", k ? ", " : "", value());
+    text_add(&t, ")\nconst %%w f32[%d,%d,3,3] (", c->out, c->in);
+    for (int k = 0; k < c->out * c->in * 9; k++)
+        text_add(&t, "%s%.3f", k ? ", " : "", value());
+    text_add(&t, ")\n%%a f32 = Conv %%x %%k\n%%c f32 = Conv %%a %%w {pads=[%d,1,%d,1]}\n%s\noutput %%y\n", c->top, c->bottom, c->tail);
+    return text_str(&t);
+}
+
+static Unit *built(const char *graph, int level, const char *march)
+{
+    static Options options;
+    Text *log = NEW(arena, Text);
+    log->arena = arena;
+    options = (Options){.level = level};
+    Program p = {.cx = &cx, .opt = &options, .name = "test", .log = log, .graph = graph_parse(&cx, graph)};
+    if (!p.graph || !machine_for(&diags, "host", march, &p.machine) || !passes_run(&p, NULL)) {
+        Text out = {.arena = arena};
+        diag_print(&diags, &out, "text");
+        fail_msg("%s", text_str(&out));
+    }
+    return p.unit;
+}
+
+/* Points of the filtering that the unit uses, 0 when it sums directly. */
+static int64_t points_used(const Unit *u)
+{
+    for (uint32_t k = 1; k < u->buf.n; k++)
+        if (strstr(buf(u, k)->name, ".products"))
+            return buf(u, k)->dim[0]->v.i;
+    return 0;
+}
+
+static float *run(const Unit *u, const mlcc_tensor *in)
+{
+    mlcc_tensor out = {.data = arena_alloc(arena, (size_t)buf(u, u->output.at[0])->bytes, 64)};
+    assert_true(unit_run(arena, u, in, &out));
+    return out.data;
+}
+
+/* Largest difference to the direct sum, of the largest value. */
+static double error_of(const Case *c, const Unit *u, const char *graph)
+{
+    const Unit *plain = built(graph, 0, "generic");
+    const int64_t n = buf(u, u->output.at[0])->bytes / 4;
+    mlcc_tensor in = {NULL, 1, 4, {c->n, c->in, c->h, c->w}};
+    float *x = NEWN(arena, float, (size_t)(c->n * c->in * c->h * c->w));
+    for (int k = 0; k < c->n * c->in * c->h * c->w; k++)
+        x[k] = (float)value();
+    in.data = x;
+    const float *want = run(plain, &in), *got = run(u, &in);
+    double most = 0, off = 0;
+    for (int64_t k = 0; k < n; k++) {
+        most = fmax(most, fabs((double)want[k]));
+        off = fmax(off, fabs((double)want[k] - (double)got[k]));
+    }
+    return off / most;
+}
+
+static void test_values(void **state)
+{
+    (void)state;
+    static const Case cases[] = {
+        {1, 32, 32, 8, 8, 1, 1, "%y f32 = Relu %c"},
+        {1, 24, 20, 9, 14, 1, 1, "%y f32 = LeakyRelu %c"},
+        {2, 32, 32, 7, 5, 1, 1, "%r f32 = Add %c %a\n%y f32 = Relu %r"},
+        {1, 32, 32, 11, 13, 0, 2, "%y f32 = MaxPool %c {kernel_shape=[2,2]}"},
+        {3, 16, 32, 4, 4, 1, 0, "%y f32 = Neg %c"},
+    };
+    for (size_t k = 0; k < COUNT(cases); k++) {
+        const char *graph = graph_of(&cases[k]);
+        const Unit *u = built(graph, 3, "generic");
+        if (!points_used(u))
+            fail_msg("case %zu is summed directly", k);
+        assert_null(nest_check(arena, u));
+        const double error = error_of(&cases[k], u, graph);
+        if (!(error < (points_used(u) == 36 ? 8e-6 : 2e-6)))
+            fail_msg("case %zu is off by %g of its largest value", k, error);
+    }
+}
+
+static void test_choice(void **state)
+{
+    (void)state;
+    static const struct { Case c; int64_t points; } cases[] = {
+        {{1, 64, 64, 28, 28, 1, 1, "%y f32 = Relu %c"}, 36}, /* tiles of 4 divide it */
+        {{1, 64, 64, 6, 6, 1, 1, "%y f32 = Relu %c"}, 16},   /* of 4 they would be mostly border */
+        {{1, 8, 8, 28, 28, 1, 1, "%y f32 = Relu %c"}, 0},    /* too few channels for the transforms to pay */
+        {{1, 64, 64, 1, 1, 1, 1, "%y f32 = Relu %c"}, 0},    /* one pixel */
+    };
+    for (size_t k = 0; k < COUNT(cases); k++)
+        assert_int_equal(points_used(built(graph_of(&cases[k].c), 3, "x86-64-v4")), cases[k].points);
+    assert_int_equal(points_used(built(graph_of(&cases[0].c), 3, "scalar")), 0);
+    assert_int_equal(points_used(built(graph_of(&cases[0].c), 0, "x86-64-v4")), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_values, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_choice, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -517,7 +517,7 @@ static void drop_unread(Auto *g)
 void auto_prepare(Auto *g)
 {
     auto_views(g);
-    if (g->m->lanes_f32 > 1)
+    if (g->m->lanes_f32 > 1 && g->te->cx->fp == FP_fast)
         auto_winograd(g);
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
         Dot d;

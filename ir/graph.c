@@ -209,13 +209,13 @@ static bool sort_from(Sort *s, NodeId root)
     return true;
 }
 
-/* An empty graph in the arena of cx. parent: the graph whose names it may capture, or NULL. */
 const char *fp_name(FpMode m)
 {
     static const char *const name[] = {[FP_fast] = "fast", [FP_strict] = "strict", [FP_bf16] = "bf16"};
     return name[m];
 }
 
+/* An empty graph in the arena of cx. parent: the graph whose names it may capture, or NULL. */
 Graph *graph_new(Ctx *cx, const char *name, Graph *parent)
 {
     Graph *g = NEW(cx->arena, Graph);

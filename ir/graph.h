@@ -19,7 +19,8 @@ typedef struct OpInfo OpInfo; /* op.h */
 /* How far float arithmetic may be from what the model writes (-ffp=). Sums may be reassociated in each mode, and a product that
  * is added to a sum may be rounded with it (fused multiply-add). */
 typedef enum FpMode {
-    FP_fast,   /* and exp, log, tanh, erf are polynomials, within the bounds that mlcc_vec.h states */
+    FP_fast,   /* and exp, log, tanh, erf are polynomials, within the bounds that mlcc_vec.h states; convolutions may be filtered
+                  (Winograd), which reassociates the sums of several outputs */
     FP_strict, /* nothing else: functions are libm's */
     FP_bf16    /* as fast, and operands of contractions are rounded to bfloat16; sums and epilogues stay f32 */
 } FpMode;

@@ -135,6 +135,8 @@ static void test_choice(void **state)
         assert_int_equal(points_used(built(graph_of(&cases[k].c), 3, "x86-64-v4")), cases[k].points);
     assert_int_equal(points_used(built(graph_of(&cases[0].c), 3, "scalar")), 0);
     assert_int_equal(points_used(built(graph_of(&cases[0].c), 0, "x86-64-v4")), 0);
+    cx.fp = FP_strict;
+    assert_int_equal(points_used(built(graph_of(&cases[0].c), 3, "x86-64-v4")), 0);
 }
 
 int main(void)

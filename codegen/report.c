@@ -68,13 +68,44 @@ static void plan(Report *r)
     ln(&r->o, "  ],");
 }
 
+/* Type of what a function's products multiply: which of a machine's peaks it can be held against. */
+static void operand_type(void *ctx, const Expr *e)
+{
+    DType *dt = ctx;
+    if ((e->op == EX_load || e->op == EX_loadp) && (*dt == DT_none || dtype_bytes((DType)e->dt) < dtype_bytes(*dt)))
+        *dt = (DType)e->dt;
+}
+
+static void product_type(void *ctx, Nest *n)
+{
+    if (n->op == NS_tile && n->tile->red == RED_sum && n->tile->body->op == EX_mul)
+        ex_walk(n->tile->body, operand_type, ctx);
+}
+
+static const char *operands(const Func *f)
+{
+    DType dt = DT_none;
+    nest_walk(f->body, product_type, &dt);
+    return f->macs && dt != DT_none ? dtype_info(dt)->name : "";
+}
+
+/* What a run must move at least: every buffer that the function touches, once. */
+static int64_t touched_bytes(const Unit *u, const Func *f)
+{
+    int64_t n = 0;
+    for (uint32_t k = 0; k < f->param.n; k++)
+        n += buf(u, f->param.at[k])->bytes;
+    return n;
+}
+
 static void functions(Report *r)
 {
     ln(&r->o, "  \"nodes\": [");
     for (uint32_t k = 0; k < r->u->func.n; k++) {
         const Func *f = r->u->func.at[k];
-        ln(&r->o, "    {\"function\": \"%s\", \"macs\": %" PRIu64 ", \"stack_bytes\": %" PRId64 ", \"from\": %s}%s", f->name, f->macs, f->frame_bytes,
-           json_string(r->a, f->note.n ? f->note.at[0] : ""), k + 1 < r->u->func.n ? "," : "");
+        ln(&r->o, "    {\"function\": \"%s\", \"macs\": %" PRIu64 ", \"operands\": \"%s\", \"bytes\": %" PRId64 ", \"stack_bytes\": %" PRId64 ", \"from\": %s}%s",
+           f->name, f->macs, operands(f), touched_bytes(r->u, f), f->frame_bytes, json_string(r->a, f->note.n ? f->note.at[0] : ""),
+           k + 1 < r->u->func.n ? "," : "");
     }
     ln(&r->o, "  ],");
 }

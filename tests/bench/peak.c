@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What one core can do at most, to set measurements against. Prints JSON: billions of operations a second (a multiplication
+ * and an addition are two) of f32 FMA and, where the compiler targets them, of byte and bf16 dots; GB/s read from 16 KiB,
+ * 512 KiB and 256 MiB. The best of many rounds of under a millisecond, so that other work on the machine seldom counts.
+ * cc -O2 -march=native. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+enum { ROUNDS = 300, CHAINS = 12, STEPS = 150000, CHUNK = 8 << 20 };
+
+#if defined(__AVX512F__)
+#define WIDTH 64
+#elif defined(__AVX__)
+#define WIDTH 32
+#else
+#define WIDTH 16
+#endif
+typedef float Vector __attribute__((vector_size(WIDTH)));
+#if defined(__x86_64__)
+#define HELD "+v"
+#else
+#define HELD "+w"
+#endif
+#define EACH(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static volatile float sink;
+
+/* Independent chains, so that the unit's rate counts and not its latency. */
+static double fma_ops(void)
+{
+    Vector x = {0}, y = {0};
+    x += 0.999f;
+    y += 1e-3f;
+#define START(i) Vector c##i = x + (float)(i);
+    EACH(START)
+#undef START
+    for (long k = 0; k < STEPS; k++) {
+#define STEP(i) c##i = c##i * x + y; __asm__ volatile("" : HELD(c##i));
+        EACH(STEP)
+#undef STEP
+    }
+#define END(i) sink = c##i[0];
+    EACH(END)
+#undef END
+    return 2.0 * WIDTH / 4 * CHAINS * STEPS;
+}
+
+#if defined(__AVX512VNNI__)
+static double byte_ops(void)
+{
+    const __m512i x = _mm512_set1_epi8(3), y = _mm512_set1_epi8(1);
+#define START(i) __m512i c##i = _mm512_set1_epi32(i);
+    EACH(START)
+#undef START
+    for (long k = 0; k < STEPS; k++) {
+#define STEP(i) c##i = _mm512_dpbusd_epi32(c##i, x, y); __asm__ volatile("" : HELD(c##i));
+        EACH(STEP)
+#undef STEP
+    }
+#define END(i) sink = (float)_mm512_reduce_add_epi32(c##i);
+    EACH(END)
+#undef END
+    return 2.0 * 64 * CHAINS * STEPS;
+}
+#else
+static double byte_ops(void) { return 0; }
+#endif
+
+#if defined(__AVX512BF16__)
+static double bf16_ops(void)
+{
+    const __m512bh x = (__m512bh)_mm512_set1_epi16(0x3f80);
+#define START(i) __m512 c##i = _mm512_set1_ps(i);
+    EACH(START)
+#undef START
+    for (long k = 0; k < STEPS; k++) {
+#define STEP(i) c##i = _mm512_dpbf16_ps(c##i, x, x); __asm__ volatile("" : HELD(c##i));
+        EACH(STEP)
+#undef STEP
+    }
+#define END(i) sink = c##i[0];
+    EACH(END)
+#undef END
+    return 2.0 * 32 * CHAINS * STEPS;
+}
+#else
+static double bf16_ops(void) { return 0; }
+#endif
+
+static double best(double (*work)(void))
+{
+    double most = 0;
+    for (int r = 0; r < ROUNDS; r++) {
+        const double t = now(), ops = work(), rate = ops / (now() - t);
+        most = rate > most ? rate : most;
+    }
+    return most * 1e-9;
+}
+
+/* Reads `bytes` of p again and again, or chunk after chunk of them when they are many. */
+static double read_rate(const Vector *p, long bytes)
+{
+    double most = 0;
+    const long chunk = bytes < CHUNK ? bytes : CHUNK, again = bytes < CHUNK ? CHUNK / bytes : 1;
+    for (long r = 0; r < ROUNDS; r++) {
+        const Vector *from = p + r * chunk % bytes / WIDTH;
+        Vector s[8] = {{0}};
+        const double t = now();
+        for (long n = 0; n < again; n++)
+            for (long k = 0; k < chunk / WIDTH; k += 8) {
+                for (int j = 0; j < 8; j++)
+                    s[j] += from[k + j];
+                __asm__ volatile("" ::: "memory");
+            }
+        const double rate = (double)(chunk * again) / (now() - t);
+        sink = s[0][0] + s[1][0] + s[2][0] + s[3][0] + s[4][0] + s[5][0] + s[6][0] + s[7][0];
+        most = rate > most ? rate : most;
+    }
+    return most * 1e-9;
+}
+
+int main(void)
+{
+    const long most = 256L << 20;
+    Vector *p = aligned_alloc(64, (size_t)most);
+    if (!p)
+        return 1;
+    for (long k = 0; k < most / WIDTH; k++)
+        p[k] = (Vector){1};
+    printf("{\"f32\": %.1f, \"i8\": %.1f, \"bf16\": %.1f, \"l1_gbs\": %.1f, \"l2_gbs\": %.1f, \"memory_gbs\": %.1f}\n", best(fma_ops), best(byte_ops),
+           best(bf16_ops), read_rate(p, 16 << 10), read_rate(p, 512 << 10), read_rate(p, most));
+    free(p);
+    return 0;
+}

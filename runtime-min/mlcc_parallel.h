@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: 0BSD
+ *
+ * How a model that was made with --threads= gets its threads. The caller passes an mlcc_parallel to NAME_run_threads: its
+ * own parallel-for, or the pool of mlcc_threads.h.
+ */
+#ifndef MLCC_PARALLEL_H
+#define MLCC_PARALLEL_H
+
+enum { MLCC_BAD_PARALLEL = 5 }; /* a further mlcc_status: run of mlcc_parallel said that it failed */
+
+/* run calls fn(arg, part, parts) once for every part of 0 .. parts-1, in any order, on any thread, and returns when all
+ * have returned: 0, or not 0 when some part was not run. parts is never above the field `parts`.
+ *
+ * meet may be NULL; the model then calls run for each of its steps. Where it is not, run must give every part a thread of
+ * its own for as long as the call takes, and parts wait for each other inside: meet says that `part` has finished all
+ * before `step` and returns when the others have too, or with `near` when part-1 and part+1 have. */
+typedef struct mlcc_parallel {
+    void *user;
+    int parts; /* at most */
+    int (*run)(void *user, void (*fn)(void *arg, int part, int parts), void *arg, int parts);
+    void (*meet)(void *user, int part, int parts, int step, int near);
+} mlcc_parallel;
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: 0BSD
+ *
+ * A pool of threads for models made with --threads=, for C11 with POSIX threads. The caller owns the pool:
+ *
+ *   static mlcc_pool pool;
+ *   if (mlcc_pool_start(&pool, 4) != 0) ...
+ *   const mlcc_parallel par = mlcc_pool_parallel(&pool);
+ *   NAME_run_threads(&io, arena, &par);                       as often as wanted
+ *   mlcc_pool_stop(&pool);
+ *
+ * The thread that calls run is part 0; the others wait for work, for some tens of microseconds by looking, then asleep, so
+ * between runs they cost nothing. Parts wait for each other in the same way: when there are more threads than processors,
+ * who waits soon gives way. One run at a time on one pool; several pools may run at once.
+ */
+#ifndef MLCC_THREADS_H
+#define MLCC_THREADS_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "mlcc_parallel.h"
+
+enum {
+    MLCC_THREADS_MAX = 64,
+    MLCC_SPINS = 1000,          /* looks before sleep: a pause of the processor between two takes 10 to 50 ns */
+    MLCC_DONE = 1 << 30         /* step of a part whose function has returned */
+};
+
+/* A number that one thread writes, on cache lines of its own (two of 64 bytes are fetched together). */
+typedef struct mlcc_counter {
+    atomic_uint n;
+    char apart[128 - sizeof(atomic_uint)];
+} mlcc_counter;
+
+typedef struct mlcc_worker {
+    struct mlcc_pool *pool;
+    int part;
+    pthread_t thread;
+} mlcc_worker;
+
+typedef struct mlcc_pool {
+    int threads; /* the caller's included */
+    int parts;   /* of the run at hand */
+    void (*fn)(void *arg, int part, int parts); /* NULL: the workers end */
+    void *arg;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    mlcc_counter sleepers;
+    mlcc_counter go[MLCC_THREADS_MAX]; /* by part: runs begun */
+    mlcc_counter at[MLCC_THREADS_MAX]; /* by part: steps of this run that it has finished */
+    mlcc_worker worker[MLCC_THREADS_MAX];
+} mlcc_pool;
+
+static inline void mlcc_pause(void)
+{
+#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+    __builtin_ia32_pause();
+#elif defined(__GNUC__) && defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
+
+/* Whether a counter, which may have wrapped around, is at least n. */
+static inline int mlcc_has(mlcc_counter *c, unsigned n)
+{
+    return (int)(atomic_load(&c->n) - n) >= 0;
+}
+
+/* Who sleeps has announced it before the last look at the counter, and who counts looks for sleepers afterwards: in the
+ * one order of all these operations one of the two sees the other. */
+static inline void mlcc_await(mlcc_pool *p, mlcc_counter *c, unsigned n)
+{
+    for (int k = 0; k < MLCC_SPINS; k++) {
+        if (mlcc_has(c, n))
+            return;
+        mlcc_pause();
+    }
+    (void)pthread_mutex_lock(&p->mutex);
+    (void)atomic_fetch_add(&p->sleepers.n, 1);
+    while (!mlcc_has(c, n))
+        (void)pthread_cond_wait(&p->changed, &p->mutex);
+    (void)atomic_fetch_sub(&p->sleepers.n, 1);
+    (void)pthread_mutex_unlock(&p->mutex);
+}
+
+static inline void mlcc_count(mlcc_pool *p, mlcc_counter *c, unsigned n)
+{
+    atomic_store(&c->n, n);
+    if (atomic_load(&p->sleepers.n) == 0)
+        return;
+    (void)pthread_mutex_lock(&p->mutex);
+    (void)pthread_cond_broadcast(&p->changed);
+    (void)pthread_mutex_unlock(&p->mutex);
+}
+
+static inline void *mlcc_worker_main(void *arg)
+{
+    const mlcc_worker *w = arg;
+    mlcc_pool *p = w->pool;
+    for (unsigned run = 1;; run++) {
+        mlcc_await(p, &p->go[w->part], run);
+        if (!p->fn)
+            return NULL;
+        p->fn(p->arg, w->part, p->parts);
+        mlcc_count(p, &p->at[w->part], MLCC_DONE);
+    }
+}
+
+/* Starts fn on the workers of parts 1 .. parts-1. */
+static inline void mlcc_pool_begin(mlcc_pool *p, void (*fn)(void *arg, int part, int parts), void *arg, int parts)
+{
+    p->fn = fn;
+    p->arg = arg;
+    p->parts = parts;
+    for (int k = 0; k < parts; k++)
+        atomic_store(&p->at[k].n, 0);
+    for (int k = 1; k < parts; k++)
+        mlcc_count(p, &p->go[k], atomic_load(&p->go[k].n) + 1);
+}
+
+/* run of mlcc_parallel; EINVAL: more parts than threads. */
+static inline int mlcc_pool_run(void *user, void (*fn)(void *arg, int part, int parts), void *arg, int parts)
+{
+    mlcc_pool *p = user;
+    if (parts < 1 || parts > p->threads)
+        return EINVAL;
+    mlcc_pool_begin(p, fn, arg, parts);
+    fn(arg, 0, parts);
+    for (int k = 1; k < parts; k++)
+        mlcc_await(p, &p->at[k], MLCC_DONE);
+    return 0;
+}
+
+/* meet of mlcc_parallel. */
+static inline void mlcc_pool_meet(void *user, int part, int parts, int step, int near)
+{
+    mlcc_pool *p = user;
+    const int first = near && part > 0 ? part - 1 : 0, last = near && part + 1 < parts ? part + 1 : parts - 1;
+    mlcc_count(p, &p->at[part], (unsigned)step);
+    for (int k = first; k <= last; k++)
+        mlcc_await(p, &p->at[k], (unsigned)step);
+}
+
+/* Ends the workers; the pool may be started again. */
+static inline void mlcc_pool_stop(mlcc_pool *p)
+{
+    mlcc_pool_begin(p, NULL, NULL, p->threads);
+    for (int k = 1; k < p->threads; k++)
+        (void)pthread_join(p->worker[k].thread, NULL);
+    (void)pthread_cond_destroy(&p->changed);
+    (void)pthread_mutex_destroy(&p->mutex);
+}
+
+/* A pool of `threads`, the caller's among them. 0, or an errno value, with nothing left to stop. */
+static inline int mlcc_pool_start(mlcc_pool *p, int threads)
+{
+    int error = threads < 1 || threads > MLCC_THREADS_MAX ? EINVAL : pthread_mutex_init(&p->mutex, NULL);
+    if (error)
+        return error;
+    error = pthread_cond_init(&p->changed, NULL);
+    if (error) {
+        (void)pthread_mutex_destroy(&p->mutex);
+        return error;
+    }
+    atomic_init(&p->sleepers.n, 0);
+    for (int k = 0; k < MLCC_THREADS_MAX; k++) {
+        atomic_init(&p->go[k].n, 0);
+        atomic_init(&p->at[k].n, 0);
+    }
+    for (p->threads = 1; p->threads < threads && !error; p->threads += !error) {
+        mlcc_worker *w = &p->worker[p->threads];
+        w->pool = p;
+        w->part = p->threads;
+        error = pthread_create(&w->thread, NULL, mlcc_worker_main, w);
+    }
+    if (error)
+        mlcc_pool_stop(p);
+    return error;
+}
+
+static inline mlcc_parallel mlcc_pool_parallel(mlcc_pool *p)
+{
+    const mlcc_parallel r = {p, p->threads, mlcc_pool_run, mlcc_pool_meet};
+    return r;
+}
+
+#endif

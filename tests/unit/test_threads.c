@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The pool of runtime-min/mlcc_threads.h: every part runs once, parts meet, more threads than processors come to an end. */
+#include "ir/base.h"
+#include "runtime-min/mlcc_threads.h"
+
+#include <time.h>
+
+#include <cmocka.h>
+
+enum { STEPS = 40 };
+
+typedef struct Job { mlcc_parallel par; int done[MLCC_THREADS_MAX], seen_late, near; } Job;
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void once(void *arg, int part, int parts)
+{
+    Job *j = arg;
+    j->done[part] += parts;
+}
+
+static void every_part_runs_once(void **state)
+{
+    (void)state;
+    static mlcc_pool pool;
+    assert_int_equal(mlcc_pool_start(&pool, 5), 0);
+    const mlcc_parallel par = mlcc_pool_parallel(&pool);
+    Job j = {.par = par};
+    for (int parts = 1; parts <= 5; parts++)
+        for (int k = 0; k < 200; k++)
+            assert_int_equal(par.run(par.user, once, &j, parts), 0);
+    for (int part = 0; part < 5; part++) {
+        int want = 0;
+        for (int parts = part + 1; parts <= 5; parts++)
+            want += 200 * parts;
+        assert_int_equal(j.done[part], want);
+    }
+    assert_int_not_equal(par.run(par.user, once, &j, 6), 0);
+    assert_int_not_equal(par.run(par.user, once, &j, 0), 0);
+    mlcc_pool_stop(&pool);
+}
+
+/* done[] is plain memory: each part reads what its neighbours (or all) wrote before the meeting, and none is behind. */
+static void steps(void *arg, int part, int parts)
+{
+    Job *j = arg;
+    for (int step = 1; step <= STEPS; step++) {
+        j->done[part] = step;
+        j->par.meet(j->par.user, part, parts, 2 * step - 1, j->near);
+        const int first = j->near && part ? part - 1 : 0, last = j->near && part + 1 < parts ? part + 1 : parts - 1;
+        for (int k = first; k <= last; k++)
+            if (j->done[k] != step)
+                j->seen_late = 1;
+        j->par.meet(j->par.user, part, parts, 2 * step, j->near);
+    }
+}
+
+static void meet_with(int threads, int runs, int near)
+{
+    static mlcc_pool pool;
+    assert_int_equal(mlcc_pool_start(&pool, threads), 0);
+    Job j = {.par = mlcc_pool_parallel(&pool), .near = near};
+    for (int k = 0; k < runs; k++)
+        assert_int_equal(j.par.run(j.par.user, steps, &j, threads), 0);
+    assert_int_equal(j.seen_late, 0);
+    mlcc_pool_stop(&pool);
+}
+
+static void parts_meet(void **state)
+{
+    (void)state;
+    for (int near = 0; near < 2; near++) {
+        meet_with(1, 2, near);
+        meet_with(2, 100, near);
+        meet_with(3, 50, near);
+    }
+}
+
+/* Spinning alone would need a time slice of the scheduler for nearly every one of the 24 * 80 waits of a run. */
+static void more_threads_than_processors(void **state)
+{
+    (void)state;
+    const double start = seconds();
+    meet_with(24, 4, 0);
+    meet_with(24, 4, 1);
+    assert_true(seconds() - start < 20);
+}
+
+/* Workers that have gone to sleep between runs wake up again. */
+static void workers_sleep_between_runs(void **state)
+{
+    (void)state;
+    static mlcc_pool pool;
+    assert_int_equal(mlcc_pool_start(&pool, 3), 0);
+    Job j = {.par = mlcc_pool_parallel(&pool)};
+    const double deadline = seconds() + 20;
+    for (int k = 0; k < 3; k++) {
+        while (atomic_load(&pool.sleepers.n) < 2 && seconds() < deadline)
+            continue;
+        assert_int_equal(atomic_load(&pool.sleepers.n), 2);
+        assert_int_equal(j.par.run(j.par.user, once, &j, 3), 0);
+    }
+    assert_int_equal(j.done[2], 9);
+    mlcc_pool_stop(&pool);
+}
+
+static void a_pool_starts_again(void **state)
+{
+    (void)state;
+    static mlcc_pool pool;
+    assert_int_not_equal(mlcc_pool_start(&pool, 0), 0);
+    assert_int_not_equal(mlcc_pool_start(&pool, MLCC_THREADS_MAX + 1), 0);
+    for (int k = 0; k < 20; k++) {
+        assert_int_equal(mlcc_pool_start(&pool, 1 + k % 4), 0);
+        mlcc_pool_stop(&pool);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_part_runs_once),       cmocka_unit_test(parts_meet),          cmocka_unit_test(more_threads_than_processors),
+        cmocka_unit_test(workers_sleep_between_runs), cmocka_unit_test(a_pool_starts_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

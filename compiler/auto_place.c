@@ -204,7 +204,7 @@ static int64_t cost_of_element(const Expr *e)
     return data ? ex_cost(e) : max_i64(cost_of_element(e->a[1]), cost_of_element(e->a[2]));
 }
 
-/* The map is the natural epilogue of a product: it alone reads it, element for element. */
+/* The map is the natural epilogue of a product: it alone reads it, element for element, itself or through what is inline. */
 typedef struct Product { const Auto *g; int64_t points; bool found; } Product;
 
 static void find_product(void *ctx, const Expr *e)
@@ -213,20 +213,54 @@ static void find_product(void *ctx, const Expr *e)
     if (e->op != EX_load || ten(p->g->te, e->v.ref)->kind != TEN_stage)
         return;
     const uint32_t k = ten(p->g->te, e->v.ref)->stage;
-    p->found = p->found || (is_product(p->g->te->stage.at[k]) && p->g->nreader[e->v.ref] == 1 && points_of_stage(p->g, k) == p->points);
+    if (p->g->nreader[e->v.ref] != 1 || points_of_stage(p->g, k) != p->points)
+        return;
+    if (p->g->s->stage[k].place == PL_inline)
+        ex_walk(p->g->body[k], find_product, p);
+    else
+        p->found = p->found || is_product(p->g->te->stage.at[k]);
+}
+
+static bool is_epilogue(const Auto *g, uint32_t k)
+{
+    Product p = {g, points_of_stage(g, k), false};
+    if (g->te->stage.at[k]->kind == ST_map)
+        ex_walk(g->body[k], find_product, &p);
+    return p.found;
+}
+
+/* Epilogues among what a map reads that are inline in it or may still become so: those of stages behind `behind`. */
+typedef struct Guests { const Auto *g; uint32_t behind; bool any; } Guests;
+
+static void find_guest(void *ctx, const Expr *e)
+{
+    Guests *q = ctx;
+    if (e->op != EX_load || ten(q->g->te, e->v.ref)->kind != TEN_stage)
+        return;
+    const uint32_t k = ten(q->g->te, e->v.ref)->stage;
+    if (k != q->behind && (k > q->behind || q->g->s->stage[k].place == PL_inline))
+        q->any = q->any || is_epilogue(q->g, k);
+}
+
+/* The map that reads it hosts another product already, or will: it has registers for one. */
+static bool second_product(const Auto *g, uint32_t k)
+{
+    const uint32_t t = g->te->stage.at[k]->out, r = g->nreader[t] == 1 ? g->reader[t][0] : NO_STAGE;
+    if (r == NO_STAGE || g->te->stage.at[r]->kind != ST_map || !is_epilogue(g, k))
+        return false;
+    Guests q = {g, k, false};
+    ex_walk(g->body[r], find_guest, &q);
+    return q.any || is_epilogue(g, r);
 }
 
 /* Inline in a reduction it would leave the product without an epilogue, and the tensor between them twice as long. */
 static bool better_as_epilogue(const Auto *g, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];
-    Product p = {g, points_of_stage(g, k), false};
     for (uint32_t q = 0; q < g->nreader[s->out]; q++)
-        if (g->te->stage.at[g->reader[s->out][q]]->kind == ST_reduce) {
-            ex_walk(g->body[k], find_product, &p);
-            return p.found;
-        }
-    return false;
+        if (g->te->stage.at[g->reader[s->out][q]]->kind == ST_reduce)
+            return is_epilogue(g, k);
+    return second_product(g, k);
 }
 
 /* Substituting costs arithmetic when elements are read more than once, and saves a buffer and two passes over it. A

@@ -49,7 +49,6 @@ static void count_store(void *ctx, Nest *n)
     InPlace *p = ctx;
     const Store *s = n->op == NS_store ? &n->store : NULL;
     if (n->op == NS_tile) {
-        p->ok = p->ok && n->tile->red == RED_none;
         for (int k = 0; k < n->tile->nstore; k++)
             p->stores += n->tile->store[k].buf == p->out;
         s = n->tile->nstore == 1 ? &n->tile->store[0] : NULL;
@@ -79,7 +78,8 @@ static void check_value(void *ctx, const Nest *at, const Expr *e, bool store)
     ex_walk(e, check_load, ctx);
 }
 
-/* One store in the whole function, and every load of `in` is of the element that the store replaces. */
+/* One store in the whole function, and every load of `in` is of the element that the store replaces. A register tile may
+ * reduce something else in between: its loads come before its store. */
 static bool same_element(const Unit *u, const Func *f, uint32_t in, uint32_t out)
 {
     InPlace p = {.u = u, .in = in, .out = out, .ok = dtype_bytes(buf(u, in)->dt) == dtype_bytes(buf(u, out)->dt)};

@@ -7,6 +7,9 @@
 
 #include "out.h"
 
+/* Rows and bytes of a row of tiles of the matrix unit, 0: not used (camx.c). */
+typedef struct TileShapes { uint8_t rows[8], bytes[8]; } TileShapes;
+
 typedef struct CGen {
     Unit *u;
     Out *o;
@@ -19,6 +22,10 @@ typedef struct CGen {
     Map tried;              /* stem of an identifier -> numbers below this one are taken behind it */
     Map temp;               /* expression id -> temporary of the statement being printed */
     uint32_t ntemp;
+    const char *amx;        /* name of the state of tiles, NULL: the function uses none */
+    TileShapes shapes;      /* of tiles where the statement being printed stands, as far as known */
+    bool uses_amx;          /* some function so far */
+    int64_t array_bytes;    /* of the largest array that a statement of the function declares */
 } CGen;
 
 /* cexpr.c */
@@ -44,5 +51,11 @@ void c_nest(CGen *g, const Nest *block);         /* statements of a block */
 
 /* ctile.c */
 void c_tile(CGen *g, const Tile *t);
+
+/* camx.c */
+bool c_matrix_tile(CGen *g, const Tile *t); /* false: not a form of the matrix unit, nothing is printed */
+int64_t amx_open(CGen *g, const Func *f);   /* declares the state of tiles where f uses them; bytes of stack */
+void amx_close(CGen *g);
+bool amx_shapes(CGen *g, Nest *n);          /* before n; false: which shapes are set behind n is not known */
 
 #endif

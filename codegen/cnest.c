@@ -183,11 +183,14 @@ static void c_statement(CGen *g, const Nest *n)
 void c_nest(CGen *g, const Nest *n)
 {
     for (uint32_t k = 0; k < n->body.n; k++) {
-        const Nest *s = n->body.at[k];
+        Nest *s = n->body.at[k];
+        const bool known = amx_shapes(g, s);
         if (s->op == NS_let)
             c_let(g, s, is_changed(n, k + 1, s->var));
         else
             c_statement(g, s);
+        if (!known)
+            g->shapes = (TileShapes){0};
     }
     for (uint32_t k = 0; k < n->body.n; k++)
         if (n->body.at[k]->op == NS_let)
@@ -286,8 +289,12 @@ void c_function(CGen *g, Func *f)
     ln(g->o, "%s", head);
     ln(g->o, "{");
     g->o->depth++;
-    const int64_t arrays = declare_scratch(g, f);
+    int64_t arrays = declare_scratch(g, f);
+    g->array_bytes = 0;
+    arrays += amx_open(g, f);
     c_nest(g, f->body);
+    amx_close(g);
+    arrays += align_up(g->array_bytes, 64);
     close_block(g->o, "");
     blank(g->o);
     f->frame_bytes = frame_bound(g->taken.slot.n, g->lanes > 1 ? 4 * g->lanes : 0, arrays);

@@ -611,6 +611,8 @@ static Nest *tile_as_nest(CGen *g, const Tile *t)
 
 void c_tile(CGen *g, const Tile *t)
 {
+    if (c_matrix_tile(g, t))
+        return;
     if (is_vector_tile(g, t)) {
         vector_tile(g, t);
         return;

@@ -345,6 +345,10 @@ static void run(Writer *w)
     } else if (uses_weights(w)) {
         ln(o, "const unsigned char *w = %s_weights;", w->opt->prefix);
     }
+    if (w->g.uses_amx) {
+        ln(o, "if (!mlcc_amx_usable())");
+        ln(o, "    return MLCC_BAD_CPU;");
+    }
     check_symbols(w);
     check_outputs(w);
     for (uint32_t k = 0; k < w->u->func.n; k++)

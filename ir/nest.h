@@ -75,6 +75,7 @@ typedef struct Tile {
     const Expr *body;
     Store *store;
     bool fence;                   /* dot tile: keep the order of loads (prototype: FENCE between steps) */
+    bool matrix;                  /* sized for a matrix unit, where the target has one and the operands fit */
 } Tile;
 
 typedef struct Nest Nest;

@@ -490,6 +490,7 @@ static bool tile_statement(Parser *p, Nest *in)
 {
     Tile *t = NEW(p->a, Tile);
     t->fence = accept(p, "fence");
+    t->matrix = accept(p, "matrix");
     if (!expect(p, "{") || !end_line(p))
         return false;
     empty_lines(p);

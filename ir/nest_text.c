@@ -239,7 +239,8 @@ static void print_reduction(Printer *p, const Tile *t)
 
 static void print_tile(Printer *p, const Tile *t)
 {
-    begin(p, t->fence ? "tile fence {\n" : "tile {\n");
+    begin(p, "tile ");
+    text_add(p->out, "%s%s{\n", t->fence ? "fence " : "", t->matrix ? "matrix " : "");
     p->depth++;
     print_points(p, t);
     if (t->lane) {

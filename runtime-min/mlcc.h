@@ -23,7 +23,7 @@ typedef enum mlcc_status {
     MLCC_OK = 0,
     MLCC_BAD_ARENA = 1, /* NULL or not aligned */
     MLCC_BAD_SHAPE = 2, /* an extent of an input outside its bounds, or extents that contradict each other */
-    MLCC_BAD_CPU = 3,   /* the processor lacks an instruction set that the model was made for */
+    MLCC_BAD_CPU = 3,   /* the processor lacks an instruction set that the model was made for, or the system refuses it */
     MLCC_BAD_INPUT = 4  /* a pointer that must not be NULL is, or is not aligned */
 } mlcc_status;
 

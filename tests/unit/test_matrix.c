@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Tiles for a matrix unit (codegen/camx.c): nests of every form that it takes, and of some that it leaves to others, as
+ * emitted C against the interpreter, with the model of the instructions and, where there are any, with them. */
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "../../codegen/emit.h"
+
+#include <cmocka.h>
+
+#define MLCC_AMX_SOFT
+#include "runtime-min/mlcc_amx.h"
+
+typedef struct Form {
+    const char *x, *w, *sum;        /* types */
+    int group, outer, down, rows, tail, taps, groups, lanes;
+    bool start, amx;                /* sums start at an array; AMX takes it */
+} Form;
+
+/* outer: loop around; down: tiles told apart by a point of their own, 0: none; tail: rows of a second tile in the loop. */
+static const Form forms[] = {
+    {"u8", "i8", "i32", 4, 1, 0, 32, 0, 1, 16, 32, true, true},
+    {"u8", "i8", "i32", 4, 2, 0, 28, 5, 3, 36, 32, true, true},   /* 14 + 14 rows, 12 groups a step, another shape behind */
+    {"i8", "i8", "i32", 4, 2, 0, 16, 16, 1, 40, 32, false, true}, /* one shape for both */
+    {"i8", "u8", "i32", 4, 1, 2, 7, 0, 3, 3, 24, false, true},    /* lanes 16 + 8 */
+    {"u8", "u8", "i32", 4, 1, 0, 31, 0, 1, 17, 5, true, true},    /* 16 + 15 rows, one group a step */
+    {"u8", "i8", "i32", 4, 3, 0, 9, 0, 2, 4, 64, true, true},     /* one tile down, four along */
+    {"u8", "i8", "i32", 4, 1, 0, 1, 0, 1, 32, 48, true, true},
+    {"u8", "i8", "i32", 4, 2, 2, 14, 3, 3, 8, 16, true, true},
+    {"bf16", "bf16", "f32", 2, 2, 0, 32, 4, 1, 32, 32, true, true},
+    {"bf16", "bf16", "f32", 2, 1, 2, 7, 0, 3, 5, 24, false, true},
+    {"u8", "i8", "i32", 4, 1, 0, 33, 0, 1, 4, 16, true, false},   /* too many rows */
+    {"u8", "i8", "i32", 4, 1, 0, 16, 0, 1, 4, 72, true, false},   /* too many lanes */
+    {"u8", "i8", "i32", 2, 1, 0, 16, 0, 1, 4, 16, true, false},   /* pairs of bytes */
+};
+
+static Arena *arena;
+static Diags diags;
+static Ctx cx;
+static char folder[] = "/tmp/mlcc-matrix-XXXXXX";
+
+static int setup(void **state)
+{
+    (void)state;
+    arena = arena_new(0, NULL);
+    diags = (Diags){.arena = arena, .file = "test"};
+    cx = (Ctx){.arena = arena, .x = exprs_new(arena), .diags = &diags, .default_max = 64, .max_elements = 1 << 20};
+    cx.symbol.arena = arena;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    arena_free(arena);
+    char line[64];
+    (void)snprintf(line, sizeof line, "rm -r '%s'", folder);
+    return system(line);
+}
+
+static void add_tile(Text *t, const Form *f, int from, int rows, const char *names)
+{
+    const char p = names[0], q = names[1], l = names[2], s = names[3], k = names[4], e = names[5], a = names[6];
+    const char *row = f->down ? str_fmt(arena, "%d*o + %c", f->down, p) : "o";
+    text_add(t, "tile matrix {\npoint ");
+    if (f->down) text_add(t, "%c %d, ", p, f->down);
+    text_add(t, "%c %d\nlane %c %d\nsum %c %d, %c %d, %c %d\nacc %c%s\n", q, rows, l, f->lanes, s, f->taps, k, f->groups, e, f->group, a,
+             f->start ? str_fmt(arena, " = %%3.b[%c]", l) : "");
+    text_add(t, "body %s(%%1.x[%s, %c + %c + %d, %d*%c + %c])*%s(%%2.w[%c, %c, %c, %c])\n", f->sum, row, q, s, from, f->group, k, e, f->sum, s, k, l, e);
+    text_add(t, "%%4.y[%s, %c + %d, %c] = %c\n}\n", row, q, from, l, a);
+}
+
+static void add_vars(Text *t, const Form *f, int rows, const char *names)
+{
+    text_add(t, ", %c < %d, %c < %d, %c < %d, %c < %d, %c < %d, %c < %d, %c %s", names[0], f->down ? f->down : 1, names[1], rows, names[2], f->lanes,
+             names[3], f->taps, names[4], f->groups, names[5], f->group, names[6], f->sum);
+}
+
+static const char *nest_of(const Form *f)
+{
+    const int down = f->outer * (f->down ? f->down : 1), rows = f->rows + f->tail;
+    Text t = {.arena = arena};
+    text_add(&t, "unit m\nbuf %%1.x input 0 %s[%d,%d,%d]\n", f->x, down, rows + f->taps - 1, f->groups * f->group);
+    text_add(&t, "buf %%2.w input 1 %s[%d,%d,%d,%d]\nbuf %%3.b input 2 %s[%d]\n", f->w, f->taps, f->groups, f->lanes, f->group, f->sum, f->lanes);
+    text_add(&t, "buf %%4.y output 0 %s[%d,%d,%d]\nfunc n000_product macs 0\nvar o < %d", f->sum, down, rows, f->lanes, f->outer);
+    add_vars(&t, f, f->rows, "pqlskea");
+    if (f->tail) add_vars(&t, f, f->tail, "uvwxyzb");
+    text_add(&t, "\nfor o = 0, %d {\n", f->outer);
+    add_tile(&t, f, 0, f->rows, "pqlskea");
+    if (f->tail) add_tile(&t, f, f->rows, f->tail, "uvwxyzb");
+    text_add(&t, "}\n");
+    return text_str(&t);
+}
+
+static void *random_data(const Buf *b)
+{
+    const int64_t n = b->bytes / (int64_t)dtype_bytes(b->dt);
+    char *p = arena_alloc(arena, (size_t)b->bytes, 64);
+    for (int64_t k = 0; k < n; k++) {
+        if (b->dt == DT_bf16 || b->dt == DT_f32) /* whole numbers, whose sums are exact in any order */
+            dtype_put_f(b->dt, p + k * (int64_t)dtype_bytes(b->dt), rand() % 17 - 8);
+        else if (b->dt == DT_i32)
+            ((int32_t *)(void *)p)[k] = rand() % 2001 - 1000;
+        else
+            p[k] = (char)rand();
+    }
+    return p;
+}
+
+static void write_file(const char *name, const EmitFile *from)
+{
+    FILE *f = fopen(str_fmt(arena, "%s/%s%s", folder, name, from->suffix), "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(from->data, 1, from->n, f), from->n);
+    assert_int_equal(fclose(f), 0);
+}
+
+static const char *emitted(Unit *u, const char *name)
+{
+    EmitFiles files = {.arena = arena};
+    const EmitOptions e = {.prefix = name, .file = name, .source = "", .sha256 = "", .version = "", .lanes = 16, .weights = WM_array};
+    weights_layout(u);
+    emit_c(u, &e, &files);
+    for (uint32_t k = 0; k < files.file.n; k++)
+        write_file(name, &files.file.at[k]);
+    return files.file.at[0].data;
+}
+
+static const mlcc_model_info *compiled(const char *name, const char *options)
+{
+    const char *cc = getenv("CC") ? getenv("CC") : "cc";
+    const char *line = str_fmt(arena, "cd '%s' && %s -std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -O1 -shared -fPIC %s -o %s.so %s.c -lm",
+                               folder, cc, options, name, name);
+    if (system(line) != 0) fail_msg("%s", line);
+    void *lib = dlopen(str_fmt(arena, "%s/%s.so", folder, name), RTLD_NOW | RTLD_LOCAL);
+    if (!lib) fail_msg("%s", dlerror());
+    return dlsym(lib, str_fmt(arena, "%s_info", name));
+}
+
+static void run_as(const Unit *u, const char *name, const char *options, const mlcc_tensor *in, const mlcc_tensor *want, bool optional)
+{
+    const Buf *y = buf(u, u->output.at[0]);
+    mlcc_tensor out = {.data = arena_alloc(arena, (size_t)y->bytes, 64)};
+    const int status = compiled(name, options)->call(in, &out, NULL);
+    if (optional && status == MLCC_BAD_CPU) {
+        print_message("skipped: this processor or system has no AMX\n");
+        return;
+    }
+    assert_int_equal(status, MLCC_OK);
+    if (memcmp(out.data, want->data, (size_t)y->bytes) != 0) fail_msg("%s with %s differs", name, options);
+}
+
+static void check_form(const Form *f, int number)
+{
+    const char *text = nest_of(f), *why, *name = str_fmt(arena, "m%d", number);
+    Unit *u = unit_parse(&cx, text);
+    if (!u) fail_msg("%s", text);
+    if ((why = nest_check(arena, u)) != NULL) fail_msg("%s\n%s", why, text);
+    mlcc_tensor in[3], want = {.data = arena_alloc(arena, (size_t)buf(u, 4)->bytes, 64)};
+    for (uint32_t k = 0; k < 3; k++) {
+        const Buf *b = buf(u, u->input.at[k]);
+        in[k] = (mlcc_tensor){.data = random_data(b), .dtype = dtype_info(b->dt)->onnx, .rank = b->rank};
+        for (uint8_t d = 0; d < b->rank; d++)
+            in[k].dim[d] = b->dim[d]->v.i;
+    }
+    assert_true(unit_run(arena, u, in, &want));
+    assert_int_equal(strstr(emitted(u, name), "AMX_RELEASE") != NULL, f->amx);
+    run_as(u, name, "-DMLCC_AMX_SOFT", in, &want, false);
+#if defined(__x86_64__) && defined(__linux__)
+    (void)emitted(u, str_fmt(arena, "%sh", name));
+    run_as(u, str_fmt(arena, "%sh", name), "-DMLCC_AMX=1", in, &want, true);
+#endif
+}
+
+static void test_forms(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < COUNT(forms); k++)
+        check_form(&forms[k], (int)k);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms)};
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

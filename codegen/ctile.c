@@ -356,6 +356,8 @@ static void reduce_step(VGen *v, const Acc *acc, int32_t np, int32_t nv, const S
             const char *value = combine(v, name, body);
             ln(g->o, "%s = %s;", name, value);
         }
+    for (uint8_t k = 0; k < t->nfetch; k++)
+        ln(g->o, "MLCC_FETCH%s(%s, %s);", t->fetch[k].far ? "2" : "", buf_name(g, t->fetch[k].buf), c_expr(g, ex_subst(g->x, t->fetch[k].at, more, nmore)));
     if (t->fence)
         ln(g->o, "V%d_FENCE();", v->width);
 }

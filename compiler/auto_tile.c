@@ -8,16 +8,18 @@
 #include "auto.h"
 
 enum { OPEN_VECTORS = 2 }; /* of a tile whose lanes are known at run time: a part of them is wasted */
-enum { FMA_LATENCY = 8, TILE_OVERHEAD = 24, OPEN_ROWS = 64, MAX_ROWS = 14, MAX_VECTORS = 4, MAX_CHOICES = 64 };
+enum { FETCH_AHEAD = 1024 }; /* bytes */
+enum { FMA_LATENCY = 8, STEP_OVERHEAD = 2, TILE_OVERHEAD = 48, OPEN_ROWS = 64, MAX_ROWS = 14, MAX_VECTORS = 4, MAX_CHOICES = 64 };
 
 typedef struct Shape { int64_t rows, vectors; double cost; } Shape;
 
-/* Cycles of one reduction step of a rows x vectors tile: one FMA, two loads (vector or broadcast) a cycle. */
+/* Half cycles of one reduction step of a rows x vectors tile: two FMAs, two loads (vector or broadcast) a cycle, and what
+ * the step costs whatever its size (loop, start of the streams): larger tiles are better. */
 static double step_cost(int64_t rows, int64_t vectors, bool depthwise)
 {
-    const double fma = (double)(rows * vectors), loads = depthwise ? fma + (double)vectors : (double)(rows + vectors) / 2;
+    const double fma = (double)(rows * vectors), loads = depthwise ? fma + (double)vectors : (double)(rows + vectors);
     double c = fma > loads ? fma : loads;
-    return c > FMA_LATENCY / 2.0 ? c : FMA_LATENCY / 2.0;
+    return (c > FMA_LATENCY ? c : FMA_LATENCY) + STEP_OVERHEAD;
 }
 
 /* Cost of covering n rows and `lanes` lanes. */
@@ -174,6 +176,16 @@ static void open_lanes(const Auto *g, StagePlan *p, const Ten *t, int lane)
         add_loop(p, lane, g->m->lanes_f32);
 }
 
+/* A block of lanes that the first-level cache does not hold is fetched ahead; what is walked once, the next block too. */
+static void plan_fetches(const Auto *g, StagePlan *p, const Dot *d, const Stage *s, int64_t lanes, bool stream)
+{
+    const int64_t run = lanes * (int64_t)sizeof(float);
+    if (!constant_bytes(g, d) || reduction_steps(g, s) * run < g->m->l1_bytes / 2)
+        return;
+    p->near = (int16_t)max_i64(FETCH_AHEAD / run, 1);
+    p->far = stream;
+}
+
 static void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
 {
     StagePlan *p = &g->s->stage[host];
@@ -200,6 +212,7 @@ static void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
     if (all < n)
         add_loop(p, lane, all);
     const bool stream = constant_bytes(g, d) > g->m->l2_bytes / 2;
+    plan_fetches(g, p, d, reg, lanes, stream);
     if (stream)
         add_loop(p, lane, lanes);
     outer_loops(g, p, t, order, lane, row, -1);

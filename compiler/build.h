@@ -53,6 +53,9 @@ int64_t register_stage(const Build *b, uint32_t k);       /* of host k, or -1 */
 uint8_t register_vars(Build *b, uint32_t k, uint32_t r, const Subst *sub, Subst *inner);
 void tile_stage(Build *b, Nest *in, uint32_t k, const Box *box);
 
+/* build_fetch.c: the hints that the plan of stage k asks for. */
+void tile_fetches(Build *b, Tile *t, uint32_t k, const Box *box);
+
 /* build_stage.c: a stage over a box, by its loops. */
 const Expr *loop_over(Build *b, Nest **in, const Expr *v, const Expr *lo, const Expr *ext);
 void store_out(Build *b, Nest *in, const Stage *s, const Subst *sub, const Expr *value);

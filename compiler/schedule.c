@@ -45,6 +45,8 @@ static void print_stage(Text *out, const Schedule *s, uint32_t k)
         text_add(out, "%s parts", p->nloop ? ";" : " ");
     if (p->tiled)
         text_add(out, "%s tile%s%s", p->nloop || p->parts ? ";" : " ", p->lane >= 0 ? " " : "", p->lane >= 0 ? var_name(s, st, p->lane) : "");
+    if (p->near || p->far)
+        text_add(out, "; fetch %d%s", p->near, p->far ? " far" : "");
     text_add(out, "%s%s\n", p->why ? "    # " : "", p->why ? p->why : "");
 }
 
@@ -156,6 +158,16 @@ static bool read_loop(Reader *r, uint32_t k, StagePlan *p)
     return true;
 }
 
+static bool read_fetch(Reader *r, StagePlan *p)
+{
+    long near;
+    if (!number(r, &near) || near < 0 || near > INT16_MAX)
+        return fail(r, "expected: fetch STEPS, perhaps far");
+    p->near = (int16_t)near;
+    p->far = word(r, "far");
+    return true;
+}
+
 static bool read_steps(Reader *r, uint32_t k, StagePlan *p)
 {
     for (skip(r); *r->at && *r->at != '\n' && *r->at != '#'; skip(r)) {
@@ -167,6 +179,9 @@ static bool read_steps(Reader *r, uint32_t k, StagePlan *p)
                 return false;
         } else if (word(r, "parts")) {
             p->parts = true;
+        } else if (word(r, "fetch")) {
+            if (!read_fetch(r, p))
+                return false;
         } else if (word(r, "tile")) {
             p->tiled = true;
             skip(r);
@@ -174,7 +189,7 @@ static bool read_steps(Reader *r, uint32_t k, StagePlan *p)
                 return false;
             p->lane = (int8_t)v;
         } else {
-            return fail(r, "expected loop or tile");
+            return fail(r, "expected loop, tile or fetch");
         }
     }
     return true;

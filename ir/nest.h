@@ -55,6 +55,10 @@ typedef enum ForKind { FOR_serial, FOR_unroll, FOR_parallel } ForKind;
 
 typedef struct Store { uint32_t buf; const Expr *idx[MAX_RANK]; const Expr *value; } Store;
 
+/* Hint of a tile: at each reduction step the cache line of one element is asked for, into the first-level cache or, far,
+ * into the second. at: element offset over loop and reduction variables; it may lie outside the buffer. */
+typedef struct Fetch { uint32_t buf; const Expr *at; bool far; } Fetch;
+
 /* Register tile. Meaning, in this order of evaluation for each accumulator:
  *   for p in points, for l in 0..lanes-1 (var lane):
  *       acc = init;  for r.. in rext: acc = red(acc, body);  then every store
@@ -65,7 +69,7 @@ typedef struct Tile {
     int32_t lanes;
     const Expr *open;             /* lanes in use, at most `lanes`, where only run time knows; NULL: all */
     bool across;
-    uint8_t np, nr, nstore;
+    uint8_t np, nr, nstore, nfetch;
     const Expr *pvar[MAX_RANK];
     int32_t pext[MAX_RANK];       /* points: unrolled */
     RedOp red;
@@ -74,6 +78,7 @@ typedef struct Tile {
     const Expr *init;             /* NULL: identity of red */
     const Expr *body;
     Store *store;
+    Fetch *fetch;                 /* of tiles with a reduction */
     bool fence;                   /* dot tile: keep the order of loads (prototype: FENCE between steps) */
     bool matrix;                  /* sized for a matrix unit, where the target has one and the operands fit */
 } Tile;

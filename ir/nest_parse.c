@@ -449,7 +449,23 @@ static bool domain(Parser *p, Tile *t)
     return end_line(p);
 }
 
-/* Lines behind "sum r 3": "acc a", perhaps "= init", and "body e". */
+static bool fetches(Parser *p, Tile *t)
+{
+    VEC(Fetch) list = {0};
+    while (accept(p, "fetch")) {
+        Fetch f = {.far = accept(p, "far")};
+        if (list.n == UINT8_MAX)
+            return fail(p, "there are too many fetches");
+        if (!buffer_ref(p, false, &f.buf) || !(f.at = expression(p, DT_ix)) || !end_line(p))
+            return false;
+        PUSH(p->a, &list, f);
+    }
+    t->fetch = list.at;
+    t->nfetch = (uint8_t)list.n;
+    return true;
+}
+
+/* Lines behind "sum r 3": "acc a", perhaps "= init", "body e", and perhaps fetches. */
 static bool reduction(Parser *p, Tile *t)
 {
     if (!domain(p, t) || !expect(p, "acc") || !(t->acc = variable(p, VK_REG)))
@@ -459,7 +475,7 @@ static bool reduction(Parser *p, Tile *t)
     if (!end_line(p) || !expect(p, "body"))
         return false;
     t->body = expression(p, (DType)t->acc->dt);
-    return t->body && end_line(p);
+    return t->body && end_line(p) && fetches(p, t);
 }
 
 static RedOp reduction_name(Parser *p)

@@ -235,6 +235,12 @@ static void print_reduction(Printer *p, const Tile *t)
     begin(p, "body ");
     print_expr(p, t->body);
     text_add(p->out, "\n");
+    for (uint8_t k = 0; k < t->nfetch; k++) {
+        begin(p, t->fetch[k].far ? "fetch far " : "fetch ");
+        text_add(p->out, "%%%s ", buf_name(p, t->fetch[k].buf));
+        print_expr(p, t->fetch[k].at);
+        text_add(p->out, "\n");
+    }
 }
 
 static void print_tile(Printer *p, const Tile *t)
@@ -333,6 +339,8 @@ static void note_nest(void *ctx, Nest *n)
         note_leaf(p, t->rvar[k]);
     for (int k = 0; t && k < t->nstore; k++)
         *map_u64(&p->scratch, t->store[k].buf, true) = 1;
+    for (int k = 0; t && k < t->nfetch; k++)
+        *map_u64(&p->scratch, t->fetch[k].buf, true) = 1;
     if (t && t->lane)
         note_leaf(p, t->lane);
     if (t && t->acc)

@@ -29,6 +29,9 @@
  *                              register, no load moves across, a constant is made where it is used. They cost no
  *                              instruction and are empty where there is no such register or no GNU asm
  *
+ *   MLCC_FETCH(p, i) MLCC_FETCH2(p, i)   hints: the cache line of p[i] will be read soon (first-level
+ *                              cache), later (second level); it may lie outside the array
+ *
  * The functions rely on IEEE arithmetic: do not compile with -ffast-math.
  */
 #ifndef MLCC_VEC_H
@@ -93,6 +96,15 @@
 #endif
 
 #define V1_KEEP(v) ((void)(v))
+
+/* By way of integers, so that no pointer is formed that lies outside its array. */
+#if defined(__GNUC__)
+#define MLCC_FETCH(p, i) __builtin_prefetch((const void *)((uintptr_t)(p) + sizeof *(p) * (size_t)(i)), 0, 3)
+#define MLCC_FETCH2(p, i) __builtin_prefetch((const void *)((uintptr_t)(p) + sizeof *(p) * (size_t)(i)), 0, 2)
+#else
+#define MLCC_FETCH(p, i) ((void)0)
+#define MLCC_FETCH2(p, i) ((void)0)
+#endif
 
 #define V1_PIN(v) ((void)(v))
 

@@ -98,6 +98,8 @@ static const char all_forms[] =
     "    sum r 8, s 3\n"
     "    acc a = 1f32\n"
     "    body %1.x[p,r+s]\n"
+    "    fetch %1.x r + s + 8\n"
+    "    fetch far %1.x 16*r + s + 100\n"
     "    %7.y[p,l] = a\n"
     "    %4.t[p,q] = a*2f32\n"
     "  }\n"

@@ -17,12 +17,18 @@ typedef struct EmitOptions {
     const char *version;  /* of mlcc */
     WeightsMode weights;  /* never WM_auto: see weights_mode */
     int32_t lanes;        /* float lanes of the target's vectors, 1: scalar code */
+    const char *cpu;      /* of a level among several: processor features it needs, "avx2 fma"; NULL: none to be named */
 } EmitOptions;
 
 typedef struct EmitFile { const char *suffix; const char *data; size_t n; } EmitFile; /* suffix behind the prefix: ".c", "_weights.bin" */
 typedef struct EmitFiles { Arena *arena; VEC(EmitFile) file; } EmitFiles;
 
+/* One instruction-set level of an artefact that has several, emitted under a prefix and a file name of its own. */
+typedef struct Level { const char *name; Unit *unit; EmitOptions opt; EmitFiles files; } Level;
+
 void emit_c(Unit *u, const EmitOptions *opt, EmitFiles *files);            /* unit.c */
+/* levels.c: best first. Returns a unit whose sizes are what the caller of any of them must provide. */
+const Unit *emit_levels(const Level *at, uint32_t n, const EmitOptions *opt, EmitFiles *files);
 void emit_header(Unit *u, const EmitOptions *opt, EmitFiles *files);       /* api.c */
 void emit_report(const Unit *u, const EmitOptions *opt, EmitFiles *files); /* report.c: model.json */
 void emit_weights(const Unit *u, const EmitOptions *opt, EmitFiles *files); /* weights.c: what is not in model.c */

@@ -6,6 +6,7 @@
 #define MLCC_NAMES_H
 
 #include "emit.h"
+#include "out.h"
 
 typedef struct Names {
     const char *upper;       /* PREFIX */
@@ -18,6 +19,7 @@ typedef struct Names {
 
 const char *uppercase(Arena *a, const char *s);
 Names names_make(Arena *a, const Unit *u, const EmitOptions *opt);
+void emit_info(Unit *u, const EmitOptions *opt, Arena *a, Out *o); /* unit.c: the tables behind PREFIX_info */
 bool has_free_extent(const Unit *u, uint32_t buf); /* an extent of it is decided by a call */
 
 #endif

@@ -75,6 +75,30 @@ static void banner(Writer *w)
     ln(o, " */");
 }
 
+/* Of a level among several: tells gcc which instructions it may use, and other compilers' users how to. */
+static void target(Writer *w)
+{
+    Out *o = &w->o;
+    if (!w->opt->cpu)
+        return;
+    Text list = {.arena = w->a}, have = {.arena = w->a};
+    for (const char *s = w->opt->cpu; *s; s += strcspn(s, " "), s += *s == ' ') {
+        const int n = (int)strcspn(s, " ");
+        text_add(&list, "%s%.*s", list.n ? "," : "", n, s);
+        const char *macro = uppercase(w->a, str_ndup(w->a, s, (size_t)n));
+        text_add(&have, "%s!defined(__", have.n ? " || " : "");
+        for (; *macro; macro++)
+            text_add(&have, "%c", *macro == '.' ? '_' : *macro);
+        text_add(&have, "__)");
+    }
+    ln(o, "#if defined(__GNUC__) && !defined(__clang__)");
+    ln(o, "#pragma GCC target(\"%s\")", text_str(&list));
+    ln(o, "#elif %s", text_str(&have));
+    ln(o, "#error \"compile this file for a processor with %s\"", w->opt->cpu);
+    ln(o, "#endif");
+    blank(o);
+}
+
 static bool apart(const Writer *w) { return w->opt->weights != WM_array; }
 
 static void offsets(Writer *w)
@@ -509,6 +533,13 @@ static void info(Writer *w)
     ln(o, "};");
 }
 
+void emit_info(Unit *u, const EmitOptions *opt, Arena *a, Out *o)
+{
+    Writer w = {.u = u, .opt = opt, .names = names_make(a, u, opt), .a = a, .o = *o};
+    info(&w);
+    *o = w.o;
+}
+
 /* Index arithmetic needs 64 bits when some buffer has more elements than int counts. */
 static bool needs_wide(const Unit *u)
 {
@@ -544,6 +575,7 @@ void emit_c(Unit *u, const EmitOptions *opt, EmitFiles *files)
     const size_t n = w.o.text.n;
     w.o = head;
     banner(&w);
+    target(&w);
     ln(&w.o, "#include \"%s.h\"", opt->file);
     blank(&w.o);
     text_put(&w.o.text, runtime, strlen(runtime));

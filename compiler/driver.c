@@ -226,21 +226,10 @@ static WeightsMode asked_mode(const char *s)
     return WM_auto;
 }
 
-static bool emit(Arena *a, Diags *d, Program *p, const OnnxFile *info, Outputs *out)
+static bool take_files(Arena *a, Diags *d, const Options *o, const EmitFiles *files, const OnnxFile *info, Outputs *out)
 {
-    const Options *o = p->opt;
-    EmitOptions e = {.source = base_name(o->model), .sha256 = info->sha256, .version = mlcc_version, .lanes = p->machine.lanes_f32};
-    e.prefix = p->prefix;
-    weights_layout(p->unit);
-    e.weights = weights_mode(p->unit, asked_mode(o->weights));
-    p->unit->ram_with_io = ram_with_io(p->unit);
-    EmitFiles files = {.arena = a};
-    e.file = stem(a, o->output);
-    emit_c(p->unit, &e, &files);
-    if (!within_budget(d, o, p->unit))
-        return false;
-    for (uint32_t k = 0; k < files.file.n; k++) {
-        const EmitFile *f = &files.file.at[k];
+    for (uint32_t k = 0; k < files->file.n; k++) {
+        const EmitFile *f = &files->file.at[k];
         const bool is_report = strcmp(f->suffix, ".json") == 0, is_code = strcmp(f->suffix, ".c") == 0;
         const char *path = is_report && o->report ? o->report : is_code ? o->output : beside(a, o->output, f->suffix);
         PUSH(a, &out->file, ((OutputFile){path, f->data, f->n}));
@@ -248,14 +237,31 @@ static bool emit(Arena *a, Diags *d, Program *p, const OnnxFile *info, Outputs *
     return !o->depfile || add_dependencies(a, d, o, info, out);
 }
 
-static Rep asked_rep(const char *emit_kind)
+static EmitOptions emit_options(Arena *a, const Program *p, const OnnxFile *info)
 {
-    static const char *const name[] = {[REP_graph] = "graph", [REP_te] = "te", [REP_schedule] = "schedule", [REP_nest] = "nest"};
-    for (size_t k = 0; k < COUNT(name); k++)
-        if (strcmp(emit_kind, name[k]) == 0)
-            return (Rep)k;
-    return REP_nest;
+    const Options *o = p->opt;
+    return (EmitOptions){.source = base_name(o->model), .sha256 = info->sha256, .version = mlcc_version, .lanes = p->machine.lanes_f32,
+                         .prefix = p->prefix, .file = stem(a, o->output)};
 }
+
+/* Files of one planned unit, in memory. */
+static void emit_unit(Program *p, EmitOptions *e, EmitFiles *files)
+{
+    weights_layout(p->unit);
+    e->weights = weights_mode(p->unit, asked_mode(p->opt->weights));
+    p->unit->ram_with_io = ram_with_io(p->unit);
+    emit_c(p->unit, e, files);
+}
+
+static bool emit(Arena *a, Diags *d, Program *p, const OnnxFile *info, Outputs *out)
+{
+    EmitOptions e = emit_options(a, p, info);
+    EmitFiles files = {.arena = a};
+    emit_unit(p, &e, &files);
+    return within_budget(d, p->opt, p->unit) && take_files(a, d, p->opt, &files, info, out);
+}
+
+/* ---- several levels ---- */
 
 /* Last pass whose representation is rep. */
 static const char *last_pass(Rep rep)
@@ -265,6 +271,55 @@ static const char *last_pass(Rep rep)
         if (pass_at(k)->rep == rep)
             name = pass_at(k)->name;
     return name;
+}
+
+static bool fits_levels(Diags *d, const Options *o)
+{
+    if (o->pool.v.n)
+        return diag_error(d, "option-conflict", "--pool places buffers of one machine; name one machine with -march=");
+    if (strcmp(o->weights, "file") == 0)
+        return diag_error(d, "option-conflict", "--weights=file has one layout, levels differ in theirs; use --weights=auto, or one machine with -march=");
+    return !o->schedule || diag_error(d, "option-conflict", "--schedule is for one machine; name one with -march=");
+}
+
+/* The program from its tensor expressions on, for one machine. */
+static bool make_level(Arena *a, Program p, const Machine *m, const OnnxFile *info, Level *l)
+{
+    p.machine = *m;
+    l->name = m->name;
+    l->files.arena = a;
+    l->opt = emit_options(a, &p, info);
+    l->opt.cpu = *m->cpu ? m->cpu : NULL;
+    l->opt.prefix = str_fmt(a, "%s_%s", p.prefix, m->name);
+    l->opt.file = str_fmt(a, "%s_%s", l->opt.file, m->name);
+    if (!passes_resume(&p, REP_schedule))
+        return false;
+    l->unit = p.unit;
+    emit_unit(&p, &l->opt, &l->files);
+    return true;
+}
+
+static bool compile_levels(Arena *a, Diags *d, Program *p, const Machine *m, uint32_t n, const OnnxFile *info, Outputs *out)
+{
+    Level level[MAX_LEVELS] = {0};
+    if (!fits_levels(d, p->opt) || !passes_run(p, last_pass(REP_te)))
+        return false;
+    for (uint32_t k = 0; k < n; k++)
+        if (!make_level(a, *p, &m[k], info, &level[k]))
+            return false;
+    EmitOptions e = emit_options(a, p, info);
+    EmitFiles files = {.arena = a};
+    const Unit *all = emit_levels(level, n, &e, &files);
+    return within_budget(d, p->opt, all) && take_files(a, d, p->opt, &files, info, out);
+}
+
+static Rep asked_rep(const char *emit_kind)
+{
+    static const char *const name[] = {[REP_graph] = "graph", [REP_te] = "te", [REP_schedule] = "schedule", [REP_nest] = "nest"};
+    for (size_t k = 0; k < COUNT(name); k++)
+        if (strcmp(emit_kind, name[k]) == 0)
+            return (Rep)k;
+    return REP_nest;
 }
 
 static bool find_pass(Diags *d, const char *name, Rep *rep)
@@ -290,10 +345,14 @@ static bool print_program(Program *p, Diags *d, Outputs *out)
     return true;
 }
 
-static bool compile(Arena *a, Diags *d, Program *p, const OnnxFile *info, Outputs *out)
+typedef struct Machines { Machine at[MAX_LEVELS]; uint32_t n; } Machines;
+
+static bool compile(Arena *a, Diags *d, Program *p, const Machines *m, const OnnxFile *info, Outputs *out)
 {
     if (!wants_files(p->opt))
         return print_program(p, d, out);
+    if (m->n > 1)
+        return compile_levels(a, d, p, m->at, m->n, info, out);
     return passes_run(p, NULL) && emit(a, d, p, info, out);
 }
 
@@ -315,16 +374,18 @@ Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out)
     Program p = {.cx = &cx, .opt = o, .name = stem(a, o->model), .log = &log};
     OnnxOptions opt = {0};
     OnnxFile info = {0};
+    Machines machines;
     if (!pins(a, d, &o->define, "-D", true, &opt) || !pins(a, d, &o->max, "--max", false, &opt) || !shapes(a, d, &o->shape, &opt) ||
-        !binds(a, d, &o->bind, &opt) || !pools(a, d, o, &p) || !limits(d, o, &cx, &opt) || !machine_for(d, o->target, o->march, &p.machine) ||
+        !binds(a, d, &o->bind, &opt) || !pools(a, d, o, &p) || !limits(d, o, &cx, &opt) || !machines_for(d, o->target, o->march, machines.at, &machines.n) ||
         !choose_prefix(a, d, o, &p.prefix) || !check_output(a, d, o))
         return OUT_usage;
+    p.machine = machines.at[0];
     Maps *maps = NULL;
     bool io = false;
     p.graph = load(&cx, o, &opt, &info, &maps, &io);
     bool ok = p.graph != NULL;
     if (ok)
-        ok = o->verb == VERB_check ? verb_check(&p, out) : o->verb == VERB_run ? verb_run(&p, out, &io) : compile(a, d, &p, &info, out);
+        ok = o->verb == VERB_check ? verb_check(&p, out) : o->verb == VERB_run ? verb_run(&p, out, &io) : compile(a, d, &p, &machines, &info, out);
     ok = ok && d->errors == 0;
     out->log = text_str(&log);
     if (maps)

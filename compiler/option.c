@@ -156,7 +156,6 @@ static bool check_values(Diags *d, const Options *o)
     ok = choice(d, "--int-rounding=", o->rounding, "exact tflite") && ok;
     ok = choice(d, "-ffp=", o->fp, "fast strict bf16") && ok;
     ok = choice(d, "--target=", o->target, "host scalar") && ok;
-    ok = choice(d, "-march=", o->march, "native generic x86-64-v2 x86-64-v3 x86-64-v4 neon") && ok;
     return choice(d, "--diagnostics-format", o->diag_format, "text json sarif") && ok;
 }
 

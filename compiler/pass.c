@@ -89,15 +89,28 @@ static bool run_one(Program *p, const PassInfo *i)
     return true;
 }
 
-bool passes_run(Program *p, const char *until)
+static bool run_from(Program *p, uint32_t first, const char *until)
 {
-    for (uint32_t k = 0; k < COUNT(table); k++) {
+    for (uint32_t k = first; k < COUNT(table); k++) {
         if (wanted(p, &table[k]) && !run_one(p, &table[k]))
             return false;
         if (until && strcmp(until, table[k].name) == 0)
             return true;
     }
     return true;
+}
+
+bool passes_run(Program *p, const char *until)
+{
+    return run_from(p, 0, until);
+}
+
+bool passes_resume(Program *p, Rep from)
+{
+    uint32_t first = 0;
+    while (table[first].rep != from)
+        first++;
+    return run_from(p, first, NULL);
 }
 
 /* ---- passes of one call ---- */

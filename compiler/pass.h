@@ -40,6 +40,7 @@ typedef struct PassInfo {
 
 const PassInfo *pass_at(uint32_t k); /* NULL at the end */
 bool passes_run(Program *p, const char *until); /* until: stop behind this pass, NULL: all. False: diagnostics */
+bool passes_resume(Program *p, Rep from);       /* the passes that make `from` and what comes after it */
 void program_print(Text *out, const Program *p, Rep rep);
 
 /* The passes, one function each, named by the table. */

@@ -3,7 +3,7 @@
 #include "target.h"
 
 static const Machine table[] = {
-#define MACHINE(name, lanes, vregs, l1_kb, l2_kb, what) {#name, lanes, vregs, (l1_kb) * 1024, (l2_kb) * 1024},
+#define MACHINE(name, lanes, vregs, l1_kb, l2_kb, cpu, what) {#name, lanes, vregs, (l1_kb) * 1024, (l2_kb) * 1024, cpu},
 #include "target.def"
 #undef MACHINE
 };
@@ -30,6 +30,20 @@ static bool same(const char *row, const char *want)
     return *row == 0 && *want == 0;
 }
 
+/* Names of the rows as the option spells them. */
+static const char *names(Arena *a)
+{
+    Text t = {.arena = a};
+    text_add(&t, "native");
+    for (size_t k = 0; k < COUNT(table); k++) {
+        text_add(&t, " ");
+        for (const char *s = table[k].name; *s; s++)
+            text_add(&t, "%c", *s == '_' ? '-' : *s);
+    }
+    return text_str(&t);
+}
+
+/* x86-64-v3 is written with '-' alone: '_' in a row stands for it where C has no '-'. */
 bool machine_for(Diags *d, const char *target, const char *march, Machine *m)
 {
     const char *want = strcmp(target, "scalar") == 0 ? "scalar" : strcmp(march, "native") == 0 ? native_name() : march;
@@ -38,5 +52,39 @@ bool machine_for(Diags *d, const char *target, const char *march, Machine *m)
             *m = table[k];
             return true;
         }
-    return diag_error(d, "march", "there is no machine '%s'", want);
+    return diag_error(d, "march", "there is no machine '%s'; expected one of: %s", want, names(d->arena));
+}
+
+static ptrdiff_t row_of(const Machine *m)
+{
+    for (size_t k = 0; k < COUNT(table); k++)
+        if (strcmp(table[k].name, m->name) == 0)
+            return (ptrdiff_t)k;
+    return -1;
+}
+
+/* Puts m in its place among n levels, later rows first. */
+static bool insert(Diags *d, Machine *level, uint32_t n, const Machine *m)
+{
+    uint32_t at = n;
+    for (; at > 0 && row_of(&level[at - 1]) <= row_of(m); at--) {
+        if (row_of(&level[at - 1]) == row_of(m))
+            return diag_error(d, "march", "the machine '%s' is named twice", m->name);
+        level[at] = level[at - 1];
+    }
+    level[at] = *m;
+    return true;
+}
+
+bool machines_for(Diags *d, const char *target, const char *march, Machine *level, uint32_t *n)
+{
+    for (*n = 0; *march; march += strcspn(march, ","), march += *march == ',') {
+        Machine m;
+        if (*n == MAX_LEVELS)
+            return diag_error(d, "march", "more than %d machines are named", MAX_LEVELS);
+        if (!machine_for(d, target, str_ndup(d->arena, march, strcspn(march, ",")), &m) || !insert(d, level, *n, &m))
+            return false;
+        ++*n;
+    }
+    return *n > 0 || diag_error(d, "march", "no machine is named; expected one of: %s", names(d->arena));
 }

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One artefact for several instruction-set levels: each level is a complete model of its own (code, header, weights, report),
+ * and the files of the public name hand every call to the best level that the processor has. Which that is the compiler's
+ * runtime has found out when the program started; asking is a few loads.
+ */
+#include "names.h"
+#include "out.h"
+
+typedef struct Levels { const Level *at; uint32_t n; const EmitOptions *opt; Unit *all; Names names; Out o; Arena *a; } Levels;
+
+/* What a caller must provide for whichever level runs; the rest is that of the level with the largest arena. */
+static Unit *envelope(Arena *a, const Level *at, uint32_t n)
+{
+    const Unit *most = at[0].unit;
+    int32_t align = most->arena_align;
+    int64_t stack = 0, weights = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        const Unit *u = at[k].unit;
+        most = u->arena_bytes > most->arena_bytes ? u : most;
+        align = u->arena_align > align ? u->arena_align : align;
+        stack = max_i64(stack, u->stack_bytes);
+        weights += u->weight_bytes;
+    }
+    Unit *all = arena_copy(a, most, sizeof *most);
+    all->arena_align = align;
+    all->stack_bytes = stack + (int64_t)sizeof(void *) * 32;
+    all->weight_bytes = weights;
+    return all;
+}
+
+static void banner(Levels *l)
+{
+    const char *file = comment_text(l->a, l->opt->file);
+    ln(&l->o, "/* %s.c - made by mlcc %s from %s; read %s.h first. Free of any condition (0BSD).", file, l->opt->version, comment_text(l->a, l->opt->source), file);
+    ln(&l->o, " *");
+    ln(&l->o, " * Hands each call to the first of these levels that the processor has:");
+    for (uint32_t k = 0; k < l->n; k++)
+        ln(&l->o, " *   %-16s %s.c  %s", l->at[k].name, comment_text(l->a, l->at[k].opt.file), l->at[k].opt.cpu ? l->at[k].opt.cpu : "");
+    ln(&l->o, " */");
+}
+
+/* What the compiler's runtime can be asked about. The others need the system's leave too (amx-tile): the level asks itself. */
+static bool can_ask(const char *feature, size_t n) { return !memchr(feature, '-', n); }
+
+static bool asks_itself(const Level *at) { return at->opt.cpu && strchr(at->opt.cpu, '-'); }
+
+/* "avx2 fma" -> __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") */
+static const char *condition(Levels *l, const char *cpu)
+{
+    Text t = {.arena = l->a};
+    const char *and = "";
+    for (size_t n = 0; *cpu; cpu += n + (cpu[n] == ' ')) {
+        n = strcspn(cpu, " ");
+        if (!can_ask(cpu, n))
+            continue;
+        text_add(&t, "%s__builtin_cpu_supports(\"%.*s\")", and, (int)n, cpu);
+        and = " && ";
+    }
+    return text_str(&t);
+}
+
+/* Opens the block of level k; levels without a condition run anywhere. */
+static void open_level(Levels *l, const Level *at)
+{
+    if (at->opt.cpu)
+        open_block(&l->o, "if (%s)", condition(l, at->opt.cpu));
+    else
+        open_block(&l->o, "%s", "");
+}
+
+/* Ends the block with a call; a level that finds out itself that it cannot run leaves the call to the next. */
+static void close_level(Levels *l, const Level *at, const char *type, const char *call)
+{
+    if (asks_itself(at)) {
+        ln(&l->o, "const %s status = %s;", type, call);
+        ln(&l->o, "if (status != MLCC_BAD_CPU)");
+        ln(&l->o, "    return status;");
+    } else {
+        ln(&l->o, "return %s;", call);
+    }
+    close_block(&l->o, "");
+}
+
+static void end(Levels *l, const char *cast)
+{
+    if (l->at[l->n - 1].opt.cpu)
+        ln(&l->o, "return %sMLCC_BAD_CPU;", cast);
+    close_block(&l->o, "");
+    blank(&l->o);
+}
+
+static void copy(Levels *l, const char *field) { ln(&l->o, "level.%s = io->%s;", field, field); }
+
+/* The structures of all levels have the fields of the public one. */
+static void copy_fields(Levels *l)
+{
+    const Unit *u = l->all;
+    for (uint32_t k = 0; k < u->sym.n; k++)
+        if (u->sym_input.at[k] >= 0)
+            copy(l, l->names.sym[k]);
+    for (uint32_t k = 0; k < u->input.n; k++)
+        copy(l, l->names.input[k]);
+    for (uint32_t k = 0; k < u->output.n; k++) {
+        copy(l, l->names.output[k]);
+        if (has_free_extent(u, u->output.at[k]))
+            copy(l, str_fmt(l->a, "%s_dim", l->names.output[k]));
+    }
+    if (!u->input.n && !u->output.n)
+        copy(l, "unused");
+}
+
+static void run(Levels *l)
+{
+    const char *p = l->opt->prefix;
+    ln(&l->o, "mlcc_status %s_run(const struct %s_io *io, void *arena)", p, p);
+    ln(&l->o, "{");
+    l->o.depth++;
+    for (uint32_t k = 0; k < l->n; k++) {
+        open_level(l, &l->at[k]);
+        ln(&l->o, "struct %s_io level;", l->at[k].opt.prefix);
+        copy_fields(l);
+        close_level(l, &l->at[k], "mlcc_status", str_fmt(l->a, "%s_run(&level, arena)", l->at[k].opt.prefix));
+    }
+    end(l, "");
+}
+
+static void call(Levels *l)
+{
+    ln(&l->o, "int %s_call(const mlcc_tensor *in, mlcc_tensor *out, void *arena)", l->opt->prefix);
+    ln(&l->o, "{");
+    l->o.depth++;
+    for (uint32_t k = 0; k < l->n; k++) {
+        open_level(l, &l->at[k]);
+        close_level(l, &l->at[k], "int", str_fmt(l->a, "%s_call(in, out, arena)", l->at[k].opt.prefix));
+    }
+    end(l, "(int)");
+}
+
+const Unit *emit_levels(const Level *at, uint32_t n, const EmitOptions *opt, EmitFiles *files)
+{
+    Arena *a = files->arena;
+    Levels l = {.at = at, .n = n, .opt = opt, .all = envelope(a, at, n), .a = a};
+    l.names = names_make(a, l.all, opt);
+    out_init(&l.o, a);
+    banner(&l);
+    ln(&l.o, "#include \"%s.h\"", opt->file);
+    for (uint32_t k = 0; k < n; k++)
+        ln(&l.o, "#include \"%s.h\"", at[k].opt.file);
+    blank(&l.o);
+    run(&l);
+    call(&l);
+    emit_info(l.all, opt, a, &l.o);
+    for (uint32_t k = 0; k < n; k++)
+        for (uint32_t f = 0; f < at[k].files.file.n; f++) {
+            const EmitFile *e = &at[k].files.file.at[f];
+            PUSH(a, &files->file, ((EmitFile){str_fmt(a, "_%s%s", at[k].name, e->suffix), e->data, e->n}));
+        }
+    PUSH(a, &files->file, ((EmitFile){".c", text_str(&l.o.text), l.o.text.n}));
+    emit_header(l.all, opt, files);
+    emit_report(l.all, opt, files);
+    return l.all;
+}

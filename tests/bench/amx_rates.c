@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the tiles of this processor cost, in nanoseconds and in units of a sixteenth of one product (its cycles where a row
+ * of a tile takes one): the figures behind the rows of targets/target.def that have a matrix unit.
+ *
+ *     cc -O2 -I. tests/bench/amx_rates.c -o /tmp/amx_rates && /tmp/amx_rates */
+#include <stdio.h>
+#include <time.h>
+
+#define MLCC_AMX 1
+#include "runtime-min/mlcc_amx.h"
+
+enum { REPEAT = 1000, TRIES = 200 };
+
+static unsigned char memory[1 << 17] __attribute__((aligned(4096)));
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* The least time of one round of the statements, in ns. */
+#define LEAST(best, ...)                                                                                               \
+    do {                                                                                                               \
+        best = 1e9;                                                                                                    \
+        for (int try = 0; try < TRIES; try++) {                                                                        \
+            const double start = now();                                                                                \
+            for (int round = 0; round < REPEAT; round++) {                                                             \
+                __VA_ARGS__                                                                                            \
+            }                                                                                                          \
+            const double took = (now() - start) / REPEAT;                                                              \
+            best = took < best ? took : best;                                                                          \
+        }                                                                                                              \
+    } while (0)
+
+static void shape(mlcc_amx *t, int rows, int bytes)
+{
+    mlcc_tilecfg cfg = {.palette = 1};
+    for (int n = 0; n < 8; n++) {
+        cfg.rows[n] = (uint8_t)(n < 6 ? rows : bytes / 4);
+        cfg.colsb[n] = (uint16_t)(n == 4 || n == 5 ? bytes : 64);
+    }
+    AMX_CONFIG(t, &cfg);
+}
+
+static double unit; /* ns */
+
+static void row(const char *what, double ns) { printf("%-44s %8.2f ns %8.1f\n", what, ns, ns / unit); }
+
+static void products(mlcc_amx *t)
+{
+    double ns;
+    static const int rows[] = {16, 14, 12, 8, 7, 4};
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+        char what[64];
+        (void)snprintf(what, sizeof what, "tdpbusd, %d rows", rows[k]);
+        shape(t, rows[k], 64);
+        LEAST(ns, AMX_DPUS(t, 0, 4, 6); AMX_DPUS(t, 1, 4, 7); AMX_DPUS(t, 2, 5, 6); AMX_DPUS(t, 3, 5, 7););
+        row(what, ns / 4);
+    }
+    shape(t, 16, 32);
+    LEAST(ns, AMX_DPUS(t, 0, 4, 6); AMX_DPUS(t, 1, 4, 7); AMX_DPUS(t, 2, 5, 6); AMX_DPUS(t, 3, 5, 7););
+    row("tdpbusd, 16 rows, 32 of 64 bytes", ns / 4);
+    shape(t, 16, 64);
+    LEAST(ns, AMX_DPUS(t, 0, 4, 6););
+    row("tdpbusd, one chain", ns);
+    LEAST(ns, AMX_DPBF(t, 0, 4, 6); AMX_DPBF(t, 1, 4, 7); AMX_DPBF(t, 2, 5, 6); AMX_DPBF(t, 3, 5, 7););
+    row("tdpbf16ps, 16 rows", ns / 4);
+}
+
+static void moves(mlcc_amx *t)
+{
+    double ns;
+    unsigned char *p = memory;
+    LEAST(ns, AMX_LD(t, 4, p, 192); AMX_LD(t, 5, p, 192););
+    row("load from L1, one line a row", ns / 2);
+    LEAST(ns, AMX_LD(t, 4, p + 16, 192); AMX_LD(t, 5, p + 16, 192););
+    row("load from L1, two lines a row", ns / 2);
+    LEAST(ns, AMX_LD(t, 4, p, 4096); AMX_LD(t, 5, p, 4096););
+    row("load, rows 4096 bytes apart", ns / 2);
+    LEAST(ns, p = p < memory + sizeof memory - 2048 ? p + 1024 : memory; AMX_LD(t, 4, p, 64););
+    row("load from L2", ns);
+    p = memory;
+    LEAST(ns, AMX_ST(t, 0, p, 128); AMX_ST(t, 1, p + 64, 128););
+    row("store to L1", ns / 2);
+    LEAST(ns, AMX_ST(t, 0, p, 64); AMX_LD(t, 0, p, 64););
+    row("store and load of the same", ns);
+    LEAST(ns, AMX_ZERO(t, 0); AMX_ZERO(t, 1););
+    row("zero", ns / 2);
+}
+
+/* A tile of 2 x 2 products, operands in L1. */
+static void steps(mlcc_amx *t)
+{
+    double ns;
+    const unsigned char *x = memory, *w = memory + 20480;
+    LEAST(ns, const ptrdiff_t o = round % 8; AMX_LD(t, 6, w + 2048 * o, 128); AMX_LD(t, 4, x + 64 * o, 576); AMX_DPUS(t, 0, 4, 6);
+          AMX_LD(t, 7, w + 2048 * o + 64, 128); AMX_DPUS(t, 1, 4, 7); AMX_LD(t, 5, x + 64 * o + 16 * 576, 576);
+          AMX_DPUS(t, 2, 5, 6); AMX_DPUS(t, 3, 5, 7););
+    row("four products and their four loads", ns);
+}
+
+int main(void)
+{
+    mlcc_amx t;
+    double ns;
+    if (!mlcc_amx_usable()) {
+        printf("skipped: this processor or system has no AMX\n");
+        return 0;
+    }
+    shape(&t, 16, 64);
+    LEAST(ns, AMX_DPUS(&t, 0, 4, 6); AMX_DPUS(&t, 1, 4, 7); AMX_DPUS(&t, 2, 5, 6); AMX_DPUS(&t, 3, 5, 7););
+    unit = ns / 4 / 16;
+    printf("peak of tdpbusd %.2f T operations a second\n", 2 * 16384 / (ns / 4) / 1e3);
+    products(&t);
+    moves(&t);
+    steps(&t);
+    LEAST(ns, shape(&t, 16, 64););
+    row("configuration", ns);
+    LEAST(ns, (void)mlcc_amx_usable(););
+    row("mlcc_amx_usable, granted before", ns);
+    return 0;
+}

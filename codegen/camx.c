@@ -80,7 +80,7 @@ static bool find_rows(Matrix *m, const Tile *t, const Expr *x)
     m->part = t->np == 2 ? t->pvar[0] : NULL;
     m->nrow = m->part ? t->pext[0] : n > SIDE ? 2 : 1;
     m->rows[0] = m->part || m->nrow == 1 ? n : (n + 1) / 2;
-    m->rows[1] = m->part ? n : n - m->rows[0];
+    m->rows[1] = m->nrow == 1 ? 0 : m->part ? n : n - m->rows[0];
     const int64_t stride = m->row ? along(x, m->row) : 0;
     m->row_bytes = stride * m->size;
     return stride >= 0 && (!m->part || along(x, m->part) >= 0);
@@ -338,32 +338,44 @@ static void take_sums(CGen *g, const Matrix *m, const char *sums)
 
 /* ---- the stores ---- */
 
-static void store_rows(CGen *g, const Tile *t, const Matrix *m, const char *sums, int32_t part)
+/* The tile's stores for lanes l of row `at` of the array, as a tile without a reduction. */
+static Tile *stores_of(CGen *g, const Tile *t, const Matrix *m, uint32_t sums, int32_t l, const Expr *at, const Place *row)
 {
-    const int32_t width = m->nlane * SIDE, n = m->part || !m->row ? m->rows[part] : m->rows[0] + m->rows[1];
-    const Expr *row = ex_index(g->x, "p", ex_int(g->x, n)), *lane = ex_index(g->x, "l", ex_int(g->x, m->lanes));
-    Place p = {.n = 0};
-    p.s[p.n++] = (Subst){t->lane, lane};
-    if (m->row)
-        p.s[p.n++] = (Subst){m->row, row};
-    if (m->part)
-        p.s[p.n++] = (Subst){m->part, ex_int(g->x, part)};
-    open_loop(g, row, ex_int(g->x, n));
-    open_loop(g, lane, ex_int(g->x, m->lanes));
-    const Expr *at = ex_add(g->x, ex_int(g->x, part * m->rows[0] * width), ex_add(g->x, ex_mul(g->x, row, ex_int(g->x, width)), lane));
-    ln(g->o, "const %s %s = %s[%s];", c_type(g, (DType)t->acc->dt), var_ident(g, t->acc), sums, c_expr(g, at));
-    Nest *block = nest_block(g->a);
+    Tile *map = NEW(g->a, Tile);
+    map->lanes = lanes_of(m, l);
+    map->lane = ex_index(g->x, "l", ex_int(g->x, map->lanes));
+    const Expr *column = ex_add(g->x, map->lane, ex_int(g->x, (int64_t)l * SIDE));
+    Place p = *row;
+    p.s[p.n++] = (Subst){t->lane, column};
+    p.s[p.n++] = (Subst){t->acc, ex_load(g->x, (DType)t->acc->dt, sums, 2, (const Expr *const[]){at, column})};
+    map->nstore = t->nstore;
+    map->store = arena_copy(g->a, t->store, t->nstore * sizeof *t->store);
     for (int k = 0; k < t->nstore; k++) {
-        const Store *s = &t->store[k];
-        const Expr *index[MAX_RANK];
+        Store *s = &map->store[k];
+        s->value = ex_subst(g->x, s->value, p.s, p.n);
         for (uint8_t d = 0; d < buf(g->u, s->buf)->rank; d++)
-            index[d] = ex_subst(g->x, s->idx[d], p.s, p.n);
-        nest_store(g->a, block, s->buf, buf(g->u, s->buf)->rank, index, ex_subst(g->x, s->value, p.s, p.n));
+            s->idx[d] = ex_subst(g->x, s->idx[d], p.s, p.n);
     }
-    c_nest(g, block);
-    close_loop(g, lane);
-    close_loop(g, row);
-    c_release(g, var_ident(g, t->acc));
+    return map;
+}
+
+/* Down the rows for each vector of lanes, so that what is the same for all rows stays in registers. */
+static void store_sums(CGen *g, const Tile *t, const Matrix *m, uint32_t sums)
+{
+    const int32_t n = m->part || m->nrow == 1 ? m->rows[0] : m->rows[0] + m->rows[1];
+    Nest *all = nest_block(g->a);
+    for (int32_t part = 0; part < (m->part ? m->nrow : 1); part++)
+        for (int32_t l = 0; l < m->nlane; l++) {
+            const Expr *row = ex_index(g->x, "p", ex_int(g->x, n));
+            Place p = {.n = 0};
+            if (m->row)
+                p.s[p.n++] = (Subst){m->row, row};
+            if (m->part)
+                p.s[p.n++] = (Subst){m->part, ex_int(g->x, part)};
+            Nest *in = nest_for(g->a, all, row, ex_int(g->x, 0), ex_int(g->x, n));
+            nest_tile(g->a, in, stores_of(g, t, m, sums, l, ex_add(g->x, row, ex_int(g->x, (int64_t)part * n)), &p));
+        }
+    c_nest(g, all);
 }
 
 bool c_matrix_tile(CGen *g, const Tile *t)
@@ -371,16 +383,19 @@ bool c_matrix_tile(CGen *g, const Tile *t)
     Matrix m;
     if (!find_matrix(g, t, &m))
         return false;
-    const int32_t rows = m.rows[0] + (m.nrow > 1 ? m.rows[1] : 0), count = rows * m.nlane * SIDE;
+    const Expr *const dim[] = {ex_int(g->x, m.rows[0] + m.rows[1]), ex_int(g->x, (int64_t)m.nlane * SIDE)};
+    const uint32_t sums = unit_buf(g->u, "sums", (DType)t->acc->dt, BC_scratch, 2, dim);
+    Buf *b = buf(g->u, sums);
+    buf_layout(g->u, b);
+    b->on_stack = true;
+    g->array_bytes = max_i64(g->array_bytes, b->bytes);
     open_block(g->o, "%s", "");
-    const char *sums = c_name(g, &g->param, AMX_NAMES + 2, "sums", "sums");
-    ln(g->o, "MLCC_ALIGN(64) %s %s[%d];", c_type(g, (DType)t->acc->dt), sums, count);
-    g->array_bytes = max_i64(g->array_bytes, 4 * (int64_t)count);
+    ln(g->o, "MLCC_ALIGN(64) %s %s[%lld];", c_type(g, b->dt), buf_name(g, sums), (long long)b->bytes / 4);
     starts(g, t, &m);
     products(g, t, &m);
-    take_sums(g, &m, sums);
-    for (int32_t part = 0; part < (m.part ? m.nrow : 1); part++)
-        store_rows(g, t, &m, sums, part);
+    take_sums(g, &m, buf_name(g, sums));
+    store_sums(g, t, &m, sums);
     close_block(g->o, "");
+    c_release(g, buf_name(g, sums));
     return true;
 }

@@ -125,6 +125,7 @@ void tile_stage(Build *b, Nest *in, uint32_t k, const Box *box)
     } else {
         tile_store(b, t, s, sub, nest_expr(b, b->body[k], sub, rank));
     }
+    t->matrix = p->matrix && t->red == RED_sum;
     t->fence = t->red == RED_sum && !t->across && t->np > 0 && t->body->op == EX_mul;
     tile_fetches(b, t, k, box);
     nest_tile(b->a, in, t);

@@ -47,6 +47,8 @@ static void print_stage(Text *out, const Schedule *s, uint32_t k)
         text_add(out, "%s tile%s%s", p->nloop || p->parts ? ";" : " ", p->lane >= 0 ? " " : "", p->lane >= 0 ? var_name(s, st, p->lane) : "");
     if (p->near || p->far)
         text_add(out, "; fetch %d%s", p->near, p->far ? " far" : "");
+    if (p->matrix)
+        text_add(out, "; matrix");
     text_add(out, "%s%s\n", p->why ? "    # " : "", p->why ? p->why : "");
 }
 
@@ -182,6 +184,8 @@ static bool read_steps(Reader *r, uint32_t k, StagePlan *p)
         } else if (word(r, "fetch")) {
             if (!read_fetch(r, p))
                 return false;
+        } else if (word(r, "matrix")) {
+            p->matrix = true;
         } else if (word(r, "tile")) {
             p->tiled = true;
             skip(r);
@@ -189,7 +193,7 @@ static bool read_steps(Reader *r, uint32_t k, StagePlan *p)
                 return false;
             p->lane = (int8_t)v;
         } else {
-            return fail(r, "expected loop, tile or fetch");
+            return fail(r, "expected loop, parts, tile, fetch or matrix");
         }
     }
     return true;

@@ -4,6 +4,7 @@
  *
  *     %y  root     loop n 1; loop i 1; loop m 48; tile j 8, m 48        the stage has loops and a buffer of its own
  *     %g  root     loop m 48; loop j 8; tile m; fetch 5 far             vectors are fetched 5 steps ahead, and the next 48 m
+ *     %h  root     loop m 32; loop j 28; tile m; matrix                 on the matrix unit
  *     %a  inline                                                        substituted into its readers
  *     %c  register %y                                                   accumulators of the tile of %y
  *     %s  at %y 2                                                       made inside the second loop of %y, scratch
@@ -29,6 +30,7 @@ typedef struct StagePlan { /* of one stage */
     bool tiled;
     int16_t near;                       /* steps of the tile's reduction by which its vectors are fetched ahead; 0: not */
     bool far;                           /* the next block of lanes of its constant is fetched meanwhile */
+    bool matrix;                        /* the tile is sized for a matrix unit */
     int8_t lane;                        /* variable along vectors: 0..rank-1, or rank+k for reduction variable k; -1 none */
     const char *why;                    /* reason, for -Rpass and -Rpass-missed; NULL */
 } StagePlan;

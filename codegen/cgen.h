@@ -45,7 +45,7 @@ enum { P_ANY = 0, P_COND = 1, P_OR = 2, P_AND = 3, P_BOR = 4, P_BXOR = 5, P_BAND
 
 /* cnest.c: the functions of a unit. */
 void c_function(CGen *g, Func *f);
-const char *c_prototype(CGen *g, const Func *f); /* names of parameters are assigned; "static void n012_conv1(...)" */
+const char *c_prototype(CGen *g, const Func *f); /* names of parameters are assigned; "MLCC_APART static void n012_conv1(...)" */
 
 void c_nest(CGen *g, const Nest *block);         /* statements of a block */
 

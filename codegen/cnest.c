@@ -247,7 +247,7 @@ static const char *param_text(CGen *g, const Func *f, uint32_t id)
 const char *c_prototype(CGen *g, const Func *f)
 {
     Text t = {.arena = g->a};
-    text_add(&t, "static void %s(", f->name);
+    text_add(&t, "MLCC_APART static void %s(", f->name);
     const char *comma = "";
     for (uint32_t k = 0; k < f->sym.n; k++, comma = ", ")
         text_add(&t, "%s%s %s", comma, c_type(g, DT_ix), var_ident(g, f->sym.at[k]));

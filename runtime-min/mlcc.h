@@ -66,6 +66,13 @@ typedef struct mlcc_model_info {
 #define MLCC_ALIGN(n)
 #endif
 
+/* A function of its own: the registers of one stage of a model do not mix with another's, nor do their stacks add up. */
+#if defined(__GNUC__)
+#define MLCC_APART __attribute__((noinline))
+#else
+#define MLCC_APART
+#endif
+
 /* Hook around each node; compiled in only on request. */
 #if defined(MLCC_PROFILE)
 #define MLCC_NODE(name) mlcc_profile_node(name);

@@ -234,8 +234,8 @@ static void build_root(Build *b, uint32_t k)
         build_call(b, b->f->body, k);
         return;
     }
-    fill_halo(b, b->f->body, buffer_of(b, s->out));
     if (s->kind == ST_scatter) {
+        fill_halo(b, b->f->body, buffer_of(b, s->out));
         build_scatter(b, b->f->body, k);
         return;
     }
@@ -246,6 +246,7 @@ static void build_root(Build *b, uint32_t k)
         all.ext[d] = t->dim[d];
     }
     build_parts(b, b->f->body, k, &all, &cuts);
+    fill_halo(b, b->f->body, buffer_of(b, s->out)); /* last: operands may lie there until they are read */
 }
 
 static void collect_io(Build *b)

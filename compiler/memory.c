@@ -2,10 +2,12 @@
  *
  * See memory.h. Time is the number of the function in the run. A buffer lives from the first function that has it as a
  * parameter to the last; scratch lives in one function. A function that reads each element of an input only where it
- * writes the same element of its output may do so in place when that input dies there: both then are one block.
+ * writes the same element of its output may do so in place when that input dies there: both then are one block. Where it
+ * reads elsewhere too, the output may still lie over that input as far as overlap.h says.
  */
 #include "memory.h"
 
+#include "overlap.h"
 #include "plan_check.h"
 
 enum { REPORT_NODES = 1 << 14 }; /* search effort for a figure that nothing depends on */
@@ -33,60 +35,11 @@ static bool planned(const Buf *b)
 
 /* ---- in place ---- */
 
-typedef struct InPlace { const Unit *u; uint32_t in, out; bool ok; uint32_t stores; const Expr *at; } InPlace;
+static uint32_t output_of(const Func *f) { return f->param.n ? f->param.at[f->param.n - 1] : 0; }
 
-static const Expr *flat(const Unit *u, const Buf *b, const Expr *const *idx)
+static bool dies_at(const Unit *u, const Life *life, uint32_t in, uint32_t f)
 {
-    Exprs *x = u->cx->x;
-    const Expr *e = ex_int(x, 0);
-    for (uint8_t d = 0; d < b->rank; d++)
-        e = ex_add(x, e, ex_mul(x, ex_add(x, idx[d], ex_int(x, b->lo[d])), b->stride[d]));
-    return e;
-}
-
-static void count_store(void *ctx, Nest *n)
-{
-    InPlace *p = ctx;
-    const Store *s = n->op == NS_store ? &n->store : NULL;
-    if (n->op == NS_tile) {
-        for (int k = 0; k < n->tile->nstore; k++)
-            p->stores += n->tile->store[k].buf == p->out;
-        s = n->tile->nstore == 1 ? &n->tile->store[0] : NULL;
-        p->ok = p->ok && s;
-    }
-    p->ok = p->ok && n->op != NS_call && n->op != NS_set;
-    if (!s)
-        return;
-    p->stores += n->op == NS_store && s->buf == p->out;
-    if (s->buf == p->out)
-        p->at = flat(p->u, buf(p->u, p->out), s->idx);
-}
-
-static void check_load(void *ctx, const Expr *e)
-{
-    InPlace *p = ctx;
-    if (e->op == EX_loadp && e->v.ref == p->in)
-        p->ok = false;
-    if (e->op == EX_load && e->v.ref == p->in)
-        p->ok = p->ok && flat(p->u, buf(p->u, p->in), e->a) == p->at;
-}
-
-static void check_value(void *ctx, const Nest *at, const Expr *e, bool store)
-{
-    (void)at;
-    (void)store;
-    ex_walk(e, check_load, ctx);
-}
-
-/* One store in the whole function, and every load of `in` is of the element that the store replaces. A register tile may
- * reduce something else in between: its loads come before its store. */
-static bool same_element(const Unit *u, const Func *f, uint32_t in, uint32_t out)
-{
-    InPlace p = {.u = u, .in = in, .out = out, .ok = dtype_bytes(buf(u, in)->dt) == dtype_bytes(buf(u, out)->dt)};
-    nest_walk(f->body, count_store, &p);
-    if (p.ok && p.stores == 1)
-        nest_exprs(f->body, check_value, &p);
-    return p.ok && p.stores == 1;
+    return buf(u, in)->cls == BC_arena && life[in].last == (int32_t)f && life[in].first < (int32_t)f;
 }
 
 /* root[k]: the buffer whose block k uses. */
@@ -97,11 +50,10 @@ static uint32_t *share(const Unit *u, Arena *a, Life *life)
         root[k] = k;
     for (uint32_t f = 0; f < u->func.n; f++) {
         const Func *fn = u->func.at[f];
-        const uint32_t out = fn->param.n ? fn->param.at[fn->param.n - 1] : 0;
+        const uint32_t out = output_of(fn);
         for (uint32_t p = 0; out && buf(u, out)->cls == BC_arena && root[out] == out && p + 1 < fn->param.n; p++) {
             const uint32_t in = fn->param.at[p];
-            const Buf *b = buf(u, in);
-            if (b->cls != BC_arena || life[in].last != (int32_t)f || life[out].first != (int32_t)f || b->bytes < buf(u, out)->bytes || !same_element(u, fn, in, out))
+            if (!dies_at(u, life, in, f) || life[out].first != (int32_t)f || buf(u, in)->bytes < buf(u, out)->bytes || !overlap_of(u, fn, in, out).in_place)
                 continue;
             root[out] = root[in];
             life[root[in]].last = life[out].last;
@@ -120,7 +72,7 @@ static void no_room(const Unit *u, const PlanPool *pool, uint32_t npool, const P
     diag_help(u->cx->diags, g, "enlarge a pool, or add a slower one behind it");
 }
 
-typedef struct Jobs { PlanBuf *b; PlanPlace *at; uint32_t *id; uint32_t n; } Jobs;
+typedef struct Jobs { PlanBuf *b; PlanPlace *at; uint32_t *id; uint32_t n; } Jobs; /* of buffers id */
 
 static Jobs collect(const Unit *u, Arena *a, const uint32_t *root, const Life *life)
 {
@@ -131,6 +83,77 @@ static Jobs collect(const Unit *u, Arena *a, const uint32_t *root, const Life *l
             j.id[j.n++] = k;
         }
     return j;
+}
+
+/* ---- overlaps ---- */
+
+/* Function f may write block `out` over block `in`, which dies there; both by number in the jobs. */
+typedef struct Pair { uint32_t f, in, out; uint32_t in_buf, out_buf; int64_t gap; } Pair;
+
+typedef struct Pairs { const Unit *u; Jobs *j; int64_t *load, *saving; VEC(Pair) v; } Pairs;
+
+static void find_pairs(Pairs *p, Arena *a, const uint32_t *root)
+{
+    const Unit *u = p->u;
+    uint32_t *job = NEWN(a, uint32_t, u->buf.n); /* by block, plus one */
+    for (uint32_t k = 0; k < p->j->n; k++)
+        job[p->j->id[k]] = k + 1;
+    for (uint32_t f = 0; f < u->func.n; f++) {
+        const Func *fn = u->func.at[f];
+        const uint32_t out = output_of(fn), to = out ? job[root[out]] : 0;
+        for (uint32_t q = 0; to && buf(u, out)->cls == BC_arena && q + 1 < fn->param.n; q++) {
+            const uint32_t in = fn->param.at[q], from = job[root[in]];
+            if (from && from != to && buf(u, in)->cls == BC_arena && p->j->b[from - 1].last == (int32_t)f && p->j->b[from - 1].first < (int32_t)f && p->j->b[to - 1].first == (int32_t)f)
+                PUSH(a, &p->v, ((Pair){f, from - 1, to - 1, in, out, -p->j->b[from - 1].bytes}));
+        }
+    }
+}
+
+static void find_loads(Pairs *p)
+{
+    for (uint32_t k = 0; k < p->j->n; k++)
+        for (int32_t f = p->j->b[k].first; f <= p->j->b[k].last; f++)
+            p->load[f] += p->j->b[k].bytes;
+}
+
+/* Least height that the functions need when every pair overlaps as far as is known by now. */
+static int64_t least_height(Pairs *p)
+{
+    int64_t least = 0;
+    memset(p->saving, 0, p->u->func.n * sizeof *p->saving);
+    for (uint32_t k = 0; k < p->v.n; k++) {
+        const Pair *q = &p->v.at[k];
+        const int64_t in = p->j->b[q->in].bytes, out = p->j->b[q->out].bytes;
+        p->saving[q->f] += max_i64(min_i64(min_i64(in, out), out - max_i64(q->gap, 0)), 0);
+        p->saving[q->f] = min_i64(p->saving[q->f], out);
+    }
+    for (uint32_t f = 0; f < p->u->func.n; f++)
+        least = max_i64(least, p->load[f] - p->saving[f]);
+    return least;
+}
+
+/* Only functions whose buffers stand higher than that gain by an overlap; it costs the others what `restrict` says. */
+static void add_overlaps(const Unit *u, Arena *a, Jobs *j, const uint32_t *root)
+{
+    Pairs p = {.u = u, .j = j, .load = NEWN(a, int64_t, u->func.n + 1), .saving = NEWN(a, int64_t, u->func.n + 1)};
+    find_pairs(&p, a, root);
+    find_loads(&p);
+    for (int pass = 0; pass < 2; pass++) {
+        const int64_t enough = least_height(&p);
+        for (uint32_t k = 0; k < p.v.n; k++) {
+            Pair *q = &p.v.at[k];
+            const Func *f = u->func.at[q->f];
+            if (p.load[q->f] <= enough)
+                q->gap = j->b[q->out].bytes;
+            else
+                q->gap = max_i64(q->gap, pass ? overlap_seen(u, f, q->in_buf, q->out_buf) : overlap_of(u, f, q->in_buf, q->out_buf).gap);
+        }
+    }
+    for (uint32_t k = 0; k < p.v.n; k++)
+        if (p.v.at[k].gap < j->b[p.v.at[k].out].bytes) {
+            j->b[p.v.at[k].in].over = p.v.at[k].out + 1;
+            j->b[p.v.at[k].in].gap = p.v.at[k].gap;
+        }
 }
 
 static void prove(const Jobs *j, const PlanPool *pool, uint32_t npool, const PlanResult *r)
@@ -151,6 +174,7 @@ bool plan_memory(Unit *u, const PlanPool *pool, uint32_t npool)
     Jobs j = collect(u, a, root, life);
     for (uint32_t k = 0; k < j.n; k++)
         j.b[k].pools = npool >= 32 ? UINT32_MAX : (1u << npool) - 1;
+    add_overlaps(u, a, &j, root);
     PlanResult r = {0};
     const bool fits = plan_pack(a, j.b, j.n, pool, npool, 0, j.at, &r);
     if (!fits) {
@@ -194,6 +218,7 @@ int64_t ram_with_io(Unit *u)
         else if (b->cls == BC_output && life[k].last >= 0)
             j.b[j.n++] = (PlanBuf){.bytes = b->bytes, .align = 1, .first = life[k].first, .last = end, .pools = 1, .fixed = -1};
     }
+    add_overlaps(u, a, &j, root);
     static const PlanPool one = {"ram", 0};
     PlanResult r = {0};
     const int64_t peak = plan_pack(a, j.b, j.n, &one, 1, REPORT_NODES, j.at, &r) ? r.peak[0] : -1;

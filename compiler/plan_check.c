@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Checks a memory plan by a sweep over time. At each step the buffers that are live are kept in a list ordered by
- * offset, one list per pool; a buffer that comes in needs only be compared with its two neighbours there, because the
- * list held no overlap before.
+ * Checks a memory plan by a sweep over time: at each step the buffers that are live are kept in a list, one list per
+ * pool, and a buffer that comes in is compared with all of them.
  */
 #include "plan_check.h"
 
@@ -58,41 +57,36 @@ static int change_order(const void *pa, const void *pb)
 }
 
 typedef struct Live {
-    uint32_t *buf; /* by offset */
+    uint32_t *buf;
     uint32_t n;
 } Live;
 
-/* Index of the first live buffer whose offset is at least `offset`. */
-static uint32_t lower_bound(const Live *l, const PlanPlace *at, int64_t offset)
+/* Buffer `in` ends where `out` begins, and is as far above it as the two want to be. */
+static bool written_over(const PlanBuf *b, const PlanPlace *at, uint32_t in, uint32_t out)
 {
-    uint32_t lo = 0, hi = l->n;
-    while (lo < hi) {
-        const uint32_t mid = lo + (hi - lo) / 2;
-        if (at[l->buf[mid]].offset < offset)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
+    return b[in].over == out + 1 && b[in].last == b[out].first && at[in].offset >= at[out].offset + b[in].gap;
 }
 
-/* Inserts buffer i; returns the buffer it overlaps, or i when there is none. */
+static bool collide(const PlanBuf *b, const PlanPlace *at, uint32_t i, uint32_t k)
+{
+    const bool apart = at[i].offset + b[i].bytes <= at[k].offset || at[k].offset + b[k].bytes <= at[i].offset;
+    return !apart && !written_over(b, at, i, k) && !written_over(b, at, k, i);
+}
+
+/* Adds buffer i; returns the buffer it collides with, or i when there is none. */
 static uint32_t enter(Live *l, const PlanBuf *b, const PlanPlace *at, uint32_t i)
 {
-    const uint32_t k = lower_bound(l, at, at[i].offset);
-    if (k < l->n && at[l->buf[k]].offset < at[i].offset + b[i].bytes) return l->buf[k];
-    if (k > 0 && at[l->buf[k - 1]].offset + b[l->buf[k - 1]].bytes > at[i].offset) return l->buf[k - 1];
-    memmove(l->buf + k + 1, l->buf + k, (l->n - k) * sizeof *l->buf);
-    l->buf[k] = i;
-    l->n++;
+    for (uint32_t k = 0; k < l->n; k++)
+        if (collide(b, at, i, l->buf[k])) return l->buf[k];
+    l->buf[l->n++] = i;
     return i;
 }
 
-static void leave(Live *l, const PlanPlace *at, uint32_t i)
+static void leave(Live *l, uint32_t i)
 {
-    const uint32_t k = lower_bound(l, at, at[i].offset);
-    memmove(l->buf + k, l->buf + k + 1, (l->n - k - 1) * sizeof *l->buf);
-    l->n--;
+    uint32_t k = 0;
+    while (l->buf[k] != i) k++;
+    l->buf[k] = l->buf[--l->n];
 }
 
 static bool sweep(const PlanBuf *b, const PlanPlace *at, const Change *c, size_t n, Live *live, char *why, size_t n_why)
@@ -101,7 +95,7 @@ static bool sweep(const PlanBuf *b, const PlanPlace *at, const Change *c, size_t
         const uint32_t k = c[i].buf;
         Live *l = &live[at[k].pool];
         if (!c[i].begins) {
-            leave(l, at, k);
+            leave(l, k);
             continue;
         }
         const uint32_t other = enter(l, b, at, k);

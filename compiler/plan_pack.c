@@ -15,6 +15,7 @@
  */
 #include "plan_pack.h"
 
+#include "plan_overlap.h"
 #include "plan_search.h"
 
 #include <stdlib.h>
@@ -400,10 +401,33 @@ static void pack_job(Job *job, PackEffort *e)
     }
 }
 
+/* Packs with overlaps, and without them unless that is known to be no better; of equal packings the one without. */
+static void pack_over(Job *job, OverlapJob *over, PackEffort *e)
+{
+    overlap_bounds(job->arena, over);
+    if (over->bound == over->apart) {
+        pack_job(job, e);
+        if (job->peak == over->bound) return;
+    }
+    over->off = NEWN(job->arena, int64_t, job->n);
+    const bool packed = overlap_pack(job->arena, over);
+    if (over->bound < over->apart && !(packed && over->peak < over->apart)) pack_job(job, e);
+    if (packed && (job->peak == 0 || over->peak < job->peak)) {
+        job->peak = over->peak;
+        for (uint32_t i = 0; i < job->n; i++) job->out[job->id[i]].offset = over->off[i];
+    }
+    job->bound = job->bound < INT64_MAX ? over->bound : INT64_MAX;
+}
+
 static void pack_pool(Arena *a, Job *job, PackEffort *e)
 {
     job->arena = arena_child(a);
-    pack_job(job, e);
+    job->peak = job->bound = 0;
+    OverlapJob over = {.buf = job->buf, .id = job->id, .n = job->n};
+    if (overlap_any(&over))
+        pack_over(job, &over, e);
+    else
+        pack_job(job, e);
     arena_free(job->arena);
     job->arena = NULL;
 }

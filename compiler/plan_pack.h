@@ -3,7 +3,7 @@
  * Static memory allocation: offsets for buffers whose lifetimes are known, in one or several pools of memory.
  *
  * A buffer occupies [offset, offset + bytes) of one pool during the steps first..last. Two buffers of a pool that are
- * live in a common step must not overlap. The planner minimises the peak (the end of the highest buffer) of each pool
+ * live in a common step must not overlap, but for results over operands (`over`). The planner minimises the peak (the end of the highest buffer) of each pool
  * and says how far it is from a proven lower bound. It uses no clock and no random source: equal input, equal plan.
  */
 #ifndef MLCC_PLAN_PACK_H
@@ -17,6 +17,8 @@ typedef struct PlanBuf {
     int32_t first, last; /* steps, both included */
     uint32_t pools;      /* bit p: pool p is allowed */
     int64_t fixed;       /* offset prescribed by the user, or -1 */
+    uint32_t over;       /* 1 + number of the buffer that begins in this one's last step and may be written over it; 0: none */
+    int64_t gap;         /* of those two: this one may begin so many bytes after the other, or later; negative: before it */
     int64_t traffic;     /* bytes read and written in one run, for the choice of pool; 0: twice its bytes */
 } PlanBuf;
 

@@ -425,6 +425,85 @@ static void test_checker_sees_random_overlaps(void **state)
     assert_true(is_sound(&p, ""));
 }
 
+/* ---- results over operands ---- */
+
+static bool may_meet(const PlanBuf *b, const int64_t *off, uint32_t in, uint32_t out)
+{
+    return b[in].over == out + 1 && off[in] - off[out] >= b[in].gap;
+}
+
+/* Least peak by trying every offset. */
+static int64_t brute_overlap(const Problem *p, int64_t *off, uint32_t j, int64_t peak, int64_t best)
+{
+    if (j == p->n) return min_i64(peak, best);
+    const PlanBuf *b = &p->buf[j];
+    for (off[j] = 0; max_i64(peak, off[j] + b->bytes) < best; off[j]++) {
+        bool fits = true;
+        for (uint32_t k = 0; k < j && fits; k++) {
+            const PlanBuf *c = &p->buf[k];
+            const bool apart = off[j] + b->bytes <= off[k] || off[k] + c->bytes <= off[j];
+            fits = apart || c->first > b->last || b->first > c->last || may_meet(p->buf, off, j, k) || may_meet(p->buf, off, k, j);
+        }
+        if (fits) best = brute_overlap(p, off, j + 1, max_i64(peak, off[j] + b->bytes), best);
+    }
+    return best;
+}
+
+static void random_overlaps(Problem *p, uint64_t *seed)
+{
+    one_pool(p);
+    const uint32_t n = 3 + next_random(seed, 3);
+    for (uint32_t i = 0; i < n; i++) {
+        const int32_t first = (int32_t)next_random(seed, 4);
+        add(p, 1 + next_random(seed, 7), first, first + (int32_t)next_random(seed, 3));
+    }
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t k = 0; k < n; k++)
+            if (p->buf[i].last == p->buf[k].first && p->buf[i].first < p->buf[k].first && !p->buf[i].over) {
+                p->buf[i].over = k + 1;
+                p->buf[i].gap = (int64_t)next_random(seed, 12) - 4;
+            }
+}
+
+/* What the plan says is checked by plan(): here that it is as low as can be, nearly always, and the bound true. */
+static void test_overlaps_against_brute_force(void **state)
+{
+    (void)state;
+    static Problem p;
+    uint64_t seed = 5;
+    int missed = 0;
+    for (int i = 0; i < 400; i++) {
+        int64_t off[8] = {0};
+        random_overlaps(&p, &seed);
+        assert_true(plan(&p, 0));
+        const int64_t best = brute_overlap(&p, off, 0, 0, INT64_MAX / 2);
+        assert_true(p.peak[0] >= best && p.bound[0] <= best);
+        assert_int_equal(p.optimal, p.peak[0] == p.bound[0]);
+        missed += p.peak[0] > best;
+    }
+    assert_true(missed <= 4);
+}
+
+static void test_chain_of_overlaps(void **state)
+{
+    (void)state;
+    static Problem p;
+    one_pool(&p);
+    for (int32_t i = 0; i < 9; i++) {
+        add(&p, 8000, i, i + 1);
+        p.buf[i].over = i < 8 ? (uint32_t)i + 2 : 0;
+        p.buf[i].gap = 400;
+    }
+    assert_true(plan(&p, 0));
+    assert_int_equal(p.peak[0], 8000 + 8 * 400); /* each lies 400 bytes above the next */
+    p.buf[3].gap = 8000;
+    assert_true(plan(&p, 0));
+    assert_int_equal(p.peak[0], 16000);
+    p.at[4].offset = p.at[3].offset; /* the checker sees what may not lie there */
+    char why[100];
+    assert_false(plan_check(p.buf, p.n, p.pool, 1, p.at, p.peak, why, sizeof why));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -441,6 +520,8 @@ int main(void)
         cmocka_unit_test(test_what_cannot_be_packed_moves_on),
         cmocka_unit_test(test_checker_sees_each_fault),
         cmocka_unit_test(test_checker_sees_random_overlaps),
+        cmocka_unit_test(test_overlaps_against_brute_force),
+        cmocka_unit_test(test_chain_of_overlaps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -340,24 +340,36 @@ static bool unrolled(const Tile *t, int k)
     return !t->fence && k == t->nr - 1 && t->nr > 1 && ex_is_const(t->rext[k]) && t->rext[k]->v.i <= 8;
 }
 
-static void reduce_step(VGen *v, const Acc *acc, int32_t np, int32_t nv, const Subst *more, uint32_t nmore)
+/* One step of the reduction for accumulator q of point p, the variables in `more` taken as given. */
+static void accumulate(VGen *v, const char *acc, int32_t p, int32_t q, const Subst *more, uint32_t nmore)
+{
+    CGen *g = v->g;
+    set_vector(v, q);
+    Subst s[MAX_RANK + 3];
+    uint32_t n = place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
+    for (uint32_t k = 0; k < nmore; k++)
+        s[n++] = more[k];
+    const char *value = combine(v, acc, ex_subst(g->x, v->t->body, s, n));
+    ln(g->o, "%s = %s;", acc, value);
+}
+
+/* All accumulators; of a point the unrolled taps follow each other, so that what neighbours share lives shortly. */
+static void reduce_step(VGen *v, const Acc *acc, int32_t np, int32_t nv)
 {
     CGen *g = v->g;
     const Tile *t = v->t;
-    for (int32_t p = 0; p < np; p++)
-        for (int32_t q = 0; q < nv; q++) {
-            set_vector(v, q);
-            Subst s[MAX_RANK + 3];
-            uint32_t n = place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
-            for (uint32_t k = 0; k < nmore; k++)
-                s[n++] = more[k];
-            const Expr *body = ex_subst(g->x, t->body, s, n);
-            const char *name = acc[p * nv + q].name;
-            const char *value = combine(v, name, body);
-            ln(g->o, "%s = %s;", name, value);
+    const bool taps = t->nr > 0 && unrolled(t, t->nr - 1);
+    const int64_t steps = taps ? t->rext[t->nr - 1]->v.i : 1;
+    for (int32_t n = 0; n < np * nv; n++) {
+        const int32_t p = taps ? n % np : n / nv, q = taps ? n / np : n % nv;
+        for (int64_t k = 0; k < steps; k++) {
+            const Subst tap = {taps ? t->rvar[t->nr - 1] : NULL, ex_int(g->x, k)};
+            accumulate(v, acc[p * nv + q].name, p, q, &tap, taps);
         }
+    }
+    const Subst first = {taps ? t->rvar[t->nr - 1] : NULL, ex_int(g->x, 0)};
     for (uint8_t k = 0; k < t->nfetch; k++)
-        ln(g->o, "MLCC_FETCH%s(%s, %s);", t->fetch[k].far ? "2" : "", buf_name(g, t->fetch[k].buf), c_expr(g, ex_subst(g->x, t->fetch[k].at, more, nmore)));
+        ln(g->o, "MLCC_FETCH%s(%s, %s);", t->fetch[k].far ? "2" : "", buf_name(g, t->fetch[k].buf), c_expr(g, ex_subst(g->x, t->fetch[k].at, &first, taps)));
     if (t->fence)
         ln(g->o, "V%d_FENCE();", v->width);
 }
@@ -375,12 +387,7 @@ static void reduction(VGen *v, const Acc *acc, int32_t np, int32_t nv)
         open_block(g->o, "for (%s %s = 0; %s < %s; %s++)", c_type(g, DT_ix), i, i, c_expr_prec(g, t->rext[k], P_LT + 1), i);
         opened++;
     }
-    const bool last = t->nr > 0 && unrolled(t, t->nr - 1);
-    const int64_t steps = last ? t->rext[t->nr - 1]->v.i : 1;
-    for (int64_t k = 0; k < steps; k++) {
-        const Subst tap = {last ? t->rvar[t->nr - 1] : NULL, ex_int(g->x, k)};
-        reduce_step(v, acc, np, nv, &tap, last);
-    }
+    reduce_step(v, acc, np, nv);
     forget(v, opened > 0);
     v->keep = false;
     while (opened-- > 0)

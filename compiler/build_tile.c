@@ -108,6 +108,14 @@ static void tile_register(Build *b, Tile *t, uint32_t k, uint32_t r, Subst *sub,
     b->acc[red->out] = NULL;
 }
 
+/* A sum of products whose one operand is shared by all lanes; depthwise products share loads between points instead. */
+static bool is_dot(const Tile *t)
+{
+    if (t->red != RED_sum || t->across || t->np == 0 || t->body->op != EX_mul)
+        return false;
+    return !t->lane || !ex_uses(t->body->a[0], t->lane) || !ex_uses(t->body->a[1], t->lane);
+}
+
 void tile_stage(Build *b, Nest *in, uint32_t k, const Box *box)
 {
     const Stage *s = b->te->stage.at[k];
@@ -126,7 +134,7 @@ void tile_stage(Build *b, Nest *in, uint32_t k, const Box *box)
         tile_store(b, t, s, sub, nest_expr(b, b->body[k], sub, rank));
     }
     t->matrix = p->matrix && t->red == RED_sum;
-    t->fence = t->red == RED_sum && !t->across && t->np > 0 && t->body->op == EX_mul;
+    t->fence = is_dot(t);
     tile_fetches(b, t, k, box);
     nest_tile(b->a, in, t);
 }

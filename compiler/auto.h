@@ -21,6 +21,7 @@ typedef struct Auto {
     uint32_t **reader;   /* by tensor: stages whose substituted bodies read it */
     uint32_t *nreader;
     bool *host;          /* by stage: others live in its registers or rows */
+    int64_t *block;      /* by stage: lanes of its outermost loop, inside which its operand is made; 0: it is not */
 } Auto;
 
 /* A reduction of products: sum(r..) x * w, both plain or guarded loads of f32. */
@@ -54,6 +55,7 @@ void layout_merge(Auto *g, uint32_t t, const Layout *want);
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */
 void auto_prepare(Auto *g);
 void auto_place(Auto *g);
+void auto_lanes(Auto *g);   /* auto_lanes.c: part of placement, when products have their registers */
 void auto_tile(Auto *g);
 
 #endif

@@ -512,7 +512,9 @@ void auto_place(Auto *g)
     decide_inline(g);
     auto_bodies(g);
     g->host = NEWN(g->a, bool, g->te->stage.n);
+    g->block = NEWN(g->a, int64_t, g->te->stage.n);
     decide_register(g, true);
+    auto_lanes(g);
     for (uint32_t k = g->te->stage.n; k-- > 0;)
         if (g->te->stage.at[k]->kind == ST_map && g->s->stage[k].place == PL_root && !g->host[k])
             decide_rows(g, k);

@@ -8,7 +8,9 @@
 #include "auto.h"
 
 enum { OPEN_VECTORS = 2 }; /* of a tile whose lanes are known at run time: a part of them is wasted */
-enum { FETCH_AHEAD = 1024 }; /* bytes */
+enum { FETCH_AHEAD = 1024 };  /* bytes */
+enum { TAP_REGISTERS = 8 };   /* of a depthwise tile: the constants of a row of taps and what they are multiplied with */
+enum { TAP_VECTORS = 2 };     /* more would walk as many places of memory at a time */
 enum { FMA_LATENCY = 8, STEP_OVERHEAD = 2, TILE_OVERHEAD = 48, OPEN_ROWS = 64, MAX_ROWS = 14, MAX_VECTORS = 4, MAX_CHOICES = 64 };
 
 typedef struct Shape { int64_t rows, vectors; double cost; } Shape;
@@ -17,7 +19,7 @@ typedef struct Shape { int64_t rows, vectors; double cost; } Shape;
  * the step costs whatever its size (loop, start of the streams): larger tiles are better. */
 static double step_cost(int64_t rows, int64_t vectors, bool depthwise)
 {
-    const double fma = (double)(rows * vectors), loads = depthwise ? fma + (double)vectors : (double)(rows + vectors);
+    const double fma = (double)(rows * vectors), loads = depthwise ? (double)vectors : (double)(rows + vectors);
     double c = fma > loads ? fma : loads;
     return (c > FMA_LATENCY ? c : FMA_LATENCY) + STEP_OVERHEAD;
 }
@@ -43,7 +45,7 @@ static Shape best_shape(const Auto *g, int64_t n, int64_t lanes, int64_t steps, 
     const int64_t width = g->m->lanes_f32, nv = (lanes + width - 1) / width;
     for (int64_t v = 1; v <= min_i64(most, nv); v++)
         for (int64_t r = 1; r <= min_i64(MAX_ROWS, n); r++) {
-            if (r * v + (depthwise ? 2 : v) + 1 > g->m->vregs)
+            if (r * v + (depthwise ? TAP_REGISTERS : v + 1) > g->m->vregs)
                 continue;
             const double c = cover_cost(g, n, lanes, steps, r, v, depthwise);
             if (c < best.cost * 0.999)
@@ -67,21 +69,27 @@ static int64_t reduction_steps(const Auto *g, const Stage *s)
     return n;
 }
 
-static Shape shape_for(const Auto *g, const Dot *d, const Stage *s, const Ten *t)
+/* Lanes in a row: those that share an operand, or all. */
+static int64_t lanes_of(const Auto *g, const Dot *d, const Ten *t)
+{
+    return d->group ? d->group : extent_of(g, t->dim[d->lane]);
+}
+
+static Shape shape_for(const Auto *g, const Dot *d, const Stage *s, const Ten *t, int64_t lanes)
 {
     const bool open = !ex_is_const(t->dim[d->lane]);
-    const int64_t lanes = d->group ? d->group : extent_of(g, t->dim[d->lane]);
     const Expr *row = d->row >= 0 ? t->dim[d->row] : NULL;
     const int64_t rows = !row ? 1 : ex_is_const(row) ? row->v.i : OPEN_ROWS;
-    return best_shape(g, rows, lanes, reduction_steps(g, s), is_depthwise(g, s, d), open ? OPEN_VECTORS : MAX_VECTORS);
+    const bool depthwise = is_depthwise(g, s, d);
+    return best_shape(g, rows, lanes, reduction_steps(g, s), depthwise, open ? OPEN_VECTORS : depthwise ? TAP_VECTORS : MAX_VECTORS);
 }
 
 int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];
     const Ten *t = ten(g->te, s->out);
-    const int64_t lanes = d->group ? d->group : extent_of(g, t->dim[d->lane]);
-    return is_depthwise(g, s, d) ? lanes : min_i64(shape_for(g, d, s, t).vectors * g->m->lanes_f32, lanes);
+    const int64_t lanes = lanes_of(g, d, t);
+    return is_depthwise(g, s, d) ? lanes : min_i64(shape_for(g, d, s, t, lanes).vectors * g->m->lanes_f32, lanes);
 }
 
 /* ---- loops ---- */
@@ -186,6 +194,21 @@ static void plan_fetches(const Auto *g, StagePlan *p, const Dot *d, const Stage 
     p->far = stream;
 }
 
+static int64_t tensor_bytes(const Auto *g, uint32_t t)
+{
+    int64_t n = (int64_t)dtype_bytes(ten(g->te, t)->dt);
+    for (uint8_t d = 0; d < ten(g->te, t)->rank; d++)
+        n *= extent_of(g, ten(g->te, t)->dim[d]);
+    return n;
+}
+
+/* A depthwise product whose tensors the second-level cache holds goes one block of lanes after the other: the rows that
+ * its window spans then stay in the first-level cache. */
+static bool slices_fit(const Auto *g, const Dot *d, const Stage *s)
+{
+    return is_depthwise(g, s, d) && tensor_bytes(g, d->x->v.ref) + tensor_bytes(g, s->out) <= g->m->l2_bytes;
+}
+
 static void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
 {
     StagePlan *p = &g->s->stage[host];
@@ -207,16 +230,18 @@ static void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
         return;
     }
     p->lane = (int8_t)lane;
-    const Shape shape = shape_for(g, d, reg, ten(g->te, reg->out));
-    const int64_t n = extent_of(g, t->dim[lane]), all = d->group ? d->group : n, lanes = min_i64(shape.vectors * g->m->lanes_f32, all);
+    const int64_t n = extent_of(g, t->dim[lane]), all = d->group ? d->group : n, most = g->block[host] ? g->block[host] : all;
+    const Shape shape = shape_for(g, d, reg, ten(g->te, reg->out), most);
+    const int64_t lanes = min_i64(shape.vectors * g->m->lanes_f32, most);
     if (all < n)
         add_loop(p, lane, all);
     const bool stream = constant_bytes(g, d) > g->m->l2_bytes / 2;
     plan_fetches(g, p, d, reg, lanes, stream);
-    if (stream)
-        add_loop(p, lane, lanes);
+    const int64_t first = g->block[host] ? g->block[host] : stream || slices_fit(g, d, reg) ? lanes : 0;
+    if (first)
+        add_loop(p, lane, first);
     outer_loops(g, p, t, order, lane, row, -1);
-    if (!stream)
+    if (first != lanes)
         add_loop(p, lane, lanes);
     if (row >= 0)
         add_loop(p, row, shape.rows);
@@ -375,10 +400,10 @@ static void tile_stage(Auto *g, uint32_t k)
     g->s->stage[k].parts = !dot_of(g, reg < 0 ? k : (uint32_t)reg, &d);
     if (reg >= 0)
         tile_register_host(g, k, (uint32_t)reg);
-    else if (level)
-        host_loops(g, k, level);
     else if (dot_of(g, k, &d))
         tile_dot(g, k, k, &d);
+    else if (level)
+        host_loops(g, k, level);
     else
         tile_plain(g, k);
 }

@@ -192,7 +192,7 @@ static void produce(Build *b, Nest *in, uint32_t k, const Box *need)
 {
     const uint32_t t = b->te->stage.at[k]->out;
     int cuts = MAX_CUTS;
-    (void)scratch_for(b, t, need);
+    fill_halo(b, in, scratch_for(b, t, need));
     build_parts(b, in, k, need, &cuts);
 }
 

@@ -252,7 +252,12 @@ static bool read_layout(Reader *r)
     return true;
 }
 
-/* Hosts are root stages and read what is placed in them. */
+/* Hosts read what is placed in them. They are at root; one of registers may be placed in a host itself. */
+static bool may_host(const StagePlan *host, Placement guest)
+{
+    return host->place == PL_root || (host->place == PL_at && guest == PL_register);
+}
+
 static bool consistent(Reader *r)
 {
     for (uint32_t k = 0; k < r->s->te->stage.n; k++) {
@@ -260,7 +265,7 @@ static bool consistent(Reader *r)
         const bool hosted = p->place == PL_register || p->place == PL_at;
         const bool map = r->s->te->stage.at[k]->kind == ST_map;
         const char *name = ten(r->s->te, r->s->te->stage.at[k]->out)->name;
-        if (hosted && (p->host <= k || r->s->stage[p->host].place != PL_root))
+        if (hosted && (p->host <= k || !may_host(&r->s->stage[p->host], p->place)))
             return diag_error(r->d, "schedule", "%%%s: its host must be a later stage at root", name);
         if (p->place == PL_inline && (!map || ten(r->s->te, r->s->te->stage.at[k]->out)->output >= 0))
             return diag_error(r->d, "schedule", "%%%s: only a map that is no output can be inline", name);

@@ -123,7 +123,8 @@ static bool relax(Check *c, const Expr *e, Term t, int facts)
         return prove_with(c, without_quotient(c, e, t), facts);
     if (t.coef > 0)
         return prove_with(c, with_term(c, e, t, ex_int(c->x, 0)), facts);
-    if (prove_with(c, with_term(c, e, t, is_least(c, k, 1) ? plus(c, k, -1) : k), facts))
+    const bool positive = is_least(c, k, 1) || (facts > 0 && prove_with(c, plus(c, k, -1), facts));
+    if (prove_with(c, with_term(c, e, t, positive ? plus(c, k, -1) : k), facts))
         return true;
     return prove_with(c, t.atom->a[0], facts) && prove_with(c, with_term(c, e, t, t.atom->a[0]), facts);
 }

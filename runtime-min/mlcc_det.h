@@ -58,7 +58,7 @@ static inline void mlcc_det(const mlcc_tensor *in, mlcc_tensor *out, const int64
     (void)arg;
     for (int32_t d = 0; d + 2 < in[0].rank; d++) count *= in[0].dim[d];
     for (int64_t k = 0; k < count; k++) {
-        if (n > 0) memcpy(scratch, (const double *)in[0].data + k * n * n, (size_t)(n * n) * sizeof(double));
+        if (n > 0 && scratch) memcpy(scratch, (const double *)in[0].data + k * n * n, (size_t)(n * n) * sizeof(double));
         ((double *)out[0].data)[k] = mlcc_det_of((double *)scratch, n);
     }
 }

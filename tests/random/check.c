@@ -260,7 +260,7 @@ static char *random_machine(Arena *a, uint64_t seed)
 {
     static const char *const march[] = {"-march=generic", "-march=x86-64-v3", "-march=x86-64-v4", "--target=scalar"};
     Rng r = rng_of(seed, "machine");
-    return arena_copy(a, march[rng_next(&r) % COUNT(march)], 24);
+    return str_dup(a, march[rng_next(&r) % COUNT(march)]);
 }
 
 /* A program that ran, or NULL: *why. */

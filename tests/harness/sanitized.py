@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A second build of everything, with the address and undefined-behaviour sanitizers, in BUILD_DIR/sanitize.
+
+It is made by clang, together with the fuzz targets, where clang brings the fuzzer's runtime (Debian: libclang-rt-14-dev), and
+by gcc without them elsewhere.
+"""
+import os
+import shutil
+
+from . import tool
+
+OPTIONS = ['-Db_sanitize=address,undefined', '-Db_lundef=false', '-Doptimization=1', '-Ddebug=true', '-Dc_args=-fno-sanitize-recover=undefined',
+           '-Db_ndebug=false']
+PROBE = '''#include <stddef.h>
+int LLVMFuzzerTestOneInput(const char *d, size_t n);
+int LLVMFuzzerTestOneInput(const char *d, size_t n) { return n > 9 && d[0]; }
+'''
+
+
+def has_fuzzer(folder):
+    """Whether clang can link a fuzz target."""
+    probe = folder / 'probe.c'
+    probe.write_text(PROBE)
+    try:
+        return tool.run(['clang', '-fsanitize=fuzzer,address', probe, '-o', folder / 'probe'], 60)[0] == 0
+    except OSError:
+        return False
+
+
+def set_up(folder, fuzz):
+    """'' or why not."""
+    cc = 'clang' if fuzz else 'gcc'
+    mark = folder / 'compiler.txt'
+    if (folder / 'build.ninja').exists() and mark.exists() and mark.read_text() == cc:
+        return ''
+    shutil.rmtree(folder / 'meson-private', ignore_errors=True)
+    rc, out, err = tool.run(['meson', 'setup', folder, *OPTIONS, f'-Dfuzz={str(fuzz).lower()}'], 120, cwd=tool.ROOT, env={**os.environ, 'CC': cc})
+    if rc:
+        return f'meson setup: {(out + err).strip().splitlines()[-1]}'
+    mark.write_text(cc)
+    return ''
+
+
+def build(top, *targets):
+    """(folder, whether it has fuzz targets, '' or why it could not be built). Without targets everything that is made by default."""
+    folder = top / 'sanitize'
+    folder.mkdir(exist_ok=True)
+    fuzz = has_fuzzer(folder)
+    why = set_up(folder, fuzz)
+    if not why:
+        rc, out, _ = tool.run(['ninja', '-C', folder, *targets], 900)
+        why = '' if rc == 0 else next((line for line in out.splitlines() if 'error' in line), out.strip()[-200:])
+    return folder, fuzz, why

@@ -41,13 +41,6 @@ static bool is_taken(CGen *g, const char *name)
     return t && *t;
 }
 
-/* Whether this very name is in use: not released, and not given to another since. */
-static bool is_owner(CGen *g, const char *name)
-{
-    const uint64_t *t = map_str(&g->taken, name, false);
-    return t && *t == (uint64_t)(uintptr_t)name;
-}
-
 /* Where the number behind a stem begins. */
 static size_t stem_length(const char *name)
 {
@@ -69,15 +62,15 @@ void c_release(CGen *g, const char *name)
 
 const char *c_name(CGen *g, Map *m, uint64_t id, const char *hint, const char *otherwise)
 {
-    const uint64_t *known = map_u64(m, id, false);
-    if (known && is_owner(g, (const char *)(uintptr_t)*known))
+    uint64_t *known = map_u64(m, id, false);
+    if (known)
         return (const char *)(uintptr_t)*known;
-    const char *stem = ident(g->a, hint, 24, otherwise), *name = str_dup(g->a, stem);
+    const char *stem = ident(g->a, hint, 24, otherwise), *name = stem;
     uint64_t k = *map_str(&g->tried, stem, true);
     for (k = k < 2 ? 2 : k; is_taken(g, name) || ident_reserved(name); k++)
         name = str_fmt(g->a, "%s%s%u", stem, stem[strlen(stem) - 1] <= '9' ? "_" : "", (unsigned)k);
     *map_str(&g->tried, stem, true) = k;
-    *map_str(&g->taken, name, true) = (uint64_t)(uintptr_t)name;
+    *map_str(&g->taken, name, true) = 1;
     *map_u64(m, id, true) = (uint64_t)(uintptr_t)name;
     return name;
 }

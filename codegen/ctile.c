@@ -392,9 +392,6 @@ static void reduction(VGen *v, const Acc *acc, int32_t np, int32_t nv)
     v->keep = false;
     while (opened-- > 0)
         close_block(g->o, "");
-    for (int k = 0; k < t->nr; k++)
-        if (!unrolled(t, k))
-            c_release(g, var_ident(g, t->rvar[k]));
 }
 
 static void declare_accumulators(VGen *v, Acc *acc, int32_t np, int32_t nv)
@@ -595,6 +592,9 @@ static void vector_tile(CGen *g, const Tile *t)
         c_release(g, (const char *)(uintptr_t)v.pointer.slot.at[k].val);
     for (uint32_t k = 0; k < v.counts.slot.n; k++)
         c_release(g, (const char *)(uintptr_t)v.counts.slot.at[k].val);
+    for (int k = 0; k < t->nr; k++) /* not before: pointers named later are declared round the loops */
+        if (!unrolled(t, k))
+            c_release(g, var_ident(g, t->rvar[k]));
 }
 
 /* ---- plain loops with the tile's meaning ---- */

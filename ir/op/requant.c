@@ -366,9 +366,10 @@ static const Expr *fixed_products(OpCtx *c, int64_t n, const double *m, const Ex
         right[k] = max_i64(-shift, 0);
         shifts = shifts && right[k] > 0;
     }
-    return fixed_product(c, sum, const_at(c, "factor", DT_i64, n, factor, channel),
-                         const_at(c, "left", DT_i32, n, left, channel), const_at(c, "right", DT_i64, n, right, channel),
-                         shifts);
+    /* one after the other: C does not say in which order it evaluates arguments, and constants keep theirs */
+    const Expr *r = const_at(c, "right", DT_i64, n, right, channel);
+    const Expr *l = const_at(c, "left", DT_i32, n, left, channel);
+    return fixed_product(c, sum, const_at(c, "factor", DT_i64, n, factor, channel), l, r, shifts);
 }
 
 static const Expr *with_zero(OpCtx *c, const Expr *v, int64_t zero)

@@ -123,5 +123,5 @@ bool verb_check(Program *p, Outputs *out)
     print_operators(&text, &t);
     print_memory(&text, p->unit);
     out->text = text_str(&text);
-    return true;
+    return within_budget(p->cx->diags, p->opt, p->unit);
 }

@@ -201,22 +201,6 @@ static bool add_dependencies(Arena *a, Diags *d, const Options *o, const OnnxFil
 
 /* ---- verbs ---- */
 
-static bool over(Diags *d, const char *option, const char *what, int64_t need, int64_t limit)
-{
-    if (limit < 0 || need <= limit)
-        return false;
-    Diag *g = diag_add(d, SEV_ERROR, "budget", NULL, "%s needs %lld bytes, %s allows %lld", what, (long long)need, option, (long long)limit);
-    diag_help(d, g, "raise %s to %lld or make the model smaller", option, (long long)need);
-    return true;
-}
-
-static bool within_budget(Diags *d, const Options *o, const Unit *u)
-{
-    bool bad = over(d, "--max-ram", "arena and stack", u->arena_bytes + u->stack_bytes, o->max_ram);
-    bad = over(d, "--max-flash", "the weights", u->weight_bytes, o->max_flash) || bad;
-    return !(over(d, "--max-stack", "the stack", u->stack_bytes, o->max_stack) || bad);
-}
-
 static WeightsMode asked_mode(const char *s)
 {
     static const char *const name[] = {[WM_auto] = "auto", [WM_array] = "array", [WM_string] = "string", [WM_incbin] = "incbin", [WM_object] = "object", [WM_file] = "file"};
@@ -360,7 +344,7 @@ static Graph *load(Ctx *cx, const Options *o, const OnnxOptions *opt, OnnxFile *
 {
     const size_t n = strlen(o->model);
     if (n > 3 && strcmp(o->model + n - 3, ".nn") == 0)
-        return load_text(cx, o->model, info, io);
+        return load_text(cx, o->model, opt, info, io);
     return onnx_load(cx, o->model, opt, info, maps, io);
 }
 

@@ -19,7 +19,8 @@ static void print_diags(const Diags *d, const char *format, Arena *a)
     fwrite(text_str(&t), 1, t.n, stderr);
 }
 
-/* Writes beside the target and renames, so a failure leaves nothing half-written; equal contents are left alone. */
+/* Files are written beside their targets and renamed, so a failure leaves nothing half-written; equal contents are left
+ * alone. */
 static bool same_contents(const char *path, const char *data, size_t n)
 {
     FILE *f = fopen(path, "rb");
@@ -36,34 +37,39 @@ static bool same_contents(const char *path, const char *data, size_t n)
     return same && at == n;
 }
 
-static bool write_file(Arena *a, Diags *d, const char *path, const char *data, size_t n)
+static const char *part_name(Arena *a, const char *path)
 {
-    if (same_contents(path, data, n))
-        return true;
-    const char *part = str_fmt(a, "%s.%ld.part", path, (long)getpid());
-    FILE *f = fopen(part, "wb");
-    bool ok = f != NULL;
-    if (f) {
-        ok = fwrite(data, 1, n, f) == n;
-        ok = fclose(f) == 0 && ok;
-    }
-    ok = ok && rename(part, path) == 0;
-    if (ok)
-        return true;
-    const char *why = strerror(errno);
-    (void)remove(part);
-    return diag_error(d, "output", "cannot write '%s': %s", path, why);
+    return str_fmt(a, "%s.%ld.part", path, (long)getpid());
 }
 
+static bool write_part(Arena *a, const OutputFile *o)
+{
+    FILE *f = fopen(part_name(a, o->path), "wb");
+    if (!f)
+        return false;
+    const bool ok = fwrite(o->data, 1, o->n, f) == o->n && fflush(f) == 0;
+    const int saved = errno;
+    const bool closed = fclose(f) == 0;
+    errno = ok ? errno : saved;
+    return ok && closed;
+}
+
+/* All are written before the first takes its place, so that a full disk leaves what was there. */
 static bool write_all(Arena *a, Diags *d, const Outputs *o)
 {
+    const char *bad = NULL;
+    for (uint32_t k = 0; k < o->file.n && !bad; k++)
+        if (!same_contents(o->file.at[k].path, o->file.at[k].data, o->file.at[k].n) && !write_part(a, &o->file.at[k]))
+            bad = o->file.at[k].path;
+    for (uint32_t k = 0; k < o->file.n && !bad; k++)
+        if (rename(part_name(a, o->file.at[k].path), o->file.at[k].path) != 0 && errno != ENOENT)
+            bad = o->file.at[k].path;
+    if (!bad)
+        return true;
+    (void)diag_error(d, "output", "cannot write '%s': %s", bad, strerror(errno));
     for (uint32_t k = 0; k < o->file.n; k++)
-        if (!write_file(a, d, o->file.at[k].path, o->file.at[k].data, o->file.at[k].n)) {
-            for (uint32_t q = 0; q < k; q++)
-                (void)remove(o->file.at[q].path);
-            return false;
-        }
-    return true;
+        (void)remove(part_name(a, o->file.at[k].path));
+    return false;
 }
 
 static int information(const Options *o, Arena *a)
@@ -73,22 +79,25 @@ static int information(const Options *o, Arena *a)
         text_add(&t, "mlcc %s\n", mlcc_version);
     else
         options_help(&t);
-    return fputs(text_str(&t), stdout) < 0 ? EXIT_IO : EXIT_SUCCESS;
+    return fputs(text_str(&t), stdout) < 0 || fflush(stdout) != 0 ? EXIT_IO : EXIT_SUCCESS;
 }
 
 static int finish(Arena *a, Diags *d, const Options *o, Outcome outcome, const Outputs *out)
 {
     if (outcome == OUT_ok && o->verb == VERB_run && o->output_dir)
         (void)mkdir(o->output_dir, 0777); /* where it cannot, writing says why */
-    if (outcome == OUT_ok && !write_all(a, d, out))
-        outcome = OUT_io;
     if (outcome == OUT_ok && o->werror && d->warnings) {
         (void)diag_error(d, "werror", "%u warnings are errors", d->warnings);
         outcome = OUT_rejected;
     }
+    if (outcome == OUT_ok && !write_all(a, d, out))
+        outcome = OUT_io;
+    if ((fputs(out->text, stdout) < 0 || fflush(stdout) != 0) && outcome == OUT_ok) {
+        (void)diag_error(d, "output", "cannot write to the standard output: %s", strerror(errno));
+        outcome = OUT_io;
+    }
     print_diags(d, o->diag_format, a);
     fputs(out->log, stderr);
-    fputs(out->text, stdout);
     static const int status[] = {[OUT_ok] = EXIT_SUCCESS, [OUT_rejected] = EXIT_MODEL, [OUT_usage] = EXIT_USAGE, [OUT_io] = EXIT_IO};
     return status[outcome];
 }

@@ -11,7 +11,9 @@
 bool verb_check(Program *p, Outputs *out);
 /* run.c: the model on the nest interpreter; inputs from files, outputs as files to write. */
 bool verb_run(Program *p, Outputs *out, bool *io_error);
-/* load.c: a graph in text form (.nn). */
-Graph *load_text(Ctx *cx, const char *path, OnnxFile *info, bool *io_error);
+/* load.c: a graph in text form (.nn); of opt the dimensions that -D and --max name, the rest is refused. */
+Graph *load_text(Ctx *cx, const char *path, const OnnxOptions *opt, OnnxFile *info, bool *io_error);
+/* budget.c: whether a planned and emitted unit stays within the --max options. */
+bool within_budget(Diags *d, const Options *o, const Unit *u);
 
 #endif

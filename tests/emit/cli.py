@@ -5,7 +5,10 @@
     cli.py BUILD_DIR
 """
 import pathlib
+import resource
 import shutil
+import signal
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
@@ -21,6 +24,8 @@ def commands(mlcc, folder):
     (folder / 'empty.onnx').write_bytes(b'')
     (folder / 'cut.onnx').write_bytes(model.read_bytes()[:5000])
     out = ['-o', folder / 'net.c']
+    text = folder / 'symbol.nn'
+    text.write_text('graph g\nsym N 1..5\ninput %x f32[N,4]\n%y ? = Neg %x\noutput %y\n')
     return [
         ('compile', [mlcc, model, *out], OK),
         ('check', [mlcc, 'check', model], OK),
@@ -31,6 +36,12 @@ def commands(mlcc, folder):
         ('cut short', [mlcc, folder / 'cut.onnx', *out], REJECTED),
         ('check of noise', [mlcc, 'check', folder / 'noise.onnx'], REJECTED),
         ('ram budget', [mlcc, model, *out, '--max-ram', '16'], REJECTED),
+        ('check of a ram budget', [mlcc, 'check', model, '--max-ram', '16'], REJECTED),
+        ('check of a flash budget', [mlcc, 'check', model, '--max-flash=16'], REJECTED),
+        ('check of a stack budget', [mlcc, 'check', model, '--max-stack=1'], REJECTED),
+        ('pools too small', [mlcc, model, *out, '--pool', 'fast=64', '--pool', 'slow=64'], REJECTED),
+        ('dimension that is not there', [mlcc, text, *out, '-D', 'M=2'], REJECTED),
+        ('shape of a text', [mlcc, text, *out, '--shape', 'x=2x4'], REJECTED),
         ('no input', [mlcc, *out], USAGE),
         ('unknown option', [mlcc, model, *out, '--no-such-option'], USAGE),
         ('bad prefix', [mlcc, model, *out, '--prefix', '1 x'], USAGE),
@@ -55,6 +66,30 @@ def fault(command, status, folder):
     return '' if err.strip() else 'no diagnostic'
 
 
+def full_disk():
+    """For the child: a file of more than a page cannot be written, as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+
+def disk_fault(mlcc, folder):
+    """What was there stays as it was, and nothing is added."""
+    place = folder / 'full'
+    place.mkdir()
+    (place / 'net.h').write_text('older\n')
+    rc, _, err = tool.run([mlcc, models.samples()['digits'], '-o', place / 'net.c'], 60, preexec_fn=full_disk)
+    if rc != IO or tool.diagnostic(rc, err)[0] != 'output':
+        return f'status {rc}: {err.strip()[:200]}'
+    files = {p.name: p.read_bytes() for p in place.iterdir()}
+    return '' if files == {'net.h': b'older\n'} else f'left {sorted(files)}'
+
+
+def stdout_fault(mlcc):
+    with open('/dev/full', 'w') as full:
+        p = subprocess.run([mlcc, 'check', models.samples()['digits']], stdout=full, stderr=subprocess.PIPE, text=True)
+    return '' if p.returncode == IO and '[output]' in p.stderr else f'status {p.returncode}: {p.stderr[:200]}'
+
+
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
     folder = build / 'emit' / 'cli'
@@ -63,6 +98,8 @@ def main():
     r = report.Report()
     for name, command, status in commands(build / 'mlcc', folder):
         r.check(f'cli/{name}', fault(command, status, folder))
+    r.check('cli/full disk', disk_fault(build / 'mlcc', folder))
+    r.check('cli/full standard output', stdout_fault(build / 'mlcc'))
     r.finish()
 
 

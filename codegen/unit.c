@@ -147,7 +147,7 @@ static void array(Writer *w, uint32_t id)
 {
     const Buf *b = buf(w->u, id);
     const char *type = dtype_info(b->dt)->ctype;
-    ln(&w->o, "static const MLCC_ALIGN(64) %s%sw%03u[%" PRId64 "] = { /* %s %s */", b->dt == DT_str ? "char *const" : type, " ", id,
+    ln(&w->o, "static const MLCC_ALIGN(64) %s%sW%03u[%" PRId64 "] = { /* %s %s */", b->dt == DT_str ? "char *const" : type, " ", id,
        b->data->count, shape_text(w, b), comment_text(w->a, b->name));
     Text line = {.arena = w->a};
     for (int64_t k = 0; k < b->data->count; k++) {
@@ -202,7 +202,7 @@ static const char *pointer(Writer *w, uint32_t id, bool writes)
     if (b->cls == BC_const && b->bytes == 0) /* a constant without elements has no place */
         return "NULL";
     if (b->cls == BC_const && (!apart(w) || b->dt == DT_str))
-        return str_fmt(w->a, b->dt == DT_str ? "(const char **)(uintptr_t)w%03u" : "w%03u", id);
+        return str_fmt(w->a, b->dt == DT_str ? "(const char **)(uintptr_t)W%03u" : "W%03u", id);
     if (b->cls == BC_const)
         return str_fmt(w->a, "(const %s%s*)(const void *)(w + W%03u)", type, space, id);
     (void)writes;

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Register tiles: suites and the models that they look at."""

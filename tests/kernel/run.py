@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Register tiles at every tail, on every machine row that runs here, against the plain nest.
+
+    run.py BUILD_DIR
+
+Each model holds many contractions side by side, of sizes around the multiples that tiles like: rows, lanes and steps of 1, of a
+few, of one more and one less. What -O3 emits for a row must equal what -O0 emits: integers to the bit, floats within the bound
+of a sum taken in another order. Guard bands lie round the arena and every output. For speed see tests/bench/nodes.py, which
+takes the same models from BUILD_DIR/kernel.
+"""
+import pathlib
+import sys
+
+import numpy as np
+from onnx import TensorProto
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from harness import machines, models, native, report
+from kernel.blocks import Graph
+
+ROWS = [1, 3, 6, 7, 14, 15, 17, 33]
+LANES = [1, 3, 8, 15, 16, 17, 33, 49, 64, 65]
+STEPS = [1, 2, 3, 4, 5, 16, 31, 64, 67]
+PREFIX = 'net'
+UNIT = 2.0 ** -23
+
+
+def triples():
+    """Every value of each list several times, in combinations that differ: a Latin walk instead of the whole product."""
+    n = len(ROWS) * len(LANES)
+    return [(ROWS[k % len(ROWS)], LANES[(k * 7 + k // len(ROWS)) % len(LANES)], STEPS[(k * 5 + k // len(LANES)) % len(STEPS)]) for k in range(n)]
+
+
+def matmul_f32(path):
+    g = Graph(2)
+    for k, (m, n, s) in enumerate(triples()):
+        x = g.const(g.rng.standard_normal((m, s)).astype(np.float32)) if k % 9 == 0 else g.node('Slice', 'x', *slices(g, m, s))
+        y = g.node('MatMul', x, g.normal(s, n))
+        g.node('Relu', g.node('Add', y, g.normal(n))) if k % 2 else None
+    return g.save(path, {'x': [max(ROWS), max(STEPS)]}, leaves(g))
+
+
+def slices(g, *ends):
+    zeros = np.zeros(len(ends), np.int64)
+    return g.const(zeros), g.const(np.array(ends, np.int64)), g.const(np.arange(len(ends), dtype=np.int64))
+
+
+def leaves(g):
+    """Results that nothing reads."""
+    read = {i for n in g.nodes for i in n.input}
+    return [n.output[0] for n in g.nodes if n.output[0] not in read]
+
+
+def conv_f32(path):
+    """(channels in, channels out, side, kernel, stride, group)"""
+    cases = [(1, 1, 5, 1, 1, 1), (3, 8, 9, 3, 2, 1), (3, 17, 11, 7, 2, 1), (16, 33, 7, 1, 1, 1), (24, 24, 9, 3, 1, 24), (33, 33, 8, 5, 2, 33),
+             (17, 17, 7, 3, 1, 17), (32, 48, 7, 3, 1, 1), (20, 40, 6, 3, 1, 4), (8, 16, 13, 3, 1, 2), (65, 15, 4, 1, 2, 1), (48, 49, 3, 1, 1, 1)]
+    g = Graph(3)
+    for cin, cout, side, k, stride, group in cases:
+        x = g.node('Relu', g.node('Slice', 'x', *slices(g, 1, cin, side, side)))
+        x = g.conv(x, cin, cout, k, stride, group)
+        g.node('Neg', g.node('Relu', g.conv(x, cout, 9)))
+    return g.save(path, {'x': [1, 65, 13, 13]}, leaves(g))
+
+
+def bytes_of(g, *shape, dtype=np.int8):
+    info = np.iinfo(dtype)
+    return g.const(g.rng.integers(info.min, info.max, shape, endpoint=True).astype(dtype))
+
+
+def matmul_i8(path):
+    g = Graph(4)
+    for k, (m, n, s) in enumerate(triples()[::2]):
+        x = g.node('Slice', 'x', *slices(g, m, s))
+        zero = g.const(np.uint8(131))
+        x = g.node('QuantizeLinear', x, g.const(np.float32(0.02)), zero)
+        if k % 3 == 0:
+            g.node('MatMulInteger', x, bytes_of(g, s, n), zero)
+        else:
+            scales = g.rng.uniform(0.001, 0.01, n).astype(np.float32)
+            g.node('QLinearMatMul', x, g.const(np.float32(0.02)), zero, bytes_of(g, s, n), g.const(scales), g.const(np.zeros(n, np.int8)),
+                   g.const(np.float32(0.03)), g.const(np.uint8(120)))
+    return g.save(path, {'x': [max(ROWS), max(STEPS)]}, leaves(g))
+
+
+def conv_i8(path):
+    cases = [(3, 8, 9, 3, 2, 1), (16, 33, 7, 1, 1, 1), (24, 24, 9, 3, 1, 24), (17, 17, 7, 5, 2, 17), (32, 48, 7, 3, 1, 1), (20, 40, 6, 3, 1, 4), (64, 64, 5, 3, 1, 1)]
+    g = Graph(5)
+    for dtype, zero in ((np.int8, -7), (np.uint8, 128)):
+        for cin, cout, side, k, stride, group in cases:
+            z = g.const(dtype(zero))
+            x = g.node('QuantizeLinear', g.node('Slice', 'x', *slices(g, 1, cin, side, side)), g.const(np.float32(0.02)), z)
+            scales = g.const(g.rng.uniform(0.0005, 0.005, cout).astype(np.float32))
+            x = g.node('QLinearConv', x, g.const(np.float32(0.02)), z, bytes_of(g, cout, cin // group, k, k), scales, g.const(np.zeros(cout, np.int8)),
+                       g.const(np.float32(0.04)), z, g.const(g.rng.integers(-2000, 2000, cout).astype(np.int32)),
+                       pads=[k // 2] * 4, strides=[stride] * 2, group=group)
+            g.node('DequantizeLinear', x, g.const(np.float32(0.04)), z)
+    return g.save(path, {'x': [1, 64, 9, 9]}, leaves(g))
+
+
+MODELS = {'matmul-f32': matmul_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'conv-i8': conv_i8}
+
+
+def outputs(mlcc, model, folder, options, flags):
+    built, why = models.build(mlcc, model, folder, PREFIX, options)
+    if why:
+        raise native.Broken(why)
+    net = native.Model(native.load(native.library('gcc', built, PREFIX, flags)), 0)
+    rng = np.random.default_rng(11)
+    return net.call([rng.standard_normal(shape).astype(np.float32) for _, shape in net.inputs])
+
+
+def differs(k, got, want):
+    """'' when output k is what it should be."""
+    if got.dtype.kind != 'f':
+        return '' if (got == want).all() else f'output {k}: {int((got != want).sum())} of {got.size} integers differ'
+    bound = 4 * max(STEPS) * UNIT * max(1.0, float(np.abs(want).max()))
+    off = float(np.abs(got - want).max()) if got.size else 0.0
+    return '' if off <= bound else f'output {k} {list(got.shape)} is off by {off:.3g}, more than {bound:.3g}'
+
+
+def check(mlcc, model, folder, march, want):
+    try:
+        got = outputs(mlcc, model, folder / march, [f'-march={march}'], ['-O2', '-march=native'])
+    except native.Broken as broken:
+        return str(broken)
+    return next((why for k, (a, b) in enumerate(zip(got, want, strict=True)) if (why := differs(k, a, b))), '')
+
+
+def main():
+    build, r = pathlib.Path(sys.argv[1]).resolve(), report.Report()
+    for name, make in MODELS.items():
+        folder = build / 'kernel' / name
+        model = make(build / 'kernel' / f'{name}.onnx')
+        try:
+            want = outputs(build / 'mlcc', model, folder / 'O0', ['-O0'], ['-O1'])
+        except native.Broken as broken:
+            r.check(f'kernel/{name} -O0', str(broken))
+            continue
+        for march in machines.runnable():
+            r.check(f'kernel/{name} {march}', check(build / 'mlcc', model, folder, march, want))
+        for march in set(machines.rows()) - set(machines.runnable()):
+            r.skip(f'kernel/{name} {march}', 'not this processor')
+    r.finish()
+
+
+if __name__ == '__main__':
+    main()

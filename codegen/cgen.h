@@ -52,6 +52,9 @@ void c_nest(CGen *g, const Nest *block);         /* statements of a block */
 /* ctile.c */
 void c_tile(CGen *g, const Tile *t);
 
+/* ctranspose.c */
+bool c_transpose_tile(CGen *g, const Tile *t); /* false: not a copy across, nothing is printed */
+
 /* camx.c */
 bool c_matrix_tile(CGen *g, const Tile *t); /* false: not a form of the matrix unit, nothing is printed */
 int64_t amx_open(CGen *g, const Func *f);   /* declares the state of tiles where f uses them; bytes of stack */

@@ -620,7 +620,7 @@ static Nest *tile_as_nest(CGen *g, const Tile *t)
 
 void c_tile(CGen *g, const Tile *t)
 {
-    if (c_matrix_tile(g, t))
+    if (c_matrix_tile(g, t) || c_transpose_tile(g, t))
         return;
     if (is_vector_tile(g, t)) {
         vector_tile(g, t);

@@ -342,6 +342,9 @@ static uint32_t copy_of(Auto *g, uint32_t k, uint32_t from, uint8_t rank, const 
     }
     s->body = ex_load(g->x, DT_f32, from, rank, index);
     auto_insert(g, k, s);
+    for (uint8_t d = 0; d < rank; d++) /* made for its order: it follows no other */
+        g->layout.at[t].order[d] = d;
+    g->layout.at[t].set = true;
     return t;
 }
 

@@ -305,6 +305,25 @@ static int64_t period_of(const Auto *g, uint32_t k, int lane)
     return p.k >= g->m->lanes_f32 / 2 && p.k < extent_of(g, ten(g->te, g->te->stage.at[k]->out)->dim[lane]) ? p.k : 0;
 }
 
+/* Variable along which the one load of a copy walks memory, when the lanes do not: blocks of both are turned over in
+ * registers. -1: it is no such copy. */
+static int copied_across(const Auto *g, uint32_t k, int lane)
+{
+    const Stage *s = g->te->stage.at[k];
+    const Ten *t = ten(g->te, s->out);
+    const Expr *e = g->body[k];
+    int v = 0;
+    if (s->kind != ST_map || e->op != EX_load || e->dt != DT_f32 || !e->n)
+        return -1;
+    uint8_t plain[MAX_RANK];
+    const Expr *walk = e->a[order_of(g, e->v.ref, plain)[e->n - 1]];
+    while (v < t->rank && !ex_uses(walk, s->var[v]))
+        v++;
+    if (v == t->rank || ex_uses(walk, s->var[lane]) || extent_of(g, t->dim[lane]) < g->m->lanes_f32)
+        return -1;
+    return extent_of(g, t->dim[v]) >= g->m->lanes_f32 ? v : -1;
+}
+
 /* Maps and plain reductions: vectors along the innermost storage dimension. */
 static void tile_plain(Auto *g, uint32_t k)
 {
@@ -320,8 +339,11 @@ static void tile_plain(Auto *g, uint32_t k)
         p->lane = (int8_t)t->rank;
         outer_loops(g, p, t, order, -1, -1, -1);
     } else if (may_lane(g, t, lane) && extent_of(g, t->dim[lane]) >= g->m->lanes_f32 / 2) {
+        const int across = copied_across(g, k, lane);
         p->lane = (int8_t)lane;
-        outer_loops(g, p, t, order, lane, -1, s->kind == ST_map ? (int64_t)k : -1);
+        outer_loops(g, p, t, order, lane, across, s->kind == ST_map ? (int64_t)k : -1);
+        if (across >= 0)
+            add_loop(p, across, g->m->lanes_f32);
         if (s->kind == ST_reduce)
             add_loop(p, lane, 4 * (int64_t)g->m->lanes_f32);
         else if (period_of(g, k, lane) > 0)

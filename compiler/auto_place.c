@@ -404,6 +404,43 @@ static void agree(void *ctx, const Expr *e)
 /* Variables of the host that index a row statistic it reads. */
 typedef struct Outer { Row *r; uint32_t set; bool any; } Outer;
 
+typedef struct Statistic { const Auto *g; int64_t points; bool found; } Statistic;
+
+/* A reduction that is no product, or a map of fewer elements than the host's that reads one: mean, deviation. */
+static void find_statistic(void *ctx, const Expr *e)
+{
+    Statistic *f = ctx;
+    const Auto *g = f->g;
+    if (f->found || e->op != EX_load || ten(g->te, e->v.ref)->kind != TEN_stage)
+        return;
+    const uint32_t k = ten(g->te, e->v.ref)->stage;
+    const Stage *s = g->te->stage.at[k];
+    if (g->s->stage[k].place != PL_root || is_product(s))
+        return;
+    if (s->kind == ST_reduce)
+        f->found = true;
+    else if (s->kind == ST_map && points_of_stage(g, k) < f->points)
+        ex_walk(g->body[k], find_statistic, f);
+}
+
+/* Whether rows of the host are contiguous when its variables in `outer` are fixed. */
+static bool rows_contiguous(const Auto *g, uint32_t host, uint32_t outer)
+{
+    const uint32_t t = g->te->stage.at[host]->out;
+    const uint8_t rank = ten(g->te, t)->rank;
+    return !g->layout.at[t].set || !(outer >> g->layout.at[t].order[rank - 1] & 1);
+}
+
+static uint32_t host_vars(const Row *r, const Expr *load)
+{
+    uint32_t set = 0;
+    for (uint16_t d = 0; d < load->n; d++) {
+        const int v = host_var(r, r->host, load->a[d]);
+        set |= v >= 0 ? 1u << v : 0;
+    }
+    return set;
+}
+
 static void outer_vars(void *ctx, const Expr *e)
 {
     Outer *o = ctx;
@@ -411,13 +448,13 @@ static void outer_vars(void *ctx, const Expr *e)
     if (e->op != EX_load || ten(g->te, e->v.ref)->kind != TEN_stage)
         return;
     const uint32_t k = ten(g->te, e->v.ref)->stage;
-    if (g->te->stage.at[k]->kind != ST_reduce || is_product(g->te->stage.at[k]) || g->s->stage[k].place != PL_root)
+    const uint32_t set = host_vars(o->r, e);
+    Statistic f = {g, points_of_stage(g, o->r->host), false};
+    find_statistic(&f, e);
+    if (!f.found || (g->te->stage.at[k]->kind == ST_map && !(set && rows_contiguous(g, o->r->host, set))))
         return;
     o->any = true;
-    for (uint16_t d = 0; d < e->n; d++) {
-        const int v = host_var(o->r, o->r->host, e->a[d]);
-        o->set |= v >= 0 ? 1u << v : 0;
-    }
+    o->set |= set;
 }
 
 static bool covers(const Row *r, uint32_t k, const int8_t *map)

@@ -68,6 +68,17 @@ static void plan(Report *r)
     ln(&r->o, "  ],");
 }
 
+static void pools(Report *r)
+{
+    const Unit *u = r->u;
+    if (u->npool == 0)
+        return;
+    ln(&r->o, "  \"pools\": [");
+    for (uint32_t k = 0; k <= u->npool; k++)
+        ln(&r->o, "    {\"name\": %s, \"bytes\": %" PRId64 ", \"bound\": %" PRId64 "}%s", json_string(r->a, u->pool_name[k]), u->pool_bytes[k], u->pool_bound[k], k < u->npool ? "," : "");
+    ln(&r->o, "  ],");
+}
+
 /* Type of what a function's products multiply: which of a machine's peaks it can be held against. */
 static void operand_type(void *ctx, const Expr *e)
 {
@@ -129,6 +140,8 @@ void emit_report(const Unit *u, const EmitOptions *opt, EmitFiles *files)
     ln(&r.o, "  \"arena_optimal\": %s,", u->arena_optimal ? "true" : "false");
     ln(&r.o, "  \"arena_align\": %d,", u->arena_align);
     ln(&r.o, "  \"ram_with_io_bytes\": %" PRId64 ",", u->ram_with_io);
+    ln(&r.o, "  \"order\": {\"live_bytes\": %" PRId64 ", \"as_given\": %" PRId64 ", \"bound\": %" PRId64 "},", u->load, u->load_given, u->load_bound);
+    pools(&r);
     ln(&r.o, "  \"stack_bytes\": %" PRId64 ",", u->stack_bytes);
     ln(&r.o, "  \"weight_bytes\": %" PRId64 ",", u->weight_bytes);
     plan(&r);

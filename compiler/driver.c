@@ -76,15 +76,27 @@ static bool binds(Arena *a, Diags *d, const StrList *from, OnnxOptions *to)
     return true;
 }
 
+/* NAME=BYTES or NAME=BYTES@fast. */
+static bool pool(Arena *a, const char *text, PlanPool *q, bool *fast)
+{
+    const char *size, *at = strchr(text, '@');
+    *fast = at != NULL;
+    return split(a, at ? str_ndup(a, text, (size_t)(at - text)) : text, &q->name, &size) && parse_size(size, &q->capacity) && (!at || strcmp(at, "@fast") == 0);
+}
+
+/* Fast ones first, otherwise in the order given. */
 static bool pools(Arena *a, Diags *d, const Options *o, Program *p)
 {
     p->pool = NEWN(a, PlanPool, o->pool.v.n + 1);
-    for (uint32_t k = 0; k < o->pool.v.n; k++) {
-        PlanPool *q = &p->pool[p->npool++];
-        const char *size;
-        if (!split(a, o->pool.v.at[k], &q->name, &size) || !parse_size(size, &q->capacity))
-            return bad_option(d, "--pool", o->pool.v.at[k], "NAME=BYTES");
-    }
+    for (int want = 1; want >= 0; want--)
+        for (uint32_t k = 0; k < o->pool.v.n; k++) {
+            PlanPool q;
+            bool fast;
+            if (!pool(a, o->pool.v.at[k], &q, &fast))
+                return bad_option(d, "--pool", o->pool.v.at[k], "NAME=BYTES or NAME=BYTES@fast");
+            if (fast == want)
+                p->pool[p->npool++] = q;
+        }
     return true;
 }
 

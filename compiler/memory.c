@@ -9,6 +9,7 @@
 
 #include "overlap.h"
 #include "plan_check.h"
+#include "traffic.h"
 
 enum { REPORT_NODES = 1 << 14 }; /* search effort for a figure that nothing depends on */
 
@@ -150,10 +151,23 @@ static void add_overlaps(const Unit *u, Arena *a, Jobs *j, const uint32_t *root)
         }
     }
     for (uint32_t k = 0; k < p.v.n; k++)
+        p.v.at[k].gap = p.v.at[k].gap > 0 ? align_up(p.v.at[k].gap, j->b[p.v.at[k].in].align) : p.v.at[k].gap;
+    for (uint32_t k = 0; k < p.v.n; k++)
         if (p.v.at[k].gap < j->b[p.v.at[k].out].bytes) {
-            j->b[p.v.at[k].in].over = p.v.at[k].out + 1;
+            j->b[p.v.at[k].in].over = p.v.at[k].out + 1; /* both are aligned, so is their distance */
             j->b[p.v.at[k].in].gap = p.v.at[k].gap;
         }
+}
+
+/* Of a block: of all buffers that lie there. */
+static void add_traffic(const Unit *u, Arena *a, Jobs *j, const uint32_t *root)
+{
+    const int64_t *bytes = unit_traffic(a, u);
+    int64_t *of_block = NEWN(a, int64_t, u->buf.n);
+    for (uint32_t k = 1; k < u->buf.n; k++)
+        of_block[root[k]] += bytes[k];
+    for (uint32_t k = 0; k < j->n; k++)
+        j->b[k].traffic = of_block[j->id[k]];
 }
 
 static void prove(const Jobs *j, const PlanPool *pool, uint32_t npool, const PlanResult *r)
@@ -174,6 +188,8 @@ bool plan_memory(Unit *u, const PlanPool *pool, uint32_t npool)
     Jobs j = collect(u, a, root, life);
     for (uint32_t k = 0; k < j.n; k++)
         j.b[k].pools = npool >= 32 ? UINT32_MAX : (1u << npool) - 1;
+    if (npool > 1)
+        add_traffic(u, a, &j, root);
     add_overlaps(u, a, &j, root);
     PlanResult r = {0};
     const bool fits = plan_pack(a, j.b, j.n, pool, npool, 0, j.at, &r);
@@ -194,6 +210,7 @@ bool plan_memory(Unit *u, const PlanPool *pool, uint32_t npool)
     u->npool = npool - 1;
     u->pool_name = NEWN(a, const char *, npool);
     u->pool_bytes = arena_copy(a, r.peak, npool * sizeof *r.peak);
+    u->pool_bound = arena_copy(a, r.bound, npool * sizeof *r.bound);
     for (uint32_t k = 0; k < npool; k++)
         u->pool_name[k] = pool[k].name;
     u->arena_bytes = r.peak[0];

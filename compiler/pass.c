@@ -140,6 +140,12 @@ bool pass_nest(Program *p)
     return p->unit != NULL;
 }
 
+bool pass_order(Program *p)
+{
+    order_functions(p->unit);
+    return true;
+}
+
 bool pass_check(Program *p)
 {
     const char *why = nest_check(p->cx->arena, p->unit);

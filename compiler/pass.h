@@ -6,6 +6,7 @@
 #define MLCC_PASS_H
 
 #include "memory.h"
+#include "order.h"
 #include "option.h"
 #include "schedule.h"
 

@@ -63,7 +63,9 @@ typedef struct Fetch { uint32_t buf; const Expr *at; bool far; } Fetch;
  *   for p in points, for l in 0..lanes-1 (var lane):
  *       acc = init;  for r.. in rext: acc = red(acc, body);  then every store
  * When `lane` is one of rvar (across is true) there is one accumulator per point and the lanes of the last reduction
- * variable are combined in the fixed order of runtime-min (mlcc_vec.h). red RED_none: body is not there, stores only. */
+ * variable are combined in the fixed order of runtime-min (mlcc_vec.h). red RED_none: body is not there, stores only.
+ * Emission may take points and lanes in any order, and load earlier than is said here, never later: a result may lie over
+ * an operand (compiler/overlap.h). */
 typedef struct Tile {
     const Expr *lane;             /* NULL: no lane variable */
     int32_t lanes;
@@ -122,9 +124,10 @@ typedef struct Unit {
     int64_t arena_bytes, arena_bound, ram_with_io, weight_bytes, stack_bytes;
     int32_t arena_align;
     bool arena_optimal;
+    int64_t load_given, load, load_bound; /* bytes live at most: in the order of the model, in that of the functions, in any order */
     uint32_t npool;               /* further memory pools beside the arena (pool 0), passed by the caller */
     const char **pool_name;       /* by pool, 0 included */
-    int64_t *pool_bytes;
+    int64_t *pool_bytes, *pool_bound;
 } Unit;
 
 /* nest.c */

@@ -53,6 +53,7 @@ void layout_want_halo(const Auto *g, const Expr *load, Layout *l);
 void layout_merge(Auto *g, uint32_t t, const Layout *want);
 
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */
+void auto_scalar(Auto *g);                             /* layouts for machines without vectors */
 void auto_prepare(Auto *g);
 void auto_place(Auto *g);
 void auto_lanes(Auto *g);   /* auto_lanes.c: part of placement, when products have their registers */

@@ -537,5 +537,7 @@ void auto_prepare(Auto *g)
     }
     drop_unread(g);
     auto_views(g);
+    if (g->m->lanes_f32 < 2)
+        auto_scalar(g);
     propagate(g);
 }

@@ -54,7 +54,11 @@ static uint32_t *share(const Unit *u, Arena *a, Life *life)
         const uint32_t out = output_of(fn);
         for (uint32_t p = 0; out && buf(u, out)->cls == BC_arena && root[out] == out && p + 1 < fn->param.n; p++) {
             const uint32_t in = fn->param.at[p];
-            if (!dies_at(u, life, in, f) || life[out].first != (int32_t)f || buf(u, in)->bytes < buf(u, out)->bytes || !overlap_of(u, fn, in, out).in_place)
+            const int64_t more = buf(u, in)->bytes - buf(u, out)->bytes;
+            if (!dies_at(u, life, in, f) || life[out].first != (int32_t)f || more < 0)
+                continue;
+            const Overlap v = overlap_of(u, fn, in, out);
+            if (!v.in_place || (more > 0 && v.gap <= 0)) /* a shorter one takes its place without holding all of it */
                 continue;
             root[out] = root[in];
             life[root[in]].last = life[out].last;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Packs the instances named on the command line and prints how well and how fast: plan_bench [-n NODES] FILE.csv...
+ * Packs the instances named on the command line and prints how well and how fast: plan_bench [-n NODES] [-c BYTES]
+ * FILE.csv...; with -c it fails when a plan is higher than that.
  * A file has the columns id,lower,upper,size: a buffer of `size` bytes is live in [lower, upper). Plans are checked.
  */
 #include "../../compiler/plan_check.h"
@@ -29,7 +30,7 @@ static bool read_instance(Arena *a, const char *path, Instance *in)
     return in->buf.n > 0;
 }
 
-static bool bench(const char *path, uint64_t nodes)
+static bool bench(const char *path, uint64_t nodes, int64_t capacity)
 {
     Arena *a = arena_new(0, NULL);
     Instance in = {0};
@@ -50,25 +51,27 @@ static bool bench(const char *path, uint64_t nodes)
     printf("%-20s %7" PRIu32 " %12" PRId64 " %12" PRId64 " %+7.2f%% %-7s %9" PRIu64 " %8.3f%s%s\n", name, in.buf.n,
            r.bound[0], r.peak[0], 100.0 * (double)(r.peak[0] - r.bound[0]) / (double)max_i64(r.bound[0], 1),
            r.optimal ? "proven" : "-", r.nodes, seconds, sound ? "" : " UNSOUND ", why);
+    const bool low = r.peak[0] <= capacity;
     arena_free(a);
-    return sound;
+    return sound && low;
 }
 
 int main(int argc, char **argv)
 {
     int first = 1;
     uint64_t nodes = 0;
-    if (argc > 2 && strcmp(argv[1], "-n") == 0) {
-        nodes = strtoull(argv[2], NULL, 10);
-        first = 3;
+    int64_t capacity = INT64_MAX;
+    for (; first + 1 < argc && argv[first][0] == '-'; first += 2) {
+        if (strcmp(argv[first], "-n") == 0) nodes = strtoull(argv[first + 1], NULL, 10);
+        if (strcmp(argv[first], "-c") == 0) capacity = strtoll(argv[first + 1], NULL, 10);
     }
     if (first >= argc) {
-        fprintf(stderr, "usage: plan_bench [-n NODES] FILE.csv...\n");
+        fprintf(stderr, "usage: plan_bench [-n NODES] [-c BYTES] FILE.csv...\n");
         return 2;
     }
     bool ok = true;
     printf("%-20s %7s %12s %12s %8s %-7s %9s %8s\n", "instance", "buffers", "bound", "peak", "above", "proof", "nodes",
            "seconds");
-    for (int i = first; i < argc; i++) ok = bench(argv[i], nodes) && ok;
+    for (int i = first; i < argc; i++) ok = bench(argv[i], nodes, capacity) && ok;
     return ok ? 0 : 1;
 }

@@ -23,6 +23,7 @@ typedef struct Access {
     int64_t coef[MAX_LEVELS];  /* bytes per iteration */
     int64_t lo, hi;            /* bytes: of the rest of the address */
     const Expr *flat;          /* elements */
+    const Expr *const *idx;
 } Access;
 
 typedef struct Find {
@@ -84,7 +85,7 @@ static void add_term(Find *f, Access *c, const Expr *atom, int64_t coef)
 static void add_access(Find *f, uint32_t id, const Expr *const *idx, bool store, bool body)
 {
     Access *c = NEW(f->a, Access);
-    *c = (Access){.store = store, .at = f->at, .seq = f->seq, .nest = f->nloop, .n = f->nloop, .flat = flat_element(f, id, idx)};
+    *c = (Access){.store = store, .at = f->at, .seq = f->seq, .nest = f->nloop, .n = f->nloop, .flat = flat_element(f, id, idx), .idx = idx};
     memcpy(c->level, f->loop, f->nloop * sizeof *f->loop);
     if (f->at->op == NS_tile)
         tile_levels(f, c, f->at->tile, body);
@@ -307,6 +308,27 @@ static bool same_element(const Find *f, const Access *s, const Access *l)
     return s->at == l->at && s->flat == l->flat && size == (int64_t)dtype_bytes(buf(f->u, f->in)->dt) && injective(s, size);
 }
 
+/* The two store to different elements: in some dimension to different places. */
+static bool stores_apart(const Find *f, const Access *s, const Access *t)
+{
+    int64_t lo, hi, from, to;
+    for (uint8_t d = 0; d < buf(f->u, f->out)->rank; d++)
+        if (ex_range(f->x, s->idx[d], &lo, &hi) && ex_range(f->x, t->idx[d], &from, &to) && (hi < from || to < lo))
+            return true;
+    return false;
+}
+
+/* In place the store does not meet the load: that one is of the element which its own store replaces, as no other does. */
+static bool replaces_alone(const Find *f, const Access *s, const Access *l)
+{
+    for (uint32_t k = 0; k < f->store.n; k++) {
+        const Access *t = f->store.at[k];
+        if (same_element(f, t, l) && (t == s || stores_apart(f, s, t)))
+            return true;
+    }
+    return false;
+}
+
 /* C may take accesses of two types to be of different objects, unless one is a character type. */
 static bool types_may_alias(DType a, DType b)
 {
@@ -344,7 +366,7 @@ Overlap overlap_of(const Unit *u, const Func *fn, uint32_t in, uint32_t out)
                 const int64_t d = distance_of_pair(&f, f.store.at[i], f.load.at[k]);
                 const int64_t need = d == INT64_MIN ? d : d + size;
                 all = max_i64(all, need);
-                if (!same_element(&f, f.store.at[i], f.load.at[k]))
+                if (!replaces_alone(&f, f.store.at[i], f.load.at[k]))
                     others = max_i64(others, need);
             }
         r = (Overlap){others <= 0, min_i64(all, bytes)};

@@ -341,6 +341,13 @@ static void test_known(void **state)
     assert_false(of(types, "").in_place); /* C takes the two to be apart */
     static const char beside[] = "input 0 %x f32[4]\ninput 1 %a f32[4,3]\n%t f32[i:4] = sum(k:3) %a[i,k]*%a[i,k]\n%y f32[i:4] = %t[i] + %x[i]\noutput 0 %y\n";
     assert_true(of(beside, "%t register %y\n%y root loop i 2; tile\n").in_place);
+    static const char cut[] = "input 0 %x f32[4,9]\ninput 1 %a f32[4,9]\n%t f32[i:4,j:9] = sum(k:3) %a[i,j+k-1 | 0f32]*%a[i,j]\n%y f32[i:4,j:9] = %t[i,j] + %x[i,j]\noutput 0 %y\n";
+    static const char columns[] = "%t register %y\n%y root loop i 1; loop j 4; parts; tile j\n"; /* the first, the last, and those between */
+    assert_true(of(cut, columns).in_place);
+    assert_true(of(cut, columns).gap > 0);
+    const Unit *u = built(cut, columns);
+    assert_false(clashes(u, u->func.at[0], u->input.at[0], u->output.at[0], 0, BACKWARDS));
+    assert_true(clashes(u, u->func.at[0], u->input.at[0], u->output.at[0], 4, AS_WRITTEN));
     static const char both[] = "input 0 %x f32[4]\ninput 1 %a f32[4,4]\n%t f32[i:4] = sum(k:4) %a[i,k]*%x[k]\n%y f32[i:4] = %t[i] + %x[i]\noutput 0 %y\n";
     assert_false(of(both, "%t register %y\n%y root loop i 2; tile\n").in_place);
 }

@@ -190,6 +190,8 @@ bool pass_schedule(Program *p)
 {
     p->schedule = p->opt->level < 2 ? schedule_O0(p->cx->arena, p->te) : schedule_auto(p->cx->arena, p->te, &p->machine);
     say_placements(p);
-    const char *text = p->opt->schedule ? read_text(p, p->opt->schedule) : "";
+    if (!p->opt->schedule)
+        return true;
+    const char *text = read_text(p, p->opt->schedule);
     return text && schedule_parse(p->schedule, p->cx->diags, text);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Schedules as text, and the plain one. See schedule.h. */
-#include "schedule.h"
+#include "auto.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -258,6 +258,67 @@ static bool may_host(const StagePlan *host, Placement guest)
     return host->place == PL_root || (host->place == PL_at && guest == PL_register);
 }
 
+typedef struct Reads { uint32_t ref; const Expr *at; bool several; } Reads;
+
+static void find_reads(void *ctx, const Expr *e)
+{
+    Reads *f = ctx;
+    if ((e->op != EX_load && e->op != EX_loadp) || e->v.ref != f->ref)
+        return;
+    f->several = f->several || (f->at && f->at != e);
+    f->at = e;
+}
+
+/* Where stage q, with what is inline substituted, reads the tensor; a function of runtime-min reads memory. */
+static bool reads_of(const Schedule *s, uint32_t q, const Expr *body, Reads *f)
+{
+    const Stage *stage = s->te->stage.at[q];
+    bool called = false;
+    walk_stage(s->te, stage, body, find_reads, f);
+    for (uint8_t n = 0; n < stage->nin; n++)
+        called = called || stage->in[n] == f->ref;
+    return called || f->at;
+}
+
+/* What lives in a host is read by it and by what lives there too; registers at one place, where nothing is guarded. */
+static bool read_inside(Reader *r, uint32_t k, const Expr *const *body)
+{
+    const Schedule *s = r->s;
+    const StagePlan *p = &s->stage[k];
+    const uint32_t t = s->te->stage.at[k]->out;
+    for (uint32_t q = 0; q < s->te->stage.n; q++) {
+        Reads f = {.ref = t};
+        const StagePlan *reader = &s->stage[q];
+        if (reader->place == PL_inline || !reads_of(s, q, body[q], &f))
+            continue;
+        const bool guest = (reader->place == PL_at || reader->place == PL_register) && reader->host == p->host;
+        const char *name = ten(s->te, t)->name, *other = ten(s->te, s->te->stage.at[q]->out)->name;
+        if (q != p->host && !(guest && p->place == PL_at))
+            return diag_error(r->d, "schedule", "%%%s is read by %%%s, which is not made in its host", name, other);
+        if (p->place == PL_register && (f.several || !f.at || f.at->op != EX_load))
+            return diag_error(r->d, "schedule", "%%%s: its host must read it at one place, without a guard", name);
+    }
+    return true;
+}
+
+/* Every stage in a host has readers there alone, and is made where the host has loops. */
+static bool hosted_well(Reader *r)
+{
+    const Schedule *s = r->s;
+    const Expr *const *body = schedule_bodies(r->d->arena, s->te->cx, s);
+    for (uint32_t k = 0; k < s->te->stage.n; k++) {
+        const StagePlan *p = &s->stage[k];
+        if (p->place != PL_register && p->place != PL_at)
+            continue;
+        if (p->place == PL_at && p->level > s->stage[p->host].nloop)
+            return diag_error(r->d, "schedule", "%%%s: its host has %u loops, fewer than %u", ten(s->te, s->te->stage.at[k]->out)->name,
+                              s->stage[p->host].nloop, p->level);
+        if (!read_inside(r, k, body))
+            return false;
+    }
+    return true;
+}
+
 static bool consistent(Reader *r)
 {
     for (uint32_t k = 0; k < r->s->te->stage.n; k++) {
@@ -272,7 +333,7 @@ static bool consistent(Reader *r)
         if (p->place == PL_register && r->s->te->stage.at[k]->kind != ST_reduce)
             return diag_error(r->d, "schedule", "%%%s: only a reduction can live in registers", name);
     }
-    return true;
+    return hosted_well(r);
 }
 
 bool schedule_parse(Schedule *s, Diags *d, const char *text)

@@ -299,6 +299,21 @@ static void use_nest(void *ctx, Nest *n)
         use_call(s, n);
 }
 
+const bool *unit_used(Unit *u)
+{
+    Arena *a = u->cx->arena;
+    Uses s = {.u = u, .read = NEWN(a, uint8_t, u->buf.n), .written = NEWN(a, uint8_t, u->buf.n), .sym = {.arena = a}, .defined = {.arena = a}};
+    bool *used = NEWN(a, bool, u->buf.n);
+    for (uint32_t k = 0; k < u->func.n; k++) {
+        s.f = u->func.at[k];
+        nest_walk(s.f->body, use_nest, &s);
+        nest_exprs(s.f->body, use_expr, &s);
+    }
+    for (uint32_t k = 1; k < u->buf.n; k++)
+        used[k] = s.read[k] || s.written[k];
+    return used;
+}
+
 static void finish_func(Unit *u, Func *f)
 {
     Arena *a = u->cx->arena;

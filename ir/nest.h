@@ -147,6 +147,7 @@ static inline const Expr *tile_lanes(Exprs *x, const Tile *t) { return t->open ?
 Nest *nest_call(Arena *a, Nest *in, const CallInfo *call);
 const Expr *red_identity(Exprs *x, RedOp op, DType dt);
 const Expr *red_combine(Exprs *x, RedOp op, const Expr *p, const Expr *q);
+const bool *unit_used(Unit *u);                 /* by buffer: some function mentions it */
 void unit_finish(Unit *u);                      /* params, symbols, sizes of every function */
 void nest_walk(Nest *n, void (*pre)(void *ctx, Nest *n), void *ctx);
 void nest_exprs(const Nest *n, void (*fn)(void *ctx, const Nest *at, const Expr *e, bool store), void *ctx); /* every expression once */

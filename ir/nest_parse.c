@@ -698,6 +698,10 @@ static bool complete(Parser *p)
     for (uint32_t k = 1; k < p->u->buf.n; k++)
         if (!buf(p->u, k))
             return fail(p, str_fmt(p->a, "buffer %u is not declared", k));
+    const bool *used = unit_used(p->u);
+    for (uint32_t k = 1; k < p->u->buf.n; k++) /* scratch of no function would be printed nowhere */
+        if (buf(p->u, k)->cls == BC_scratch && !used[k])
+            return fail(p, str_fmt(p->a, "no function uses the scratch buffer %u", k));
     return collect(p, BC_input, false) && collect(p, BC_output, true);
 }
 

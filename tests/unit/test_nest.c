@@ -172,6 +172,7 @@ static const Bad bad_lines[] = {
     {"buf %9.q const f32[2] (...#0123456789abcdef)", "the elements were left out of the text"},
     {"buf %9.q arena f32[2]", "buffer 3 is not declared"},
     {"buf %3.q input 2 f32[2]", "inputs and outputs are not numbered from 0"},
+    {"func f macs 0\nbuf %3.q scratch f32[2]", "no function uses the scratch buffer 3"},
     {"func f macs 0\nvar i 5..2", "expected an integer from 5"},
     {"func f macs 0\nfor i = 0, 3 {", "expected a variable of this kind"},
     {"func f macs 0\nvar i < 3\nfor i = 0, 3 {\n", "expected '}'"},

@@ -224,9 +224,23 @@ static const char *v_guarded(VGen *v, const Expr *e)
 
 typedef const char *(*VText)(VGen *v, const Expr *e);
 
+static bool is_one(const Expr *e) { return e->op == EX_const && e->dt == DT_f32 && e->v.f == 1; }
+
+/* The x of 1 / (1 + exp(-x)); NULL: e is something else. */
+static const Expr *sigmoid_of(const Expr *e)
+{
+    if (e->op != EX_div || !is_one(e->a[0]) || e->a[1]->op != EX_add)
+        return NULL;
+    const Expr *sum = e->a[1], *p = is_one(sum->a[0]) ? sum->a[1] : is_one(sum->a[1]) ? sum->a[0] : NULL;
+    return p && p->op == EX_exp && p->a[0]->op == EX_neg ? p->a[0]->a[0] : NULL;
+}
+
 static const char *v_operation(VGen *v, const Expr *e, VText operand)
 {
     CGen *g = v->g;
+    const Expr *x = g->u->cx->fp == FP_strict ? NULL : sigmoid_of(e);
+    if (x)
+        return str_fmt(g->a, "V%d_SIGMOID(%s)", v->width, operand(v, x));
     if (e->op == EX_select && !by_lane(e->a[0], v->lane, v->acc)) /* the side not taken is not evaluated */
         return str_fmt(g->a, "%s ? %s : %s", c_expr_prec(g, e->a[0], P_OR), v_nested(v, e->a[1]), v_nested(v, e->a[2]));
     const char *arg[3] = {0};

@@ -350,11 +350,24 @@ static MLCC_INLINE v16f V16_EXP(v16f x)
     return mlcc_v16_scale(p, n);
 }
 
-/* By z = exp(-|x|): nothing overflows and small results keep their digits. */
+/* 1 / d for d of at least 1: one step of Newton's iteration from fourteen bits. */
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16f mlcc_v16_inverse(v16f d)
+{
+    const __m512 r = _mm512_rcp14_ps((__m512)d), e = _mm512_fnmadd_ps((__m512)d, r, _mm512_set1_ps(1.0f));
+    return (v16f)_mm512_fmadd_ps(r, e, r);
+}
+#else
+static MLCC_INLINE v16f mlcc_v16_inverse(v16f d) { return V16_SET(1.0f) / d; }
+#endif
+
+/* 1 / (1 + exp(-x)) with x held to -32..32: products of what is nearly nothing do not become subnormal, which is slow. */
 static MLCC_INLINE v16f V16_SIGMOID(v16f x)
 {
-    const v16f one = V16_SET(1.0f), z = V16_EXP(V16_NEG(V16_ABS(x)));
-    return V16_SEL((v16i)(x < V16_SET(0.0f)), z, one) / (one + z);
+    v16f n;
+    const v16f p = mlcc_v16_reduce(V16_NEG(V16_MIN(V16_MAX(x, V16_SET(-32.0f)), V16_SET(32.0f))), &n) + V16_SET(1.0f);
+    const v16f d = V16_SET(1.0f) + mlcc_v16_scale(p, n);
+    return mlcc_v16_inverse(d);
 }
 
 /* e / (e + 2) with e = exp(2|x|) - 1 = 2^n (exp(r) - 1) + (2^n - 1); 1 from |x| = 9.05 on. */

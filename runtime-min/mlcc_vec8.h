@@ -342,11 +342,13 @@ static MLCC_INLINE v8f V8_EXP(v8f x)
     return mlcc_v8_scale(p, n);
 }
 
-/* By z = exp(-|x|): nothing overflows and small results keep their digits. */
+/* 1 / (1 + exp(-x)) with x held to -32..32: products of what is nearly nothing do not become subnormal, which is slow. */
 static MLCC_INLINE v8f V8_SIGMOID(v8f x)
 {
-    const v8f one = V8_SET(1.0f), z = V8_EXP(V8_NEG(V8_ABS(x)));
-    return V8_SEL((v8i)(x < V8_SET(0.0f)), z, one) / (one + z);
+    v8f n;
+    const v8f p = mlcc_v8_reduce(V8_NEG(V8_MIN(V8_MAX(x, V8_SET(-32.0f)), V8_SET(32.0f))), &n) + V8_SET(1.0f);
+    const v8f d = V8_SET(1.0f) + mlcc_v8_scale(p, n);
+    return V8_SET(1.0f) / d;
 }
 
 /* e / (e + 2) with e = exp(2|x|) - 1 = 2^n (exp(r) - 1) + (2^n - 1); 1 from |x| = 9.05 on. */

@@ -66,7 +66,7 @@ static double ulps(float y, double exact)
 
 static double sigmoid(double x)
 {
-    return 1 / (1 + exp(-x));
+    return 1 / (1 + exp(x < -32 ? 32 : -x)); /* where the dialect's ends */
 }
 
 typedef void Map1(const float *x, float *y);

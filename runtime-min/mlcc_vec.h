@@ -25,6 +25,19 @@
  *   ILD(p) IST(p, v) ISET(x) IADD ISUB IMUL(a, b)      int32_t lanes, wrapping
  *   ITOF(i) FTOI(a)            FTOI drops the fraction and saturates, NaN gives 0, as mlcc_trunc_i32
  *   LDI8(p) LDU8(p)            bytes as VI;  LDBF(p) STBF(p, v)  bfloat16, rounded half to even
+ *
+ * For W = 16, 8, 4 there are integers, i32 in VI and i64 in VL (type v<W>l), and narrow elements; T is I8, U8, I16 or U16:
+ *   ILDN ISTN IGATHER ISCATTER as of floats;  LD<T> LDN<T> GATHER<T> widen to i32, ST<T> STN<T> SCATTER<T> store the low
+ *   bits, STS<T> saturates;  BF and HF for T are bfloat16 and IEEE half, from and to floats
+ *   INEG IABS INOT(a) IAND IOR IXOR IMIN IMAX(a, b) IEQ INE ILT ILE(a, b) ISEL(m, a, b)
+ *   ISHL ISHR LSHL LSHR(a, n)  by lane: counts at the width and above leave 0, or the sign
+ *   SAT<T>(a) WRAP<T>(a)       the nearest value of T, its low bits as a value of T
+ *   IMAC(a, b, c)              c + a * b of the low halves, signed; the high half of a must be 0
+ *   DOTUS DOTSS DOTUU(x, w, c) c + x0*w0 + x1*w1 + x2*w2 + x3*w3 of the bytes of each lane, S signed, U unsigned; exact
+ *   LMUL(a, b)                 64-bit products of VI;  LOFI(a) widens, IOFL(l) takes the low half, LSAT(l) saturates to
+ *                              VI, ISHRL(l, n) is IOFL of l >> n for a constant n of 0..63
+ *   LADD LSUB LMIN LMAX(a, b) LSET(x);  IHSUM IHPROD IHMAX IHMIN(v)
+ *
  *   KEEP(v) FENCE() PIN(v)     statements that hold the compiler to the order of loads: a loaded vector stays in a
  *                              register, no load moves across, a constant is made where it is used. They cost no
  *                              instruction and are empty where there is no such register or no GNU asm
@@ -239,6 +252,9 @@ static inline float V1_SIGMOID(float a)
 #include "mlcc_vec4.h"
 #include "mlcc_vec8.h"
 #include "mlcc_vec16.h"
+#include "mlcc_ivec4.h"
+#include "mlcc_ivec8.h"
+#include "mlcc_ivec16.h"
 #endif
 
 /* ------------------------------------------------------------------------------------------- the target's own width */

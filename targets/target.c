@@ -3,7 +3,8 @@
 #include "target.h"
 
 static const Machine table[] = {
-#define MACHINE(name, lanes, vregs, l1_kb, l2_kb, cpu, what) {#name, lanes, vregs, (l1_kb) * 1024, (l2_kb) * 1024, cpu},
+#define MACHINE(name, lanes, vregs, l1_kb, l2_kb, us8, ss8, bf16, amx, cpu, what) \
+    {#name, lanes, vregs, (l1_kb) * 1024, (l2_kb) * 1024, us8, ss8, bf16, amx, cpu},
 #include "target.def"
 #undef MACHINE
 };
@@ -11,11 +12,18 @@ static const Machine table[] = {
 static const char *native_name(void)
 {
 #if defined(__x86_64__)
+    const bool vnni = __builtin_cpu_supports("avx512vnni") != 0;
+    if (__builtin_cpu_is("sapphirerapids") && vnni)
+        return "sapphirerapids";
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-        return "x86_64_v4";
+        return vnni && __builtin_cpu_is("amd") ? "znver4" : vnni ? "x86_64_v4_vnni" : "x86_64_v4";
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         return "x86_64_v3";
     return "x86_64_v2";
+#elif defined(__aarch64__) && defined(__ARM_FEATURE_MATMUL_INT8)
+    return "neon_i8mm";
+#elif defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
+    return "neon_dotprod";
 #elif defined(__aarch64__)
     return "neon";
 #else

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -123,10 +124,12 @@ static void test_target(void **state)
 #define W 16
 #include "test_vec.c"
 #undef W
+#define WIDE(test) , cmocka_unit_test(NAME(test, 4)), cmocka_unit_test(NAME(test, 8)), cmocka_unit_test(NAME(test, 16))
 #define WIDTHS(test) \
     cmocka_unit_test(NAME(test, 1)), cmocka_unit_test(NAME(test, 4)), cmocka_unit_test(NAME(test, 8)), \
     cmocka_unit_test(NAME(test, 16))
 #else
+#define WIDE(test)
 #define WIDTHS(test) cmocka_unit_test(NAME(test, 1))
 #endif
 
@@ -135,7 +138,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_target), WIDTHS(test_unary), WIDTHS(test_each), WIDTHS(test_binary), WIDTHS(test_fma), WIDTHS(test_masks),
         WIDTHS(test_fold), WIDTHS(test_partial), WIDTHS(test_strided), WIDTHS(test_integers), WIDTHS(test_bf16),
-        WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_special),
+        WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_special)
+            WIDE(test_ints) WIDE(test_longs) WIDE(test_narrow) WIDE(test_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
@@ -349,6 +353,209 @@ static void T(test_integers)(void **state)
             assert_true(g[i] == (float)a[i]);
     }
 }
+
+#if W > 1
+#define L MLCC_JOIN(v, W, l)
+#define STORE_LONG(to, v)                                           \
+    do {                                                            \
+        const L l_ = (v);                                           \
+        for (int i_ = 0; i_ < W; i_++)                              \
+            (to)[i_] = i_ % 2 ? l_.odd[i_ / 2] : l_.even[i_ / 2];   \
+    } while (0)
+
+static int32_t T(byte)(int32_t lane, int k, bool is_signed)
+{
+    const int32_t b = (int32_t)((uint32_t)lane >> 8 * k & 255);
+    return is_signed ? (int8_t)b : b;
+}
+
+static int32_t T(dot)(int32_t x, int32_t w, int32_t c, bool xs, bool ws)
+{
+    for (int k = 0; k < 4; k++)
+        c = mlcc_add_i32(c, T(byte)(x, k, xs) * T(byte)(w, k, ws));
+    return c;
+}
+
+/* Shifts, choices, sums of products; edge values are frequent. */
+static void T(test_ints)(void **state)
+{
+    (void)state;
+    static const int32_t edges[] = {0, 1, -1, INT32_MIN, INT32_MAX, 127, -128, 128, 255, 256, -129, 32767, -32768, 31, 32, 33};
+    int32_t a[W], b[W], c[W], y[W];
+    uint64_t seed = 6;
+    for (int round = 0; round < 20000 / W; round++) {
+        for (int i = 0; i < W; i++) {
+            a[i] = next_random(&seed) % 3 ? (int32_t)next_random(&seed) : edges[next_random(&seed) % 16];
+            b[i] = next_random(&seed) % 3 ? (int32_t)next_random(&seed) : edges[next_random(&seed) % 16];
+            c[i] = (int32_t)next_random(&seed);
+        }
+        const I va = V(ILD)(a), vb = V(ILD)(b), vc = V(ILD)(c);
+#define CHECK(value, want)              \
+    V(IST)(y, value);                   \
+    for (int i = 0; i < W; i++)         \
+        assert_int_equal(y[i], want);
+        CHECK(V(INEG)(va), mlcc_sub_i32(0, a[i]))
+        CHECK(V(IABS)(va), a[i] < 0 ? mlcc_sub_i32(0, a[i]) : a[i])
+        CHECK(V(INOT)(va), ~a[i])
+        CHECK(V(IAND)(va, vb), a[i] & b[i])
+        CHECK(V(IOR)(va, vb), a[i] | b[i])
+        CHECK(V(IXOR)(va, vb), a[i] ^ b[i])
+        CHECK(V(IMIN)(va, vb), a[i] < b[i] ? a[i] : b[i])
+        CHECK(V(IMAX)(va, vb), a[i] > b[i] ? a[i] : b[i])
+        CHECK(V(IEQ)(va, vb), -(a[i] == b[i]))
+        CHECK(V(INE)(va, vb), -(a[i] != b[i]))
+        CHECK(V(ILT)(va, vb), -(a[i] < b[i]))
+        CHECK(V(ILE)(va, vb), -(a[i] <= b[i]))
+        CHECK(V(ISEL)(V(ILT)(va, vb), vc, va), a[i] < b[i] ? c[i] : a[i])
+        CHECK(V(ISHL)(va, vb), mlcc_shl_i32(a[i], b[i]))
+        CHECK(V(ISHR)(va, vb), mlcc_shr_i32(a[i], b[i]))
+        CHECK(V(SATI8)(va), mlcc_sat_i8(a[i]))
+        CHECK(V(SATU8)(va), mlcc_sat_u8(a[i]))
+        CHECK(V(SATI16)(va), mlcc_sat_i16(a[i]))
+        CHECK(V(SATU16)(va), mlcc_sat_u16(a[i]))
+        CHECK(V(WRAPI8)(va), (int8_t)(a[i] & 255))
+        CHECK(V(WRAPU8)(va), (uint8_t)a[i])
+        CHECK(V(WRAPI16)(va), (int16_t)(a[i] & 65535))
+        CHECK(V(WRAPU16)(va), (uint16_t)a[i])
+        CHECK(V(IMAC)(V(WRAPU16)(va), vb, vc), mlcc_add_i32(c[i], (int16_t)(a[i] & 65535) * (int16_t)(b[i] & 65535)))
+        CHECK(V(DOTUS)(va, vb, vc), T(dot)(a[i], b[i], c[i], false, true))
+        CHECK(V(DOTSS)(va, vb, vc), T(dot)(a[i], b[i], c[i], true, true))
+        CHECK(V(DOTUU)(va, vb, vc), T(dot)(a[i], b[i], c[i], false, false))
+        int32_t sum = 0, prod = 1, least = a[0], most = a[0];
+        for (int i = 0; i < W; i++) {
+            sum = mlcc_add_i32(sum, a[i]);
+            prod = mlcc_mul_i32(prod, a[i]);
+            least = a[i] < least ? a[i] : least;
+            most = a[i] > most ? a[i] : most;
+        }
+        assert_int_equal(V(IHSUM)(va), sum);
+        assert_int_equal(V(IHPROD)(va), prod);
+        assert_int_equal(V(IHMIN)(va), least);
+        assert_int_equal(V(IHMAX)(va), most);
+    }
+}
+
+static void T(test_longs)(void **state)
+{
+    (void)state;
+    int32_t a[W], b[W], y[W];
+    int64_t y64[W], n[W];
+    uint64_t seed = 7;
+    for (int round = 0; round < 20000 / W; round++) {
+        for (int i = 0; i < W; i++) {
+            a[i] = next_random(&seed) % 16 ? (int32_t)next_random(&seed) : INT32_MIN;
+            b[i] = next_random(&seed) % 16 ? (int32_t)next_random(&seed) : INT32_MAX;
+            n[i] = b[i] % 70;
+        }
+        const I va = V(ILD)(a), vb = V(ILD)(b);
+        const L p = V(LMUL)(va, vb), wa = V(LOFI)(va), k = V(LSET)(-35046933135360);
+#define LCHECK(value, want)             \
+    STORE_LONG(y64, value);             \
+    for (int i = 0; i < W; i++)         \
+        assert_true(y64[i] == (want));
+        LCHECK(p, (int64_t)a[i] * b[i])
+        LCHECK(wa, a[i])
+        LCHECK(k, -35046933135360)
+        LCHECK(V(LADD)(p, k), (int64_t)a[i] * b[i] - 35046933135360)
+        LCHECK(V(LSUB)(p, k), (int64_t)a[i] * b[i] + 35046933135360)
+        LCHECK(V(LMIN)(p, k), (int64_t)a[i] * b[i] < -35046933135360 ? (int64_t)a[i] * b[i] : -35046933135360)
+        LCHECK(V(LMAX)(p, k), (int64_t)a[i] * b[i] > -35046933135360 ? (int64_t)a[i] * b[i] : -35046933135360)
+        for (int i = 0; i < W; i++)
+            y[i] = (int32_t)n[i];
+        const L count = V(LOFI)(V(ILD)(y));
+        LCHECK(V(LSHR)(p, count), mlcc_shr_i64((int64_t)a[i] * b[i], n[i]))
+        LCHECK(V(LSHL)(p, count), mlcc_shl_i64((int64_t)a[i] * b[i], n[i]))
+        CHECK(V(IOFL)(p), mlcc_mul_i32(a[i], b[i]))
+        CHECK(V(LSAT)(p), mlcc_sat_i32((int64_t)a[i] * b[i]))
+#define SHIFT(s) CHECK(V(ISHRL)(p, s), (int32_t)(uint32_t)(uint64_t)mlcc_shr_i64((int64_t)a[i] * b[i], s))
+        SHIFT(0) SHIFT(1) SHIFT(15) SHIFT(31) SHIFT(32) SHIFT(37) SHIFT(63)
+    }
+}
+
+/* Narrow elements: all lanes and some, side by side and apart, nothing beyond them touched. */
+#define NARROW(X) X(I8, int8_t) X(U8, uint8_t) X(I16, int16_t) X(U16, uint16_t)
+
+static void T(test_narrow)(void **state)
+{
+    (void)state;
+    enum { S = 3 };
+    int32_t v[W], y[W];
+    uint64_t seed = 8;
+    for (int n = 0; n <= W; n++) {
+        for (int i = 0; i < W; i++)
+            v[i] = (int32_t)next_random(&seed) >> (i % 3 ? 20 : 0);
+#define EACH(name, type)                                                            \
+    {                                                                               \
+        type *p = malloc(n ? (size_t)n * sizeof *p : 1), all[W], to[S * W + 2];     \
+        assert_non_null(p);                                                         \
+        V(ST##name)(all, V(ILD)(v));                                                \
+        CHECK(V(LD##name)(all), (type)v[i])                                         \
+        V(STS##name)(all, V(ILD)(v));                                               \
+        CHECK(V(LD##name)(all), (type)V(SAT##name)(V(ISET)(v[i]))[0])               \
+        V(STN##name)(p, V(ILD)(v), n);                                              \
+        CHECK(V(LDN##name)(p, n), i < n ? (type)v[i] : 0)                           \
+        memset(to, 77, sizeof to);                                                  \
+        V(STN##name)(to + 1, V(ILD)(v), n);                                         \
+        for (int i = 0; i < W + 2; i++)                                             \
+            assert_int_equal(to[i], i >= 1 && i <= n ? (type)v[i - 1] : to[S * W + 1]); \
+        memset(to, 77, sizeof to);                                                  \
+        V(SCATTER##name)(to, S, V(ILD)(v), n);                                      \
+        for (int i = 0; i < S * W; i++)                                             \
+            assert_int_equal(to[i], i % S == 0 && i / S < n ? (type)v[i / S] : to[S * W + 1]); \
+        CHECK(V(GATHER##name)(to, S, n), i < n ? (type)v[i] : 0)                    \
+        free(p);                                                                    \
+    }
+        NARROW(EACH)
+#undef EACH
+        int32_t *p = malloc(n ? (size_t)n * sizeof *p : 1), to[S * W];
+        assert_non_null(p);
+        V(ISTN)(p, V(ILD)(v), n);
+        CHECK(V(ILDN)(p, n), i < n ? v[i] : 0)
+        free(p);
+        memset(to, 77, sizeof to);
+        V(ISCATTER)(to, S, V(ILD)(v), n);
+        CHECK(V(IGATHER)(to, S, n), i < n ? v[i] : 0)
+        assert_true(n == W || to[S * n] == 0x4d4d4d4d);
+    }
+}
+
+static void T(test_halves)(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 65536; h += W) {
+        uint16_t from[W], to[3 * W];
+        float y[W];
+        const int n = (int)(h / W) % (W + 1);
+        for (uint32_t i = 0; i < W; i++)
+            from[i] = (uint16_t)(h + i);
+        V(ST)(y, V(LDHF)(from));
+        for (int i = 0; i < W; i++)
+            assert_same("LDHF", y[i], mlcc_f32_of_f16(from[i]), 0, 0);
+        V(STHF)(to, V(LD)(y));
+        for (int i = 0; i < W; i++)
+            assert_int_equal(to[i], mlcc_f16_of_f32(y[i]));
+        V(STNBF)(to, V(LD)(y), n);
+        for (int i = 0; i < n; i++)
+            assert_int_equal(to[i], mlcc_bf16_of_f32(y[i]));
+        V(SCATTERHF)(to, 3, V(LD)(y), n);
+        V(ST)(y, V(GATHERHF)(to, 3, n));
+        for (int i = 0; i < W; i++)
+            assert_same("GATHERHF", y[i], i < n ? mlcc_f32_of_f16(from[i]) : 0, 0, 0);
+        V(ST)(y, V(LDNHF)(from, n));
+        for (int i = 0; i < W; i++)
+            assert_same("LDNHF", y[i], i < n ? mlcc_f32_of_f16(from[i]) : 0, 0, 0);
+        V(ST)(y, V(LDNBF)(from, n));
+        for (int i = 0; i < W; i++)
+            assert_same("LDNBF", y[i], i < n ? mlcc_f32_of_bf16(from[i]) : 0, 0, 0);
+    }
+}
+#undef CHECK
+#undef LCHECK
+#undef SHIFT
+#undef NARROW
+#undef STORE_LONG
+#undef L
+#endif
 
 static void T(test_bf16)(void **state)
 {

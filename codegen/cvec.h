@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Expressions in vectors: what ctile.c uses to print values along the lane variable of a register tile.
+ */
+#ifndef MLCC_CVEC_H
+#define MLCC_CVEC_H
+
+#include "cgen.h"
+
+/* What a lane holds. Narrow integers are held as i32, narrow floats as f32, once loaded; bool is a mask. */
+typedef enum LaneKind { LK_none, LK_f32, LK_i32, LK_i64, LK_mask } LaneKind;
+
+typedef struct VGen {
+    CGen *g;
+    const Tile *t;
+    const Expr *lane;      /* variable of one vector: 0..count-1 */
+    const Expr *full, *part; /* that variable for whole vectors and for the last, shorter one */
+    const Expr *strip;     /* loop variable over vectors, NULL outside such a loop */
+    const Expr *acc;       /* accumulator that the epilogue reads now, NULL outside it */
+    int32_t width, count;  /* lanes of a vector; of them in use now */
+    const char *some;      /* how many where run time decides, NULL: count */
+    Map counts;            /* of a tile with open lanes: vector -> lanes in use */
+    Map memo;              /* expression id -> vector text */
+    Map pointer;           /* buffer and invariant part -> pointer name */
+    Out head;              /* pointer declarations */
+    bool keep;             /* inside a reduction: hold loads in registers */
+} VGen;
+
+LaneKind lane_kind(DType dt);
+/* Whether e, whose lanes differ by `lane` and by `acc` (NULL: there is none), can be printed as a vector. */
+bool v_can(CGen *g, const Expr *e, const Expr *lane, const Expr *acc);
+/* Whether it can be stored to elements of type dt along the lanes. */
+bool v_can_store(CGen *g, DType dt, const Expr *e, const Expr *lane, const Expr *acc);
+
+void v_set_count(VGen *v, int64_t n);          /* lanes of the vectors that follow */
+void v_set_vector(VGen *v, int64_t q);         /* they are those of vector q of the tile */
+const char *v_type(const VGen *v, DType dt);   /* "v8f" */
+const char *v_set(VGen *v, const Expr *e);     /* the same value in each lane */
+const char *v_text(VGen *v, const Expr *e);    /* name of a temporary that holds e; equal expressions share one */
+void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n); /* with the tile's variables substituted */
+const char *v_combine(VGen *v, RedOp op, const char *acc, const Expr *body); /* op(acc, body) */
+const char *v_fold(VGen *v, RedOp op, DType dt, const char *acc);            /* one value from all lanes */
+void v_forget(VGen *v, bool block_ends);       /* values change; where a C block ends too, the names are free again */
+
+#endif

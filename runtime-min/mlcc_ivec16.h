@@ -1,0 +1,646 @@
+/* SPDX-License-Identifier: 0BSD
+ *
+ * 16 lanes of integers, and narrow loads and stores, of the vector dialect; mlcc_vec.h says what each operation means.
+ * As in mlcc_vec16.h every width is written out, and what a processor lacks is made lane by lane.
+ */
+#ifndef MLCC_IVEC16_H
+#define MLCC_IVEC16_H
+
+typedef int16_t v16s __attribute__((vector_size(32), aligned(2), may_alias));
+
+typedef int64_t v16q __attribute__((vector_size(64), aligned(8), may_alias));
+typedef uint64_t v16uq __attribute__((vector_size(64), aligned(8), may_alias));
+
+/* int64_t lanes: the even ones and the odd ones, as multiplication makes them. */
+typedef struct v16l {
+    v16q even, odd;
+} v16l;
+
+static MLCC_INLINE v16i V16_IEQ(v16i a, v16i b) { return (v16i)(a == b); }
+
+static MLCC_INLINE v16i V16_INE(v16i a, v16i b) { return (v16i)(a != b); }
+
+static MLCC_INLINE v16i V16_ILT(v16i a, v16i b) { return (v16i)(a < b); }
+
+static MLCC_INLINE v16i V16_ILE(v16i a, v16i b) { return (v16i)(a <= b); }
+
+static MLCC_INLINE v16i V16_IAND(v16i a, v16i b) { return a & b; }
+
+static MLCC_INLINE v16i V16_IOR(v16i a, v16i b) { return a | b; }
+
+static MLCC_INLINE v16i V16_IXOR(v16i a, v16i b) { return a ^ b; }
+
+static MLCC_INLINE v16i V16_INOT(v16i a) { return ~a; }
+
+static MLCC_INLINE v16i V16_INEG(v16i a) { return (v16i)(-(v16u)a); }
+
+static MLCC_INLINE v16i V16_IABS(v16i a) { return (v16i)(((v16u)a ^ (v16u)(a >> 31)) - (v16u)(a >> 31)); }
+
+static MLCC_INLINE v16i V16_ISEL(v16i m, v16i a, v16i b) { return (v16i)V16_SEL(m, (v16f)a, (v16f)b); }
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16i V16_IMIN(v16i a, v16i b) { return (v16i)_mm512_min_epi32((__m512i)a, (__m512i)b); }
+#else
+static MLCC_INLINE v16i V16_IMIN(v16i a, v16i b)
+{
+    const v16i m = (v16i)(a < b);
+    return (m & a) | (~m & b);
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16i V16_IMAX(v16i a, v16i b) { return (v16i)_mm512_max_epi32((__m512i)a, (__m512i)b); }
+#else
+static MLCC_INLINE v16i V16_IMAX(v16i a, v16i b)
+{
+    const v16i m = (v16i)(a > b);
+    return (m & a) | (~m & b);
+}
+#endif
+
+static MLCC_INLINE v16i V16_ISHL(v16i a, v16i b)
+{
+    const v16u in = (v16u)((v16u)b < 32u);
+    return (v16i)(((v16u)a << ((v16u)b & 31u)) & in);
+}
+
+static MLCC_INLINE v16i V16_ISHR(v16i a, v16i b)
+{
+    const v16u n = (v16u)b, out = (v16u)(n > 31u);
+    return a >> (v16i)((n | out) & 31u);
+}
+
+static MLCC_INLINE v16i V16_SATI8(v16i a) { return V16_IMIN(V16_IMAX(a, V16_ISET(-128)), V16_ISET(127)); }
+
+static MLCC_INLINE v16i V16_SATU8(v16i a) { return V16_IMIN(V16_IMAX(a, V16_ISET(0)), V16_ISET(255)); }
+
+static MLCC_INLINE v16i V16_SATI16(v16i a) { return V16_IMIN(V16_IMAX(a, V16_ISET(-32768)), V16_ISET(32767)); }
+
+static MLCC_INLINE v16i V16_SATU16(v16i a) { return V16_IMIN(V16_IMAX(a, V16_ISET(0)), V16_ISET(65535)); }
+
+static MLCC_INLINE v16i V16_WRAPI8(v16i a) { return (v16i)((v16u)a << 24) >> 24; }
+
+static MLCC_INLINE v16i V16_WRAPI16(v16i a) { return (v16i)((v16u)a << 16) >> 16; }
+
+static MLCC_INLINE v16i V16_WRAPU8(v16i a) { return a & 255; }
+
+static MLCC_INLINE v16i V16_WRAPU16(v16i a) { return a & 65535; }
+
+static MLCC_INLINE int32_t V16_IHSUM(v16i v)
+{
+    int32_t s = v[0];
+    for (int i = 1; i < 16; i++)
+        s = mlcc_add_i32(s, v[i]);
+    return s;
+}
+
+static MLCC_INLINE int32_t V16_IHMIN(v16i v)
+{
+    int32_t s = v[0];
+    for (int i = 1; i < 16; i++)
+        s = v[i] < s ? v[i] : s;
+    return s;
+}
+
+static MLCC_INLINE int32_t V16_IHMAX(v16i v)
+{
+    int32_t s = v[0];
+    for (int i = 1; i < 16; i++)
+        s = v[i] > s ? v[i] : s;
+    return s;
+}
+
+static MLCC_INLINE int32_t V16_IHPROD(v16i v)
+{
+    int32_t s = v[0];
+    for (int i = 1; i < 16; i++)
+        s = mlcc_mul_i32(s, v[i]);
+    return s;
+}
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16i V16_ILDN(const int32_t *p, int n) { return (v16i)_mm512_maskz_loadu_epi32(mlcc_v16_first(n), p); }
+#else
+static MLCC_INLINE v16i V16_ILDN(const int32_t *p, int n)
+{
+    v16i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE void V16_ISTN(int32_t *p, v16i v, int n) { _mm512_mask_storeu_epi32(p, mlcc_v16_first(n), (__m512i)v); }
+#else
+static MLCC_INLINE void V16_ISTN(int32_t *p, v16i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = v[i];
+}
+#endif
+
+static MLCC_INLINE v16i V16_IGATHER(const int32_t *p, ptrdiff_t s, int n)
+{
+    v16i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
+
+static MLCC_INLINE void V16_ISCATTER(int32_t *p, ptrdiff_t s, v16i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = v[i];
+}
+
+#if MLCC_X86 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+static MLCC_INLINE v16i V16_LDNI8(const int8_t *p, int n)
+{
+    return (v16i)_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(mlcc_v16_first(n), p));
+}
+#else
+static MLCC_INLINE v16i V16_LDNI8(const int8_t *p, int n)
+{
+    v16i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+#endif
+
+static MLCC_INLINE v16i V16_GATHERI8(const int8_t *p, ptrdiff_t s, int n)
+{
+    v16i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
+
+static MLCC_INLINE void V16_STI8(int8_t *p, v16i v)
+{
+    *(v16b *)(void *)p = __builtin_convertvector(v, v16b);
+}
+
+#if MLCC_X86 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+static MLCC_INLINE void V16_STNI8(int8_t *p, v16i v, int n)
+{
+    _mm512_mask_cvtepi32_storeu_epi8(p, mlcc_v16_first(n), (__m512i)v);
+}
+#else
+static MLCC_INLINE void V16_STNI8(int8_t *p, v16i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = (int8_t)v[i];
+}
+#endif
+
+static MLCC_INLINE void V16_SCATTERI8(int8_t *p, ptrdiff_t s, v16i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = (int8_t)v[i];
+}
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE void V16_STSI8(int8_t *p, v16i v)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtsepi32_epi8((__m512i)v));
+}
+#else
+static MLCC_INLINE void V16_STSI8(int8_t *p, v16i v) { V16_STI8(p, V16_SATI8(v)); }
+#endif
+
+#if MLCC_X86 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+static MLCC_INLINE v16i V16_LDNU8(const uint8_t *p, int n)
+{
+    return (v16i)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mlcc_v16_first(n), p));
+}
+#else
+static MLCC_INLINE v16i V16_LDNU8(const uint8_t *p, int n)
+{
+    v16i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+#endif
+
+static MLCC_INLINE v16i V16_GATHERU8(const uint8_t *p, ptrdiff_t s, int n)
+{
+    v16i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
+
+static MLCC_INLINE void V16_STU8(uint8_t *p, v16i v)
+{
+    *(v16c *)(void *)p = __builtin_convertvector(v, v16c);
+}
+
+#if MLCC_X86 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+static MLCC_INLINE void V16_STNU8(uint8_t *p, v16i v, int n)
+{
+    _mm512_mask_cvtepi32_storeu_epi8(p, mlcc_v16_first(n), (__m512i)v);
+}
+#else
+static MLCC_INLINE void V16_STNU8(uint8_t *p, v16i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = (uint8_t)v[i];
+}
+#endif
+
+static MLCC_INLINE void V16_SCATTERU8(uint8_t *p, ptrdiff_t s, v16i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = (uint8_t)v[i];
+}
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE void V16_STSU8(uint8_t *p, v16i v)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtusepi32_epi8((__m512i)V16_IMAX(v, V16_ISET(0))));
+}
+#else
+static MLCC_INLINE void V16_STSU8(uint8_t *p, v16i v) { V16_STU8(p, V16_SATU8(v)); }
+#endif
+
+static MLCC_INLINE v16i V16_LDI16(const int16_t *p)
+{
+    return __builtin_convertvector(*(const v16s *)(const void *)p, v16i);
+}
+
+#if MLCC_X86 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+static MLCC_INLINE v16i V16_LDNI16(const int16_t *p, int n)
+{
+    return (v16i)_mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16(mlcc_v16_first(n), p));
+}
+#else
+static MLCC_INLINE v16i V16_LDNI16(const int16_t *p, int n)
+{
+    v16i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+#endif
+
+static MLCC_INLINE v16i V16_GATHERI16(const int16_t *p, ptrdiff_t s, int n)
+{
+    v16i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
+
+static MLCC_INLINE void V16_STI16(int16_t *p, v16i v)
+{
+    *(v16s *)(void *)p = __builtin_convertvector(v, v16s);
+}
+
+#if MLCC_X86 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+static MLCC_INLINE void V16_STNI16(int16_t *p, v16i v, int n)
+{
+    _mm512_mask_cvtepi32_storeu_epi16(p, mlcc_v16_first(n), (__m512i)v);
+}
+#else
+static MLCC_INLINE void V16_STNI16(int16_t *p, v16i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = (int16_t)v[i];
+}
+#endif
+
+static MLCC_INLINE void V16_SCATTERI16(int16_t *p, ptrdiff_t s, v16i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = (int16_t)v[i];
+}
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE void V16_STSI16(int16_t *p, v16i v)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtsepi32_epi16((__m512i)v));
+}
+#else
+static MLCC_INLINE void V16_STSI16(int16_t *p, v16i v) { V16_STI16(p, V16_SATI16(v)); }
+#endif
+
+static MLCC_INLINE v16i V16_LDU16(const uint16_t *p)
+{
+    return __builtin_convertvector(*(const v16h *)(const void *)p, v16i);
+}
+
+#if MLCC_X86 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+static MLCC_INLINE v16i V16_LDNU16(const uint16_t *p, int n)
+{
+    return (v16i)_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mlcc_v16_first(n), p));
+}
+#else
+static MLCC_INLINE v16i V16_LDNU16(const uint16_t *p, int n)
+{
+    v16i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+#endif
+
+static MLCC_INLINE v16i V16_GATHERU16(const uint16_t *p, ptrdiff_t s, int n)
+{
+    v16i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
+
+static MLCC_INLINE void V16_STU16(uint16_t *p, v16i v)
+{
+    *(v16h *)(void *)p = __builtin_convertvector(v, v16h);
+}
+
+#if MLCC_X86 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+static MLCC_INLINE void V16_STNU16(uint16_t *p, v16i v, int n)
+{
+    _mm512_mask_cvtepi32_storeu_epi16(p, mlcc_v16_first(n), (__m512i)v);
+}
+#else
+static MLCC_INLINE void V16_STNU16(uint16_t *p, v16i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = (uint16_t)v[i];
+}
+#endif
+
+static MLCC_INLINE void V16_SCATTERU16(uint16_t *p, ptrdiff_t s, v16i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = (uint16_t)v[i];
+}
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE void V16_STSU16(uint16_t *p, v16i v)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtusepi32_epi16((__m512i)V16_IMAX(v, V16_ISET(0))));
+}
+#else
+static MLCC_INLINE void V16_STSU16(uint16_t *p, v16i v) { V16_STU16(p, V16_SATU16(v)); }
+#endif
+
+static MLCC_INLINE v16f V16_LDNBF(const uint16_t *p, int n)
+{
+    v16f v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = mlcc_f32_of_bf16(p[i]);
+    return v;
+}
+
+static MLCC_INLINE v16f V16_GATHERBF(const uint16_t *p, ptrdiff_t s, int n)
+{
+    v16f v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = mlcc_f32_of_bf16(p[i * s]);
+    return v;
+}
+
+static MLCC_INLINE void V16_STNBF(uint16_t *p, v16f v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = mlcc_bf16_of_f32(v[i]);
+}
+
+static MLCC_INLINE void V16_SCATTERBF(uint16_t *p, ptrdiff_t s, v16f v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = mlcc_bf16_of_f32(v[i]);
+}
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16f V16_LDHF(const uint16_t *p) { return (v16f)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p)); }
+#else
+static MLCC_INLINE v16f V16_LDHF(const uint16_t *p)
+{
+    v16f v;
+    for (int i = 0; i < 16; i++)
+        v[i] = mlcc_f32_of_f16(p[i]);
+    return v;
+}
+#endif
+
+static MLCC_INLINE v16f V16_LDNHF(const uint16_t *p, int n)
+{
+    v16f v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = mlcc_f32_of_f16(p[i]);
+    return v;
+}
+
+static MLCC_INLINE v16f V16_GATHERHF(const uint16_t *p, ptrdiff_t s, int n)
+{
+    v16f v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = mlcc_f32_of_f16(p[i * s]);
+    return v;
+}
+
+static MLCC_INLINE void V16_STNHF(uint16_t *p, v16f v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = mlcc_f16_of_f32(v[i]);
+}
+
+static MLCC_INLINE void V16_STHF(uint16_t *p, v16f v) { V16_STNHF(p, v, 16); }
+
+static MLCC_INLINE void V16_SCATTERHF(uint16_t *p, ptrdiff_t s, v16f v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = mlcc_f16_of_f32(v[i]);
+}
+
+static MLCC_INLINE v16l V16_LSET(int64_t x)
+{
+    const v16q v = (v16q){0} + x;
+    return (v16l){v, v};
+}
+
+/* Lane 2i in the low half of 64-bit lane i: sign extended, and the high half of it likewise. */
+static MLCC_INLINE v16l V16_LOFI(v16i a)
+{
+    const v16q q = (v16q)a;
+    return (v16l){(v16q)((v16uq)q << 32) >> 32, q >> 32};
+}
+
+/* Products of 32-bit lanes. */
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16l V16_LMUL(v16i a, v16i b)
+{
+    const v16q even = (v16q)_mm512_mul_epi32((__m512i)a, (__m512i)b);
+    const v16q odd = (v16q)_mm512_mul_epi32(_mm512_srli_epi64((__m512i)a, 32), _mm512_srli_epi64((__m512i)b, 32));
+    return (v16l){even, odd};
+}
+#else
+static MLCC_INLINE v16l V16_LMUL(v16i a, v16i b)
+{
+    const v16l p = V16_LOFI(a), q = V16_LOFI(b);
+    return (v16l){p.even * q.even, p.odd * q.odd};
+}
+#endif
+
+static MLCC_INLINE v16l V16_LADD(v16l a, v16l b)
+{
+    return (v16l){(v16q)((v16uq)a.even + (v16uq)b.even), (v16q)((v16uq)a.odd + (v16uq)b.odd)};
+}
+
+static MLCC_INLINE v16l V16_LSUB(v16l a, v16l b)
+{
+    return (v16l){(v16q)((v16uq)a.even - (v16uq)b.even), (v16q)((v16uq)a.odd - (v16uq)b.odd)};
+}
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16q mlcc_v16_min_q(v16q a, v16q b) { return (v16q)_mm512_min_epi64((__m512i)a, (__m512i)b); }
+#else
+static MLCC_INLINE v16q mlcc_v16_min_q(v16q a, v16q b)
+{
+    const v16q m = (v16q)(a < b);
+    return (m & a) | (~m & b);
+}
+#endif
+
+static MLCC_INLINE v16l V16_LMIN(v16l a, v16l b)
+{
+    return (v16l){mlcc_v16_min_q(a.even, b.even), mlcc_v16_min_q(a.odd, b.odd)};
+}
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16q mlcc_v16_max_q(v16q a, v16q b) { return (v16q)_mm512_max_epi64((__m512i)a, (__m512i)b); }
+#else
+static MLCC_INLINE v16q mlcc_v16_max_q(v16q a, v16q b)
+{
+    const v16q m = (v16q)(a > b);
+    return (m & a) | (~m & b);
+}
+#endif
+
+static MLCC_INLINE v16l V16_LMAX(v16l a, v16l b)
+{
+    return (v16l){mlcc_v16_max_q(a.even, b.even), mlcc_v16_max_q(a.odd, b.odd)};
+}
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16q mlcc_v16_shr_q(v16q a, v16q n) { return (v16q)_mm512_srav_epi64((__m512i)a, (__m512i)n); }
+#else
+static MLCC_INLINE v16q mlcc_v16_shr_q(v16q a, v16q n)
+{
+    for (int i = 0; i < 8; i++)
+        a[i] = mlcc_shr_i64(a[i], n[i]);
+    return a;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16q mlcc_v16_shl_q(v16q a, v16q n) { return (v16q)_mm512_sllv_epi64((__m512i)a, (__m512i)n); }
+#else
+static MLCC_INLINE v16q mlcc_v16_shl_q(v16q a, v16q n)
+{
+    for (int i = 0; i < 8; i++)
+        a[i] = mlcc_shl_i64(a[i], n[i]);
+    return a;
+}
+#endif
+
+static MLCC_INLINE v16l V16_LSHR(v16l a, v16l n)
+{
+    return (v16l){mlcc_v16_shr_q(a.even, n.even), mlcc_v16_shr_q(a.odd, n.odd)};
+}
+
+static MLCC_INLINE v16l V16_LSHL(v16l a, v16l n)
+{
+    return (v16l){mlcc_v16_shl_q(a.even, n.even), mlcc_v16_shl_q(a.odd, n.odd)};
+}
+
+/* The low halves of even, the high halves of odd. */
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16i mlcc_v16_zip(v16uq even, v16uq odd) { return (v16i)_mm512_mask_blend_epi32(0xaaaa, (__m512i)even, (__m512i)odd); }
+#else
+static MLCC_INLINE v16i mlcc_v16_zip(v16uq even, v16uq odd)
+{
+    const v16uq low = (v16uq){0} + 0xffffffffu;
+    return (v16i)((even & low) | (odd & ~low));
+}
+#endif
+
+/* i32(a): the low halves. */
+static MLCC_INLINE v16i V16_IOFL(v16l a) { return mlcc_v16_zip((v16uq)a.even, (v16uq)a.odd << 32); }
+
+/* i32(a >> n), 0 <= n <= 63: of the high halves where none of the low ones is left. */
+static MLCC_INLINE v16i V16_ISHRL(v16l a, int n)
+{
+    if (n >= 32)
+        return mlcc_v16_zip((v16uq)a.even >> 32, (v16uq)a.odd) >> (n - 32);
+    return mlcc_v16_zip((v16uq)a.even >> n, (v16uq)a.odd << (32 - n));
+}
+
+static MLCC_INLINE v16i V16_LSAT(v16l a)
+{
+    return V16_IOFL(V16_LMIN(V16_LMAX(a, V16_LSET(INT32_MIN)), V16_LSET(INT32_MAX)));
+}
+
+/* c + the product of the low halves as signed numbers, where the high half of a is 0. */
+#if MLCC_X86 && defined(__AVX512VNNI__)
+static MLCC_INLINE v16i V16_IMAC(v16i a, v16i b, v16i c) { return (v16i)_mm512_dpwssd_epi32((__m512i)c, (__m512i)a, (__m512i)b); }
+#elif MLCC_X86 && defined(__AVX512BW__)
+static MLCC_INLINE v16i V16_IMAC(v16i a, v16i b, v16i c)
+{
+    return (v16i)((v16u)c + (v16u)_mm512_madd_epi16((__m512i)a, (__m512i)b));
+}
+#else
+static MLCC_INLINE v16i V16_IMAC(v16i a, v16i b, v16i c) { return V16_IADD(c, V16_IMUL(V16_WRAPI16(a), V16_WRAPI16(b))); }
+#endif
+
+/* Bytes 0 and 2 of each lane as two 16-bit numbers, and bytes 1 and 3. */
+static MLCC_INLINE v16i mlcc_v16_even_u8(v16i a) { return a & 0x00ff00ff; }
+
+static MLCC_INLINE v16i mlcc_v16_odd_u8(v16i a) { return (v16i)((v16u)a >> 8) & 0x00ff00ff; }
+
+typedef int16_t v16ss __attribute__((vector_size(64), aligned(4), may_alias));
+typedef uint16_t v16hh __attribute__((vector_size(64), aligned(4), may_alias));
+
+static MLCC_INLINE v16i mlcc_v16_even_i8(v16i a) { return (v16i)((v16ss)((v16hh)a << 8) >> 8); }
+
+static MLCC_INLINE v16i mlcc_v16_odd_i8(v16i a) { return (v16i)((v16ss)a >> 8); }
+
+/* Sum of the products of the 16-bit halves. */
+#if MLCC_X86 && defined(__AVX512BW__)
+static MLCC_INLINE v16i mlcc_v16_madd(v16i a, v16i b) { return (v16i)_mm512_madd_epi16((__m512i)a, (__m512i)b); }
+#else
+static MLCC_INLINE v16i mlcc_v16_madd(v16i a, v16i b)
+{
+    const v16i low = V16_IMUL(V16_WRAPI16(a), V16_WRAPI16(b));
+    return V16_IADD(low, V16_IMUL(a >> 16, b >> 16));
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512VNNI__)
+static MLCC_INLINE v16i V16_DOTUS(v16i x, v16i w, v16i c) { return (v16i)_mm512_dpbusd_epi32((__m512i)c, (__m512i)x, (__m512i)w); }
+#else
+static MLCC_INLINE v16i V16_DOTUS(v16i x, v16i w, v16i c)
+{
+    const v16i even = mlcc_v16_madd(mlcc_v16_even_u8(x), mlcc_v16_even_i8(w));
+    return V16_IADD(c, V16_IADD(even, mlcc_v16_madd(mlcc_v16_odd_u8(x), mlcc_v16_odd_i8(w))));
+}
+#endif
+
+static MLCC_INLINE v16i V16_DOTSS(v16i x, v16i w, v16i c)
+{
+    const v16i even = mlcc_v16_madd(mlcc_v16_even_i8(x), mlcc_v16_even_i8(w));
+    return V16_IADD(c, V16_IADD(even, mlcc_v16_madd(mlcc_v16_odd_i8(x), mlcc_v16_odd_i8(w))));
+}
+
+static MLCC_INLINE v16i V16_DOTUU(v16i x, v16i w, v16i c)
+{
+    const v16i even = mlcc_v16_madd(mlcc_v16_even_u8(x), mlcc_v16_even_u8(w));
+    return V16_IADD(c, V16_IADD(even, mlcc_v16_madd(mlcc_v16_odd_u8(x), mlcc_v16_odd_u8(w))));
+}
+
+#endif

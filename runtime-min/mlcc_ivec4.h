@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: 0BSD
+ *
+ * 4 lanes of integers, and narrow loads and stores, of the vector dialect; mlcc_vec.h says what each operation means.
+ * As in mlcc_vec4.h every width is written out, and what a processor lacks is made lane by lane.
+ */
+#ifndef MLCC_IVEC4_H
+#define MLCC_IVEC4_H
+
+typedef int16_t v4s __attribute__((vector_size(8), aligned(2), may_alias));
+
+typedef int64_t v4q __attribute__((vector_size(16), aligned(8), may_alias));
+typedef uint64_t v4uq __attribute__((vector_size(16), aligned(8), may_alias));
+
+/* int64_t lanes: the even ones and the odd ones, as multiplication makes them. */
+typedef struct v4l {
+    v4q even, odd;
+} v4l;
+
+static MLCC_INLINE v4i V4_IEQ(v4i a, v4i b) { return (v4i)(a == b); }
+
+static MLCC_INLINE v4i V4_INE(v4i a, v4i b) { return (v4i)(a != b); }
+
+static MLCC_INLINE v4i V4_ILT(v4i a, v4i b) { return (v4i)(a < b); }
+
+static MLCC_INLINE v4i V4_ILE(v4i a, v4i b) { return (v4i)(a <= b); }
+
+static MLCC_INLINE v4i V4_IAND(v4i a, v4i b) { return a & b; }
+
+static MLCC_INLINE v4i V4_IOR(v4i a, v4i b) { return a | b; }
+
+static MLCC_INLINE v4i V4_IXOR(v4i a, v4i b) { return a ^ b; }
+
+static MLCC_INLINE v4i V4_INOT(v4i a) { return ~a; }
+
+static MLCC_INLINE v4i V4_INEG(v4i a) { return (v4i)(-(v4u)a); }
+
+static MLCC_INLINE v4i V4_IABS(v4i a) { return (v4i)(((v4u)a ^ (v4u)(a >> 31)) - (v4u)(a >> 31)); }
+
+static MLCC_INLINE v4i V4_ISEL(v4i m, v4i a, v4i b) { return (v4i)V4_SEL(m, (v4f)a, (v4f)b); }
+
+#if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE v4i V4_IMIN(v4i a, v4i b) { return (v4i)_mm_min_epi32((__m128i)a, (__m128i)b); }
+#else
+static MLCC_INLINE v4i V4_IMIN(v4i a, v4i b)
+{
+    const v4i m = (v4i)(a < b);
+    return (m & a) | (~m & b);
+}
+#endif
+
+#if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE v4i V4_IMAX(v4i a, v4i b) { return (v4i)_mm_max_epi32((__m128i)a, (__m128i)b); }
+#else
+static MLCC_INLINE v4i V4_IMAX(v4i a, v4i b)
+{
+    const v4i m = (v4i)(a > b);
+    return (m & a) | (~m & b);
+}
+#endif
+
+static MLCC_INLINE v4i V4_ISHL(v4i a, v4i b)
+{
+    const v4u in = (v4u)((v4u)b < 32u);
+    return (v4i)(((v4u)a << ((v4u)b & 31u)) & in);
+}
+
+static MLCC_INLINE v4i V4_ISHR(v4i a, v4i b)
+{
+    const v4u n = (v4u)b, out = (v4u)(n > 31u);
+    return a >> (v4i)((n | out) & 31u);
+}
+
+static MLCC_INLINE v4i V4_SATI8(v4i a) { return V4_IMIN(V4_IMAX(a, V4_ISET(-128)), V4_ISET(127)); }
+
+static MLCC_INLINE v4i V4_SATU8(v4i a) { return V4_IMIN(V4_IMAX(a, V4_ISET(0)), V4_ISET(255)); }
+
+static MLCC_INLINE v4i V4_SATI16(v4i a) { return V4_IMIN(V4_IMAX(a, V4_ISET(-32768)), V4_ISET(32767)); }
+
+static MLCC_INLINE v4i V4_SATU16(v4i a) { return V4_IMIN(V4_IMAX(a, V4_ISET(0)), V4_ISET(65535)); }
+
+static MLCC_INLINE v4i V4_WRAPI8(v4i a) { return (v4i)((v4u)a << 24) >> 24; }
+
+static MLCC_INLINE v4i V4_WRAPI16(v4i a) { return (v4i)((v4u)a << 16) >> 16; }
+
+static MLCC_INLINE v4i V4_WRAPU8(v4i a) { return a & 255; }
+
+static MLCC_INLINE v4i V4_WRAPU16(v4i a) { return a & 65535; }
+
+static MLCC_INLINE int32_t V4_IHSUM(v4i v)
+{
+    int32_t s = v[0];
+    for (int i = 1; i < 4; i++)
+        s = mlcc_add_i32(s, v[i]);
+    return s;
+}
+
+static MLCC_INLINE int32_t V4_IHMIN(v4i v)
+{
+    int32_t s = v[0];
+    for (int i = 1; i < 4; i++)
+        s = v[i] < s ? v[i] : s;
+    return s;
+}
+
+static MLCC_INLINE int32_t V4_IHMAX(v4i v)
+{
+    int32_t s = v[0];
+    for (int i = 1; i < 4; i++)
+        s = v[i] > s ? v[i] : s;
+    return s;
+}
+
+static MLCC_INLINE int32_t V4_IHPROD(v4i v)
+{
+    int32_t s = v[0];
+    for (int i = 1; i < 4; i++)
+        s = mlcc_mul_i32(s, v[i]);
+    return s;
+}
+
+static MLCC_INLINE v4i V4_ILDN(const int32_t *p, int n)
+{
+    v4i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+
+static MLCC_INLINE void V4_ISTN(int32_t *p, v4i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = v[i];
+}
+
+static MLCC_INLINE v4i V4_IGATHER(const int32_t *p, ptrdiff_t s, int n)
+{
+    v4i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
+
+static MLCC_INLINE void V4_ISCATTER(int32_t *p, ptrdiff_t s, v4i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = v[i];
+}
+
+static MLCC_INLINE v4i V4_LDNI8(const int8_t *p, int n)
+{
+    v4i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+
+static MLCC_INLINE v4i V4_GATHERI8(const int8_t *p, ptrdiff_t s, int n)
+{
+    v4i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
+
+static MLCC_INLINE void V4_STI8(int8_t *p, v4i v)
+{
+    *(v4b *)(void *)p = __builtin_convertvector(v, v4b);
+}
+
+static MLCC_INLINE void V4_STNI8(int8_t *p, v4i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = (int8_t)v[i];
+}
+
+static MLCC_INLINE void V4_SCATTERI8(int8_t *p, ptrdiff_t s, v4i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = (int8_t)v[i];
+}
+
+#if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE void V4_STSI8(int8_t *p, v4i v)
+{
+    const __m128i w = _mm_packs_epi32((__m128i)v, (__m128i)v);
+    const int32_t q = _mm_cvtsi128_si32(_mm_packs_epi16(w, w));
+    memcpy(p, &q, sizeof q);
+}
+#else
+static MLCC_INLINE void V4_STSI8(int8_t *p, v4i v) { V4_STI8(p, V4_SATI8(v)); }
+#endif
+
+static MLCC_INLINE v4i V4_LDNU8(const uint8_t *p, int n)
+{
+    v4i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+
+static MLCC_INLINE v4i V4_GATHERU8(const uint8_t *p, ptrdiff_t s, int n)
+{
+    v4i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
+
+static MLCC_INLINE void V4_STU8(uint8_t *p, v4i v)
+{
+    *(v4c *)(void *)p = __builtin_convertvector(v, v4c);
+}
+
+static MLCC_INLINE void V4_STNU8(uint8_t *p, v4i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = (uint8_t)v[i];
+}
+
+static MLCC_INLINE void V4_SCATTERU8(uint8_t *p, ptrdiff_t s, v4i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = (uint8_t)v[i];
+}
+
+#if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE void V4_STSU8(uint8_t *p, v4i v)
+{
+    const __m128i w = _mm_packs_epi32((__m128i)v, (__m128i)v);
+    const int32_t q = _mm_cvtsi128_si32(_mm_packus_epi16(w, w));
+    memcpy(p, &q, sizeof q);
+}
+#else
+static MLCC_INLINE void V4_STSU8(uint8_t *p, v4i v) { V4_STU8(p, V4_SATU8(v)); }
+#endif
+
+static MLCC_INLINE v4i V4_LDI16(const int16_t *p)
+{
+    return __builtin_convertvector(*(const v4s *)(const void *)p, v4i);
+}
+
+static MLCC_INLINE v4i V4_LDNI16(const int16_t *p, int n)
+{
+    v4i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+
+static MLCC_INLINE v4i V4_GATHERI16(const int16_t *p, ptrdiff_t s, int n)
+{
+    v4i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
+
+static MLCC_INLINE void V4_STI16(int16_t *p, v4i v)
+{
+    *(v4s *)(void *)p = __builtin_convertvector(v, v4s);
+}
+
+static MLCC_INLINE void V4_STNI16(int16_t *p, v4i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = (int16_t)v[i];
+}
+
+static MLCC_INLINE void V4_SCATTERI16(int16_t *p, ptrdiff_t s, v4i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = (int16_t)v[i];
+}
+
+static MLCC_INLINE void V4_STSI16(int16_t *p, v4i v) { V4_STI16(p, V4_SATI16(v)); }
+
+static MLCC_INLINE v4i V4_LDU16(const uint16_t *p)
+{
+    return __builtin_convertvector(*(const v4h *)(const void *)p, v4i);
+}
+
+static MLCC_INLINE v4i V4_LDNU16(const uint16_t *p, int n)
+{
+    v4i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+
+static MLCC_INLINE v4i V4_GATHERU16(const uint16_t *p, ptrdiff_t s, int n)
+{
+    v4i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
+
+static MLCC_INLINE void V4_STU16(uint16_t *p, v4i v)
+{
+    *(v4h *)(void *)p = __builtin_convertvector(v, v4h);
+}
+
+static MLCC_INLINE void V4_STNU16(uint16_t *p, v4i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = (uint16_t)v[i];
+}
+
+static MLCC_INLINE void V4_SCATTERU16(uint16_t *p, ptrdiff_t s, v4i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = (uint16_t)v[i];
+}
+
+static MLCC_INLINE void V4_STSU16(uint16_t *p, v4i v) { V4_STU16(p, V4_SATU16(v)); }
+
+static MLCC_INLINE v4f V4_LDNBF(const uint16_t *p, int n)
+{
+    v4f v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = mlcc_f32_of_bf16(p[i]);
+    return v;
+}
+
+static MLCC_INLINE v4f V4_GATHERBF(const uint16_t *p, ptrdiff_t s, int n)
+{
+    v4f v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = mlcc_f32_of_bf16(p[i * s]);
+    return v;
+}
+
+static MLCC_INLINE void V4_STNBF(uint16_t *p, v4f v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = mlcc_bf16_of_f32(v[i]);
+}
+
+static MLCC_INLINE void V4_SCATTERBF(uint16_t *p, ptrdiff_t s, v4f v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = mlcc_bf16_of_f32(v[i]);
+}
+
+#if MLCC_X86 && defined(__F16C__)
+static MLCC_INLINE v4f V4_LDHF(const uint16_t *p) { return (v4f)_mm_cvtph_ps(_mm_loadl_epi64((const __m128i *)(const void *)p)); }
+#else
+static MLCC_INLINE v4f V4_LDHF(const uint16_t *p)
+{
+    v4f v;
+    for (int i = 0; i < 4; i++)
+        v[i] = mlcc_f32_of_f16(p[i]);
+    return v;
+}
+#endif
+
+static MLCC_INLINE v4f V4_LDNHF(const uint16_t *p, int n)
+{
+    v4f v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = mlcc_f32_of_f16(p[i]);
+    return v;
+}
+
+static MLCC_INLINE v4f V4_GATHERHF(const uint16_t *p, ptrdiff_t s, int n)
+{
+    v4f v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = mlcc_f32_of_f16(p[i * s]);
+    return v;
+}
+
+static MLCC_INLINE void V4_STNHF(uint16_t *p, v4f v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = mlcc_f16_of_f32(v[i]);
+}
+
+static MLCC_INLINE void V4_STHF(uint16_t *p, v4f v) { V4_STNHF(p, v, 4); }
+
+static MLCC_INLINE void V4_SCATTERHF(uint16_t *p, ptrdiff_t s, v4f v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = mlcc_f16_of_f32(v[i]);
+}
+
+static MLCC_INLINE v4l V4_LSET(int64_t x)
+{
+    const v4q v = (v4q){0} + x;
+    return (v4l){v, v};
+}
+
+/* Lane 2i in the low half of 64-bit lane i: sign extended, and the high half of it likewise. */
+static MLCC_INLINE v4l V4_LOFI(v4i a)
+{
+    const v4q q = (v4q)a;
+    return (v4l){(v4q)((v4uq)q << 32) >> 32, q >> 32};
+}
+
+/* Products of 32-bit lanes. */
+#if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE v4l V4_LMUL(v4i a, v4i b)
+{
+    const v4q even = (v4q)_mm_mul_epi32((__m128i)a, (__m128i)b);
+    const v4q odd = (v4q)_mm_mul_epi32(_mm_srli_epi64((__m128i)a, 32), _mm_srli_epi64((__m128i)b, 32));
+    return (v4l){even, odd};
+}
+#else
+static MLCC_INLINE v4l V4_LMUL(v4i a, v4i b)
+{
+    const v4l p = V4_LOFI(a), q = V4_LOFI(b);
+    return (v4l){p.even * q.even, p.odd * q.odd};
+}
+#endif
+
+static MLCC_INLINE v4l V4_LADD(v4l a, v4l b)
+{
+    return (v4l){(v4q)((v4uq)a.even + (v4uq)b.even), (v4q)((v4uq)a.odd + (v4uq)b.odd)};
+}
+
+static MLCC_INLINE v4l V4_LSUB(v4l a, v4l b)
+{
+    return (v4l){(v4q)((v4uq)a.even - (v4uq)b.even), (v4q)((v4uq)a.odd - (v4uq)b.odd)};
+}
+
+static MLCC_INLINE v4q mlcc_v4_min_q(v4q a, v4q b)
+{
+    const v4q m = (v4q)(a < b);
+    return (m & a) | (~m & b);
+}
+
+static MLCC_INLINE v4l V4_LMIN(v4l a, v4l b)
+{
+    return (v4l){mlcc_v4_min_q(a.even, b.even), mlcc_v4_min_q(a.odd, b.odd)};
+}
+
+static MLCC_INLINE v4q mlcc_v4_max_q(v4q a, v4q b)
+{
+    const v4q m = (v4q)(a > b);
+    return (m & a) | (~m & b);
+}
+
+static MLCC_INLINE v4l V4_LMAX(v4l a, v4l b)
+{
+    return (v4l){mlcc_v4_max_q(a.even, b.even), mlcc_v4_max_q(a.odd, b.odd)};
+}
+
+static MLCC_INLINE v4q mlcc_v4_shr_q(v4q a, v4q n)
+{
+    for (int i = 0; i < 2; i++)
+        a[i] = mlcc_shr_i64(a[i], n[i]);
+    return a;
+}
+
+static MLCC_INLINE v4q mlcc_v4_shl_q(v4q a, v4q n)
+{
+    for (int i = 0; i < 2; i++)
+        a[i] = mlcc_shl_i64(a[i], n[i]);
+    return a;
+}
+
+static MLCC_INLINE v4l V4_LSHR(v4l a, v4l n)
+{
+    return (v4l){mlcc_v4_shr_q(a.even, n.even), mlcc_v4_shr_q(a.odd, n.odd)};
+}
+
+static MLCC_INLINE v4l V4_LSHL(v4l a, v4l n)
+{
+    return (v4l){mlcc_v4_shl_q(a.even, n.even), mlcc_v4_shl_q(a.odd, n.odd)};
+}
+
+/* The low halves of even, the high halves of odd. */
+#if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE v4i mlcc_v4_zip(v4uq even, v4uq odd) { return (v4i)_mm_blend_epi16((__m128i)even, (__m128i)odd, 0xcc); }
+#else
+static MLCC_INLINE v4i mlcc_v4_zip(v4uq even, v4uq odd)
+{
+    const v4uq low = (v4uq){0} + 0xffffffffu;
+    return (v4i)((even & low) | (odd & ~low));
+}
+#endif
+
+/* i32(a): the low halves. */
+static MLCC_INLINE v4i V4_IOFL(v4l a) { return mlcc_v4_zip((v4uq)a.even, (v4uq)a.odd << 32); }
+
+/* i32(a >> n), 0 <= n <= 63: of the high halves where none of the low ones is left. */
+static MLCC_INLINE v4i V4_ISHRL(v4l a, int n)
+{
+    if (n >= 32)
+        return mlcc_v4_zip((v4uq)a.even >> 32, (v4uq)a.odd) >> (n - 32);
+    return mlcc_v4_zip((v4uq)a.even >> n, (v4uq)a.odd << (32 - n));
+}
+
+static MLCC_INLINE v4i V4_LSAT(v4l a)
+{
+    return V4_IOFL(V4_LMIN(V4_LMAX(a, V4_LSET(INT32_MIN)), V4_LSET(INT32_MAX)));
+}
+
+/* c + the product of the low halves as signed numbers, where the high half of a is 0. */
+#if MLCC_X86 && defined(__AVX512VNNI__) && defined(__AVX512VL__)
+static MLCC_INLINE v4i V4_IMAC(v4i a, v4i b, v4i c) { return (v4i)_mm_dpwssd_epi32((__m128i)c, (__m128i)a, (__m128i)b); }
+#elif MLCC_X86
+static MLCC_INLINE v4i V4_IMAC(v4i a, v4i b, v4i c)
+{
+    return (v4i)((v4u)c + (v4u)_mm_madd_epi16((__m128i)a, (__m128i)b));
+}
+#else
+static MLCC_INLINE v4i V4_IMAC(v4i a, v4i b, v4i c) { return V4_IADD(c, V4_IMUL(V4_WRAPI16(a), V4_WRAPI16(b))); }
+#endif
+
+/* Bytes 0 and 2 of each lane as two 16-bit numbers, and bytes 1 and 3. */
+static MLCC_INLINE v4i mlcc_v4_even_u8(v4i a) { return a & 0x00ff00ff; }
+
+static MLCC_INLINE v4i mlcc_v4_odd_u8(v4i a) { return (v4i)((v4u)a >> 8) & 0x00ff00ff; }
+
+typedef int16_t v4ss __attribute__((vector_size(16), aligned(4), may_alias));
+typedef uint16_t v4hh __attribute__((vector_size(16), aligned(4), may_alias));
+
+static MLCC_INLINE v4i mlcc_v4_even_i8(v4i a) { return (v4i)((v4ss)((v4hh)a << 8) >> 8); }
+
+static MLCC_INLINE v4i mlcc_v4_odd_i8(v4i a) { return (v4i)((v4ss)a >> 8); }
+
+/* Sum of the products of the 16-bit halves. */
+#if MLCC_X86
+static MLCC_INLINE v4i mlcc_v4_madd(v4i a, v4i b) { return (v4i)_mm_madd_epi16((__m128i)a, (__m128i)b); }
+#else
+static MLCC_INLINE v4i mlcc_v4_madd(v4i a, v4i b)
+{
+    const v4i low = V4_IMUL(V4_WRAPI16(a), V4_WRAPI16(b));
+    return V4_IADD(low, V4_IMUL(a >> 16, b >> 16));
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512VNNI__) && defined(__AVX512VL__)
+static MLCC_INLINE v4i V4_DOTUS(v4i x, v4i w, v4i c) { return (v4i)_mm_dpbusd_epi32((__m128i)c, (__m128i)x, (__m128i)w); }
+#elif MLCC_X86 && defined(__AVXVNNI__)
+static MLCC_INLINE v4i V4_DOTUS(v4i x, v4i w, v4i c)
+{
+    return (v4i)_mm_dpbusd_avx_epi32((__m128i)c, (__m128i)x, (__m128i)w);
+}
+#elif MLCC_NEON && defined(__ARM_FEATURE_MATMUL_INT8)
+static MLCC_INLINE v4i V4_DOTUS(v4i x, v4i w, v4i c)
+{
+    return (v4i)vusdotq_s32((int32x4_t)c, (uint8x16_t)x, (int8x16_t)w);
+}
+#else
+static MLCC_INLINE v4i V4_DOTUS(v4i x, v4i w, v4i c)
+{
+    const v4i even = mlcc_v4_madd(mlcc_v4_even_u8(x), mlcc_v4_even_i8(w));
+    return V4_IADD(c, V4_IADD(even, mlcc_v4_madd(mlcc_v4_odd_u8(x), mlcc_v4_odd_i8(w))));
+}
+#endif
+
+#if MLCC_NEON && defined(__ARM_FEATURE_DOTPROD)
+static MLCC_INLINE v4i V4_DOTSS(v4i x, v4i w, v4i c)
+{
+    return (v4i)vdotq_s32((int32x4_t)c, (int8x16_t)x, (int8x16_t)w);
+}
+#else
+static MLCC_INLINE v4i V4_DOTSS(v4i x, v4i w, v4i c)
+{
+    const v4i even = mlcc_v4_madd(mlcc_v4_even_i8(x), mlcc_v4_even_i8(w));
+    return V4_IADD(c, V4_IADD(even, mlcc_v4_madd(mlcc_v4_odd_i8(x), mlcc_v4_odd_i8(w))));
+}
+#endif
+
+static MLCC_INLINE v4i V4_DOTUU(v4i x, v4i w, v4i c)
+{
+    const v4i even = mlcc_v4_madd(mlcc_v4_even_u8(x), mlcc_v4_even_u8(w));
+    return V4_IADD(c, V4_IADD(even, mlcc_v4_madd(mlcc_v4_odd_u8(x), mlcc_v4_odd_u8(w))));
+}
+
+#endif

@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: 0BSD
+ *
+ * 8 lanes of integers, and narrow loads and stores, of the vector dialect; mlcc_vec.h says what each operation means.
+ * As in mlcc_vec8.h every width is written out, and what a processor lacks is made lane by lane.
+ */
+#ifndef MLCC_IVEC8_H
+#define MLCC_IVEC8_H
+
+typedef int16_t v8s __attribute__((vector_size(16), aligned(2), may_alias));
+
+typedef int64_t v8q __attribute__((vector_size(32), aligned(8), may_alias));
+typedef uint64_t v8uq __attribute__((vector_size(32), aligned(8), may_alias));
+
+/* int64_t lanes: the even ones and the odd ones, as multiplication makes them. */
+typedef struct v8l {
+    v8q even, odd;
+} v8l;
+
+static MLCC_INLINE v8i V8_IEQ(v8i a, v8i b) { return (v8i)(a == b); }
+
+static MLCC_INLINE v8i V8_INE(v8i a, v8i b) { return (v8i)(a != b); }
+
+static MLCC_INLINE v8i V8_ILT(v8i a, v8i b) { return (v8i)(a < b); }
+
+static MLCC_INLINE v8i V8_ILE(v8i a, v8i b) { return (v8i)(a <= b); }
+
+static MLCC_INLINE v8i V8_IAND(v8i a, v8i b) { return a & b; }
+
+static MLCC_INLINE v8i V8_IOR(v8i a, v8i b) { return a | b; }
+
+static MLCC_INLINE v8i V8_IXOR(v8i a, v8i b) { return a ^ b; }
+
+static MLCC_INLINE v8i V8_INOT(v8i a) { return ~a; }
+
+static MLCC_INLINE v8i V8_INEG(v8i a) { return (v8i)(-(v8u)a); }
+
+static MLCC_INLINE v8i V8_IABS(v8i a) { return (v8i)(((v8u)a ^ (v8u)(a >> 31)) - (v8u)(a >> 31)); }
+
+static MLCC_INLINE v8i V8_ISEL(v8i m, v8i a, v8i b) { return (v8i)V8_SEL(m, (v8f)a, (v8f)b); }
+
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE v8i V8_IMIN(v8i a, v8i b) { return (v8i)_mm256_min_epi32((__m256i)a, (__m256i)b); }
+#else
+static MLCC_INLINE v8i V8_IMIN(v8i a, v8i b)
+{
+    const v8i m = (v8i)(a < b);
+    return (m & a) | (~m & b);
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE v8i V8_IMAX(v8i a, v8i b) { return (v8i)_mm256_max_epi32((__m256i)a, (__m256i)b); }
+#else
+static MLCC_INLINE v8i V8_IMAX(v8i a, v8i b)
+{
+    const v8i m = (v8i)(a > b);
+    return (m & a) | (~m & b);
+}
+#endif
+
+static MLCC_INLINE v8i V8_ISHL(v8i a, v8i b)
+{
+    const v8u in = (v8u)((v8u)b < 32u);
+    return (v8i)(((v8u)a << ((v8u)b & 31u)) & in);
+}
+
+static MLCC_INLINE v8i V8_ISHR(v8i a, v8i b)
+{
+    const v8u n = (v8u)b, out = (v8u)(n > 31u);
+    return a >> (v8i)((n | out) & 31u);
+}
+
+static MLCC_INLINE v8i V8_SATI8(v8i a) { return V8_IMIN(V8_IMAX(a, V8_ISET(-128)), V8_ISET(127)); }
+
+static MLCC_INLINE v8i V8_SATU8(v8i a) { return V8_IMIN(V8_IMAX(a, V8_ISET(0)), V8_ISET(255)); }
+
+static MLCC_INLINE v8i V8_SATI16(v8i a) { return V8_IMIN(V8_IMAX(a, V8_ISET(-32768)), V8_ISET(32767)); }
+
+static MLCC_INLINE v8i V8_SATU16(v8i a) { return V8_IMIN(V8_IMAX(a, V8_ISET(0)), V8_ISET(65535)); }
+
+static MLCC_INLINE v8i V8_WRAPI8(v8i a) { return (v8i)((v8u)a << 24) >> 24; }
+
+static MLCC_INLINE v8i V8_WRAPI16(v8i a) { return (v8i)((v8u)a << 16) >> 16; }
+
+static MLCC_INLINE v8i V8_WRAPU8(v8i a) { return a & 255; }
+
+static MLCC_INLINE v8i V8_WRAPU16(v8i a) { return a & 65535; }
+
+static MLCC_INLINE int32_t V8_IHSUM(v8i v)
+{
+    int32_t s = v[0];
+    for (int i = 1; i < 8; i++)
+        s = mlcc_add_i32(s, v[i]);
+    return s;
+}
+
+static MLCC_INLINE int32_t V8_IHMIN(v8i v)
+{
+    int32_t s = v[0];
+    for (int i = 1; i < 8; i++)
+        s = v[i] < s ? v[i] : s;
+    return s;
+}
+
+static MLCC_INLINE int32_t V8_IHMAX(v8i v)
+{
+    int32_t s = v[0];
+    for (int i = 1; i < 8; i++)
+        s = v[i] > s ? v[i] : s;
+    return s;
+}
+
+static MLCC_INLINE int32_t V8_IHPROD(v8i v)
+{
+    int32_t s = v[0];
+    for (int i = 1; i < 8; i++)
+        s = mlcc_mul_i32(s, v[i]);
+    return s;
+}
+
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE v8i V8_ILDN(const int32_t *p, int n) { return (v8i)_mm256_maskload_epi32(p, mlcc_v8_first(n)); }
+#else
+static MLCC_INLINE v8i V8_ILDN(const int32_t *p, int n)
+{
+    v8i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE void V8_ISTN(int32_t *p, v8i v, int n) { _mm256_maskstore_epi32(p, mlcc_v8_first(n), (__m256i)v); }
+#else
+static MLCC_INLINE void V8_ISTN(int32_t *p, v8i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = v[i];
+}
+#endif
+
+static MLCC_INLINE v8i V8_IGATHER(const int32_t *p, ptrdiff_t s, int n)
+{
+    v8i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
+
+static MLCC_INLINE void V8_ISCATTER(int32_t *p, ptrdiff_t s, v8i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = v[i];
+}
+
+static MLCC_INLINE v8i V8_LDNI8(const int8_t *p, int n)
+{
+    v8i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+
+static MLCC_INLINE v8i V8_GATHERI8(const int8_t *p, ptrdiff_t s, int n)
+{
+    v8i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
+
+static MLCC_INLINE void V8_STI8(int8_t *p, v8i v)
+{
+    *(v8b *)(void *)p = __builtin_convertvector(v, v8b);
+}
+
+static MLCC_INLINE void V8_STNI8(int8_t *p, v8i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = (int8_t)v[i];
+}
+
+static MLCC_INLINE void V8_SCATTERI8(int8_t *p, ptrdiff_t s, v8i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = (int8_t)v[i];
+}
+
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE void V8_STSI8(int8_t *p, v8i v)
+{
+    const __m128i w = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)v), _mm256_extracti128_si256((__m256i)v, 1));
+    _mm_storel_epi64((__m128i *)(void *)p, _mm_packs_epi16(w, w));
+}
+#else
+static MLCC_INLINE void V8_STSI8(int8_t *p, v8i v) { V8_STI8(p, V8_SATI8(v)); }
+#endif
+
+static MLCC_INLINE v8i V8_LDNU8(const uint8_t *p, int n)
+{
+    v8i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+
+static MLCC_INLINE v8i V8_GATHERU8(const uint8_t *p, ptrdiff_t s, int n)
+{
+    v8i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
+
+static MLCC_INLINE void V8_STU8(uint8_t *p, v8i v)
+{
+    *(v8c *)(void *)p = __builtin_convertvector(v, v8c);
+}
+
+static MLCC_INLINE void V8_STNU8(uint8_t *p, v8i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = (uint8_t)v[i];
+}
+
+static MLCC_INLINE void V8_SCATTERU8(uint8_t *p, ptrdiff_t s, v8i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = (uint8_t)v[i];
+}
+
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE void V8_STSU8(uint8_t *p, v8i v)
+{
+    const __m128i w = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)v), _mm256_extracti128_si256((__m256i)v, 1));
+    _mm_storel_epi64((__m128i *)(void *)p, _mm_packus_epi16(w, w));
+}
+#else
+static MLCC_INLINE void V8_STSU8(uint8_t *p, v8i v) { V8_STU8(p, V8_SATU8(v)); }
+#endif
+
+static MLCC_INLINE v8i V8_LDI16(const int16_t *p)
+{
+    return __builtin_convertvector(*(const v8s *)(const void *)p, v8i);
+}
+
+static MLCC_INLINE v8i V8_LDNI16(const int16_t *p, int n)
+{
+    v8i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+
+static MLCC_INLINE v8i V8_GATHERI16(const int16_t *p, ptrdiff_t s, int n)
+{
+    v8i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
+
+static MLCC_INLINE void V8_STI16(int16_t *p, v8i v)
+{
+    *(v8s *)(void *)p = __builtin_convertvector(v, v8s);
+}
+
+static MLCC_INLINE void V8_STNI16(int16_t *p, v8i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = (int16_t)v[i];
+}
+
+static MLCC_INLINE void V8_SCATTERI16(int16_t *p, ptrdiff_t s, v8i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = (int16_t)v[i];
+}
+
+static MLCC_INLINE void V8_STSI16(int16_t *p, v8i v) { V8_STI16(p, V8_SATI16(v)); }
+
+static MLCC_INLINE v8i V8_LDU16(const uint16_t *p)
+{
+    return __builtin_convertvector(*(const v8h *)(const void *)p, v8i);
+}
+
+static MLCC_INLINE v8i V8_LDNU16(const uint16_t *p, int n)
+{
+    v8i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+}
+
+static MLCC_INLINE v8i V8_GATHERU16(const uint16_t *p, ptrdiff_t s, int n)
+{
+    v8i v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
+
+static MLCC_INLINE void V8_STU16(uint16_t *p, v8i v)
+{
+    *(v8h *)(void *)p = __builtin_convertvector(v, v8h);
+}
+
+static MLCC_INLINE void V8_STNU16(uint16_t *p, v8i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = (uint16_t)v[i];
+}
+
+static MLCC_INLINE void V8_SCATTERU16(uint16_t *p, ptrdiff_t s, v8i v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = (uint16_t)v[i];
+}
+
+static MLCC_INLINE void V8_STSU16(uint16_t *p, v8i v) { V8_STU16(p, V8_SATU16(v)); }
+
+static MLCC_INLINE v8f V8_LDNBF(const uint16_t *p, int n)
+{
+    v8f v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = mlcc_f32_of_bf16(p[i]);
+    return v;
+}
+
+static MLCC_INLINE v8f V8_GATHERBF(const uint16_t *p, ptrdiff_t s, int n)
+{
+    v8f v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = mlcc_f32_of_bf16(p[i * s]);
+    return v;
+}
+
+static MLCC_INLINE void V8_STNBF(uint16_t *p, v8f v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = mlcc_bf16_of_f32(v[i]);
+}
+
+static MLCC_INLINE void V8_SCATTERBF(uint16_t *p, ptrdiff_t s, v8f v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = mlcc_bf16_of_f32(v[i]);
+}
+
+#if MLCC_X86 && defined(__F16C__)
+static MLCC_INLINE v8f V8_LDHF(const uint16_t *p) { return (v8f)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p)); }
+#else
+static MLCC_INLINE v8f V8_LDHF(const uint16_t *p)
+{
+    v8f v;
+    for (int i = 0; i < 8; i++)
+        v[i] = mlcc_f32_of_f16(p[i]);
+    return v;
+}
+#endif
+
+static MLCC_INLINE v8f V8_LDNHF(const uint16_t *p, int n)
+{
+    v8f v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = mlcc_f32_of_f16(p[i]);
+    return v;
+}
+
+static MLCC_INLINE v8f V8_GATHERHF(const uint16_t *p, ptrdiff_t s, int n)
+{
+    v8f v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = mlcc_f32_of_f16(p[i * s]);
+    return v;
+}
+
+static MLCC_INLINE void V8_STNHF(uint16_t *p, v8f v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = mlcc_f16_of_f32(v[i]);
+}
+
+static MLCC_INLINE void V8_STHF(uint16_t *p, v8f v) { V8_STNHF(p, v, 8); }
+
+static MLCC_INLINE void V8_SCATTERHF(uint16_t *p, ptrdiff_t s, v8f v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i * s] = mlcc_f16_of_f32(v[i]);
+}
+
+static MLCC_INLINE v8l V8_LSET(int64_t x)
+{
+    const v8q v = (v8q){0} + x;
+    return (v8l){v, v};
+}
+
+/* Lane 2i in the low half of 64-bit lane i: sign extended, and the high half of it likewise. */
+static MLCC_INLINE v8l V8_LOFI(v8i a)
+{
+    const v8q q = (v8q)a;
+    return (v8l){(v8q)((v8uq)q << 32) >> 32, q >> 32};
+}
+
+/* Products of 32-bit lanes. */
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE v8l V8_LMUL(v8i a, v8i b)
+{
+    const v8q even = (v8q)_mm256_mul_epi32((__m256i)a, (__m256i)b);
+    const v8q odd = (v8q)_mm256_mul_epi32(_mm256_srli_epi64((__m256i)a, 32), _mm256_srli_epi64((__m256i)b, 32));
+    return (v8l){even, odd};
+}
+#else
+static MLCC_INLINE v8l V8_LMUL(v8i a, v8i b)
+{
+    const v8l p = V8_LOFI(a), q = V8_LOFI(b);
+    return (v8l){p.even * q.even, p.odd * q.odd};
+}
+#endif
+
+static MLCC_INLINE v8l V8_LADD(v8l a, v8l b)
+{
+    return (v8l){(v8q)((v8uq)a.even + (v8uq)b.even), (v8q)((v8uq)a.odd + (v8uq)b.odd)};
+}
+
+static MLCC_INLINE v8l V8_LSUB(v8l a, v8l b)
+{
+    return (v8l){(v8q)((v8uq)a.even - (v8uq)b.even), (v8q)((v8uq)a.odd - (v8uq)b.odd)};
+}
+
+static MLCC_INLINE v8q mlcc_v8_min_q(v8q a, v8q b)
+{
+    const v8q m = (v8q)(a < b);
+    return (m & a) | (~m & b);
+}
+
+static MLCC_INLINE v8l V8_LMIN(v8l a, v8l b)
+{
+    return (v8l){mlcc_v8_min_q(a.even, b.even), mlcc_v8_min_q(a.odd, b.odd)};
+}
+
+static MLCC_INLINE v8q mlcc_v8_max_q(v8q a, v8q b)
+{
+    const v8q m = (v8q)(a > b);
+    return (m & a) | (~m & b);
+}
+
+static MLCC_INLINE v8l V8_LMAX(v8l a, v8l b)
+{
+    return (v8l){mlcc_v8_max_q(a.even, b.even), mlcc_v8_max_q(a.odd, b.odd)};
+}
+
+/* A negative number shifts as its complement does. */
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE v8q mlcc_v8_shr_q(v8q a, v8q n)
+{
+    const v8q sign = (v8q)(a < 0);
+    return (v8q)_mm256_srlv_epi64((__m256i)(a ^ sign), (__m256i)n) ^ sign;
+}
+#else
+static MLCC_INLINE v8q mlcc_v8_shr_q(v8q a, v8q n)
+{
+    for (int i = 0; i < 4; i++)
+        a[i] = mlcc_shr_i64(a[i], n[i]);
+    return a;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE v8q mlcc_v8_shl_q(v8q a, v8q n) { return (v8q)_mm256_sllv_epi64((__m256i)a, (__m256i)n); }
+#else
+static MLCC_INLINE v8q mlcc_v8_shl_q(v8q a, v8q n)
+{
+    for (int i = 0; i < 4; i++)
+        a[i] = mlcc_shl_i64(a[i], n[i]);
+    return a;
+}
+#endif
+
+static MLCC_INLINE v8l V8_LSHR(v8l a, v8l n)
+{
+    return (v8l){mlcc_v8_shr_q(a.even, n.even), mlcc_v8_shr_q(a.odd, n.odd)};
+}
+
+static MLCC_INLINE v8l V8_LSHL(v8l a, v8l n)
+{
+    return (v8l){mlcc_v8_shl_q(a.even, n.even), mlcc_v8_shl_q(a.odd, n.odd)};
+}
+
+/* The low halves of even, the high halves of odd. */
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE v8i mlcc_v8_zip(v8uq even, v8uq odd) { return (v8i)_mm256_blend_epi32((__m256i)even, (__m256i)odd, 0xaa); }
+#else
+static MLCC_INLINE v8i mlcc_v8_zip(v8uq even, v8uq odd)
+{
+    const v8uq low = (v8uq){0} + 0xffffffffu;
+    return (v8i)((even & low) | (odd & ~low));
+}
+#endif
+
+/* i32(a): the low halves. */
+static MLCC_INLINE v8i V8_IOFL(v8l a) { return mlcc_v8_zip((v8uq)a.even, (v8uq)a.odd << 32); }
+
+/* i32(a >> n), 0 <= n <= 63: of the high halves where none of the low ones is left. */
+static MLCC_INLINE v8i V8_ISHRL(v8l a, int n)
+{
+    if (n >= 32)
+        return mlcc_v8_zip((v8uq)a.even >> 32, (v8uq)a.odd) >> (n - 32);
+    return mlcc_v8_zip((v8uq)a.even >> n, (v8uq)a.odd << (32 - n));
+}
+
+static MLCC_INLINE v8i V8_LSAT(v8l a)
+{
+    return V8_IOFL(V8_LMIN(V8_LMAX(a, V8_LSET(INT32_MIN)), V8_LSET(INT32_MAX)));
+}
+
+/* c + the product of the low halves as signed numbers, where the high half of a is 0. */
+#if MLCC_X86 && defined(__AVX512VNNI__) && defined(__AVX512VL__)
+static MLCC_INLINE v8i V8_IMAC(v8i a, v8i b, v8i c) { return (v8i)_mm256_dpwssd_epi32((__m256i)c, (__m256i)a, (__m256i)b); }
+#elif MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE v8i V8_IMAC(v8i a, v8i b, v8i c)
+{
+    return (v8i)((v8u)c + (v8u)_mm256_madd_epi16((__m256i)a, (__m256i)b));
+}
+#else
+static MLCC_INLINE v8i V8_IMAC(v8i a, v8i b, v8i c) { return V8_IADD(c, V8_IMUL(V8_WRAPI16(a), V8_WRAPI16(b))); }
+#endif
+
+/* Bytes 0 and 2 of each lane as two 16-bit numbers, and bytes 1 and 3. */
+static MLCC_INLINE v8i mlcc_v8_even_u8(v8i a) { return a & 0x00ff00ff; }
+
+static MLCC_INLINE v8i mlcc_v8_odd_u8(v8i a) { return (v8i)((v8u)a >> 8) & 0x00ff00ff; }
+
+typedef int16_t v8ss __attribute__((vector_size(32), aligned(4), may_alias));
+typedef uint16_t v8hh __attribute__((vector_size(32), aligned(4), may_alias));
+
+static MLCC_INLINE v8i mlcc_v8_even_i8(v8i a) { return (v8i)((v8ss)((v8hh)a << 8) >> 8); }
+
+static MLCC_INLINE v8i mlcc_v8_odd_i8(v8i a) { return (v8i)((v8ss)a >> 8); }
+
+/* Sum of the products of the 16-bit halves. */
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE v8i mlcc_v8_madd(v8i a, v8i b) { return (v8i)_mm256_madd_epi16((__m256i)a, (__m256i)b); }
+#else
+static MLCC_INLINE v8i mlcc_v8_madd(v8i a, v8i b)
+{
+    const v8i low = V8_IMUL(V8_WRAPI16(a), V8_WRAPI16(b));
+    return V8_IADD(low, V8_IMUL(a >> 16, b >> 16));
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512VNNI__) && defined(__AVX512VL__)
+static MLCC_INLINE v8i V8_DOTUS(v8i x, v8i w, v8i c) { return (v8i)_mm256_dpbusd_epi32((__m256i)c, (__m256i)x, (__m256i)w); }
+#elif MLCC_X86 && defined(__AVXVNNI__)
+static MLCC_INLINE v8i V8_DOTUS(v8i x, v8i w, v8i c)
+{
+    return (v8i)_mm256_dpbusd_avx_epi32((__m256i)c, (__m256i)x, (__m256i)w);
+}
+#else
+static MLCC_INLINE v8i V8_DOTUS(v8i x, v8i w, v8i c)
+{
+    const v8i even = mlcc_v8_madd(mlcc_v8_even_u8(x), mlcc_v8_even_i8(w));
+    return V8_IADD(c, V8_IADD(even, mlcc_v8_madd(mlcc_v8_odd_u8(x), mlcc_v8_odd_i8(w))));
+}
+#endif
+
+static MLCC_INLINE v8i V8_DOTSS(v8i x, v8i w, v8i c)
+{
+    const v8i even = mlcc_v8_madd(mlcc_v8_even_i8(x), mlcc_v8_even_i8(w));
+    return V8_IADD(c, V8_IADD(even, mlcc_v8_madd(mlcc_v8_odd_i8(x), mlcc_v8_odd_i8(w))));
+}
+
+static MLCC_INLINE v8i V8_DOTUU(v8i x, v8i w, v8i c)
+{
+    const v8i even = mlcc_v8_madd(mlcc_v8_even_u8(x), mlcc_v8_even_u8(w));
+    return V8_IADD(c, V8_IADD(even, mlcc_v8_madd(mlcc_v8_odd_u8(x), mlcc_v8_odd_u8(w))));
+}
+
+#endif

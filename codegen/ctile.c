@@ -64,6 +64,59 @@ static bool unrolled(const Tile *t, int k)
     return !t->fence && k == t->nr - 1 && t->nr > 1 && ex_is_const(t->rext[k]) && t->rext[k]->v.i <= 8;
 }
 
+/* ---- dots: tiles whose innermost reduction is over the quads of bytes that one instruction takes ---- */
+
+typedef struct DotForm { const Expr *x, *w; const char *name; } DotForm;
+
+static const Expr *byte_load(const Expr *e)
+{
+    const Expr *load = e->op == EX_cast && e->dt == DT_i32 ? e->a[0] : NULL;
+    return load && load->op == EX_load && (load->dt == DT_i8 || load->dt == DT_u8) ? load : NULL;
+}
+
+/* Bytes side by side along the quad; lanes of w side by side too, x the same in all lanes. */
+static bool fits_dot(const CGen *g, const Tile *t, const Expr *x, const Expr *w)
+{
+    const Expr *q = t->rvar[t->nr - 1], *xf = flat_index(g, buf(g->u, x->v.ref), x->a), *wf = flat_index(g, buf(g->u, w->v.ref), w->a);
+    bool linear[3];
+    const bool side = ex_coef(xf, q, &linear[0]) == 1 && ex_coef(wf, q, &linear[1]) == 1 && ex_coef(wf, t->lane, &linear[2]) == 4;
+    return side && linear[0] && linear[1] && linear[2] && !ex_uses(xf, t->lane);
+}
+
+static bool find_dot(const CGen *g, const Tile *t, DotForm *d)
+{
+    if (t->across || t->red != RED_sum || t->nr == 0 || !ex_is_int(t->rext[t->nr - 1], 4) || t->body->op != EX_mul)
+        return false;
+    const Expr *p = byte_load(t->body->a[0]), *q = byte_load(t->body->a[1]);
+    if (!p || !q)
+        return false;
+    const bool swap = ex_uses(p, t->lane);
+    d->x = swap ? q : p;
+    d->w = swap ? p : q;
+    d->name = d->x->dt != d->w->dt ? "DOTUS" : d->x->dt == DT_u8 ? "DOTUU" : "DOTSS";
+    return fits_dot(g, t, d->x, d->w);
+}
+
+static void dot_step(VGen *v, const DotForm *d, const Acc *acc, int32_t np, int32_t nv)
+{
+    CGen *g = v->g;
+    const Subst first = {v->t->rvar[v->t->nr - 1], ex_int(g->x, 0)};
+    for (int32_t p = 0; p < np; p++)
+        for (int32_t q = 0; q < nv; q++) {
+            Subst s[MAX_RANK + 2];
+            v_set_vector(v, q);
+            uint32_t n = place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
+            s[n++] = first;
+            const char *x = v_quad(v, ex_subst(g->x, d->x, s, n), false), *w = v_quad(v, ex_subst(g->x, d->w, s, n), true);
+            const bool swap = d->x->dt == DT_i8 && d->w->dt == DT_u8;
+            const char *name = acc[p * nv + q].name;
+            ln(g->o, "%s = V%d_%s(%s, %s, %s);", name, v->width, d->name, swap ? w : x, swap ? x : w, name);
+        }
+    ln(g->o, "V%d_FENCE();", v->width);
+}
+
+/* ---- the reduction ---- */
+
 /* One step of the reduction for accumulator q of point p, the variables in `more` taken as given. */
 static void accumulate(VGen *v, const char *acc, int32_t p, int32_t q, const Subst *more, uint32_t nmore)
 {
@@ -103,15 +156,21 @@ static void reduction(VGen *v, const Acc *acc, int32_t np, int32_t nv)
     CGen *g = v->g;
     const Tile *t = v->t;
     int opened = 0;
+    DotForm dot;
+    const bool quads = find_dot(g, t, &dot);
+    const int loops = t->nr - quads;
     v->keep = true;
-    for (int k = 0; k < t->nr; k++) {
+    for (int k = 0; k < loops; k++) {
         if (unrolled(t, k))
             continue;
         const char *i = var_ident(g, t->rvar[k]);
         open_block(g->o, "for (%s %s = 0; %s < %s; %s++)", c_type(g, DT_ix), i, i, c_expr_prec(g, t->rext[k], P_LT + 1), i);
         opened++;
     }
-    reduce_step(v, acc, np, nv);
+    if (quads)
+        dot_step(v, &dot, acc, np, nv);
+    else
+        reduce_step(v, acc, np, nv);
     v_forget(v, opened > 0);
     v->keep = false;
     while (opened-- > 0)

@@ -413,6 +413,18 @@ const char *v_text(VGen *v, const Expr *e)
     return temp(v, e, v_value(v, e, v_text), keep);
 }
 
+const char *v_quad(VGen *v, const Expr *load, bool lanes)
+{
+    CGen *g = v->g;
+    const uint64_t *known = map_u64(&v->memo, load->id, false);
+    if (known)
+        return (const char *)(uintptr_t)*known;
+    const char *at = address(v, load->v.ref, flat_index(g, buf(g->u, load->v.ref), load->a), false);
+    if (!lanes)
+        return temp(v, load, call1(v, "SETQ", at), false);
+    return temp(v, load, is_whole(v) ? call1(v, "LDQ", at) : call2(v, "LDNQ", at, count_text(v)), true);
+}
+
 void v_forget(VGen *v, bool block_ends)
 {
     for (uint32_t k = 0; block_ends && k < v->memo.slot.n; k++)
@@ -462,14 +474,21 @@ static bool in_range(const CGen *g, const Expr *e, int64_t least, int64_t most)
     return ex_range(g->x, e, &lo, &hi) && lo >= least && hi <= most;
 }
 
-/* acc + p * q for factors of 16 bits. The high half of the first must be 0, also where it is negative. */
+static bool is_weight(const VGen *v, const Expr *e)
+{
+    while (e->op == EX_cast)
+        e = e->a[0];
+    return e->op == EX_load && buf(v->g->u, e->v.ref)->cls == BC_const;
+}
+
+/* acc + p * q for factors of 16 bits. The high half of the first must be 0, also where it is negative: then it is cut off,
+ * once for the weight, which other points share. */
 static const char *short_product(VGen *v, const char *acc, const Expr *p, const Expr *q)
 {
-    const bool swap = !in_range(v->g, p, 0, INT16_MAX);
+    const bool plain = in_range(v->g, p, 0, INT16_MAX) || in_range(v->g, q, 0, INT16_MAX);
+    const bool swap = plain ? !in_range(v->g, p, 0, INT16_MAX) : is_weight(v, q);
     const Expr *first = swap ? q : p, *second = swap ? p : q;
-    const char *a = v_text(v, first), *b = v_text(v, second);
-    if (!in_range(v->g, first, 0, INT16_MAX))
-        a = call1(v, "WRAPU16", a);
+    const char *b = v_text(v, second), *a = v_text(v, plain ? first : ex_binary(v->g->x, EX_band, first, ex_const_i(v->g->x, DT_i32, UINT16_MAX)));
     return str_fmt(v->g->a, "V%d_IMAC(%s, %s, %s)", v->width, a, b, acc);
 }
 

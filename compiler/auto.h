@@ -24,11 +24,12 @@ typedef struct Auto {
     int64_t *block;      /* by stage: lanes of its outermost loop, inside which its operand is made; 0: it is not */
 } Auto;
 
-/* A reduction of products: sum(r..) x * w, both plain or guarded loads of f32. */
+/* A reduction of products: sum(r..) x * w, both plain or guarded loads of f32, or of bytes widened to i32. */
 typedef struct Dot {
     const Expr *x, *w;   /* loads in the stage's substituted body; w is a constant when there is one */
     int lane;            /* variable along vectors (of the stage), -1: none */
     int row;             /* variable whose values share w: the points of the tile; -1: none */
+    int64_t quad;        /* steps of the innermost reduction that one dot instruction takes: 4 of bytes, 1 */
     int64_t group;       /* lanes that share x (the outputs of a group of channels); the extent of the lane variable: all */
 } Dot;
 

@@ -80,6 +80,8 @@ static int64_t bytes_per_lane(const Auto *g, uint32_t t, int lane)
 static int64_t block_of(const Auto *g, const Dot *maker, uint32_t k, int64_t lanes, int64_t per_lane)
 {
     const int64_t width = g->m->lanes_f32, all = lanes_per_tile(g, maker, k), cache = g->m->l2_bytes;
+    if (lanes * per_lane <= cache / 8) /* nothing is saved, and whole tensors can take the place of others */
+        return 0;
     if (all * per_lane <= cache)
         return all;
     for (int64_t n = all / width; all % width == 0 && lanes * per_lane > 2 * cache && n > 0; n--)

@@ -7,7 +7,19 @@
  */
 #include "auto.h"
 
-static bool is_load(const Expr *e) { return (e->op == EX_load || e->op == EX_loadp) && e->dt == DT_f32; }
+enum { QUAD = 4 };
+
+static bool is_byte_type(DType dt) { return dt == DT_i8 || dt == DT_u8; }
+static bool is_byte(const Expr *load) { return is_byte_type((DType)load->dt); }
+
+/* The load behind a factor; NULL: it is something else. */
+static const Expr *factor_load(const Expr *e)
+{
+    const bool wide = e->op == EX_cast && e->dt == DT_i32;
+    const Expr *load = wide ? e->a[0] : e;
+    const bool fits = wide ? is_byte(load) : e->dt == DT_f32;
+    return fits && (load->op == EX_load || load->op == EX_loadp) ? load : NULL;
+}
 
 static bool index_uses(const Expr *load, const Expr *v)
 {
@@ -66,18 +78,43 @@ static int64_t group_of(const Auto *g, const Expr *x, const Expr *var, int64_t l
     return lanes % k || ex_uses(ex_subst(g->x, x, &s, 1), var) ? 0 : k;
 }
 
+/* Whether v indexes a dimension of the load that no variable of the stage shares, as the window's do. */
+static bool walks_alone(const Auto *g, const Stage *s, const Expr *load, const Expr *v)
+{
+    for (uint8_t d = 0; d < ten(g->te, load->v.ref)->rank; d++) {
+        bool shared = false;
+        for (uint8_t q = 0; q < ten(g->te, s->out)->rank; q++)
+            shared = shared || ex_uses(load->a[d], s->var[q]);
+        if (ex_uses(load->a[d], v))
+            return !shared;
+    }
+    return false;
+}
+
+/* Whether the innermost reduction variable walks bytes of a constant and of x, so that four make a step. It may be split
+ * already: then its last part has that extent. */
+static int64_t quad_of(const Auto *g, const Stage *s, const Dot *d)
+{
+    const bool bytes = is_byte(d->x) && is_byte(d->w) && is_const(g, d->w) && d->w->op == EX_load;
+    if (!bytes || !d->group || d->lane < 0 || s->nr == 0 || !ex_is_const(s->rext[s->nr - 1]) || ten(g->te, d->w->v.ref)->data->fill)
+        return 1;
+    if (!walks_alone(g, s, d->x, s->rvar[s->nr - 1]) || !ex_is_const(ten(g->te, s->out)->dim[d->lane]))
+        return 1;
+    return s->rext[s->nr - 1]->v.i >= QUAD ? QUAD : 1;
+}
+
 bool dot_of(const Auto *g, uint32_t k, Dot *d)
 {
     const Stage *s = g->te->stage.at[k];
     const Expr *b = s->body ? g->body[k] : NULL;
-    if (s->kind != ST_reduce || s->op != RED_sum || b->op != EX_mul || b->a[0] == b->a[1] || !is_load(b->a[0]) || !is_load(b->a[1]))
+    if (s->kind != ST_reduce || s->op != RED_sum || b->op != EX_mul || b->a[0] == b->a[1] || !factor_load(b->a[0]) || !factor_load(b->a[1]))
         return false;
-    d->x = b->a[0];
-    d->w = b->a[1];
+    d->x = factor_load(b->a[0]);
+    d->w = factor_load(b->a[1]);
     const bool swap = is_const(g, d->x) && !is_const(g, d->w);
     if (swap) {
-        d->w = b->a[0];
-        d->x = b->a[1];
+        d->w = factor_load(b->a[0]);
+        d->x = factor_load(b->a[1]);
     }
     d->lane = choose_lane(g, s, d->x, d->w);
     if (d->lane < 0 && !is_const(g, d->w)) { /* perhaps the other way round */
@@ -88,6 +125,7 @@ bool dot_of(const Auto *g, uint32_t k, Dot *d)
     }
     d->row = choose_row(g, s, d->x, d->lane);
     d->group = d->lane >= 0 ? group_of(g, d->x, s->var[d->lane], extent_of(g, ten(g->te, s->out)->dim[d->lane])) : 0;
+    d->quad = quad_of(g, s, d);
     return true;
 }
 
@@ -158,44 +196,96 @@ static int dim_of(const Expr *load, const Expr *v)
 }
 
 
+static int dim_using(const Expr *load, const Expr *v)
+{
+    for (uint16_t d = 0; d < load->n - (load->op == EX_loadp); d++)
+        if (ex_uses(load->a[d], v))
+            return d;
+    return -1;
+}
+
 /* Dimensions of the constant in storage order: what the reduction does not walk, then the reduction's, lanes left out. */
 static uint8_t storage_order(const Stage *s, const Expr *load, uint8_t rank, int lane_dim, uint8_t *order)
 {
     uint8_t n = 0;
     bool reduced[MAX_RANK] = {false};
     for (uint8_t q = 0; q < s->nr; q++)
-        if (dim_of(load, s->rvar[q]) >= 0)
-            reduced[dim_of(load, s->rvar[q])] = true;
+        if (dim_using(load, s->rvar[q]) >= 0)
+            reduced[dim_using(load, s->rvar[q])] = true;
     for (uint8_t q = 0; q < rank; q++)
         if (q != lane_dim && !reduced[q])
             order[n++] = q;
-    for (uint8_t q = 0; q < s->nr; q++)
-        if (dim_of(load, s->rvar[q]) >= 0)
-            order[n++] = (uint8_t)dim_of(load, s->rvar[q]);
+    for (uint8_t q = 0; q < s->nr; q++) {
+        const int d = dim_using(load, s->rvar[q]);
+        if (d >= 0 && reduced[d])
+            order[n++] = (uint8_t)d;
+        if (d >= 0)
+            reduced[d] = false; /* the parts of a split variable share one */
+    }
     return n;
 }
 
-/* Blocks of lanes, each with all the other dimensions: [groups][blocks][others..][block]. Lanes past the end are 0. */
-static const Blob *pack(Auto *g, const Ten *w, int lane_dim, const uint8_t *order, uint8_t no, int64_t group, int64_t block)
+/* Constant w in blocks of lanes: [groups][blocks][others..][block], or [groups][blocks][others.., K/quad][block][quad] where
+ * the last of the others has K. Lanes and K past the end are 0. */
+typedef struct Packing {
+    const Ten *w;
+    int lane_dim;
+    uint8_t order[MAX_RANK], no; /* the others in storage order */
+    int64_t group, block, quad;
+} Packing;
+
+static int64_t packed_extent(const Packing *p, int q)
 {
-    int64_t stride[MAX_RANK], run = 1, inner = 1;
-    for (int q = w->rank - 1; q >= 0; run *= w->dim[q--]->v.i)
+    const int64_t n = p->w->dim[p->order[q]]->v.i;
+    return q == p->no - 1 ? (n + p->quad - 1) / p->quad : n;
+}
+
+/* Offset in w of row `row` of the others (of a group of rows when quads are packed), and of its first element of the last. */
+static int64_t packed_source(const Packing *p, int64_t row, const int64_t *stride, int64_t *last)
+{
+    int64_t at = 0;
+    *last = 0;
+    for (int q = p->no - 1; q >= 0; q--) {
+        const int64_t i = row % packed_extent(p, q);
+        row /= packed_extent(p, q);
+        if (q == p->no - 1)
+            *last = i * p->quad;
+        else
+            at += i * stride[p->order[q]];
+    }
+    return at;
+}
+
+/* One row: lanes of a block, quads of the last dimension. */
+static void pack_row(const Packing *p, const int64_t *stride, const char *from, int64_t at, int64_t last, int64_t lanes, char *to)
+{
+    const size_t size = dtype_bytes(p->w->dt);
+    const int d = p->no ? p->order[p->no - 1] : -1;
+    const int64_t left = d < 0 ? 1 : min_i64(p->w->dim[d]->v.i - last, p->quad), step = d < 0 ? 0 : stride[d];
+    for (int64_t l = 0; l < lanes; l++)
+        for (int64_t k = 0; k < left; k++)
+            memcpy(to + (size_t)(l * p->quad + k) * size, from + (size_t)(at + l * stride[p->lane_dim] + (last + k) * step) * size, size);
+}
+
+static const Blob *pack(Auto *g, const Packing *p)
+{
+    int64_t stride[MAX_RANK], run = 1, inner = 1, last;
+    for (int q = p->w->rank - 1; q >= 0; run *= p->w->dim[q--]->v.i)
         stride[q] = run;
-    for (uint8_t q = 0; q < no; q++)
-        inner *= w->dim[order[q]]->v.i;
-    const int64_t per_group = (group + block - 1) / block, blocks = w->dim[lane_dim]->v.i / group * per_group;
-    float *to = NEWN(g->a, float, blocks * inner * block), *from = NEWN(g->a, float, w->data->count);
-    blob_get(w->data, 0, w->data->count, from);
+    for (int q = 0; q < p->no; q++)
+        inner *= packed_extent(p, q);
+    const int64_t per_group = (p->group + p->block - 1) / p->block, blocks = p->w->dim[p->lane_dim]->v.i / p->group * per_group;
+    const int64_t row_size = p->block * p->quad, count = blocks * inner * row_size;
+    const size_t size = dtype_bytes(p->w->dt);
+    char *to = arena_alloc(g->a, (size_t)count * size, 64), *from = arena_alloc(g->a, (size_t)p->w->data->count * size, 64);
+    blob_get(p->w->data, 0, p->w->data->count, from);
     for (int64_t row = 0; row < blocks * inner; row++) {
-        const int64_t b = row / inner, in_group = b % per_group * block;
-        int64_t at = (b / per_group * group + in_group) * stride[lane_dim], rest = row % inner;
-        for (int q = no - 1; q >= 0; rest /= w->dim[order[q]]->v.i, q--)
-            at += rest % w->dim[order[q]]->v.i * stride[order[q]];
-        for (int64_t l = 0; l < min_i64(block, group - in_group); l++)
-            to[row * block + l] = from[at + l * stride[lane_dim]];
+        const int64_t b = row / inner, in_group = b % per_group * p->block;
+        const int64_t lane = (b / per_group * p->group + in_group) * stride[p->lane_dim], at = packed_source(p, row % inner, stride, &last);
+        pack_row(p, stride, from, lane + at, last, min_i64(p->block, p->group - in_group), to + (size_t)(row * row_size) * size);
     }
     Blob *data = NEW(g->a, Blob);
-    *data = (Blob){.dt = DT_f32, .count = blocks * inner * block, .data = to};
+    *data = (Blob){.dt = p->w->dt, .count = count, .data = to};
     return data;
 }
 
@@ -204,26 +294,33 @@ static void pack_constant(Auto *g, uint32_t k, const Dot *d)
     const Stage *s = g->te->stage.at[k];
     const Ten *w = ten(g->te, d->w->v.ref);
     const int lane_dim = d->lane >= 0 ? dim_of(d->w, s->var[d->lane]) : -1;
-    if (w->data->fill || d->w->op != EX_load || lane_dim < 0 || !ex_is_const(ten(g->te, s->out)->dim[d->lane]) || w->rank + 2 > MAX_RANK || !lane_apart(d->w, s->var[d->lane], lane_dim))
+    if (w->data->fill || d->w->op != EX_load || lane_dim < 0 || !ex_is_const(ten(g->te, s->out)->dim[d->lane]) || w->rank + 3 > MAX_RANK || !lane_apart(d->w, s->var[d->lane], lane_dim))
         return;
     const int64_t n = w->dim[lane_dim]->v.i, group = d->group ? d->group : n, block = min_i64(lanes_per_tile(g, d, k), group);
     const Expr *lane = s->var[d->lane], *size = ex_int(g->x, group), *in_group = ex_mod(g->x, lane, size);
-    uint8_t order[MAX_RANK];
-    const uint8_t no = storage_order(s, d->w, w->rank, lane_dim, order);
-    const Expr *dim[MAX_RANK], *index[MAX_RANK];
-    dim[0] = ex_int(g->x, n / group);
-    index[0] = ex_fdiv(g->x, lane, size);
-    dim[1] = ex_int(g->x, (group + block - 1) / block);
-    index[1] = ex_fdiv(g->x, in_group, ex_int(g->x, block));
-    for (uint8_t q = 0; q < no; q++) {
-        dim[q + 2] = w->dim[order[q]];
-        index[q + 2] = d->w->a[order[q]];
+    Packing p = {.w = w, .lane_dim = lane_dim, .group = group, .block = block, .quad = d->quad};
+    p.no = storage_order(s, d->w, w->rank, lane_dim, p.order);
+    const Expr *dim[MAX_RANK], *index[MAX_RANK], *quad = ex_int(g->x, d->quad);
+    uint8_t rank = 0;
+    dim[rank] = ex_int(g->x, n / group);
+    index[rank++] = ex_fdiv(g->x, lane, size);
+    dim[rank] = ex_int(g->x, (group + block - 1) / block);
+    index[rank++] = ex_fdiv(g->x, in_group, ex_int(g->x, block));
+    for (int q = 0; q < p.no; q++) {
+        const Expr *at = d->w->a[p.order[q]];
+        dim[rank] = ex_int(g->x, packed_extent(&p, q));
+        index[rank++] = q == p.no - 1 ? ex_fdiv(g->x, at, quad) : at;
     }
-    dim[no + 2] = ex_int(g->x, block);
-    index[no + 2] = ex_mod(g->x, in_group, ex_int(g->x, block));
-    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.packed%u", w->name, g->te->ten.n), TEN_const, (uint8_t)(no + 3), dim);
-    ten(g->te, t)->data = pack(g, w, lane_dim, order, no, group, block);
-    exchange_operand(g, k, d->w, ex_load(g->x, DT_f32, t, (uint16_t)(no + 3), index));
+    dim[rank] = ex_int(g->x, block);
+    index[rank++] = ex_mod(g->x, in_group, ex_int(g->x, block));
+    if (d->quad > 1) {
+        dim[rank] = quad;
+        index[rank++] = ex_mod(g->x, d->w->a[p.order[p.no - 1]], quad);
+    }
+    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.packed%u", w->name, g->te->ten.n), TEN_const, rank, dim);
+    ten(g->te, t)->dt = w->dt;
+    ten(g->te, t)->data = pack(g, &p);
+    exchange_operand(g, k, d->w, ex_load(g->x, w->dt, t, rank, index));
 }
 
 /* Reduction order: window positions outside, the variable that walks memory in x innermost. */
@@ -250,6 +347,26 @@ static void order_reduction(Auto *g, uint32_t k, const Dot *d)
     }
     s->rvar[s->nr - 1] = v;
     s->rext[s->nr - 1] = e;
+}
+
+/* A dot of quads: the innermost reduction variable k becomes 4*k + q; x is padded where four do not divide its extent. */
+static void split_reduction(Auto *g, uint32_t k, const Dot *d)
+{
+    Stage *s = replace_stage(g, k, g->body[k]);
+    const uint8_t last = (uint8_t)(s->nr - 1);
+    const int64_t n = s->rext[last]->v.i;
+    const Expr *size = ex_int(g->x, d->quad), *extent = ex_int(g->x, (n + d->quad - 1) / d->quad);
+    const Expr *outer = ex_index(g->x, ex_var_info(g->x, s->rvar[last])->name, extent), *inner = ex_index(g->x, "q", size);
+    const Subst sub = {s->rvar[last], ex_add(g->x, ex_mul(g->x, outer, size), inner)};
+    Swap pad = {g->x, d->x, d->x};
+    if (n % d->quad && d->x->op == EX_load)
+        pad.to = ex_loadp(g->x, (DType)d->x->dt, d->x->v.ref, d->x->n, d->x->a, ex_const_i(g->x, (DType)d->x->dt, 0));
+    s->body = ex_subst(g->x, ex_map(g->x, s->body, swap_load, &pad), &sub, 1);
+    s->rvar[last] = outer;
+    s->rext[last] = extent;
+    s->rvar[s->nr] = inner;
+    s->rext[s->nr++] = size;
+    g->body[k] = s->body;
 }
 
 /* ---- activations ---- */
@@ -310,6 +427,49 @@ void layout_want_halo(const Auto *g, const Expr *load, Layout *l)
     }
 }
 
+static bool layout_has_halo(const Layout *l, uint8_t rank)
+{
+    for (uint8_t d = 0; d < rank; d++)
+        if (l->lo[d] || l->hi[d])
+            return true;
+    return false;
+}
+
+static double fill_of(const Expr *loadp)
+{
+    const Expr *fill = loadp->a[loadp->n - 1];
+    return dtype_is_float((DType)fill->dt) ? fill->v.f : (double)fill->v.i;
+}
+
+/* A tensor has one halo: of zeros where floats are read, of the first reader's zero point where bytes are. */
+static bool may_pad(const Auto *g, uint32_t t, double fill)
+{
+    const Layout *l = &g->layout.at[t];
+    return (fill == 0 || ten(g->te, t)->dt != DT_f32) && (fill == l->pad || !layout_has_halo(l, ten(g->te, t)->rank));
+}
+
+static int64_t elements_of(const Auto *g, uint32_t t, const Layout *l)
+{
+    const Ten *n = ten(g->te, t);
+    int64_t count = 1;
+    for (uint8_t d = 0; d < n->rank; d++)
+        count *= extent_of(g, n->dim[d]) + (l ? l->lo[d] + l->hi[d] : 0);
+    return count;
+}
+
+/* Where guards cost little, between vectors of channels, a halo must not decide how much memory the program needs: it is
+ * small, or the tensor with it no larger than the largest one without. */
+static bool affordable(const Auto *g, const Dot *d, const Layout *want)
+{
+    const uint32_t x = d->x->v.ref;
+    const int64_t plain = elements_of(g, x, NULL), padded = elements_of(g, x, want);
+    int64_t most = 0;
+    for (uint32_t t = 1; t < g->te->ten.n; t++)
+        if (ten(g->te, t)->kind == TEN_stage && is_byte_type(ten(g->te, t)->dt))
+            most = max_i64(most, elements_of(g, t, NULL));
+    return !is_byte(d->x) || d->group || padded <= plain + plain / 4 || padded <= most;
+}
+
 static bool layout_plain(const Layout *l, uint8_t rank)
 {
     for (uint8_t d = 0; d < rank; d++)
@@ -340,7 +500,8 @@ static uint32_t copy_of(Auto *g, uint32_t k, uint32_t from, uint8_t rank, const 
         s->var[d] = ex_var(g->x, VK_INDEX, DT_ix, (const char *const[]){"i", "j", "k", "l", "m", "n"}[d % 6], 0, extent_of(g, dim[d]) - 1);
         index[perm[d]] = s->var[d];
     }
-    s->body = ex_load(g->x, DT_f32, from, rank, index);
+    s->body = ex_load(g->x, n->dt, from, rank, index);
+    ten(g->te, t)->dt = n->dt;
     auto_insert(g, k, s);
     for (uint8_t d = 0; d < rank; d++) /* made for its order: it follows no other */
         g->layout.at[t].order[d] = d;
@@ -354,6 +515,7 @@ void layout_merge(Auto *g, uint32_t t, const Layout *want)
     const uint8_t rank = ten(g->te, t)->rank;
     memcpy(into->order, want->order, rank);
     into->set = true;
+    into->pad = want->pad;
     for (uint8_t d = 0; d < rank; d++) {
         into->lo[d] = (int32_t)max_i64(into->lo[d], want->lo[d]);
         into->hi[d] = (int32_t)max_i64(into->hi[d], want->hi[d]);
@@ -367,9 +529,13 @@ static uint32_t prepare_x(Auto *g, uint32_t k, const Dot *d)
     const uint32_t t = d->x->v.ref;
     const Ten *n = ten(g->te, t);
     const int c = channel_dim(g, s, d);
-    Layout want = layout_channels_last(g, t, c);
-    if (d->x->op == EX_loadp && ex_is_const(d->x->a[n->rank]) && d->x->a[n->rank]->v.f == 0)
+    const Layout last = layout_channels_last(g, t, c);
+    Layout want = last;
+    if (d->x->op == EX_loadp && ex_is_const(d->x->a[n->rank]) && may_pad(g, t, fill_of(d->x)))
         layout_want_halo(g, d->x, &want);
+    if (!affordable(g, d, &want))
+        want = last;
+    want.pad = layout_has_halo(&want, n->rank) ? fill_of(d->x) : g->layout.at[t].pad;
     if (layout_plain(&want, n->rank))
         return 0;
     if (layout_free(g, t)) {
@@ -381,7 +547,7 @@ static uint32_t prepare_x(Auto *g, uint32_t k, const Dot *d)
         same[q] = q;
     const uint32_t copy = copy_of(g, k, t, n->rank, same);
     layout_merge(g, copy, &want);
-    const Expr *load = d->x->op == EX_load ? ex_load(g->x, DT_f32, copy, n->rank, d->x->a) : ex_loadp(g->x, DT_f32, copy, n->rank, d->x->a, d->x->a[n->rank]);
+    const Expr *load = d->x->op == EX_load ? ex_load(g->x, n->dt, copy, n->rank, d->x->a) : ex_loadp(g->x, n->dt, copy, n->rank, d->x->a, d->x->a[n->rank]);
     auto_views(g);
     exchange_operand(g, k + 1, d->x, load);
     return 1;
@@ -405,7 +571,7 @@ static uint32_t prepare_w(Auto *g, uint32_t k, const Dot *d)
     for (uint8_t q = 0; q < n->rank; q++)
         index[q] = d->w->a[perm[q]];
     auto_views(g);
-    exchange_operand(g, k + 1, d->w, ex_load(g->x, DT_f32, copy, n->rank, index));
+    exchange_operand(g, k + 1, d->w, ex_load(g->x, n->dt, copy, n->rank, index));
     return 1;
 }
 
@@ -527,6 +693,10 @@ void auto_prepare(Auto *g)
         if (!dot_of(g, k, &d) || g->m->lanes_f32 < 2)
             continue;
         order_reduction(g, k, &d);
+        (void)dot_of(g, k, &d);
+        if (d.quad > 1)
+            split_reduction(g, k, &d);
+        (void)dot_of(g, k, &d);
         k += prepare_x(g, k, &d);
         (void)dot_of(g, k, &d);
         if (is_const(g, d.w))

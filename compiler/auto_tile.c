@@ -81,7 +81,7 @@ static Shape shape_for(const Auto *g, const Dot *d, const Stage *s, const Ten *t
     const Expr *row = d->row >= 0 ? t->dim[d->row] : NULL;
     const int64_t rows = !row ? 1 : ex_is_const(row) ? row->v.i : OPEN_ROWS;
     const bool depthwise = is_depthwise(g, s, d);
-    return best_shape(g, rows, lanes, reduction_steps(g, s), depthwise, open ? OPEN_VECTORS : depthwise ? TAP_VECTORS : MAX_VECTORS);
+    return best_shape(g, rows, lanes, reduction_steps(g, s) / d->quad, depthwise, open ? OPEN_VECTORS : depthwise ? TAP_VECTORS : MAX_VECTORS);
 }
 
 int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t k)
@@ -129,7 +129,7 @@ static void find_ref(void *ctx, const Expr *e)
 static int64_t constant_bytes(const Auto *g, const Dot *d)
 {
     const Ten *w = ten(g->te, d->w->v.ref);
-    int64_t n = w->kind == TEN_const ? 4 : 0;
+    int64_t n = w->kind == TEN_const ? (int64_t)dtype_bytes(w->dt) : 0;
     for (uint8_t q = 0; q < w->rank && n; q++)
         n *= extent_of(g, w->dim[q]);
     return n;
@@ -188,7 +188,7 @@ static void open_lanes(const Auto *g, StagePlan *p, const Ten *t, int lane)
 static void plan_fetches(const Auto *g, StagePlan *p, const Dot *d, const Stage *s, int64_t lanes, bool stream)
 {
     const int64_t run = lanes * (int64_t)sizeof(float);
-    if (!constant_bytes(g, d) || reduction_steps(g, s) * run < g->m->l1_bytes / 2)
+    if (d->w->dt != DT_f32 || !constant_bytes(g, d) || reduction_steps(g, s) * run < g->m->l1_bytes / 2)
         return;
     p->near = (int16_t)max_i64(FETCH_AHEAD / run, 1);
     p->far = stream;
@@ -324,13 +324,21 @@ static int copied_across(const Auto *g, uint32_t k, int lane)
     return extent_of(g, t->dim[v]) >= g->m->lanes_f32 ? v : -1;
 }
 
+/* Elements that vectors hold; what only moves bytes is left to the C compiler, which knows larger steps. */
+static bool has_lanes(const Auto *g, uint32_t k)
+{
+    const DType dt = ten(g->te, g->te->stage.at[k]->out)->dt;
+    const bool bytes = dt == DT_i8 || dt == DT_u8 || dt == DT_i16 || dt == DT_u16 || dt == DT_i32;
+    return dt == DT_f32 || (bytes && g->body[k]->op != EX_load && g->body[k]->op != EX_loadp);
+}
+
 /* Maps and plain reductions: vectors along the innermost storage dimension. */
 static void tile_plain(Auto *g, uint32_t k)
 {
     StagePlan *p = &g->s->stage[k];
     const Stage *s = g->te->stage.at[k];
     const Ten *t = ten(g->te, s->out);
-    if (g->m->lanes_f32 < 2 || t->dt != DT_f32 || (s->kind != ST_map && s->kind != ST_reduce))
+    if (g->m->lanes_f32 < 2 || !has_lanes(g, k) || (s->kind != ST_map && s->kind != ST_reduce))
         return;
     uint8_t plain[MAX_RANK], nloop = p->nloop;
     const uint8_t *order = order_of(g, s->out, plain);

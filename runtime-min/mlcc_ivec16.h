@@ -586,6 +586,32 @@ static MLCC_INLINE v16i V16_LSAT(v16l a)
     return V16_IOFL(V16_LMIN(V16_LMAX(a, V16_LSET(INT32_MIN)), V16_LSET(INT32_MAX)));
 }
 
+/* Four bytes in each lane: side by side in memory, or the same ones. */
+static MLCC_INLINE v16i V16_LDQ(const void *p)
+{
+    v16i v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16i V16_LDNQ(const void *p, int n) { return (v16i)_mm512_maskz_loadu_epi32(mlcc_v16_first(n), p); }
+#else
+static MLCC_INLINE v16i V16_LDNQ(const void *p, int n)
+{
+    v16i v = {0};
+    memcpy(&v, p, 4 * (size_t)n);
+    return v;
+}
+#endif
+
+static MLCC_INLINE v16i V16_SETQ(const void *p)
+{
+    int32_t q;
+    memcpy(&q, p, sizeof q);
+    return V16_ISET(q);
+}
+
 /* c + the product of the low halves as signed numbers, where the high half of a is 0. */
 #if MLCC_X86 && defined(__AVX512VNNI__)
 static MLCC_INLINE v16i V16_IMAC(v16i a, v16i b, v16i c) { return (v16i)_mm512_dpwssd_epi32((__m512i)c, (__m512i)a, (__m512i)b); }
@@ -631,11 +657,20 @@ static MLCC_INLINE v16i V16_DOTUS(v16i x, v16i w, v16i c)
 }
 #endif
 
+/* (x + 128) * w - 128 * w where only that has an instruction; the second product is the same for all x. */
+#if MLCC_X86 && defined(__AVX512VNNI__)
+static MLCC_INLINE v16i V16_DOTSS(v16i x, v16i w, v16i c)
+{
+    const v16i flip = V16_ISET(INT32_C(-0x7f7f7f80));
+    return V16_ISUB(V16_DOTUS(x ^ flip, w, c), V16_DOTUS(flip, w, V16_ISET(0)));
+}
+#else
 static MLCC_INLINE v16i V16_DOTSS(v16i x, v16i w, v16i c)
 {
     const v16i even = mlcc_v16_madd(mlcc_v16_even_i8(x), mlcc_v16_even_i8(w));
     return V16_IADD(c, V16_IADD(even, mlcc_v16_madd(mlcc_v16_odd_i8(x), mlcc_v16_odd_i8(w))));
 }
+#endif
 
 static MLCC_INLINE v16i V16_DOTUU(v16i x, v16i w, v16i c)
 {

@@ -496,6 +496,28 @@ static MLCC_INLINE v4i V4_LSAT(v4l a)
     return V4_IOFL(V4_LMIN(V4_LMAX(a, V4_LSET(INT32_MIN)), V4_LSET(INT32_MAX)));
 }
 
+/* Four bytes in each lane: side by side in memory, or the same ones. */
+static MLCC_INLINE v4i V4_LDQ(const void *p)
+{
+    v4i v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static MLCC_INLINE v4i V4_LDNQ(const void *p, int n)
+{
+    v4i v = {0};
+    memcpy(&v, p, 4 * (size_t)n);
+    return v;
+}
+
+static MLCC_INLINE v4i V4_SETQ(const void *p)
+{
+    int32_t q;
+    memcpy(&q, p, sizeof q);
+    return V4_ISET(q);
+}
+
 /* c + the product of the low halves as signed numbers, where the high half of a is 0. */
 #if MLCC_X86 && defined(__AVX512VNNI__) && defined(__AVX512VL__)
 static MLCC_INLINE v4i V4_IMAC(v4i a, v4i b, v4i c) { return (v4i)_mm_dpwssd_epi32((__m128i)c, (__m128i)a, (__m128i)b); }
@@ -551,7 +573,14 @@ static MLCC_INLINE v4i V4_DOTUS(v4i x, v4i w, v4i c)
 }
 #endif
 
-#if MLCC_NEON && defined(__ARM_FEATURE_DOTPROD)
+/* (x + 128) * w - 128 * w where only that has an instruction; the second product is the same for all x. */
+#if MLCC_X86 && defined(__AVX512VNNI__) && defined(__AVX512VL__) || (MLCC_X86 && defined(__AVXVNNI__))
+static MLCC_INLINE v4i V4_DOTSS(v4i x, v4i w, v4i c)
+{
+    const v4i flip = V4_ISET(INT32_C(-0x7f7f7f80));
+    return V4_ISUB(V4_DOTUS(x ^ flip, w, c), V4_DOTUS(flip, w, V4_ISET(0)));
+}
+#elif MLCC_NEON && defined(__ARM_FEATURE_DOTPROD)
 static MLCC_INLINE v4i V4_DOTSS(v4i x, v4i w, v4i c)
 {
     return (v4i)vdotq_s32((int32x4_t)c, (int8x16_t)x, (int8x16_t)w);

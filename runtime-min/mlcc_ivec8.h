@@ -515,6 +515,32 @@ static MLCC_INLINE v8i V8_LSAT(v8l a)
     return V8_IOFL(V8_LMIN(V8_LMAX(a, V8_LSET(INT32_MIN)), V8_LSET(INT32_MAX)));
 }
 
+/* Four bytes in each lane: side by side in memory, or the same ones. */
+static MLCC_INLINE v8i V8_LDQ(const void *p)
+{
+    v8i v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE v8i V8_LDNQ(const void *p, int n) { return (v8i)_mm256_maskload_epi32((const int *)p, mlcc_v8_first(n)); }
+#else
+static MLCC_INLINE v8i V8_LDNQ(const void *p, int n)
+{
+    v8i v = {0};
+    memcpy(&v, p, 4 * (size_t)n);
+    return v;
+}
+#endif
+
+static MLCC_INLINE v8i V8_SETQ(const void *p)
+{
+    int32_t q;
+    memcpy(&q, p, sizeof q);
+    return V8_ISET(q);
+}
+
 /* c + the product of the low halves as signed numbers, where the high half of a is 0. */
 #if MLCC_X86 && defined(__AVX512VNNI__) && defined(__AVX512VL__)
 static MLCC_INLINE v8i V8_IMAC(v8i a, v8i b, v8i c) { return (v8i)_mm256_dpwssd_epi32((__m256i)c, (__m256i)a, (__m256i)b); }
@@ -565,11 +591,20 @@ static MLCC_INLINE v8i V8_DOTUS(v8i x, v8i w, v8i c)
 }
 #endif
 
+/* (x + 128) * w - 128 * w where only that has an instruction; the second product is the same for all x. */
+#if MLCC_X86 && defined(__AVX512VNNI__) && defined(__AVX512VL__) || (MLCC_X86 && defined(__AVXVNNI__))
+static MLCC_INLINE v8i V8_DOTSS(v8i x, v8i w, v8i c)
+{
+    const v8i flip = V8_ISET(INT32_C(-0x7f7f7f80));
+    return V8_ISUB(V8_DOTUS(x ^ flip, w, c), V8_DOTUS(flip, w, V8_ISET(0)));
+}
+#else
 static MLCC_INLINE v8i V8_DOTSS(v8i x, v8i w, v8i c)
 {
     const v8i even = mlcc_v8_madd(mlcc_v8_even_i8(x), mlcc_v8_even_i8(w));
     return V8_IADD(c, V8_IADD(even, mlcc_v8_madd(mlcc_v8_odd_i8(x), mlcc_v8_odd_i8(w))));
 }
+#endif
 
 static MLCC_INLINE v8i V8_DOTUU(v8i x, v8i w, v8i c)
 {

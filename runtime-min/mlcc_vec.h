@@ -34,6 +34,7 @@
  *   SAT<T>(a) WRAP<T>(a)       the nearest value of T, its low bits as a value of T
  *   IMAC(a, b, c)              c + a * b of the low halves, signed; the high half of a must be 0
  *   DOTUS DOTSS DOTUU(x, w, c) c + x0*w0 + x1*w1 + x2*w2 + x3*w3 of the bytes of each lane, S signed, U unsigned; exact
+ *   LDQ(p) LDNQ(p, n) SETQ(p)  four bytes in each lane: side by side in memory, of n lanes, the same four
  *   LMUL(a, b)                 64-bit products of VI;  LOFI(a) widens, IOFL(l) takes the low half, LSAT(l) saturates to
  *                              VI, ISHRL(l, n) is IOFL of l >> n for a constant n of 0..63
  *   LADD LSUB LMIN LMAX(a, b) LSET(x);  IHSUM IHPROD IHMAX IHMIN(v)

@@ -35,6 +35,20 @@ static void banner(Api *p)
     ln(&p->o, " */");
 }
 
+static int64_t arena_of(const Unit *u, int32_t parts) { return u->arena_bytes + (parts - 1) * u->part_bytes; }
+
+static void thread_sizes(Api *p)
+{
+    const Unit *u = p->u;
+    if (!p->opt->threads)
+        return;
+    const int32_t most = u->threads.n ? u->threads.at[u->threads.n - 1] : 1;
+    ln(&p->o, "#define %s_THREADS      %d /* at most%s */", p->names.upper, most, u->threads.n ? "" : "; the model is too small to share");
+    for (uint32_t k = 0; k < u->threads.n; k++)
+        ln(&p->o, "#define %s_ARENA_BYTES_%d %" PRId64 "u /* with %d threads */", p->names.upper, u->threads.at[k], arena_of(u, u->threads.at[k]), u->threads.at[k]);
+    ln(&p->o, "#define %s_THREADS_ARENA_BYTES %" PRId64 "u /* with any number of threads */", p->names.upper, arena_of(u, most));
+}
+
 static void sizes(Api *p)
 {
     const Unit *u = p->u;
@@ -47,6 +61,7 @@ static void sizes(Api *p)
     ln(&p->o, "#define %s_ARENA_BYTES  %" PRId64 "u /* %s */", up, u->arena_bytes, how);
     for (uint32_t k = 1; k <= u->npool; k++)
         ln(&p->o, "#define %s_%s_BYTES %" PRId64 "u /* memory pool '%s' */", up, uppercase(p->a, p->names.pool[k]), u->pool_bytes[k], comment_text(p->a, u->pool_name[k]));
+    thread_sizes(p);
     ln(&p->o, "#define %s_ARENA_ALIGN  %du", up, u->arena_align);
     ln(&p->o, "#define %s_STACK_BYTES  %" PRId64 "u /* upper bound below %s_run */", up, u->stack_bytes, p->opt->prefix);
     ln(&p->o, "#define %s_WEIGHT_BYTES %" PRId64 "u", up, u->weight_bytes);
@@ -83,6 +98,32 @@ static void io_struct(Api *p)
     ln(&p->o, "};");
 }
 
+static void thread_entries(Api *p)
+{
+    const char *prefix = p->opt->prefix, *up = p->names.upper;
+    ln(&p->o, "/* The same on as many threads as `parallel` has, up to %s_THREADS; null is one. The results are the same bits.", up);
+    ln(&p->o, " * arena has %s_THREADS_ARENA_BYTES bytes. A pool of threads is in %s_threads.h. */", up, comment_text(p->a, p->opt->file));
+    ln(&p->o, "mlcc_status %s_run_threads(const struct %s_io *io, void *arena, const mlcc_parallel *parallel);", prefix, prefix);
+    ln(&p->o, "int %s_call_threads(const mlcc_tensor *in, mlcc_tensor *out, void *arena, const mlcc_parallel *parallel);", prefix);
+    blank(&p->o);
+}
+
+/* The pool, with what it includes in place. */
+void emit_threads(const EmitOptions *opt, EmitFiles *files)
+{
+    static const char include[] = "#include \"mlcc_parallel.h\"\n";
+    const char *at = strstr(runtime_mlcc_threads_h, include);
+    if (!at)
+        ICE("mlcc_threads.h does not include mlcc_parallel.h");
+    if (!opt->threads)
+        return;
+    Text t = {.arena = files->arena};
+    text_put(&t, runtime_mlcc_threads_h, (size_t)(at - runtime_mlcc_threads_h));
+    text_put(&t, runtime_mlcc_parallel_h, strlen(runtime_mlcc_parallel_h));
+    text_add(&t, "%s", at + sizeof include - 1);
+    PUSH(files->arena, &files->file, ((EmitFile){"_threads.h", text_str(&t), t.n}));
+}
+
 void emit_header(Unit *u, const EmitOptions *opt, EmitFiles *files)
 {
     Arena *a = files->arena;
@@ -95,6 +136,10 @@ void emit_header(Unit *u, const EmitOptions *opt, EmitFiles *files)
     blank(&p.o);
     text_put(&p.o.text, runtime_mlcc_h, strlen(runtime_mlcc_h));
     blank(&p.o);
+    if (opt->threads) {
+        text_put(&p.o.text, runtime_mlcc_parallel_h, strlen(runtime_mlcc_parallel_h));
+        blank(&p.o);
+    }
     sizes(&p);
     blank(&p.o);
     ln(&p.o, "#ifdef __cplusplus");
@@ -110,6 +155,8 @@ void emit_header(Unit *u, const EmitOptions *opt, EmitFiles *files)
     ln(&p.o, "/* The same through untyped tensors in model order, for bindings and servers; 0 or a status. */");
     ln(&p.o, "int %s_call(const mlcc_tensor *in, mlcc_tensor *out, void *arena);", prefix);
     blank(&p.o);
+    if (opt->threads)
+        thread_entries(&p);
     ln(&p.o, "extern const mlcc_model_info %s_info;", prefix);
     blank(&p.o);
     ln(&p.o, "#ifdef __cplusplus");

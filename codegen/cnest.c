@@ -69,8 +69,41 @@ static void c_let(CGen *g, const Nest *n, bool changed)
     c_forget(g);
 }
 
+typedef struct Mention { const Expr *var; bool yes; } Mention;
+
+static void find_mention(void *ctx, const Nest *at, const Expr *e, bool store)
+{
+    (void)at;
+    (void)store;
+    Mention *m = ctx;
+    m->yes = m->yes || ex_uses(e, m->var);
+}
+
+/* A single iteration is a question of who owns it. */
+static void c_parallel(CGen *g, const Nest *n)
+{
+    Mention m = {.var = n->var};
+    nest_exprs(n, find_mention, &m);
+    if (ex_is_int(n->extent, 1) && !m.yes) {
+        open_block(g->o, "if (mlcc_owns(%lld, %lld, part, parts))", (long long)n->at, (long long)n->of);
+        c_nest(g, n);
+        close_block(g->o, "");
+        return;
+    }
+    const char *i = var_ident(g, n->var), *lo = ex_is_int(n->lo, 0) ? "" : str_fmt(g->a, "%s + ", c_expr_prec(g, n->lo, P_ADD));
+    const char *own = str_fmt(g->a, "%s, %lld, %lld", c_expr(g, n->extent), (long long)n->at, (long long)n->of);
+    open_block(g->o, "for (%s %s = %smlcc_own(%s, part, parts); %s < %smlcc_own(%s, part + 1, parts); %s++)", c_type(g, DT_ix), i, lo, own, i, lo, own, i);
+    c_nest(g, n);
+    close_block(g->o, "");
+    c_release(g, i);
+}
+
 static void c_for(CGen *g, const Nest *n)
 {
+    if (n->kind == FOR_parallel) {
+        c_parallel(g, n);
+        return;
+    }
     const char *i = var_ident(g, n->var);
     const char *lo = c_expr(g, n->lo), *end = c_expr_prec(g, ex_add(g->x, n->lo, n->extent), P_LT + 1);
     open_block(g->o, "for (%s %s = %s; %s < %s; %s++)", c_type(g, DT_ix), i, lo, i, end, i);
@@ -248,7 +281,8 @@ const char *c_prototype(CGen *g, const Func *f)
 {
     Text t = {.arena = g->a};
     text_add(&t, "MLCC_APART static void %s(", f->name);
-    const char *comma = "";
+    const char *comma = f->split ? ", " : "";
+    text_add(&t, "%s", f->split ? "int part, int parts" : "");
     for (uint32_t k = 0; k < f->sym.n; k++, comma = ", ")
         text_add(&t, "%s%s %s", comma, c_type(g, DT_ix), var_ident(g, f->sym.at[k]));
     for (uint32_t k = 0; k < f->param.n; k++, comma = ", ")
@@ -282,6 +316,8 @@ void c_function(CGen *g, Func *f)
     g->var = (Map){.arena = g->a};
     g->param = (Map){.arena = g->a};
     g->taken = g->tried = (Map){.arena = g->a};
+    if (f->split)
+        *map_str(&g->taken, "part", true) = *map_str(&g->taken, "parts", true) = 1;
     c_forget(g);
     const char *head = c_prototype(g, f);
     for (uint32_t k = 0; k < f->note.n; k++)

@@ -16,6 +16,7 @@ typedef struct EmitOptions {
     const char *sha256;   /* of the model file */
     const char *version;  /* of mlcc */
     WeightsMode weights;  /* never WM_auto: see weights_mode */
+    bool threads;         /* the caller may bring threads, whether or not the unit can use them */
     int32_t lanes;        /* float lanes of the target's vectors, 1: scalar code */
     const char *cpu;      /* of a level among several: processor features it needs, "avx2 fma"; NULL: none to be named */
 } EmitOptions;
@@ -30,6 +31,7 @@ void emit_c(Unit *u, const EmitOptions *opt, EmitFiles *files);            /* un
 /* levels.c: best first. Returns a unit whose sizes are what the caller of any of them must provide. */
 const Unit *emit_levels(const Level *at, uint32_t n, const EmitOptions *opt, EmitFiles *files);
 void emit_header(Unit *u, const EmitOptions *opt, EmitFiles *files);       /* api.c */
+void emit_threads(const EmitOptions *opt, EmitFiles *files); /* api.c: the pool of threads, to include beside the model */
 void emit_report(const Unit *u, const EmitOptions *opt, EmitFiles *files); /* report.c: model.json */
 void emit_weights(const Unit *u, const EmitOptions *opt, EmitFiles *files); /* weights.c: what is not in model.c */
 

@@ -121,6 +121,26 @@ static void functions(Report *r)
     ln(&r->o, "  ],");
 }
 
+/* Counts of threads with the arena of each; how often their parts meet in one run, all of them or neighbours. */
+static void threads(Report *r, const EmitOptions *opt)
+{
+    const Unit *u = r->u;
+    uint32_t split = 0, meet[MEET_all + 1] = {0};
+    if (!opt->threads)
+        return;
+    for (uint32_t k = 0; k < u->func.n; k++) {
+        split += u->func.at[k]->split;
+        meet[u->func.at[k]->meet]++;
+    }
+    ln(&r->o, "  \"threads\": [");
+    ln(&r->o, "    {\"count\": 1, \"arena_bytes\": %" PRId64 "}%s", u->arena_bytes, u->threads.n ? "," : "");
+    for (uint32_t k = 0; k < u->threads.n; k++)
+        ln(&r->o, "    {\"count\": %d, \"arena_bytes\": %" PRId64 "}%s", u->threads.at[k], u->arena_bytes + (u->threads.at[k] - 1) * u->part_bytes, k + 1 < u->threads.n ? "," : "");
+    ln(&r->o, "  ],");
+    ln(&r->o, "  \"split_functions\": %u,", split);
+    ln(&r->o, "  \"meetings\": {\"all\": %u, \"near\": %u},", meet[MEET_all], meet[MEET_near]);
+}
+
 void emit_report(const Unit *u, const EmitOptions *opt, EmitFiles *files)
 {
     Report r = {.u = u, .a = files->arena};
@@ -139,6 +159,7 @@ void emit_report(const Unit *u, const EmitOptions *opt, EmitFiles *files)
     ln(&r.o, "  \"arena_bound\": %" PRId64 ",", u->arena_bound);
     ln(&r.o, "  \"arena_optimal\": %s,", u->arena_optimal ? "true" : "false");
     ln(&r.o, "  \"arena_align\": %d,", u->arena_align);
+    threads(&r, opt);
     ln(&r.o, "  \"ram_with_io_bytes\": %" PRId64 ",", u->ram_with_io);
     ln(&r.o, "  \"order\": {\"live_bytes\": %" PRId64 ", \"as_given\": %" PRId64 ", \"bound\": %" PRId64 "},", u->load, u->load_given, u->load_bound);
     pools(&r);

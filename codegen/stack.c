@@ -7,7 +7,7 @@
  */
 #include "emit.h"
 
-enum { FRAME = 176, RUNTIME_FRAMES = 512, SLOT = 8 };
+enum { THREAD_FRAMES = 3, /* run, the parallel-for, a step */ FRAME = 176, RUNTIME_FRAMES = 512, SLOT = 8 };
 
 int64_t stack_bound(const Unit *u)
 {
@@ -17,7 +17,8 @@ int64_t stack_bound(const Unit *u)
     int64_t run = FRAME;
     for (uint32_t f = 0; f < u->func.n; f++)
         run = max_i64(run, FRAME + SLOT * (int64_t)(u->func.at[f]->param.n + u->func.at[f]->sym.n + u->func.at[f]->defines.n + u->sym.n + 4));
-    return align_up(run + FRAME + deepest + RUNTIME_FRAMES, 16);
+    const int64_t between = u->threads.n ? THREAD_FRAMES * FRAME : 0;
+    return align_up(run + between + FRAME + deepest + RUNTIME_FRAMES, 16);
 }
 
 /* Frame of a function that declares `names` names, of which vector_bytes is the size of one vector (0: none). */

@@ -191,7 +191,8 @@ static int io_number(const Unit *u, uint32_t id)
     ICE("buffer '%s' has no place", buf(u, id)->name);
 }
 
-static const char *pointer(Writer *w, uint32_t id, bool writes)
+/* own: of scratch, what belongs to the part at hand. */
+static const char *pointer(Writer *w, uint32_t id, bool own)
 {
     const Buf *b = buf(w->u, id);
     const char *type = dtype_info(b->dt)->ctype, *space = type[strlen(type) - 1] == '*' ? "" : " ";
@@ -205,30 +206,40 @@ static const char *pointer(Writer *w, uint32_t id, bool writes)
         return str_fmt(w->a, b->dt == DT_str ? "(const char **)(uintptr_t)W%03u" : "W%03u", id);
     if (b->cls == BC_const)
         return str_fmt(w->a, "(const %s%s*)(const void *)(w + W%03u)", type, space, id);
-    (void)writes;
-    return str_fmt(w->a, "(%s%s*)(void *)(%s + T%03u)", type, space, b->pool ? w->names.pool[b->pool] : "a", id);
+    const char *place = own && b->cls == BC_scratch ? " + (size_t)part * PART" : "";
+    return str_fmt(w->a, "(%s%s*)(void *)(%s + T%03u%s)", type, space, b->pool ? w->names.pool[b->pool] : "a", id, place);
+}
+
+/* A symbol's value: a variable of the run function, or a field of what the parts of a run share. */
+static const char *local_sym(const Writer *w, uint32_t k)
+{
+    return w->u->threads.n ? str_fmt(w->a, "f->%s", w->names.sym[k]) : w->names.sym[k];
 }
 
 static const char *sym_name(const Writer *w, const Expr *s)
 {
     for (uint32_t k = 0; k < w->u->sym.n; k++)
         if (w->u->sym.at[k] == s)
-            return w->names.sym[k];
+            return local_sym(w, k);
     ICE("symbol '%s' has no source", ex_var_info(w->u->cx->x, s)->name);
 }
 
 static void call(Writer *w, const Func *f)
 {
     Text t = {.arena = w->a};
-    const char *comma = "";
+    const char *comma = f->split ? ", " : "";
+    text_add(&t, "%s", f->split ? "part, parts" : "");
     for (uint32_t k = 0; k < f->sym.n; k++, comma = ", ")
         text_add(&t, "%s%s", comma, sym_name(w, f->sym.at[k]));
     for (uint32_t k = 0; k < f->param.n; k++, comma = ", ")
-        text_add(&t, "%s%s", comma, pointer(w, f->param.at[k], false));
+        text_add(&t, "%s%s", comma, pointer(w, f->param.at[k], f->split));
     for (uint32_t k = 0; k < f->defines.n; k++, comma = ", ")
         text_add(&t, "%s&%s", comma, sym_name(w, f->defines.at[k]));
-    ln(&w->o, "MLCC_NODE(\"%s\")", f->name);
-    ln(&w->o, "%s(%s);", f->name, text_str(&t));
+    if (!w->u->threads.n)
+        ln(&w->o, "MLCC_NODE(\"%s\")", f->name);
+    if (!f->split && w->u->threads.n)
+        ln(&w->o, "if (part == 0)");
+    ln(&w->o, "%s%s(%s);", !f->split && w->u->threads.n ? "    " : "", f->name, text_str(&t));
 }
 
 static bool uses_pool(const Writer *w, int32_t pool)
@@ -280,15 +291,15 @@ static void check_symbols(Writer *w)
     const Unit *u = w->u;
     for (uint32_t k = 0; k < u->sym.n; k++) {
         const VarInfo *v = ex_var_info(u->cx->x, u->sym.at[k]);
-        const char *type = c_type(&w->g, DT_ix), *name = w->names.sym[k];
+        const char *type = c_type(&w->g, DT_ix), *name = w->names.sym[k], *declare = u->threads.n ? "" : str_fmt(w->a, "%s ", type);
         if (u->sym_input.at[k] < 0) {
-            ln(&w->o, "%s %s = 0;", type, name);
+            ln(&w->o, "%s%s = 0;", declare, local_sym(w, k));
             continue;
         }
         ln(&w->o, "if (io->%s < %" PRId64 " || io->%s > %" PRId64 ")", name, v->lo, name, v->hi);
         ln(&w->o, "    return MLCC_BAD_SHAPE;");
         if (symbol_needed(u, u->sym.at[k]))
-            ln(&w->o, "const %s %s = (%s)io->%s;", type, name, type, name);
+            ln(&w->o, "%s%s%s = (%s)io->%s;", u->threads.n ? "" : "const ", declare, local_sym(w, k), type, name);
     }
 }
 
@@ -298,7 +309,7 @@ static void sym_names(Writer *w)
     w->g.var = (Map){.arena = w->a};
     w->g.taken = w->g.tried = (Map){.arena = w->a};
     for (uint32_t k = 0; k < w->u->sym.n; k++)
-        *map_u64(&w->g.var, w->u->sym.at[k]->id, true) = (uint64_t)(uintptr_t)w->names.sym[k];
+        *map_u64(&w->g.var, w->u->sym.at[k]->id, true) = (uint64_t)(uintptr_t)local_sym(w, k);
 }
 
 /* Extents that some inputs within their bounds would make negative. */
@@ -346,28 +357,27 @@ static bool uses_io(const Writer *w)
     return uses;
 }
 
-static void run(Writer *w)
+/* Arena, pools, weights, symbols: checked, and where the functions find them. */
+static void prologue(Writer *w)
 {
     Out *o = &w->o;
-    ln(o, "mlcc_status %s_run(const struct %s_io *io, void *arena)", w->opt->prefix, w->opt->prefix);
-    ln(o, "{");
-    o->depth++;
+    const bool shared = w->u->threads.n > 0;
     if (uses_pool(w, 0)) {
-        ln(o, "unsigned char *a = arena;");
+        ln(o, shared ? "f->a = arena;" : "unsigned char *a = arena;");
         ln(o, "if (!mlcc_aligned(arena, %s_ARENA_ALIGN))", w->names.upper);
         ln(o, "    return MLCC_BAD_ARENA;");
     } else {
         ln(o, "(void)arena;");
     }
-    if (!uses_io(w))
+    if (!uses_io(w) && !shared)
         ln(o, "(void)io;");
     check_pools(w);
+    const char *weights = w->opt->weights == WM_file ? "io->weights" : str_fmt(w->a, "%s_weights", w->opt->prefix);
+    if (uses_weights(w))
+        ln(o, "%s = %s;", shared ? "f->w" : "const unsigned char *w", weights);
     if (uses_weights(w) && w->opt->weights == WM_file) {
-        ln(o, "const unsigned char *w = io->weights;");
-        ln(o, "if (!mlcc_aligned(w, 8))");
+        ln(o, "if (!mlcc_aligned(%s, 8))", shared ? "f->w" : "w");
         ln(o, "    return MLCC_BAD_INPUT;");
-    } else if (uses_weights(w)) {
-        ln(o, "const unsigned char *w = %s_weights;", w->opt->prefix);
     }
     if (w->g.uses_amx) {
         ln(o, "if (!mlcc_amx_usable())");
@@ -375,12 +385,210 @@ static void run(Writer *w)
     }
     check_symbols(w);
     check_outputs(w);
+}
+
+static void run(Writer *w)
+{
+    Out *o = &w->o;
+    ln(o, "mlcc_status %s_run(const struct %s_io *io, void *arena)", w->opt->prefix, w->opt->prefix);
+    ln(o, "{");
+    o->depth++;
+    prologue(w);
     for (uint32_t k = 0; k < w->u->func.n; k++)
         call(w, w->u->func.at[k]);
     report_extents(w);
     ln(o, "return MLCC_OK;");
     close_block(o, "");
     blank(o);
+}
+
+/* ---- runs of several parts ---- */
+
+/* From one meeting to the next is a step. */
+static uint32_t count_steps(const Unit *u)
+{
+    uint32_t n = u->func.n > 0;
+    for (uint32_t k = 1; k < u->func.n; k++)
+        n += u->func.at[k]->meet != MEET_none;
+    return n;
+}
+
+static void frame(Writer *w)
+{
+    Out *o = &w->o;
+    if (w->u->part_bytes)
+        ln(o, "enum { PART = %" PRId64 " }; /* bytes of scratch of one part */", w->u->part_bytes);
+    if (w->u->part_bytes)
+        blank(o);
+    ln(o, "struct %s_frame { /* what the parts of a run share */", w->opt->prefix);
+    o->depth++;
+    ln(o, "const struct %s_io *io;", w->opt->prefix);
+    ln(o, "const mlcc_parallel *parallel;");
+    if (uses_pool(w, 0))
+        ln(o, "unsigned char *a;");
+    if (uses_weights(w))
+        ln(o, "const unsigned char *w;");
+    for (uint32_t k = 0; k < w->u->sym.n; k++)
+        ln(o, "%s %s;", c_type(&w->g, DT_ix), w->names.sym[k]);
+    ln(o, "int step;");
+    o->depth--;
+    ln(o, "};");
+    blank(o);
+}
+
+static void step_function(Writer *w)
+{
+    Out *o = &w->o;
+    ln(o, "/* What lies between two meetings of the parts. */");
+    ln(o, "static void %s_step(struct %s_frame *f, int step, int part, int parts)", w->opt->prefix, w->opt->prefix);
+    ln(o, "{");
+    o->depth++;
+    if (uses_io(w))
+        ln(o, "const struct %s_io *io = f->io;", w->opt->prefix);
+    if (uses_pool(w, 0))
+        ln(o, "unsigned char *a = f->a;");
+    if (uses_weights(w))
+        ln(o, "const unsigned char *w = f->w;");
+    ln(o, "switch (step) {");
+    uint32_t step = 0;
+    for (uint32_t k = 0; k < w->u->func.n; k++) {
+        const bool begins = k == 0 || w->u->func.at[k]->meet;
+        if (begins && k)
+            ln(o, "    break;");
+        if (begins)
+            ln(o, "case %u:", step++);
+        o->depth++;
+        call(w, w->u->func.at[k]);
+        o->depth--;
+    }
+    ln(o, "    break;");
+    ln(o, "default:");
+    ln(o, "    break;");
+    ln(o, "}");
+    close_block(o, "");
+    blank(o);
+}
+
+static void meetings(Writer *w)
+{
+    Text t = {.arena = w->a};
+    bool near = false;
+    for (uint32_t k = 0; k < w->u->func.n; k++) {
+        const Meet meet = w->u->func.at[k]->meet;
+        near = near || meet == MEET_near;
+        if (k == 0 || meet)
+            text_add(&t, "%s%d", k ? ", " : "", meet == MEET_near);
+    }
+    ln(&w->o, "/* Before a step parts wait for those beside them (1) or for all (0). */");
+    ln(&w->o, "static const unsigned char %s_near[] = {%s};", w->opt->prefix, text_str(&t));
+    blank(&w->o);
+}
+
+static const char steps_text[] =
+    "/* All steps of one part, for a parallel-for whose parts can wait for each other. */\n"
+    "static void @_together(void *arg, int part, int parts)\n"
+    "{\n"
+    "    struct @_frame *f = arg;\n"
+    "    for (int step = 0; step < #; step++) {\n"
+    "        if (step > 0)\n"
+    "            f->parallel->meet(f->parallel->user, part, parts, step, @_near[step]);\n"
+    "        @_step(f, step, part, parts);\n"
+    "    }\n"
+    "}\n"
+    "\n"
+    "static void @_apart(void *arg, int part, int parts)\n"
+    "{\n"
+    "    struct @_frame *f = arg;\n"
+    "    @_step(f, f->step, part, parts);\n"
+    "}\n"
+    "\n"
+    "static int @_share(struct @_frame *f, int parts)\n"
+    "{\n"
+    "    const mlcc_parallel *p = f->parallel;\n"
+    "    int bad = 0;\n"
+    "    if (parts > 1 && p->meet)\n"
+    "        return p->run(p->user, @_together, f, parts);\n"
+    "    for (f->step = 0; f->step < # && !bad; f->step++) {\n"
+    "        if (parts > 1)\n"
+    "            bad = p->run(p->user, @_apart, f, parts);\n"
+    "        else\n"
+    "            @_step(f, f->step, 0, 1);\n"
+    "    }\n"
+    "    return bad;\n"
+    "}\n\n";
+
+/* @: the prefix; #: the number of steps. */
+static void fill_in(Writer *w, const char *text)
+{
+    for (const char *s = text; *s; s++)
+        if (*s == '@')
+            text_add(&w->o.text, "%s", w->opt->prefix);
+        else if (*s == '#')
+            text_add(&w->o.text, "%u", count_steps(w->u));
+        else
+            text_put(&w->o.text, s, 1);
+}
+
+static void run_threads(Writer *w)
+{
+    Out *o = &w->o;
+    const char *p = w->opt->prefix;
+    ln(o, "static mlcc_status %s_begin(struct %s_frame *f, const struct %s_io *io, void *arena, const mlcc_parallel *parallel)", p, p, p);
+    ln(o, "{");
+    o->depth++;
+    ln(o, "f->io = io;");
+    ln(o, "f->parallel = parallel;");
+    prologue(w);
+    ln(o, "return MLCC_OK;");
+    close_block(o, "");
+    blank(o);
+    ln(o, "mlcc_status %s_run_threads(const struct %s_io *io, void *arena, const mlcc_parallel *parallel)", p, p);
+    ln(o, "{");
+    o->depth++;
+    Text parts = {.arena = w->a};
+    for (uint32_t k = w->u->threads.n; k-- > 0;)
+        text_add(&parts, "most >= %d ? %d : ", w->u->threads.at[k], w->u->threads.at[k]);
+    ln(o, "struct %s_frame frame = {0}, *f = &frame;", p);
+    ln(o, "const int most = parallel ? parallel->parts : 1, parts = %s1;", text_str(&parts));
+    ln(o, "const mlcc_status status = %s_begin(f, io, arena, parallel);", p);
+    ln(o, "if (status != MLCC_OK)");
+    ln(o, "    return status;");
+    ln(o, "if (%s_share(f, parts) != 0)", p);
+    ln(o, "    return (mlcc_status)MLCC_BAD_PARALLEL;");
+    report_extents(w);
+    ln(o, "return MLCC_OK;");
+    close_block(o, "");
+    blank(o);
+}
+
+static void run_shared(Writer *w)
+{
+    const char *p = w->opt->prefix;
+    frame(w);
+    step_function(w);
+    meetings(w);
+    fill_in(w, steps_text);
+    run_threads(w);
+    ln(&w->o, "mlcc_status %s_run(const struct %s_io *io, void *arena)", p, p);
+    ln(&w->o, "{");
+    ln(&w->o, "    return %s_run_threads(io, arena, NULL);", p);
+    ln(&w->o, "}");
+    blank(&w->o);
+}
+
+/* A model too small to share takes threads and leaves them alone. */
+static void run_alone(Writer *w)
+{
+    const char *p = w->opt->prefix;
+    run(w);
+    if (!w->opt->threads)
+        return;
+    ln(&w->o, "mlcc_status %s_run_threads(const struct %s_io *io, void *arena, const mlcc_parallel *parallel)", p, p);
+    ln(&w->o, "{");
+    ln(&w->o, "    (void)parallel;");
+    ln(&w->o, "    return %s_run(io, arena);", p);
+    ln(&w->o, "}");
+    blank(&w->o);
 }
 
 /* ---- the untyped twin ---- */
@@ -447,7 +655,8 @@ static void untyped(Writer *w)
 {
     Out *o = &w->o;
     const Unit *u = w->u;
-    ln(o, "int %s_call(const mlcc_tensor *in, mlcc_tensor *out, void *arena)", w->opt->prefix);
+    const bool threads = w->opt->threads;
+    ln(o, "int %s_call%s(const mlcc_tensor *in, mlcc_tensor *out, void *arena%s)", w->opt->prefix, threads ? "_threads" : "", threads ? ", const mlcc_parallel *parallel" : "");
     ln(o, "{");
     o->depth++;
     ln(o, "struct %s_io io;", w->opt->prefix);
@@ -471,8 +680,15 @@ static void untyped(Writer *w)
     if (uses_weights(w) && w->opt->weights == WM_file)
         ln(o, "io.weights = in[%u].data;", u->input.n + u->npool);
     call_outputs(w);
-    ln(o, "return (int)%s_run(&io, arena);", w->opt->prefix);
+    ln(o, "return (int)%s_run%s(&io, arena%s);", w->opt->prefix, threads ? "_threads" : "", threads ? ", parallel" : "");
     close_block(o, "");
+    blank(o);
+    if (!threads)
+        return;
+    ln(o, "int %s_call(const mlcc_tensor *in, mlcc_tensor *out, void *arena)", w->opt->prefix);
+    ln(o, "{");
+    ln(o, "    return %s_call_threads(in, out, arena, NULL);", w->opt->prefix);
+    ln(o, "}");
     blank(o);
 }
 
@@ -568,7 +784,10 @@ void emit_c(Unit *u, const EmitOptions *opt, EmitFiles *files)
     offsets(&w);
     weights(&w);
     text_put(&w.o.text, text_str(&body.text), body.text.n);
-    run(&w);
+    if (u->threads.n)
+        run_shared(&w);
+    else
+        run_alone(&w);
     untyped(&w);
     info(&w);
     const char *rest = text_str(&w.o.text), *runtime = paste_runtime(a, rest);
@@ -582,6 +801,7 @@ void emit_c(Unit *u, const EmitOptions *opt, EmitFiles *files)
     text_put(&w.o.text, rest, n);
     PUSH(a, &files->file, ((EmitFile){".c", text_str(&w.o.text), w.o.text.n}));
     emit_header(u, opt, files);
+    emit_threads(opt, files);
     emit_weights(u, opt, files);
     emit_report(u, opt, files);
 }

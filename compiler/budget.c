@@ -13,9 +13,15 @@ static bool over(Diags *d, const char *option, const char *what, int64_t need, i
     return true;
 }
 
+/* With what each further part of the greatest count takes. */
+static int64_t all_parts(const Unit *u, int64_t one, int64_t further)
+{
+    return one + (u->threads.n ? u->threads.at[u->threads.n - 1] - 1 : 0) * further;
+}
+
 bool within_budget(Diags *d, const Options *o, const Unit *u)
 {
-    bool bad = over(d, "--max-ram", "arena and stack", u->arena_bytes + u->stack_bytes, o->max_ram);
+    bool bad = over(d, "--max-ram", "arena and stack", all_parts(u, u->arena_bytes, u->part_bytes) + all_parts(u, u->stack_bytes, u->stack_bytes), o->max_ram);
     bad = over(d, "--max-flash", "the weights", u->weight_bytes, o->max_flash) || bad;
     return !(over(d, "--max-stack", "the stack", u->stack_bytes, o->max_stack) || bad);
 }

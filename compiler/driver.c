@@ -12,6 +12,8 @@
 #include "../targets/target.h"
 #include "verb.h"
 
+enum { MAX_THREADS = 64 }; /* as runtime-min/mlcc_threads.h */
+
 const char mlcc_version[] = "0.1.0";
 
 /* ---- options to what the stages take ---- */
@@ -97,6 +99,28 @@ static bool pools(Arena *a, Diags *d, const Options *o, Program *p)
             if (fast == want)
                 p->pool[p->npool++] = q;
         }
+    return true;
+}
+
+static bool bad_threads(Diags *d, const char *value)
+{
+    return bad_option(d, "--threads", value, "N[,N..], ascending, each 1 to 64");
+}
+
+static bool threads(Arena *a, Diags *d, const Options *o, Program *p)
+{
+    int64_t n, last = 0;
+    for (const char *s = o->threads; *s || last == 0; last = n) {
+        char *end;
+        n = strtoll(s, &end, 10);
+        if (end == s || n <= last || n > MAX_THREADS || (*end && (*end != ',' || !end[1])))
+            return bad_threads(d, o->threads);
+        if (n > 1)
+            PUSH(a, &p->threads, (int32_t)n);
+        s = end + (*end == ',');
+    }
+    if (p->threads.n && o->pool.v.n)
+        return diag_error(d, "option-conflict", "--threads above 1 and --pool exclude each other: parts share one arena");
     return true;
 }
 
@@ -237,7 +261,7 @@ static EmitOptions emit_options(Arena *a, const Program *p, const OnnxFile *info
 {
     const Options *o = p->opt;
     return (EmitOptions){.source = base_name(o->model), .sha256 = info->sha256, .version = mlcc_version, .lanes = p->machine.lanes_f32,
-                         .prefix = p->prefix, .file = stem(a, o->output)};
+                         .prefix = p->prefix, .file = stem(a, o->output), .threads = p->threads.n > 0};
 }
 
 /* Files of one planned unit, in memory. */
@@ -271,6 +295,8 @@ static const char *last_pass(Rep rep)
 
 static bool fits_levels(Diags *d, const Options *o)
 {
+    if (strcmp(o->threads, "1") != 0)
+        return diag_error(d, "option-conflict", "--threads cuts for one machine; name one with -march=");
     if (o->pool.v.n)
         return diag_error(d, "option-conflict", "--pool places buffers of one machine; name one machine with -march=");
     if (strcmp(o->weights, "file") == 0)
@@ -372,7 +398,7 @@ Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out)
     OnnxFile info = {0};
     Machines machines;
     if (!pins(a, d, &o->define, "-D", true, &opt) || !pins(a, d, &o->max, "--max", false, &opt) || !shapes(a, d, &o->shape, &opt) ||
-        !binds(a, d, &o->bind, &opt) || !pools(a, d, o, &p) || !limits(d, o, &cx, &opt) || !machines_for(d, o->target, o->march, machines.at, &machines.n) ||
+        !binds(a, d, &o->bind, &opt) || !pools(a, d, o, &p) || !threads(a, d, o, &p) || !limits(d, o, &cx, &opt) || !machines_for(d, o->target, o->march, machines.at, &machines.n) ||
         !choose_prefix(a, d, o, &p.prefix) || !check_output(a, d, o))
         return OUT_usage;
     p.machine = machines.at[0];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See memory.h. Time is the number of the function in the run. A buffer lives from the first function that has it as a
+ * See memory.h. Time is the number of the function in the run; in a run of several parts, how often all parts have met
+ * before it, as until they meet one may be far ahead of another. A buffer lives from the first function that has it as a
  * parameter to the last; scratch lives in one function. A function that reads each element of an input only where it
  * writes the same element of its output may do so in place when that input dies there: both then are one block. Where it
  * reads elsewhere too, the output may still lie over that input as far as overlap.h says.
@@ -15,16 +16,28 @@ enum { REPORT_NODES = 1 << 14 }; /* search effort for a figure that nothing depe
 
 typedef struct Life { int32_t first, last; } Life;
 
+/* By function. */
+static int32_t *times(const Unit *u, Arena *a)
+{
+    int32_t *t = NEWN(a, int32_t, u->func.n + 1), met = 0;
+    for (uint32_t f = 0; f < u->func.n; f++) {
+        met += u->func.at[f]->meet == MEET_all;
+        t[f] = u->threads.n ? met : (int32_t)f;
+    }
+    return t;
+}
+
 static Life *lifetimes(const Unit *u, Arena *a)
 {
     Life *life = NEWN(a, Life, u->buf.n);
+    const int32_t *time = times(u, a);
     for (uint32_t k = 0; k < u->buf.n; k++)
         life[k] = (Life){INT32_MAX, -1};
     for (uint32_t f = 0; f < u->func.n; f++)
         for (uint32_t p = 0; p < u->func.at[f]->param.n; p++) {
             Life *l = &life[u->func.at[f]->param.at[p]];
-            l->first = l->first == INT32_MAX ? (int32_t)f : l->first;
-            l->last = (int32_t)f;
+            l->first = l->first == INT32_MAX ? time[f] : l->first;
+            l->last = time[f];
         }
     return life;
 }
@@ -49,7 +62,7 @@ static uint32_t *share(const Unit *u, Arena *a, Life *life)
     uint32_t *root = NEWN(a, uint32_t, u->buf.n);
     for (uint32_t k = 0; k < u->buf.n; k++)
         root[k] = k;
-    for (uint32_t f = 0; f < u->func.n; f++) {
+    for (uint32_t f = 0; f < u->func.n && !u->threads.n; f++) { /* one part may still read what another replaces */
         const Func *fn = u->func.at[f];
         const uint32_t out = output_of(fn);
         for (uint32_t p = 0; out && buf(u, out)->cls == BC_arena && root[out] == out && p + 1 < fn->param.n; p++) {
@@ -83,7 +96,7 @@ static Jobs collect(const Unit *u, Arena *a, const uint32_t *root, const Life *l
 {
     Jobs j = {NEWN(a, PlanBuf, u->buf.n), NEWN(a, PlanPlace, u->buf.n), NEWN(a, uint32_t, u->buf.n), 0};
     for (uint32_t k = 1; k < u->buf.n; k++)
-        if (planned(buf(u, k)) && root[k] == k && life[k].last >= 0) {
+        if (planned(buf(u, k)) && root[k] == k && life[k].last >= 0 && !(u->threads.n && buf(u, k)->cls == BC_scratch)) {
             j.b[j.n] = (PlanBuf){.bytes = buf(u, k)->bytes, .align = u->arena_align, .first = life[k].first, .last = life[k].last, .pools = 1, .fixed = -1};
             j.id[j.n++] = k;
         }
@@ -140,6 +153,8 @@ static int64_t least_height(Pairs *p)
 /* Only functions whose buffers stand higher than that gain by an overlap; it costs the others what `restrict` says. */
 static void add_overlaps(const Unit *u, Arena *a, Jobs *j, const uint32_t *root)
 {
+    if (u->threads.n) /* one part may still read what another writes over */
+        return;
     Pairs p = {.u = u, .j = j, .load = NEWN(a, int64_t, u->func.n + 1), .saving = NEWN(a, int64_t, u->func.n + 1)};
     find_pairs(&p, a, root);
     find_loads(&p);
@@ -181,6 +196,34 @@ static void prove(const Jobs *j, const PlanPool *pool, uint32_t npool, const Pla
         ICE("memory plan: %s", why);
 }
 
+/* ---- scratch of parts ---- */
+
+/* Each part has a block for its scratch behind what is shared; here it runs the functions in order. */
+static void plan_scratch(Unit *u, Arena *a)
+{
+    static const PlanPool block = {"scratch", 0};
+    Jobs j = {NEWN(a, PlanBuf, u->buf.n), NEWN(a, PlanPlace, u->buf.n), NEWN(a, uint32_t, u->buf.n), 0};
+    for (uint32_t f = 0; f < u->func.n; f++)
+        for (uint32_t p = 0; p < u->func.at[f]->param.n; p++) {
+            const uint32_t id = u->func.at[f]->param.at[p];
+            if (!planned(buf(u, id)) || buf(u, id)->cls != BC_scratch)
+                continue;
+            j.b[j.n] = (PlanBuf){.bytes = buf(u, id)->bytes, .align = u->arena_align, .first = (int32_t)f, .last = (int32_t)f, .pools = 1, .fixed = -1};
+            j.id[j.n++] = id;
+        }
+    PlanResult r = {0};
+    if (!j.n || !plan_pack(a, j.b, j.n, &block, 1, 0, j.at, &r))
+        return;
+    prove(&j, &block, 1, &r);
+    const int64_t shared = align_up(u->arena_bytes, u->arena_align);
+    for (uint32_t k = 0; k < j.n; k++)
+        buf(u, j.id[k])->offset = shared + j.at[k].offset;
+    u->part_bytes = align_up(r.peak[0], u->arena_align);
+    u->arena_bytes = shared + u->part_bytes;
+    u->arena_bound = align_up(u->arena_bound, u->arena_align) + r.bound[0];
+    u->arena_optimal = u->arena_optimal && r.optimal;
+}
+
 bool plan_memory(Unit *u, const PlanPool *pool, uint32_t npool)
 {
     static const PlanPool unlimited = {"arena", 0};
@@ -220,6 +263,8 @@ bool plan_memory(Unit *u, const PlanPool *pool, uint32_t npool)
     u->arena_bytes = r.peak[0];
     u->arena_bound = r.bound[0];
     u->arena_optimal = r.optimal;
+    if (u->threads.n)
+        plan_scratch(u, a);
     return true;
 }
 
@@ -227,13 +272,14 @@ int64_t ram_with_io(Unit *u)
 {
     Arena *a = arena_child(u->cx->arena);
     Life *life = lifetimes(u, a);
+    const int32_t *time = times(u, a);
     const uint32_t *root = share(u, a, life);
     Jobs j = collect(u, a, root, life);
     for (uint32_t k = 0; k < j.n; k++)
         j.b[k].align = 1;
     for (uint32_t k = 1; k < u->buf.n; k++) {
         const Buf *b = buf(u, k);
-        const int32_t end = u->func.n ? (int32_t)u->func.n - 1 : 0;
+        const int32_t end = u->func.n ? time[u->func.n - 1] : 0;
         if (b->cls == BC_input && life[k].last >= 0)
             j.b[j.n++] = (PlanBuf){.bytes = b->bytes, .align = 1, .first = 0, .last = life[k].last, .pools = 1, .fixed = -1};
         else if (b->cls == BC_output && life[k].last >= 0)
@@ -242,7 +288,7 @@ int64_t ram_with_io(Unit *u)
     add_overlaps(u, a, &j, root);
     static const PlanPool one = {"ram", 0};
     PlanResult r = {0};
-    const int64_t peak = plan_pack(a, j.b, j.n, &one, 1, REPORT_NODES, j.at, &r) ? r.peak[0] : -1;
+    const int64_t peak = plan_pack(a, j.b, j.n, &one, 1, REPORT_NODES, j.at, &r) ? r.peak[0] + u->part_bytes : -1;
     arena_free(a);
     return peak;
 }

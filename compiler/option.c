@@ -169,7 +169,7 @@ FpMode options_fp(const Options *o)
 
 bool options_parse(Arena *a, Diags *d, int argc, char **argv, Options *o)
 {
-    *o = (Options){.level = 3, .max_ram = -1, .max_flash = -1, .max_stack = -1, .emit = "c", .weights = "auto", .rounding = "exact", .fp = "fast", .target = "host",
+    *o = (Options){.level = 3, .max_ram = -1, .max_flash = -1, .max_stack = -1, .emit = "c", .weights = "auto", .rounding = "exact", .fp = "fast", .threads = "1", .target = "host",
                    .march = "native", .diag_format = "text"};
     StrList args = {0};
     bool ok = true;

@@ -11,11 +11,11 @@ typedef enum Verb { VERB_compile, VERB_check, VERB_run } Verb;
 typedef struct Options {
     Verb verb;
     const char *model;
-    const char *output, *march, *target, *prefix, *emit, *weights, *rounding, *fp, *schedule, *limits, *stop_after, *rpass, *rmissed, *depname,
+    const char *output, *march, *target, *prefix, *emit, *weights, *rounding, *fp, *threads, *schedule, *limits, *stop_after, *rpass, *rmissed, *depname,
         *deptarget, *report, *output_dir, *diag_format;
     StrList define, max, shape, bind, pool, dump_after, disable, input;
     int64_t level, max_ram, max_flash, max_stack; /* sizes: -1 when not given */
-    bool depfile, depphony, werror, verbose, version, help;
+    bool always, depfile, depphony, werror, verbose, version, help;
 } Options;
 
 /* Reads argv (with @file); false after diagnostics. Strings live in the arena. */

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "../ir/op.h"
+#include "../ir/part.h"
 
 static const PassInfo table[] = {
 #define PASS(name, rep, level, needs, breaks, what) {#name, REP_##rep, level, needs, breaks, what, pass_##name},
@@ -157,6 +158,14 @@ bool pass_check(Program *p)
 bool pass_plan(Program *p)
 {
     return plan_memory(p->unit, p->pool, p->npool);
+}
+
+bool pass_parts(Program *p)
+{
+    const char *why = part_check(p->cx->arena, p->unit);
+    if (why)
+        ICE("proof of parts: %s", why);
+    return true;
 }
 
 static const char *read_text(Program *p, const char *path)

@@ -22,6 +22,7 @@ typedef struct Program {
     Machine machine;
     PlanPool *pool;
     uint32_t npool;
+    VEC(int32_t) threads; /* counts above 1 asked for, ascending */
     Graph *graph;
     Te *te;
     Schedule *schedule;

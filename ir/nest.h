@@ -53,6 +53,9 @@ typedef enum NestOp {
 
 typedef enum ForKind { FOR_serial, FOR_unroll, FOR_parallel } ForKind;
 
+/* What the parts of a run do before a function: nothing, wait for the parts beside them, wait for all. */
+typedef enum Meet { MEET_none, MEET_near, MEET_all } Meet;
+
 typedef struct Store { uint32_t buf; const Expr *idx[MAX_RANK]; const Expr *value; } Store;
 
 /* Hint of a tile: at each reduction step the cache line of one element is asked for, into the first-level cache or, far,
@@ -89,6 +92,7 @@ typedef struct Nest Nest;
 struct Nest {
     NestOp op;
     ForKind kind;
+    int64_t at, of;               /* FOR_parallel: iteration k, from 0, is run by the part that owns unit at + k of `of` */
     const char *note;             /* comment printed above, or NULL */
     const Expr *var, *lo, *extent, *expr;
     Store store;
@@ -108,6 +112,8 @@ typedef struct Func {
     VEC(const Expr *) sym;        /* symbols it uses */
     VEC(const Expr *) defines;    /* symbols that its calls define, passed by pointer */
     uint64_t macs;
+    bool split;                   /* has parallel loops: every part runs it; otherwise part 0 alone does */
+    Meet meet;                    /* before it, in a run of several parts */
     int64_t frame_bytes;          /* stack of the emitted function at most; set by emission */
 } Func;
 
@@ -125,6 +131,8 @@ typedef struct Unit {
     int32_t arena_align;
     bool arena_optimal;
     int64_t load_given, load, load_bound; /* bytes live at most: in the order of the model, in that of the functions, in any order */
+    VEC(int32_t) threads;         /* counts of parts above 1 that it is made for, ascending; none: it runs on one thread */
+    int64_t part_bytes;           /* scratch of one part: at arena_bytes, those of the others follow */
     uint32_t npool;               /* further memory pools beside the arena (pool 0), passed by the caller */
     const char **pool_name;       /* by pool, 0 included */
     int64_t *pool_bytes, *pool_bound;
@@ -151,6 +159,9 @@ const bool *unit_used(Unit *u);                 /* by buffer: some function ment
 void unit_finish(Unit *u);                      /* params, symbols, sizes of every function */
 void nest_walk(Nest *n, void (*pre)(void *ctx, Nest *n), void *ctx);
 void nest_exprs(const Nest *n, void (*fn)(void *ctx, const Nest *at, const Expr *e, bool store), void *ctx); /* every expression once */
+
+/* Unit that part `part` of `parts` owns first: ceil(of * part / parts). A single unit is part 0's. */
+static inline int64_t part_first(int64_t of, int32_t part, int32_t parts) { return (of * part + parts - 1) / parts; }
 
 /* nest_text.c */
 void unit_print(Text *out, const Unit *u);

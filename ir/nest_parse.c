@@ -9,7 +9,7 @@
 
 #include "call.h"
 
-enum { MAX_BUFFERS = 1 << 20, MAX_DEPTH = 200 };
+enum { MAX_BUFFERS = 1 << 20, MAX_DEPTH = 200, MAX_UNITS = 1 << 30 };
 
 typedef struct Parser {
     Ctx *cx;
@@ -361,6 +361,8 @@ static bool for_statement(Parser *p, Nest *in)
         return false;
     Nest *n = nest_for(p->a, in, var, lo, extent);
     n->kind = accept(p, for_kind_name[FOR_unroll]) ? FOR_unroll : accept(p, for_kind_name[FOR_parallel]) ? FOR_parallel : FOR_serial;
+    if (n->kind == FOR_parallel && (!integer(p, 0, MAX_UNITS, &n->at) || !expect(p, "of") || !integer(p, 1, MAX_UNITS, &n->of)))
+        return false;
     return body(p, n) && end_line(p);
 }
 
@@ -612,13 +614,24 @@ static bool starts_function(Parser *p)
     return strncmp(p->s, "func ", 5) == 0;
 }
 
+static bool meeting(Parser *p, Meet *meet)
+{
+    *meet = accept(p, meet_name[MEET_near]) ? MEET_near : MEET_all;
+    return *meet == MEET_near || expect(p, meet_name[MEET_all]);
+}
+
 /* Notes at the head are the function's; variables and scratch follow, then statements. */
 static bool func_line(Parser *p)
 {
     int64_t macs;
     Func *f = NEW(p->a, Func);
     f->body = nest_block(p->a);
-    if (!(f->name = word(p, false)) || !expect(p, "macs") || !integer(p, 0, INT64_MAX, &macs) || !end_line(p))
+    if (!(f->name = word(p, false)) || !expect(p, "macs") || !integer(p, 0, INT64_MAX, &macs))
+        return false;
+    f->split = accept(p, "split");
+    if (accept(p, "meet") && !meeting(p, &f->meet))
+        return false;
+    if (!end_line(p))
         return false;
     f->macs = (uint64_t)macs;
     PUSH(p->a, &p->u->func, f);
@@ -660,17 +673,30 @@ static bool arena_line(Parser *p)
     return expect(p, "align") && int32(p, 1, &u->arena_align) && end_line(p);
 }
 
+static bool threads_line(Parser *p)
+{
+    int32_t last = 1;
+    while (!accept(p, "scratch")) {
+        if (!int32(p, last + 1, &last))
+            return false;
+        PUSH(p->a, &p->u->threads, last);
+    }
+    return integer(p, 0, INT64_MAX, &p->u->part_bytes) && end_line(p);
+}
+
 static bool unit_line(Parser *p)
 {
     if (accept(p, "sym"))
         return symbol_line(p);
     if (accept(p, "arena"))
         return arena_line(p);
+    if (accept(p, "threads"))
+        return threads_line(p);
     if (accept(p, "buf"))
         return buffer_line(p) && end_line(p);
     if (accept(p, "func"))
         return func_line(p);
-    return fail(p, "expected sym, arena, buf or func");
+    return fail(p, "expected sym, arena, threads, buf or func");
 }
 
 /* Buffers of class cls in the order of their numbers as inputs or outputs. */

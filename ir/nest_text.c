@@ -197,6 +197,8 @@ static void print_for(Printer *p, const Nest *n)
     text_add(p->out, ", ");
     print_expr(p, n->extent);
     text_add(p->out, "%s%s", n->kind ? " " : "", for_kind_name[n->kind]);
+    if (n->kind == FOR_parallel)
+        text_add(p->out, " %" PRId64 " of %" PRId64, n->at, n->of);
     print_block(p, n->body.at, n->body.n, "}\n");
 }
 
@@ -406,7 +408,7 @@ static void print_body(Printer *p, const Func *f)
     nest_walk(f->body, note_nest, p);
     nest_exprs(f->body, note_expr, p);
     note_scratch(p);
-    text_add(p->out, "func %s macs %" PRIu64 "\n", f->name, f->macs);
+    text_add(p->out, "func %s macs %" PRIu64 "%s%s%s\n", f->name, f->macs, f->split ? " split" : "", f->meet ? " meet " : "", meet_name[f->meet]);
     p->depth = 1;
     for (uint32_t k = 0; k < f->note.n; k++)
         text_add(p->out, "  note %s\n", printable(p->a, f->note.at[k]));
@@ -455,6 +457,8 @@ void unit_print(Text *out, const Unit *u)
         print_symbol(&p, k);
     if (u->arena_bytes)
         text_add(out, "arena %" PRId64 " bound %" PRId64 "%s align %d\n", u->arena_bytes, u->arena_bound, u->arena_optimal ? " proven" : "", u->arena_align);
+    for (uint32_t k = 0; k < u->threads.n; k++)
+        text_add(out, "%s%d%s", k ? " " : "threads ", u->threads.at[k], k + 1 < u->threads.n ? "" : str_fmt(a, " scratch %" PRId64 "\n", u->part_bytes));
     for (uint32_t k = 1; k < u->buf.n; k++)
         if (buf(u, k)->cls != BC_scratch)
             print_buf(&p, k);

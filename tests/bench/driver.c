@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Times an emitted model: bench INDIR OUTDIR SECONDS. Reads INDIR/in_K.bin, writes OUTDIR/out_K.bin, prints JSON. */
+ * Times an emitted model: bench INDIR OUTDIR SECONDS. Reads INDIR/in_K.bin, writes OUTDIR/out_K.bin, prints JSON.
+ * Made with -DTHREADS for a model made with --threads=, it takes one more argument: how many. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "model.h"
+#if defined(THREADS)
+#include "model_threads.h"
+#endif
 
 enum { MAX_IO = 32, MAX_RUNS = 1 << 20 };
 
@@ -47,14 +51,45 @@ static int transfer(const char *folder, const char *kind, unsigned k, void *data
     return f && fclose(f) == 0 && done == n;
 }
 
+#if defined(THREADS)
+enum { ARGUMENTS = 5, ARENA = MODEL_THREADS_ARENA_BYTES };
+static mlcc_pool pool;
+static mlcc_parallel parallel;
+
+static int begin(char **argv)
+{
+    const int error = mlcc_pool_start(&pool, atoi(argv[4]));
+    parallel = mlcc_pool_parallel(&pool);
+    return error;
+}
+
+static int infer(const mlcc_tensor *in, mlcc_tensor *out, void *arena)
+{
+    return model_call_threads(in, out, arena, &parallel);
+}
+#else
+enum { ARGUMENTS = 4, ARENA = MODEL_ARENA_BYTES };
+
+static int begin(char **argv)
+{
+    (void)argv;
+    return 0;
+}
+
+static int infer(const mlcc_tensor *in, mlcc_tensor *out, void *arena)
+{
+    return model_call(in, out, arena);
+}
+#endif
+
 int main(int argc, char **argv)
 {
     const mlcc_model_info *m = &model_info;
     mlcc_tensor in[MAX_IO], out[MAX_IO];
-    if (argc != 4 || m->nin > MAX_IO || m->nout > MAX_IO)
+    if (argc != ARGUMENTS || begin(argv) != 0 || m->nin > MAX_IO || m->nout > MAX_IO)
         return 2;
     const double t0 = now_ms();
-    void *arena = aligned_alloc(64, (m->arena_bytes + 127) / 64 * 64);
+    void *arena = aligned_alloc(64, (ARENA + 127) / 64 * 64);
     for (unsigned k = 0; k < m->nin; k++) {
         set(&in[k], &m->in[k]);
         if (!transfer(argv[1], "in", k, in[k].data, tensor_bytes(&m->in[k])))
@@ -62,7 +97,7 @@ int main(int argc, char **argv)
     }
     for (unsigned k = 0; k < m->nout; k++)
         set(&out[k], &m->out[k]);
-    if (m->call(in, out, arena) != 0)
+    if (infer(in, out, arena) != 0)
         return 1;
     const double load = now_ms() - t0, end = now_ms() + 1e3 * atof(argv[3]);
     for (unsigned k = 0; k < m->nout; k++)
@@ -71,7 +106,7 @@ int main(int argc, char **argv)
     printf("{\"load_ms\": %.3f, \"ms\": [", load);
     for (int run = 0; run < MAX_RUNS && (run == 0 || now_ms() < end); run++) {
         const double t = now_ms();
-        (void)m->call(in, out, arena);
+        (void)infer(in, out, arena);
         printf("%s%.6f", run ? ", " : "", now_ms() - t);
     }
     printf("]}\n");

@@ -5,7 +5,7 @@
     peer_row.py MLCC MODEL THREADS INDIR OUTDIR SECONDS
 
 Reads INDIR/in_K.bin, writes OUTDIR/out_K.bin, prints a JSON line {"ms": [...], "load_ms", "compile_s", "size_mb"}.
-mlcc's code runs on one thread; other counts exit with status 3, not applicable.
+With THREADS above 1 the model is made for that many threads and runs on the pool of mlcc_threads.h.
 """
 import hashlib
 import json
@@ -19,9 +19,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 CC = ['gcc', '-std=gnu11', '-O2', '-march=native']
 
 
-def build(mlcc, model):
+def build(mlcc, model, threads):
     """Folder with the timing program for the model, made when mlcc, the model or the driver changed."""
-    key = hashlib.sha256()
+    key = hashlib.sha256(threads.encode())
     for path in (mlcc, model, HERE / 'driver.c'):
         key.update(pathlib.Path(path).read_bytes())
     folder = pathlib.Path(tempfile.gettempdir()) / f'mlcc-bench-{key.hexdigest()[:16]}'
@@ -29,19 +29,19 @@ def build(mlcc, model):
         return folder
     folder.mkdir(exist_ok=True)
     start = time.perf_counter()
-    subprocess.run([mlcc, model, '-o', folder / 'model.c', '--prefix', 'model'], check=True)
+    subprocess.run([mlcc, model, '-o', folder / 'model.c', '--prefix', 'model', f'--threads={threads}'], check=True)
     weights = [p for p in [folder / 'model_weights.c'] if p.exists()]
-    subprocess.run([*CC, f'-Wa,-I,{folder}', f'-I{folder}', '-o', folder / 'bench', HERE / 'driver.c', folder / 'model.c', *weights, '-lm'], check=True)
+    define = ['-DTHREADS', '-pthread'] if threads != '1' else []
+    subprocess.run([*CC, *define, f'-Wa,-I,{folder}', f'-I{folder}', '-o', folder / 'bench', HERE / 'driver.c', folder / 'model.c', *weights, '-lm'], check=True)
     (folder / 'bench.json').write_text(json.dumps({'compile_s': time.perf_counter() - start}))
     return folder
 
 
 def main():
     mlcc, model, threads, indir, outdir, seconds = sys.argv[1:]
-    if threads != '1':
-        sys.exit(3)
-    folder = build(mlcc, model)
-    result = json.loads(subprocess.run([folder / 'bench', indir, outdir, seconds], check=True, capture_output=True, text=True).stdout)
+    folder = build(mlcc, model, threads)
+    count = [threads] if threads != '1' else []
+    result = json.loads(subprocess.run([folder / 'bench', indir, outdir, seconds, *count], check=True, capture_output=True, text=True).stdout)
     result.update(json.loads((folder / 'bench.json').read_text()))
     result['size_mb'] = (folder / 'bench').stat().st_size / 1e6
     print(json.dumps(result))

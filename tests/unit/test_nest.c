@@ -58,6 +58,7 @@ static const char all_forms[] =
     "sym N 1..64 = input 0 1\n"
     "sym C 0..9 = call\n"
     "arena 4096 bound 4000 proven align 64\n"
+    "threads 2 4 scratch 128\n"
     "buf %1.x input 0 f32[2,N]\n"
     "buf %2.w const f32[2,3] order 1,0 (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)\n"
     "buf %3.zero const i8[1000] (fill 0)\n"
@@ -65,14 +66,14 @@ static const char all_forms[] =
     "buf %5.places arena i64[C] at 0 pool 0 alias %4.t\n"
     "buf %6.on arena bool[9] at 0 pool 0\n"
     "buf %7.y output 0 f32[2,N]\n"
-    "func n000_first macs 12\n"
+    "func n000_first macs 12 split meet near\n"
     "  note %y = Everything %x\n"
     "  note and more\n"
     "  var i < 2, j < N, i_2 0..3, acc f32, at any\n"
     "  buf %8.row scratch stack f32[4]\n"
     "  buf %9.big scratch f32[N,i + 1] at 128 pool 0\n"
     "  for i = 0, 2 unroll {\n"
-    "    for j = 0, N parallel {\n"
+    "    for j = 0, N parallel 0 of 64 {\n"
     "      let acc = 0f32\n"
     "      note inner\n"
     "      for i_2 = 0, 3 {\n"
@@ -159,7 +160,7 @@ static void test_names(void **state)
 typedef struct Bad { const char *line, *what; } Bad;
 
 static const Bad bad_lines[] = {
-    {"bug %9.q arena f32[1]", "expected sym, arena, buf or func"},
+    {"bug %9.q arena f32[1]", "expected sym, arena, threads, buf or func"},
     {"buf %1.again arena f32[1]", "this buffer has been declared"},
     {"buf %9.q heap f32[1]", "expected input, output, const, arena or scratch"},
     {"buf %9.q arena f33[1]", "expected an element type"},

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Runs a model made with --threads= in every way it can be: on one thread, on pools of several, and by a parallel-for that
+ * runs one part after the other, the last first. All must give the same bytes. Prints what differs. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net.h"
+#include "net_threads.h"
+
+enum { MAX_IO = 32, POISON = 0xA5, GUARD = 256 };
+
+typedef struct Io { mlcc_tensor t[MAX_IO]; size_t bytes[MAX_IO]; unsigned n; } Io;
+
+/* Bytes of one element by ONNX type number; types below a byte take one. */
+static size_t element(int dtype)
+{
+    static const unsigned char bytes[] = {0, 4, 1, 1, 2, 2, 4, 8, 8, 1, 2, 8, 4, 8, 8, 16, 2};
+    return dtype < (int)sizeof bytes ? bytes[dtype] : 1;
+}
+
+/* Floats of -1 to 1, integers 0 or 1. */
+static void fill(void *data, int dtype, size_t count)
+{
+    unsigned seed = 12345;
+    for (size_t k = 0; k < count; k++) {
+        seed = seed * 1664525u + 1013904223u;
+        const float f = (float)(seed >> 8) / 8388608.0f - 1.0f;
+        unsigned char *at = (unsigned char *)data + k * element(dtype);
+        if (dtype == 1)
+            memcpy(at, &f, sizeof f);
+        else
+            at[0] = (unsigned char)(seed >> 31);
+    }
+}
+
+static void make(Io *io, const mlcc_tensor_info *info, unsigned n, int with_data)
+{
+    io->n = n;
+    for (unsigned k = 0; k < n; k++) {
+        mlcc_tensor t = {NULL, info[k].dtype, info[k].rank, {0}};
+        size_t count = 1;
+        for (int d = 0; d < t.rank; d++)
+            count *= (size_t)(t.dim[d] = info[k].dim[d]);
+        io->bytes[k] = count * element(t.dtype);
+        t.data = aligned_alloc(64, (io->bytes[k] + 127) / 64 * 64);
+        if (with_data)
+            fill(t.data, t.dtype, count);
+        io->t[k] = t;
+    }
+}
+
+static int last_first(void *user, void (*fn)(void *arg, int part, int parts), void *arg, int parts)
+{
+    (void)user;
+    for (int part = parts; part-- > 0;)
+        fn(arg, part, parts);
+    return 0;
+}
+
+static int refuses(void *user, void (*fn)(void *arg, int part, int parts), void *arg, int parts)
+{
+    (void)user, (void)fn, (void)arg, (void)parts;
+    return 1;
+}
+
+/* A run over memory that holds a pattern; 0 when all went well and nothing behind the arena was written. */
+static int run(const Io *in, Io *out, const mlcc_parallel *p)
+{
+    const size_t bytes = NET_THREADS_ARENA_BYTES;
+    unsigned char *arena = aligned_alloc(64, (bytes + GUARD + 63) / 64 * 64);
+    memset(arena, POISON, bytes + GUARD);
+    for (unsigned k = 0; k < out->n; k++)
+        memset(out->t[k].data, POISON, out->bytes[k]);
+    int bad = net_call_threads(in->t, out->t, arena, p);
+    for (size_t k = bytes; k < bytes + GUARD; k++)
+        bad |= arena[k] != POISON;
+    free(arena);
+    return bad;
+}
+
+static int differs(const Io *a, const Io *b)
+{
+    for (unsigned k = 0; k < a->n; k++)
+        if (memcmp(a->t[k].data, b->t[k].data, a->bytes[k]) != 0 || memcmp(a->t[k].dim, b->t[k].dim, sizeof a->t[k].dim) != 0)
+            return 1;
+    return 0;
+}
+
+static int with_pool(const Io *in, const Io *want, Io *out, int threads, int runs)
+{
+    static mlcc_pool pool;
+    int bad = mlcc_pool_start(&pool, threads);
+    const mlcc_parallel p = mlcc_pool_parallel(&pool);
+    for (int k = 0; k < runs && !bad; k++)
+        bad = run(in, out, &p) || differs(want, out);
+    mlcc_pool_stop(&pool);
+    if (bad)
+        printf("a pool of %d gives other results\n", threads);
+    return bad;
+}
+
+int main(int argc, char **argv)
+{
+    static Io in, want, out;
+    const int runs = argc > 1 ? atoi(argv[1]) : 1;
+    int bad = 0;
+    make(&in, net_info.in, net_info.nin, 1);
+    make(&want, net_info.out, net_info.nout, 0);
+    make(&out, net_info.out, net_info.nout, 0);
+    if (run(&in, &want, NULL) != 0) {
+        printf("the run on one thread fails\n");
+        return 1;
+    }
+    for (int parts = 1; parts <= NET_THREADS + 1; parts++) {
+        const mlcc_parallel p = {NULL, parts, last_first, NULL}, no = {NULL, parts, refuses, NULL};
+        if (run(&in, &out, &p) != 0 || differs(&want, &out)) {
+            printf("%d parts, the last first, give other results\n", parts);
+            bad = 1;
+        }
+        if (NET_THREADS > 1 && parts > 2 && run(&in, &out, &no) == 0) {
+            printf("a parallel-for that fails is not noticed\n");
+            bad = 1;
+        }
+        bad |= with_pool(&in, &want, &out, parts, runs);
+    }
+    return bad;
+}

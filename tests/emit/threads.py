@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Models made for several threads: they compile without a warning, keep to the list of symbols, and give the same bytes on any
+number of threads and by any parallel-for (threads.c); under ThreadSanitizer, where the compiler has it, without a complaint. Small
+models are cut against the cost model's advice (--threads-always). A model made for one thread has no trace of any of this.
+
+    threads.py BUILD_DIR
+"""
+import json
+import pathlib
+import re
+import shutil
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from harness import models, report, symbols, tool
+
+DRIVER = pathlib.Path(__file__).with_name('threads.c')
+COUNTS = '--threads=2,3,7'
+FLAGS = ['-std=c11', '-O2', '-march=native', '-pthread', *tool.WARNINGS]
+TRACE = re.compile(r'\b(int parts?|\w*parallel\w*|\w+_threads\w*|split_functions)\b|"threads"', re.IGNORECASE)
+
+
+def link(folder, built, flags):
+    """(program, '') or (None, why not)."""
+    program = folder / 'threads'
+    rc, _, err = tool.run(['gcc', *FLAGS, *flags, f'-Wa,-I,{folder}', f'-I{folder}', DRIVER, *built.sources, '-o', program, '-lm'], 300)
+    return (program, '') if rc == 0 else (None, f'gcc: {(err.splitlines() or [rc])[0]}')
+
+
+def same_bytes(folder, built, flags=(), runs=3):
+    program, why = link(folder, built, flags)
+    if why:
+        return why
+    rc, out, err = tool.run([program, str(runs)], 300)
+    found = re.search(r'WARNING: ThreadSanitizer: .*', err)
+    return '' if rc == 0 and not found else (out.splitlines() or [found.group(0) if found else f'status {rc}'])[0]
+
+
+def has_sanitizer(folder):
+    source = folder / 'probe.c'
+    source.write_text('int main(void) { return 0; }\n')
+    rc, _, _ = tool.run(['gcc', '-fsanitize=thread', source, '-o', folder / 'probe'], 60)
+    return rc == 0 and tool.run([folder / 'probe'], 60)[0] == 0
+
+
+def check_symbols(built, known):
+    obj, why = tool.compile_object('gcc', built.sources[0])
+    bad = {} if why else symbols.violations({obj: 'net'}, known)
+    return why or next(iter(bad.values()), '')
+
+
+def check_parts(folder, split):
+    """That something is cut at all, or the rest proves nothing."""
+    facts = json.loads((folder / 'net.json').read_text())
+    counts = [t['count'] for t in facts['threads']]
+    if not split:
+        return ''
+    return '' if counts == [1, 2, 3, 7] and facts['split_functions'] > 0 else f'is not cut: {counts}'
+
+
+def cut(r, build, name, model, level, known, sanitizer):
+    folder = build / 'emit' / 'threads' / f'{name}{level}'
+    built, why = models.build(build / 'mlcc', model, folder, 'net', [level, COUNTS, '--threads-always', '--weights=array'])
+    why = why or check_parts(folder, name in models.networks()) or check_symbols(built, known) or same_bytes(folder, built)
+    r.check(f'threads/{name} {level}', why)
+    if sanitizer and not why and level == '-O3':
+        r.check(f'threads/sanitizer {name}', same_bytes(folder, built, ['-fsanitize=thread', '-g'], 1))
+
+
+def untouched(build, name, model):
+    """Nothing in a model for one thread speaks of threads."""
+    folder = build / 'emit' / 'threads' / f'{name}-one'
+    built, why = models.build(build / 'mlcc', model, folder, 'net', ['--threads=1'])
+    if why:
+        return why
+    if (folder / 'net_threads.h').exists():
+        return 'net_threads.h is written'
+    runtime = (tool.RUNTIME / 'mlcc.h').read_text()
+    for path in (built.header, folder / 'net.c', folder / 'net.json'):
+        found = TRACE.search(path.read_text().replace(runtime, ''))
+        if found:
+            return f'{path.name} says {found.group(0)}'
+    return ''
+
+
+def serial_when_small(build):
+    """The cost model leaves a model of some microseconds on one thread."""
+    folder = build / 'emit' / 'threads' / 'digits-small'
+    built, why = models.build(build / 'mlcc', models.samples()['digits'], folder, 'net', [COUNTS])
+    if why:
+        return why
+    facts = json.loads((folder / 'net.json').read_text())
+    return same_bytes(folder, built) or ('' if facts['split_functions'] == 0 and len(facts['threads']) == 1 else 'is cut')
+
+
+def main():
+    build = pathlib.Path(sys.argv[1]).resolve()
+    r, known = report.Report(), symbols.allowed()
+    work = build / 'emit' / 'threads'
+    work.mkdir(parents=True, exist_ok=True)
+    sanitizer = shutil.which('gcc') and has_sanitizer(work)
+    if not sanitizer:
+        r.skip('threads/sanitizer', 'the compiler has no ThreadSanitizer')
+    for name, model in (models.networks() | models.cases()).items():
+        for level in ['-O0', '-O3'] if name in models.samples() else ['-O3']:
+            cut(r, build, name, model, level, known, sanitizer and name in models.networks())
+    r.check('threads/none without --threads', untouched(build, 'digits', models.samples()['digits']))
+    r.check('threads/small models stay on one', serial_when_small(build))
+    r.finish()
+
+
+if __name__ == '__main__':
+    main()

@@ -10,7 +10,7 @@
 #include "model_threads.h"
 #endif
 
-enum { MAX_IO = 32, MAX_RUNS = 1 << 20 };
+enum { MAX_IO = 256, MAX_RUNS = 1 << 20 };
 
 static double now_ms(void)
 {

@@ -22,6 +22,7 @@ typedef struct Auto {
     uint32_t *nreader;
     bool *host;          /* by stage: others live in its registers or rows */
     int64_t *block;      /* by stage: lanes of its outermost loop, inside which its operand is made; 0: it is not */
+    VEC(const struct MatrixShape *) matrix; /* by tensor: how the matrix unit makes it; NULL: it does not */
 } Auto;
 
 /* A reduction of products: sum(r..) x * w, both plain or guarded loads of f32, or of bytes widened to i32. */
@@ -32,6 +33,9 @@ typedef struct Dot {
     int64_t quad;        /* steps of the innermost reduction that one dot instruction takes: 4 of bytes, 1 */
     int64_t group;       /* lanes that share x (the outputs of a group of channels); the extent of the lane variable: all */
 } Dot;
+
+/* Tile for a matrix unit: `rows` values of the row variable and `down` of variable `outer` (-1: there is none), so many lanes. */
+typedef struct MatrixShape { int32_t down, rows, lanes; int outer; double cost; } MatrixShape;
 
 bool dot_of(const Auto *g, uint32_t stage, Dot *d);
 int64_t extent_of(const Auto *g, const Expr *e);       /* upper bound */
@@ -50,9 +54,11 @@ uint32_t auto_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, cons
 void auto_insert(Auto *g, uint32_t k, Stage *s);       /* before stage k */
 bool layout_free(const Auto *g, uint32_t t);           /* may be stored as we like */
 Layout layout_channels_last(const Auto *g, uint32_t t, int c);
+bool layout_has_halo(const Layout *l, uint8_t rank);
 void layout_want_halo(const Auto *g, const Expr *load, Layout *l);
 void layout_merge(Auto *g, uint32_t t, const Layout *want);
 
+bool auto_matrix(Auto *g, uint32_t k, const Dot *d);   /* whether a matrix unit is to make contraction k; its shape is in g */
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */
 void auto_scalar(Auto *g);                             /* layouts for machines without vectors */
 void auto_prepare(Auto *g);

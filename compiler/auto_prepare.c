@@ -136,6 +136,7 @@ uint32_t auto_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, cons
     const uint32_t t = te_tensor(g->te, name, DT_f32, kind, rank, dim);
     PUSH(g->a, &g->pinned, kind == TEN_stage);
     PUSH(g->a, &g->layout, ((Layout){0}));
+    PUSH(g->a, &g->matrix, NULL);
     return t;
 }
 
@@ -331,7 +332,7 @@ static void order_reduction(Auto *g, uint32_t k, const Dot *d)
     Stage *s = replace_stage(g, k, old->body);
     int inner = -1;
     for (uint8_t q = 0; q < s->nr; q++) {
-        bool window = false;
+        bool window = ex_is_int(s->rext[q], 1);
         for (uint16_t e = 0; e < d->x->n; e++)
             for (uint8_t v = 0; v < rank; v++)
                 window = window || (ex_uses(d->x->a[e], s->rvar[q]) && v != d->lane && ex_uses(d->x->a[e], s->var[v]));
@@ -427,7 +428,7 @@ void layout_want_halo(const Auto *g, const Expr *load, Layout *l)
     }
 }
 
-static bool layout_has_halo(const Layout *l, uint8_t rank)
+bool layout_has_halo(const Layout *l, uint8_t rank)
 {
     for (uint8_t d = 0; d < rank; d++)
         if (l->lo[d] || l->hi[d])
@@ -699,6 +700,7 @@ void auto_prepare(Auto *g)
         (void)dot_of(g, k, &d);
         k += prepare_x(g, k, &d);
         (void)dot_of(g, k, &d);
+        (void)auto_matrix(g, k, &d);
         if (is_const(g, d.w))
             pack_constant(g, k, &d);
         else

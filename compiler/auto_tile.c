@@ -88,6 +88,8 @@ int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];
     const Ten *t = ten(g->te, s->out);
+    if (g->matrix.at[s->out])
+        return g->matrix.at[s->out]->lanes;
     const int64_t lanes = lanes_of(g, d, t);
     return is_depthwise(g, s, d) ? lanes : min_i64(shape_for(g, d, s, t, lanes).vectors * g->m->lanes_f32, lanes);
 }
@@ -209,6 +211,24 @@ static bool slices_fit(const Auto *g, const Dot *d, const Stage *s)
     return is_depthwise(g, s, d) && tensor_bytes(g, d->x->v.ref) + tensor_bytes(g, s->out) <= g->m->l2_bytes;
 }
 
+/* Variables of a contraction's host that go along the lanes and down the rows of its tile; -1: none. */
+typedef struct TileVars { int lane, row, outer; } TileVars;
+
+/* As for vectors, with rows of two variables. */
+static void tile_matrix(const Auto *g, StagePlan *p, const Ten *t, const uint8_t *order, const Dot *d, const TileVars *v, const MatrixShape *m)
+{
+    const bool stream = constant_bytes(g, d) > g->m->l2_bytes / 2;
+    p->matrix = true;
+    if (stream)
+        add_loop(p, v->lane, m->lanes);
+    for (uint8_t q = 0; q < t->rank; q++)
+        if (order[q] != v->lane && order[q] != v->row && !ex_is_int(t->dim[order[q]], 1))
+            add_loop(p, order[q], order[q] == v->outer ? m->down : 1);
+    if (!stream)
+        add_loop(p, v->lane, m->lanes);
+    add_loop(p, v->row, m->rows);
+}
+
 static void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
 {
     StagePlan *p = &g->s->stage[host];
@@ -216,12 +236,14 @@ static void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
     const Ten *t = ten(g->te, s->out);
     uint8_t plain[MAX_RANK];
     const uint8_t *order = order_of(g, s->out, plain);
-    int lane = d->lane, row = d->row;
+    const MatrixShape *matrix = g->matrix.at[reg->out];
+    int lane = d->lane, row = d->row, outer = matrix ? matrix->outer : -1;
     if (host != k) {
         FindRef f = {.ref = reg->out};
         ex_walk(g->body[host], find_ref, &f);
         lane = host_variable(g, host, reg, f.at, d->lane);
         row = host_variable(g, host, reg, f.at, d->row);
+        outer = host_variable(g, host, reg, f.at, outer);
     }
     p->tiled = true;
     if (g->m->lanes_f32 < 2 || !may_lane(g, t, lane)) {
@@ -230,6 +252,10 @@ static void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
         return;
     }
     p->lane = (int8_t)lane;
+    if (matrix && row >= 0 && !g->block[host]) {
+        tile_matrix(g, p, t, order, d, &(TileVars){lane, row, outer}, matrix);
+        return;
+    }
     const int64_t n = extent_of(g, t->dim[lane]), all = d->group ? d->group : n, most = g->block[host] ? g->block[host] : all;
     const Shape shape = shape_for(g, d, reg, ten(g->te, reg->out), most);
     const int64_t lanes = min_i64(shape.vectors * g->m->lanes_f32, most);
@@ -472,6 +498,7 @@ Schedule *schedule_auto(Arena *a, const Te *te, const Machine *m)
     for (uint32_t k = 0; k < te->ten.n; k++) {
         PUSH(a, &g.pinned, false);
         PUSH(a, &g.layout, ((Layout){0}));
+        PUSH(a, &g.matrix, NULL);
     }
     auto_prepare(&g);
     g.s = schedule_new(a, g.te);

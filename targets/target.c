@@ -2,6 +2,11 @@
  * See target.h. */
 #include "target.h"
 
+#if defined(__GNUC__) && defined(__x86_64__) && defined(__linux__)
+#define MLCC_AMX 1 /* asks this processor, whatever this file is compiled for */
+#endif
+#include "../runtime-min/mlcc_amx.h"
+
 static const Machine table[] = {
 #define MACHINE(name, lanes, vregs, l1_kb, l2_kb, us8, ss8, bf16, amx, cpu, what) \
     {#name, lanes, vregs, (l1_kb) * 1024, (l2_kb) * 1024, us8, ss8, bf16, amx, cpu},
@@ -13,7 +18,7 @@ static const char *native_name(void)
 {
 #if defined(__x86_64__)
     const bool vnni = __builtin_cpu_supports("avx512vnni") != 0;
-    if (__builtin_cpu_is("sapphirerapids") && vnni)
+    if (MLCC_AMX && vnni && __builtin_cpu_supports("avx512bf16") && mlcc_amx_usable())
         return "sapphirerapids";
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
         return vnni && __builtin_cpu_is("amd") ? "znver4" : vnni ? "x86_64_v4_vnni" : "x86_64_v4";

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Shapes of tiles for a matrix unit whose tiles have 16 rows of 64 bytes (AMX). Costs are cycles, as tests/bench/amx_rates.c
+ * measures them on Sapphire and Granite Rapids. A tile has up to four sums of 16 x 16: two down and two along, or one down
+ * and four along where there are few rows.
+ */
+#include "auto.h"
+
+enum { SIDE = 16, LOAD = 8, LOAD_FAR = 20, STORE = 15, BLOCK = 60, CONFIGURE = 160 };
+enum { FEW_ROWS = 4 }; /* left to vectors */
+
+/* A product takes a cycle a row, but not less than the loading of the other operand into the unit. */
+static double product_cost(int64_t rows)
+{
+    return (double)max_i64(rows, 8) * 0.8 + 3.2;
+}
+
+/* What a contraction asks for: rows of two variables, lanes, windows of groups of the reduction. */
+typedef struct MatrixWork { int64_t rows, outer, lanes, windows, groups, l1_bytes; } MatrixWork;
+
+/* Down tiles of rows, along lanes, of so many steps; the sums are stored, and read again by the epilogue. A block of the
+ * constant (64 bytes for each lane and step) that fills the first-level cache comes from the second. */
+static double block_cost(const MatrixWork *w, int64_t down, int64_t rows, int64_t lanes, int64_t steps)
+{
+    const int64_t along = (lanes + SIDE - 1) / SIDE, load = 64 * lanes * steps > w->l1_bytes / 2 ? LOAD_FAR : LOAD;
+    const double products = (double)(down * along) * product_cost(rows), loads = (double)(LOAD * down + load * along);
+    return (double)steps * (products > loads ? products : loads) + (double)(down * along * (STORE + rows)) + BLOCK;
+}
+
+/* The rows in tiles of s->rows, of which what is left has a shape of its own. */
+static double rows_cost(const MatrixWork *w, const MatrixShape *s, int64_t lanes, int64_t steps)
+{
+    const int64_t tiles = s->rows > SIDE ? 2 : 1, left = w->rows % s->rows, left_tiles = left > SIDE ? 2 : 1;
+    double sum = (double)(w->rows / s->rows) * block_cost(w, tiles * s->down, s->rows / tiles, lanes, steps);
+    if (left)
+        sum += block_cost(w, left_tiles * s->down, left / left_tiles, lanes, steps) + 2 * CONFIGURE;
+    return sum * (double)((w->outer + s->down - 1) / s->down);
+}
+
+/* Steps of 16 groups or less that go into all of them without a rest. */
+static int64_t steps_of(int64_t groups)
+{
+    int64_t step = SIDE;
+    while (groups % step)
+        step--;
+    return groups / step;
+}
+
+static void try_shape(MatrixShape *best, const MatrixWork *w, int64_t down, int64_t rows, int64_t lanes)
+{
+    MatrixShape s = {.down = (int32_t)down, .rows = (int32_t)rows, .lanes = (int32_t)min_i64(lanes, w->lanes)};
+    const int64_t blocks = w->lanes / s.lanes, left = w->lanes % s.lanes, steps = w->windows * steps_of(w->groups);
+    s.cost = (double)blocks * rows_cost(w, &s, s.lanes, steps);
+    if (left)
+        s.cost += rows_cost(w, &s, left, steps) + (left % SIDE ? 2 * CONFIGURE : 0);
+    if (s.cost < best->cost * 0.999)
+        *best = s;
+}
+
+static MatrixShape matrix_shape(const MatrixWork *w)
+{
+    MatrixShape best = {.cost = 1e300};
+    for (int64_t rows = min_i64(w->rows, 2 * SIDE); rows > FEW_ROWS; rows--)
+        try_shape(&best, w, 1, rows, 2 * SIDE);
+    for (int64_t rows = min_i64(w->rows, SIDE); rows > FEW_ROWS; rows--)
+        try_shape(&best, w, 1, rows, 4 * SIDE);
+    if (w->rows > FEW_ROWS && w->rows <= SIDE && w->outer > 1)
+        try_shape(&best, w, 2, w->rows, 2 * SIDE);
+    return best;
+}
+
+static bool uses(const Expr *load, const Expr *v)
+{
+    for (uint16_t d = 0; d < load->n; d++)
+        if (ex_uses(load->a[d], v))
+            return true;
+    return false;
+}
+
+/* Variable outside the rows whose values share w too; -1: none. */
+static int outer_of(const Stage *s, const Ten *t, const Dot *d)
+{
+    for (int v = d->row - 1; v >= 0; v--)
+        if (v != d->lane && !ex_is_int(t->dim[v], 1) && uses(d->x, s->var[v]) && !uses(d->w, s->var[v]))
+            return v;
+    return -1;
+}
+
+static bool constant_extents(const Stage *s, const Ten *t)
+{
+    bool ok = true;
+    for (uint8_t d = 0; d < t->rank; d++)
+        ok = ok && ex_is_const(t->dim[d]);
+    for (uint8_t d = 0; d < s->nr; d++)
+        ok = ok && ex_is_const(s->rext[d]);
+    return ok;
+}
+
+/* A guard that a halo makes needless. */
+static bool halo_reads(const Auto *g, const Expr *load)
+{
+    return load->op == EX_load || layout_has_halo(&g->layout.at[load->v.ref], ten(g->te, load->v.ref)->rank);
+}
+
+static bool fits(const Auto *g, const Stage *s, const Dot *d)
+{
+    const Ten *t = ten(g->te, s->out);
+    return g->m->amx && d->lane >= 0 && d->row >= 0 && d->quad > 1 && s->nr > 1 && constant_extents(s, t) && halo_reads(g, d->x) && d->w->op == EX_load &&
+           ten(g->te, d->w->v.ref)->kind == TEN_const && d->group == t->dim[d->lane]->v.i && !uses(d->w, s->var[d->row]);
+}
+
+bool auto_matrix(Auto *g, uint32_t k, const Dot *d)
+{
+    const Stage *s = g->te->stage.at[k];
+    const Ten *t = ten(g->te, s->out);
+    if (!fits(g, s, d) || t->dim[d->row]->v.i <= FEW_ROWS)
+        return false;
+    const int outer = outer_of(s, t, d);
+    MatrixWork w = {t->dim[d->row]->v.i, outer >= 0 ? t->dim[outer]->v.i : 1, t->dim[d->lane]->v.i, 1, s->rext[s->nr - 2]->v.i, g->m->l1_bytes};
+    for (int q = 0; q < s->nr - 2; q++)
+        w.windows *= s->rext[q]->v.i;
+    MatrixShape *shape = NEW(g->a, MatrixShape);
+    *shape = matrix_shape(&w);
+    shape->outer = shape->down > 1 ? outer : -1;
+    g->matrix.at[s->out] = shape;
+    return true;
+}

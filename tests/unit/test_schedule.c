@@ -66,6 +66,7 @@ static void test_good(void **state)
         "%d register %e\n%e root loop i 2; tile j\n",
         "%e inline\n",
         "%d root loop i 1; loop j 5; tile j\n",
+        "%d root loop i 1; loop j 5; tile j; fetch 3 far\n",
     };
     for (size_t k = 0; k < COUNT(good); k++) {
         bool ok;
@@ -85,6 +86,7 @@ static void test_bad(void **state)
         {"%e outside", "expected root, inline, register or at"},
         {"%e root loop z 1", "expected an index variable of the stage"},
         {"%e root loop i 0", "expected: loop VARIABLE STEP"},
+        {"%d root tile j; fetch far", "expected: fetch STEPS"},
         {"%s inline", "only a map that is no output can be inline"},
         {"%e register %s", "only a reduction can live in registers"},
         {"%e at %d 0", "its host must be a later stage at root"},

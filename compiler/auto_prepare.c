@@ -336,7 +336,7 @@ static void order_reduction(Auto *g, uint32_t k, const Dot *d)
         for (uint16_t e = 0; e < d->x->n; e++)
             for (uint8_t v = 0; v < rank; v++)
                 window = window || (ex_uses(d->x->a[e], s->rvar[q]) && v != d->lane && ex_uses(d->x->a[e], s->var[v]));
-        if (!window)
+        if (!window && !ex_is_int(s->rext[q], 1))
             inner = q;
     }
     if (inner < 0)

@@ -177,10 +177,17 @@ static MLCC_INLINE v16i V16_GATHERI8(const int8_t *p, ptrdiff_t s, int n)
     return v;
 }
 
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE void V16_STI8(int8_t *p, v16i v)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8((__m512i)v));
+}
+#else
 static MLCC_INLINE void V16_STI8(int8_t *p, v16i v)
 {
     *(v16b *)(void *)p = __builtin_convertvector(v, v16b);
 }
+#endif
 
 #if MLCC_X86 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 static MLCC_INLINE void V16_STNI8(int8_t *p, v16i v, int n)
@@ -233,10 +240,17 @@ static MLCC_INLINE v16i V16_GATHERU8(const uint8_t *p, ptrdiff_t s, int n)
     return v;
 }
 
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE void V16_STU8(uint8_t *p, v16i v)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8((__m512i)v));
+}
+#else
 static MLCC_INLINE void V16_STU8(uint8_t *p, v16i v)
 {
     *(v16c *)(void *)p = __builtin_convertvector(v, v16c);
 }
+#endif
 
 #if MLCC_X86 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 static MLCC_INLINE void V16_STNU8(uint8_t *p, v16i v, int n)
@@ -266,10 +280,17 @@ static MLCC_INLINE void V16_STSU8(uint8_t *p, v16i v)
 static MLCC_INLINE void V16_STSU8(uint8_t *p, v16i v) { V16_STU8(p, V16_SATU8(v)); }
 #endif
 
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16i V16_LDI16(const int16_t *p)
+{
+    return (v16i)_mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+#else
 static MLCC_INLINE v16i V16_LDI16(const int16_t *p)
 {
     return __builtin_convertvector(*(const v16s *)(const void *)p, v16i);
 }
+#endif
 
 #if MLCC_X86 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 static MLCC_INLINE v16i V16_LDNI16(const int16_t *p, int n)
@@ -294,10 +315,17 @@ static MLCC_INLINE v16i V16_GATHERI16(const int16_t *p, ptrdiff_t s, int n)
     return v;
 }
 
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE void V16_STI16(int16_t *p, v16i v)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16((__m512i)v));
+}
+#else
 static MLCC_INLINE void V16_STI16(int16_t *p, v16i v)
 {
     *(v16s *)(void *)p = __builtin_convertvector(v, v16s);
 }
+#endif
 
 #if MLCC_X86 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 static MLCC_INLINE void V16_STNI16(int16_t *p, v16i v, int n)
@@ -327,10 +355,17 @@ static MLCC_INLINE void V16_STSI16(int16_t *p, v16i v)
 static MLCC_INLINE void V16_STSI16(int16_t *p, v16i v) { V16_STI16(p, V16_SATI16(v)); }
 #endif
 
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16i V16_LDU16(const uint16_t *p)
+{
+    return (v16i)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+#else
 static MLCC_INLINE v16i V16_LDU16(const uint16_t *p)
 {
     return __builtin_convertvector(*(const v16h *)(const void *)p, v16i);
 }
+#endif
 
 #if MLCC_X86 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 static MLCC_INLINE v16i V16_LDNU16(const uint16_t *p, int n)
@@ -355,10 +390,17 @@ static MLCC_INLINE v16i V16_GATHERU16(const uint16_t *p, ptrdiff_t s, int n)
     return v;
 }
 
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE void V16_STU16(uint16_t *p, v16i v)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16((__m512i)v));
+}
+#else
 static MLCC_INLINE void V16_STU16(uint16_t *p, v16i v)
 {
     *(v16h *)(void *)p = __builtin_convertvector(v, v16h);
 }
+#endif
 
 #if MLCC_X86 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 static MLCC_INLINE void V16_STNU16(uint16_t *p, v16i v, int n)

@@ -240,10 +240,17 @@ static MLCC_INLINE void V8_STSU8(uint8_t *p, v8i v)
 static MLCC_INLINE void V8_STSU8(uint8_t *p, v8i v) { V8_STU8(p, V8_SATU8(v)); }
 #endif
 
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE v8i V8_LDI16(const int16_t *p)
+{
+    return (v8i)_mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+#else
 static MLCC_INLINE v8i V8_LDI16(const int16_t *p)
 {
     return __builtin_convertvector(*(const v8s *)(const void *)p, v8i);
 }
+#endif
 
 static MLCC_INLINE v8i V8_LDNI16(const int16_t *p, int n)
 {
@@ -280,10 +287,17 @@ static MLCC_INLINE void V8_SCATTERI16(int16_t *p, ptrdiff_t s, v8i v, int n)
 
 static MLCC_INLINE void V8_STSI16(int16_t *p, v8i v) { V8_STI16(p, V8_SATI16(v)); }
 
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE v8i V8_LDU16(const uint16_t *p)
+{
+    return (v8i)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+#else
 static MLCC_INLINE v8i V8_LDU16(const uint16_t *p)
 {
     return __builtin_convertvector(*(const v8h *)(const void *)p, v8i);
 }
+#endif
 
 static MLCC_INLINE v8i V8_LDNU16(const uint16_t *p, int n)
 {

@@ -81,15 +81,29 @@ static MLCC_INLINE v16i V16_IMUL(v16i a, v16i b) { return (v16i)((v16u)a * (v16u
 
 static MLCC_INLINE v16f V16_ITOF(v16i a) { return __builtin_convertvector(a, v16f); }
 
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16i V16_LDI8(const int8_t *p)
+{
+    return (v16i)_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+#else
 static MLCC_INLINE v16i V16_LDI8(const int8_t *p)
 {
     return __builtin_convertvector(*(const v16b *)(const void *)p, v16i);
 }
+#endif
 
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16i V16_LDU8(const uint8_t *p)
+{
+    return (v16i)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+#else
 static MLCC_INLINE v16i V16_LDU8(const uint8_t *p)
 {
     return __builtin_convertvector(*(const v16c *)(const void *)p, v16i);
 }
+#endif
 
 #if MLCC_X86 && defined(__AVX512DQ__)
 static MLCC_INLINE v16f V16_SEL(v16i m, v16f a, v16f b)

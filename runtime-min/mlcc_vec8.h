@@ -81,15 +81,29 @@ static MLCC_INLINE v8i V8_IMUL(v8i a, v8i b) { return (v8i)((v8u)a * (v8u)b); }
 
 static MLCC_INLINE v8f V8_ITOF(v8i a) { return __builtin_convertvector(a, v8f); }
 
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE v8i V8_LDI8(const int8_t *p)
+{
+    return (v8i)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
+}
+#else
 static MLCC_INLINE v8i V8_LDI8(const int8_t *p)
 {
     return __builtin_convertvector(*(const v8b *)(const void *)p, v8i);
 }
+#endif
 
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE v8i V8_LDU8(const uint8_t *p)
+{
+    return (v8i)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
+}
+#else
 static MLCC_INLINE v8i V8_LDU8(const uint8_t *p)
 {
     return __builtin_convertvector(*(const v8c *)(const void *)p, v8i);
 }
+#endif
 
 #if MLCC_X86 && defined(__AVX__)
 static MLCC_INLINE v8f V8_SEL(v8i m, v8f a, v8f b) { return (v8f)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)m); }

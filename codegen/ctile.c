@@ -64,36 +64,37 @@ static bool unrolled(const Tile *t, int k)
     return !t->fence && k == t->nr - 1 && t->nr > 1 && ex_is_const(t->rext[k]) && t->rext[k]->v.i <= 8;
 }
 
-/* ---- dots: tiles whose innermost reduction is over the quads of bytes that one instruction takes ---- */
+/* ---- dots: tiles whose innermost reduction is over the quads of bytes or pairs of bf16 that one instruction takes ---- */
 
 typedef struct DotForm { const Expr *x, *w; const char *name; } DotForm;
 
-static const Expr *byte_load(const Expr *e)
+static const Expr *narrow_load(const Expr *e)
 {
-    const Expr *load = e->op == EX_cast && e->dt == DT_i32 ? e->a[0] : NULL;
-    return load && load->op == EX_load && (load->dt == DT_i8 || load->dt == DT_u8) ? load : NULL;
+    const Expr *load = e->op == EX_cast ? e->a[0] : NULL;
+    const bool fits = load && (e->dt == DT_i32 ? load->dt == DT_i8 || load->dt == DT_u8 : e->dt == DT_f32 && load->dt == DT_bf16);
+    return fits && load->op == EX_load ? load : NULL;
 }
 
-/* Bytes side by side along the quad; lanes of w side by side too, x the same in all lanes. */
+/* Elements side by side along the quad; lanes of w side by side too, x the same in all lanes. */
 static bool fits_dot(const CGen *g, const Tile *t, const Expr *x, const Expr *w)
 {
     const Expr *q = t->rvar[t->nr - 1], *xf = flat_index(g, buf(g->u, x->v.ref), x->a), *wf = flat_index(g, buf(g->u, w->v.ref), w->a);
     bool linear[3];
-    const bool side = ex_coef(xf, q, &linear[0]) == 1 && ex_coef(wf, q, &linear[1]) == 1 && ex_coef(wf, t->lane, &linear[2]) == 4;
+    const bool side = ex_coef(xf, q, &linear[0]) == 1 && ex_coef(wf, q, &linear[1]) == 1 && ex_coef(wf, t->lane, &linear[2]) == t->rext[t->nr - 1]->v.i;
     return side && linear[0] && linear[1] && linear[2] && !ex_uses(xf, t->lane);
 }
 
 static bool find_dot(const CGen *g, const Tile *t, DotForm *d)
 {
-    if (t->across || t->red != RED_sum || t->nr == 0 || !ex_is_int(t->rext[t->nr - 1], 4) || t->body->op != EX_mul)
+    if (t->across || t->red != RED_sum || t->nr == 0 || t->body->op != EX_mul)
         return false;
-    const Expr *p = byte_load(t->body->a[0]), *q = byte_load(t->body->a[1]);
-    if (!p || !q)
+    const Expr *p = narrow_load(t->body->a[0]), *q = narrow_load(t->body->a[1]);
+    if (!p || !q || !ex_is_int(t->rext[t->nr - 1], 4 / (int64_t)dtype_bytes((DType)p->dt)))
         return false;
     const bool swap = ex_uses(p, t->lane);
     d->x = swap ? q : p;
     d->w = swap ? p : q;
-    d->name = d->x->dt != d->w->dt ? "DOTUS" : d->x->dt == DT_u8 ? "DOTUU" : "DOTSS";
+    d->name = p->dt == DT_bf16 ? "DOTBF" : d->x->dt != d->w->dt ? "DOTUS" : d->x->dt == DT_u8 ? "DOTUU" : "DOTSS";
     return fits_dot(g, t, d->x, d->w);
 }
 

@@ -282,6 +282,8 @@ static const char *v_guarded(VGen *v, const Expr *e)
     const Expr *in = c_guard(g, e), *plain = ex_load(g->x, (DType)e->dt, e->v.ref, (uint16_t)(e->n - 1), e->a);
     if (!in)
         return v_load(v, plain);
+    const Subst first = {v->lane, ex_int(g->x, 0)}; /* all lanes in use agree, and the first is in use */
+    in = ex_subst(g->x, in, &first, 1);
     return str_fmt(g->a, "%s ? %s : %s", c_expr_prec(g, in, P_OR), v_load(v, plain), v_nested(v, e->a[e->n - 1]));
 }
 
@@ -420,9 +422,10 @@ const char *v_quad(VGen *v, const Expr *load, bool lanes)
     if (known)
         return (const char *)(uintptr_t)*known;
     const char *at = address(v, load->v.ref, flat_index(g, buf(g->u, load->v.ref), load->a), false);
-    if (!lanes)
-        return temp(v, load, call1(v, "SETQ", at), false);
-    return temp(v, load, is_whole(v) ? call1(v, "LDQ", at) : call2(v, "LDNQ", at, count_text(v)), true);
+    const char *value = !lanes ? call1(v, "SETQ", at) : is_whole(v) ? call1(v, "LDQ", at) : call2(v, "LDNQ", at, count_text(v));
+    const char *name = c_name(g, &v->memo, load->id, "r", "r");
+    ln(g->o, "%sv%di %s = %s;%s", lanes ? "" : "const ", v->width, name, value, lanes ? str_fmt(g->a, " V%d_KEEP(%s);", v->width, name) : "");
+    return name;
 }
 
 void v_forget(VGen *v, bool block_ends)

@@ -30,7 +30,7 @@ typedef struct Dot {
     const Expr *x, *w;   /* loads in the stage's substituted body; w is a constant when there is one */
     int lane;            /* variable along vectors (of the stage), -1: none */
     int row;             /* variable whose values share w: the points of the tile; -1: none */
-    int64_t quad;        /* steps of the innermost reduction that one dot instruction takes: 4 of bytes, 1 */
+    int64_t quad;        /* steps of the innermost reduction that one dot instruction takes: 4 of bytes, 2 of bf16, 1 */
     int64_t group;       /* lanes that share x (the outputs of a group of channels); the extent of the lane variable: all */
 } Dot;
 
@@ -61,6 +61,9 @@ void layout_merge(Auto *g, uint32_t t, const Layout *want);
 bool auto_matrix(Auto *g, uint32_t k, const Dot *d);   /* whether a matrix unit is to make contraction k; its shape is in g */
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */
 void auto_scalar(Auto *g);                             /* layouts for machines without vectors */
+/* auto_flatten.c: columns and few channels of a first convolution become one reduction, channels rounded up to a multiple. */
+void auto_flatten(Auto *g, int64_t group);
+void auto_narrow(Auto *g);                             /* -ffp=bf16: operands of contractions as bfloat16 */
 void auto_prepare(Auto *g);
 void auto_place(Auto *g);
 void auto_lanes(Auto *g);   /* auto_lanes.c: part of placement, when products have their registers */

@@ -7,7 +7,7 @@
  */
 #include "auto.h"
 
-enum { QUAD = 4 };
+enum { QUAD = 4, PAIR = 2 };
 
 static bool is_byte_type(DType dt) { return dt == DT_i8 || dt == DT_u8; }
 static bool is_byte(const Expr *load) { return is_byte_type((DType)load->dt); }
@@ -15,9 +15,9 @@ static bool is_byte(const Expr *load) { return is_byte_type((DType)load->dt); }
 /* The load behind a factor; NULL: it is something else. */
 static const Expr *factor_load(const Expr *e)
 {
-    const bool wide = e->op == EX_cast && e->dt == DT_i32;
+    const bool wide = e->op == EX_cast && (e->dt == DT_i32 || e->dt == DT_f32);
     const Expr *load = wide ? e->a[0] : e;
-    const bool fits = wide ? is_byte(load) : e->dt == DT_f32;
+    const bool fits = wide ? (e->dt == DT_i32 ? is_byte(load) : load->dt == DT_bf16) : e->dt == DT_f32;
     return fits && (load->op == EX_load || load->op == EX_loadp) ? load : NULL;
 }
 
@@ -91,11 +91,33 @@ static bool walks_alone(const Auto *g, const Stage *s, const Expr *load, const E
     return false;
 }
 
+/* Whether v alone moves the last dimension of the load, one element a step: side by side as they are. */
+static bool walks_last(const Auto *g, const Expr *load, const Expr *v)
+{
+    const int last = ten(g->te, load->v.ref)->rank - 1;
+    bool linear;
+    const Layout *l = &g->layout.at[load->v.ref];
+    return last >= 0 && (!l->set || l->order[last] == last) && ex_coef(load->a[last], v, &linear) == 1 && linear;
+}
+
+/* As below, of two bf16. */
+static int64_t pair_of(const Auto *g, const Stage *s, const Dot *d)
+{
+    const bool narrow = d->x->dt == DT_bf16 && d->w->dt == DT_bf16 && is_const(g, d->w) && d->w->op == EX_load;
+    if (!narrow || !d->group || d->lane < 0 || s->nr == 0 || !ex_is_const(s->rext[s->nr - 1]) || ten(g->te, d->w->v.ref)->data->fill)
+        return 1;
+    const Expr *v = s->rvar[s->nr - 1];
+    const bool walks = walks_alone(g, s, d->x, v) || walks_last(g, d->x, v);
+    return walks && index_uses(d->w, v) && ex_is_const(ten(g->te, s->out)->dim[d->lane]) && s->rext[s->nr - 1]->v.i % PAIR == 0 ? PAIR : 1;
+}
+
 /* Whether the innermost reduction variable walks bytes of a constant and of x, so that four make a step. It may be split
  * already: then its last part has that extent. */
 static int64_t quad_of(const Auto *g, const Stage *s, const Dot *d)
 {
     const bool bytes = is_byte(d->x) && is_byte(d->w) && is_const(g, d->w) && d->w->op == EX_load;
+    if (d->x->dt == DT_bf16)
+        return pair_of(g, s, d);
     if (!bytes || !d->group || d->lane < 0 || s->nr == 0 || !ex_is_const(s->rext[s->nr - 1]) || ten(g->te, d->w->v.ref)->data->fill)
         return 1;
     if (!walks_alone(g, s, d->x, s->rvar[s->nr - 1]) || !ex_is_const(ten(g->te, s->out)->dim[d->lane]))

@@ -189,8 +189,8 @@ static void open_lanes(const Auto *g, StagePlan *p, const Ten *t, int lane)
 /* A block of lanes that the first-level cache does not hold is fetched ahead; what is walked once, the next block too. */
 static void plan_fetches(const Auto *g, StagePlan *p, const Dot *d, const Stage *s, int64_t lanes, bool stream)
 {
-    const int64_t run = lanes * (int64_t)sizeof(float);
-    if (d->w->dt != DT_f32 || !constant_bytes(g, d) || reduction_steps(g, s) * run < g->m->l1_bytes / 2)
+    const int64_t run = lanes * (int64_t)dtype_bytes((DType)d->w->dt);
+    if ((d->w->dt != DT_f32 && d->w->dt != DT_bf16) || d->quad > 1 || !constant_bytes(g, d) || reduction_steps(g, s) * run < g->m->l1_bytes / 2)
         return;
     p->near = (int16_t)max_i64(FETCH_AHEAD / run, 1);
     p->far = stream;
@@ -355,7 +355,7 @@ static bool has_lanes(const Auto *g, uint32_t k)
 {
     const DType dt = ten(g->te, g->te->stage.at[k]->out)->dt;
     const bool bytes = dt == DT_i8 || dt == DT_u8 || dt == DT_i16 || dt == DT_u16 || dt == DT_i32;
-    return dt == DT_f32 || (bytes && g->body[k]->op != EX_load && g->body[k]->op != EX_loadp);
+    return dt == DT_f32 || dt == DT_bf16 || (bytes && g->body[k]->op != EX_load && g->body[k]->op != EX_loadp);
 }
 
 /* Maps and plain reductions: vectors along the innermost storage dimension. */
@@ -500,6 +500,8 @@ Schedule *schedule_auto(Arena *a, const Te *te, const Machine *m)
         PUSH(a, &g.layout, ((Layout){0}));
         PUSH(a, &g.matrix, NULL);
     }
+    if (te->cx->fp == FP_bf16)
+        auto_narrow(&g);
     auto_prepare(&g);
     g.s = schedule_new(a, g.te);
     auto_place(&g);

@@ -720,4 +720,19 @@ static MLCC_INLINE v16i V16_DOTUU(v16i x, v16i w, v16i c)
     return V16_IADD(c, V16_IADD(even, mlcc_v16_madd(mlcc_v16_odd_u8(x), mlcc_v16_odd_u8(w))));
 }
 
+/* c and the products of two pairs of bf16; the processor's instruction takes numbers below the normal range for 0. */
+#if MLCC_X86 && defined(__AVX512BF16__)
+static MLCC_INLINE v16f V16_DOTBF(v16i x, v16i w, v16f c)
+{
+    return (v16f)_mm512_dpbf16_ps((__m512)c, (__m512bh)x, (__m512bh)w);
+}
+#else
+static MLCC_INLINE v16f V16_DOTBF(v16i x, v16i w, v16f c)
+{
+    const v16i high = V16_ISET(-0x10000);
+    c = V16_FMA((v16f)(x & high), (v16f)(w & high), c);
+    return V16_FMA((v16f)((v16u)x << 16), (v16f)((v16u)w << 16), c);
+}
+#endif
+
 #endif

@@ -599,4 +599,19 @@ static MLCC_INLINE v4i V4_DOTUU(v4i x, v4i w, v4i c)
     return V4_IADD(c, V4_IADD(even, mlcc_v4_madd(mlcc_v4_odd_u8(x), mlcc_v4_odd_u8(w))));
 }
 
+/* c and the products of two pairs of bf16; the processor's instruction takes numbers below the normal range for 0. */
+#if MLCC_X86 && defined(__AVX512BF16__) && defined(__AVX512VL__)
+static MLCC_INLINE v4f V4_DOTBF(v4i x, v4i w, v4f c)
+{
+    return (v4f)_mm_dpbf16_ps((__m128)c, (__m128bh)x, (__m128bh)w);
+}
+#else
+static MLCC_INLINE v4f V4_DOTBF(v4i x, v4i w, v4f c)
+{
+    const v4i high = V4_ISET(-0x10000);
+    c = V4_FMA((v4f)(x & high), (v4f)(w & high), c);
+    return V4_FMA((v4f)((v4u)x << 16), (v4f)((v4u)w << 16), c);
+}
+#endif
+
 #endif

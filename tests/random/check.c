@@ -6,7 +6,8 @@
  * Integers must be equal, floats within the rounding that another order of summation may bring. Rounding can be blown up
  * by what follows it (a comparison, a division by a difference). So a difference counts only when the reference itself
  * stays calm: it is run again with inputs and constants moved by a few units in the last place, and a result that moves as
- * much as the difference is no evidence.
+ * much as the difference is no evidence. A quarter of the graphs is compiled with -ffp=bf16, whose rounding of what
+ * contractions read is compared with -O0, which rounds nothing: allowed and moved is then what bfloat16 cannot tell apart.
  */
 #include "random.h"
 
@@ -59,10 +60,16 @@ static Side *side_new(Arena *a, uint64_t seed, int narg, char **arg)
     return s;
 }
 
-/* Floats moved by a few units in the last place, seen from the narrowest type that the values may pass through. */
-static void jitter(Rng *r, DType dt, int64_t count, void *data)
+/* The narrowest type that floats of type dt may pass through. */
+static DType narrowest(FpMode fp, DType dt)
 {
-    const double unit = dt == DT_f64 ? 0x1p-50 : dt == DT_f32 ? 0x1p-21 : dt == DT_f16 ? 0x1p-9 : 0x1p-6;
+    return fp == FP_bf16 ? DT_bf16 : dt;
+}
+
+/* Floats moved by a few units in the last place of type `as`. */
+static void jitter(Rng *r, DType dt, DType as, int64_t count, void *data)
+{
+    const double unit = as == DT_f64 ? 0x1p-50 : as == DT_f32 ? 0x1p-21 : as == DT_f16 ? 0x1p-9 : 0x1p-6;
     for (int64_t k = 0; dtype_is_float(dt) && k < count; k++) {
         void *at = (char *)data + (size_t)k * dtype_bytes(dt);
         dtype_put_f(dt, at, dtype_get_f(dt, at) * (1 + unit * (double)rng_range(r, -4, 4) / 4));
@@ -77,7 +84,7 @@ static void jitter_constants(Side *s, Rng *r)
         const int64_t n = t->data->count;
         char *data = arena_alloc(s->a, (size_t)n * dtype_bytes(t->dt) + 1, 16);
         blob_get(t->data, 0, n, data);
-        jitter(r, t->dt, n, data);
+        jitter(r, t->dt, narrowest(s->cx.fp, t->dt), n, data);
         t->data = blob_make(s->a, t->dt, n, data);
     }
 }
@@ -135,7 +142,7 @@ static void make_inputs(Side *s, Rng *shake)
         t->data = arena_alloc(s->a, (size_t)count_of(t) * dtype_bytes(b->dt) + 1, 64);
         Rng r = rng_of(s->seed, tensor(s->p.graph, s->p.graph->input.at[k])->name);
         random_values(&r, b->dt, count_of(t), t->data);
-        if (shake) jitter(shake, b->dt, count_of(t), t->data);
+        if (shake) jitter(shake, b->dt, narrowest(s->cx.fp, b->dt), count_of(t), t->data);
     }
 }
 
@@ -159,14 +166,14 @@ static double tolerance(DType dt)
 }
 
 /* How far two elements are apart beyond what is allowed. */
-static double element_gap(DType dt, const void *p, const void *q, double scale)
+static double element_gap(DType dt, const void *p, const void *q, double allowed, double scale)
 {
     if (dt == DT_str) return strcmp(*(const char *const *)p, *(const char *const *)q) ? INFINITY : 0;
     if (!dtype_is_float(dt)) return dtype_get_i(dt, p) == dtype_get_i(dt, q) ? 0 : INFINITY;
     const double x = dtype_get_f(dt, p), y = dtype_get_f(dt, q);
     if (x == y || (isnan(x) && isnan(y))) return 0;
     if (!isfinite(x) || !isfinite(y)) return INFINITY;
-    return fabs(x - y) <= tolerance(dt) * fmax(fmax(fabs(x), fabs(y)), scale) ? 0 : fabs(x - y);
+    return fabs(x - y) <= allowed * fmax(fmax(fabs(x), fabs(y)), scale) ? 0 : fabs(x - y);
 }
 
 static double scale_of(DType dt, int64_t n, const char *data)
@@ -184,7 +191,7 @@ static bool same_shape_now(const mlcc_tensor *p, const mlcc_tensor *q)
     return p->dtype == q->dtype && p->rank == q->rank && memcmp(p->dim, q->dim, (size_t)p->rank * sizeof p->dim[0]) == 0;
 }
 
-static Gap gap_of(const mlcc_tensor *p, const mlcc_tensor *q)
+static Gap gap_of(FpMode fp, const mlcc_tensor *p, const mlcc_tensor *q)
 {
     Gap g = {.far = same_shape_now(p, q) ? 0 : INFINITY, .any = !same_shape_now(p, q)};
     DType dt = dtype_by_onnx(p->dtype);
@@ -193,10 +200,10 @@ static Gap gap_of(const mlcc_tensor *p, const mlcc_tensor *q)
         dt = dt == DT_c64 ? DT_f32 : DT_f64;
         n *= 2;
     }
-    const double scale = scale_of(dt, n, p->data);
+    const double scale = scale_of(dt, n, p->data), allowed = tolerance(narrowest(fp, dt));
     for (int64_t k = 0; k < n; k++) {
         const size_t at = (size_t)k * dtype_bytes(dt);
-        const double far = element_gap(dt, (char *)p->data + at, (char *)q->data + at, scale);
+        const double far = element_gap(dt, (char *)p->data + at, (char *)q->data + at, allowed, scale);
         if (far <= g.far) continue;
         g = (Gap){far, true, k};
     }
@@ -211,7 +218,7 @@ static double unrest(const Side *calm, const char *text, int narg, char **arg, u
         Arena *a = arena_child(calm->a);
         Rng shake = rng_of(calm->seed + (uint64_t)trial, "shake");
         Side *s = side_new(a, calm->seed, narg, arg);
-        if (side_compile(s, text, &shake) && side_run(s, &shake)) most = fmax(most, gap_of(&calm->out[k], &s->out[k]).far);
+        if (side_compile(s, text, &shake) && side_run(s, &shake)) most = fmax(most, gap_of(s->cx.fp, &calm->out[k], &s->out[k]).far);
         arena_free(a);
     }
     return most;
@@ -246,7 +253,7 @@ static const char *describe(Arena *a, const char *name, const mlcc_tensor *want,
 static Verdict compare(const Side *calm, const mlcc_tensor *got, const char *text, int narg, char **arg, const char **why)
 {
     for (uint32_t k = 0; k < calm->p.unit->output.n; k++) {
-        const Gap g = gap_of(&calm->out[k], &got[k]);
+        const Gap g = gap_of(calm->cx.fp, &calm->out[k], &got[k]);
         if (!g.any || CALM * unrest(calm, text, narg, arg, k) >= g.far) continue;
         *why = describe(calm->a, tensor(calm->p.graph, calm->p.graph->output.at[k])->name, &calm->out[k], &got[k], g);
         return V_differ;
@@ -263,6 +270,13 @@ static char *random_machine(Arena *a, uint64_t seed)
     return str_dup(a, march[rng_next(&r) % COUNT(march)]);
 }
 
+static char *random_mode(Arena *a, uint64_t seed)
+{
+    static const char *const mode[] = {"-ffp=fast", "-ffp=fast", "-ffp=strict", "-ffp=bf16"};
+    Rng r = rng_of(seed, "mode");
+    return arena_copy(a, mode[rng_next(&r) % COUNT(mode)], 12);
+}
+
 /* A program that ran, or NULL: *why. */
 static Side *made(Arena *a, const char *text, uint64_t seed, int narg, char **arg, const char **why)
 {
@@ -274,17 +288,18 @@ static Side *made(Arena *a, const char *text, uint64_t seed, int narg, char **ar
 
 Verdict check_levels(Arena *a, const char *text, uint64_t seed, const char **why)
 {
-    char *calm[] = {(char[]){"mlcc"}, (char[]){"-"}, (char[]){"-O0"}, (char[]){"--target=scalar"}, NULL};
-    char *fast[] = {(char[]){"mlcc"}, (char[]){"-"}, (char[]){"-O3"}, random_machine(a, seed), NULL};
-    const Side *p = made(a, text, seed, 4, calm, why);
+    char *mode = random_mode(a, seed);
+    char *calm[] = {(char[]){"mlcc"}, (char[]){"-"}, (char[]){"-O0"}, (char[]){"--target=scalar"}, mode, NULL};
+    char *fast[] = {(char[]){"mlcc"}, (char[]){"-"}, (char[]){"-O3"}, random_machine(a, seed), mode, NULL};
+    const Side *p = made(a, text, seed, 5, calm, why);
     if (!p) return V_rejected;
     const char *reason = "";
-    const Side *q = made(a, text, seed, 4, fast, &reason);
+    const Side *q = made(a, text, seed, 5, fast, &reason);
     if (!q) {
         *why = str_fmt(a, "rejected at %s only: %s", fast[2], reason);
         return V_differ;
     }
-    return compare(p, q->out, text, 4, calm, why);
+    return compare(p, q->out, text, 5, calm, why);
 }
 
 /* ---- interpreter and emitted C ---- */
@@ -406,8 +421,8 @@ Verdict check_emitted(Arena *a, const char *text, uint64_t seed, const char *cc,
 {
     static char level[][4] = {"-O0", "-O3", "-O3", "-O3"};
     Rng r = rng_of(seed, "level");
-    char *arg[] = {(char[]){"mlcc"}, (char[]){"-"}, level[rng_next(&r) % COUNT(level)], random_machine(a, seed), NULL};
-    Side *s = made(a, text, seed, 4, arg, why);
+    char *arg[] = {(char[]){"mlcc"}, (char[]){"-"}, level[rng_next(&r) % COUNT(level)], random_machine(a, seed), random_mode(a, seed), NULL};
+    Side *s = made(a, text, seed, 5, arg, why);
     if (!s) return V_rejected;
     const char *name = str_fmt(a, "r%llu", (unsigned long long)seed), *said = build(s, cc, folder, name);
     if (*said) {
@@ -420,5 +435,5 @@ Verdict check_emitted(Arena *a, const char *text, uint64_t seed, const char *cc,
         *why = str_fmt(a, "link: %s", dlerror());
         return V_differ;
     }
-    return call_twice(s, text, 4, arg, info, why);
+    return call_twice(s, text, 5, arg, info, why);
 }

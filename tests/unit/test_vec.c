@@ -125,6 +125,7 @@ static void test_target(void **state)
 #include "test_vec.c"
 #undef W
 #define WIDE(test) , cmocka_unit_test(NAME(test, 4)), cmocka_unit_test(NAME(test, 8)), cmocka_unit_test(NAME(test, 16))
+#define VECTORS(test) cmocka_unit_test(NAME(test, 4)), cmocka_unit_test(NAME(test, 8)), cmocka_unit_test(NAME(test, 16)),
 #define WIDTHS(test) \
     cmocka_unit_test(NAME(test, 1)), cmocka_unit_test(NAME(test, 4)), cmocka_unit_test(NAME(test, 8)), \
     cmocka_unit_test(NAME(test, 16))
@@ -138,7 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_target), WIDTHS(test_unary), WIDTHS(test_each), WIDTHS(test_binary), WIDTHS(test_fma), WIDTHS(test_masks),
         WIDTHS(test_fold), WIDTHS(test_partial), WIDTHS(test_strided), WIDTHS(test_integers), WIDTHS(test_bf16),
-        WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_special)
+        VECTORS(test_pairs) WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_special)
             WIDE(test_ints) WIDE(test_longs) WIDE(test_narrow) WIDE(test_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
@@ -575,6 +576,39 @@ static void T(test_bf16)(void **state)
             assert_int_equal(to[i], mlcc_bf16_of_f32(y[i]));
     }
 }
+
+#if W > 1
+static void T(test_pairs)(void **state)
+{
+    (void)state;
+    uint16_t x[2 * W], w[2 * W];
+    float c[W], y[W];
+    int32_t words[W];
+    uint64_t seed = 9;
+    for (int round = 0; round < 20000 / W; round++) {
+        for (int i = 0; i < 2 * W; i++) {
+            x[i] = mlcc_bf16_of_f32(ldexpf((float)(int32_t)next_random(&seed), -31));
+            w[i] = mlcc_bf16_of_f32(ldexpf((float)(int32_t)next_random(&seed), -31));
+        }
+        for (int i = 0; i < W; i++)
+            c[i] = ldexpf((float)(int32_t)next_random(&seed), -30);
+        V(ST)(y, V(DOTBF)(V(LDQ)(x), V(LDQ)(w), V(LD)(c)));
+        for (int i = 0; i < W; i++) {
+            const double p = (double)mlcc_f32_of_bf16(x[2 * i]) * (double)mlcc_f32_of_bf16(w[2 * i]);
+            const double q = (double)mlcc_f32_of_bf16(x[2 * i + 1]) * (double)mlcc_f32_of_bf16(w[2 * i + 1]);
+            assert_true(fabs((double)y[i] - ((double)c[i] + p + q)) <= 0x1p-23 * (fabs((double)c[i]) + fabs(p) + fabs(q)));
+        }
+        V(IST)(words, V(SETQ)(x + 2));
+        for (int i = 0; i < W; i++)
+            assert_memory_equal(&words[i], x + 2, 4);
+        const int n = round % (W + 1);
+        V(IST)(words, V(LDNQ)(x, n));
+        assert_memory_equal(words, x, 4 * (size_t)n);
+        for (int i = n; i < W; i++)
+            assert_int_equal(words[i], 0);
+    }
+}
+#endif
 
 static void T(test_barriers)(void **state)
 {

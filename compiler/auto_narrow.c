@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * -ffp=bf16: operands of contractions with constants are stored as bfloat16 where that is faster; sums, epilogues, statistics
+ * and everything else stay f32.
+ *
+ *   y[m,n] = sum(k) x[m,k]*w[k,n]   becomes   y[m,n] = sum(k) f32(x'[m,k])*f32(w'[k,n])
+ *
+ * A constant of which each element serves a few outputs only is waited for: half the bytes are half the time, on any machine,
+ * and x stays as it is. Of denser products both operands are narrow where the machine multiplies pairs of bf16. A tensor of the
+ * scheduler's own is stored so itself, and whoever else reads it reads what was rounded; of a tensor that must keep its type
+ * (inputs and outputs of the model, operands and results of functions of runtime-min) contractions get a copy.
+ */
+#include "auto.h"
+
+enum { PAIR = 2, STREAM_ROWS = 8 }; /* outputs that share an element of a constant: so many do not hide the wait for it */
+
+typedef struct Product { Dot d; bool both; } Product; /* both: not w alone becomes narrow */
+
+typedef struct Narrow {
+    Auto *g;
+    uint32_t *as;    /* by tensor: what pairs are read from; the tensor itself where it is stored as bf16; 0: not wanted */
+} Narrow;
+
+static uint16_t rank_of(const Expr *load) { return (uint16_t)(load->n - (load->op == EX_loadp)); }
+
+/* ---- which contractions ---- */
+
+/* Outputs that share an element of w. */
+static int64_t rows_of(const Auto *g, const Stage *s, const Expr *w)
+{
+    const Ten *t = ten(g->te, s->out);
+    int64_t n = 1;
+    for (uint8_t v = 0; v < t->rank; v++)
+        n *= ex_uses(w, s->var[v]) ? 1 : extent_of(g, t->dim[v]);
+    return n;
+}
+
+/* The dimension that v alone moves, when no other depends on it; -1: none. */
+static int dim_of(const Expr *load, const Expr *v)
+{
+    int found = -1, uses = 0;
+    for (int d = 0; d < rank_of(load); d++) {
+        bool linear;
+        uses += ex_uses(load->a[d], v);
+        found = ex_coef(load->a[d], v, &linear) == 1 && linear ? d : found;
+    }
+    return uses == 1 ? found : -1;
+}
+
+static bool zero_outside(const Expr *load)
+{
+    return load->op == EX_load || (ex_is_const(load->a[rank_of(load)]) && load->a[rank_of(load)]->v.f == 0);
+}
+
+/* Some variable of the reduction has an even extent and walks a dimension of both operands by itself, so that it can be
+ * innermost in memory. Of windows only those along the last dimension are there already. */
+static bool has_pairs(const Stage *s, const Dot *d)
+{
+    for (int r = 0; r < s->nr && zero_outside(d->x); r++) {
+        const Expr *v = s->rvar[r];
+        const int xd = dim_of(d->x, v), wd = dim_of(d->w, v);
+        const bool walks = xd >= 0 && wd >= 0 && d->w->a[wd] == v && (d->x->a[xd] == v || xd == rank_of(d->x) - 1);
+        if (walks && ex_is_const(s->rext[r]) && s->rext[r]->v.i % PAIR == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Faster than it multiplies floats. */
+static bool multiplies_pairs(const Machine *m) { return m->amx || m->dot_bf16 >= 1; }
+
+/* Where both operands go with the lane (depthwise) each is used but a few times, and would have to be widened as often. */
+static bool product_of(const Auto *g, uint32_t k, Product *p)
+{
+    const Stage *s = g->te->stage.at[k];
+    if (!dot_of(g, k, &p->d) || p->d.lane < 0 || !p->d.group || ten(g->te, p->d.w->v.ref)->kind != TEN_const)
+        return false;
+    if (p->d.x->dt != DT_f32 || p->d.w->dt != DT_f32 || p->d.w->op != EX_load)
+        return false;
+    const bool streams = rows_of(g, s, p->d.w) <= STREAM_ROWS;
+    p->both = !streams && multiplies_pairs(g->m) && has_pairs(s, &p->d);
+    return p->both || streams;
+}
+
+/* ---- storage ---- */
+
+static bool is_operand_of_call(const Te *te, uint32_t t)
+{
+    for (uint32_t k = 0; k < te->stage.n; k++)
+        for (uint8_t q = 0; q < te->stage.at[k]->nin; q++)
+            if (te->stage.at[k]->in[q] == t)
+                return true;
+    return false;
+}
+
+static void choose_storage(Narrow *n, uint32_t t)
+{
+    Auto *g = n->g;
+    const Ten *x = ten(g->te, t);
+    const bool itself = layout_free(g, t) && !is_operand_of_call(g->te, t);
+    if (!n->as[t])
+        n->as[t] = itself ? t : auto_tensor(g, str_fmt(g->a, "%s.bf16", x->name), TEN_stage, x->rank, x->dim);
+    ten(g->te, n->as[t])->dt = DT_bf16;
+}
+
+/* as[t][v..] = bf16(t[v..]), behind the stage that makes t. */
+static void add_copy(Narrow *n, uint32_t t)
+{
+    Auto *g = n->g;
+    const Ten *from = ten(g->te, t);
+    const uint32_t at = from->kind == TEN_stage ? from->stage + 1 : 0;
+    Stage *s = NEW(g->a, Stage);
+    s->kind = ST_map;
+    s->out = n->as[t];
+    s->node = g->te->stage.at[at ? at - 1 : 0]->node;
+    for (uint8_t d = 0; d < from->rank; d++)
+        s->var[d] = ex_index(g->x, (const char *const[]){"i", "j", "k", "l", "m", "n"}[d % 6], from->dim[d]);
+    s->body = ex_cast(g->x, DT_bf16, ex_load(g->x, DT_f32, t, from->rank, s->var));
+    auto_insert(g, at, s);
+}
+
+static const Blob *rounded(Auto *g, const Blob *from)
+{
+    const int64_t n = from->fill ? 1 : from->count;
+    float *in = NEWN(g->a, float, n);
+    uint16_t *out = NEWN(g->a, uint16_t, n);
+    blob_get(from, 0, n, in);
+    for (int64_t k = 0; k < n; k++)
+        dtype_put_f(DT_bf16, &out[k], (double)in[k]);
+    Blob *b = NEW(g->a, Blob);
+    *b = (Blob){.dt = DT_bf16, .count = from->count, .fill = from->fill, .data = out};
+    return b;
+}
+
+/* ---- the stages, rewritten ---- */
+
+/* A load of f32 as one of tensor `to`, which holds bf16. */
+static const Expr *narrow_load(Exprs *x, const Expr *e, uint32_t to)
+{
+    const uint16_t rank = rank_of(e);
+    if (e->op == EX_load)
+        return ex_load(x, DT_bf16, to, rank, e->a);
+    return ex_loadp(x, DT_bf16, to, rank, e->a, ex_cast(x, DT_bf16, e->a[rank]));
+}
+
+static const Expr *read_stored(void *ctx, const Expr *e)
+{
+    const Narrow *n = ctx;
+    if ((e->op != EX_load && e->op != EX_loadp) || e->dt != DT_f32 || n->as[e->v.ref] != e->v.ref)
+        return e;
+    return ex_cast(n->g->x, DT_f32, narrow_load(n->g->x, e, e->v.ref));
+}
+
+static const Expr *narrow_constant(Auto *g, const Expr *load)
+{
+    const Ten *w = ten(g->te, load->v.ref);
+    const uint32_t to = auto_tensor(g, str_fmt(g->a, "%s.bf16", w->name), TEN_const, w->rank, w->dim);
+    ten(g->te, to)->dt = DT_bf16;
+    ten(g->te, to)->data = rounded(g, w->data);
+    return ex_cast(g->x, DT_f32, narrow_load(g->x, load, to));
+}
+
+static const Expr *product_body(Narrow *n, const Product *p)
+{
+    Exprs *x = n->g->x;
+    const Expr *other = p->both ? ex_cast(x, DT_f32, narrow_load(x, p->d.x, n->as[p->d.x->v.ref])) : ex_map(x, p->d.x, read_stored, n);
+    return ex_mul(x, other, narrow_constant(n->g, p->d.w));
+}
+
+static void narrow_stage(Narrow *n, uint32_t k)
+{
+    Auto *g = n->g;
+    Product p;
+    Stage *s = arena_copy(g->a, g->te->stage.at[k], sizeof *s);
+    if (product_of(g, k, &p))
+        s->body = product_body(n, &p);
+    else if (s->body)
+        s->body = ex_map(g->x, s->body, read_stored, n);
+    if (s->init)
+        s->init = ex_map(g->x, s->init, read_stored, n);
+    if (s->kind == ST_map && n->as[s->out] == s->out)
+        s->body = ex_cast(g->x, DT_bf16, s->body);
+    g->te->stage.at[k] = s;
+}
+
+void auto_narrow(Auto *g)
+{
+    auto_views(g);
+    if (multiplies_pairs(g->m))
+        auto_flatten(g, PAIR);
+    const uint32_t count = g->te->ten.n;
+    Narrow n = {.g = g, .as = NEWN(g->a, uint32_t, count)};
+    Product p;
+    for (uint32_t k = 0; k < g->te->stage.n; k++)
+        if (product_of(g, k, &p) && p.both)
+            choose_storage(&n, p.d.x->v.ref);
+    for (uint32_t k = 0; k < g->te->stage.n; k++)
+        narrow_stage(&n, k);
+    for (uint32_t t = 1; t < count; t++)
+        if (n.as[t] && n.as[t] != t)
+            add_copy(&n, t);
+}

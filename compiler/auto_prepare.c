@@ -122,7 +122,7 @@ static int64_t quad_of(const Auto *g, const Stage *s, const Dot *d)
         return 1;
     if (!walks_alone(g, s, d->x, s->rvar[s->nr - 1]) || !ex_is_const(ten(g->te, s->out)->dim[d->lane]))
         return 1;
-    return s->rext[s->nr - 1]->v.i >= QUAD ? QUAD : 1;
+    return s->rext[s->nr - 1]->v.i >= QUAD - 1 ? QUAD : 1; /* colours are padded */
 }
 
 bool dot_of(const Auto *g, uint32_t k, Dot *d)

@@ -75,6 +75,15 @@ static void banner(Writer *w)
     ln(o, " */");
 }
 
+/* "amx-tile" -> __AMX_TILE__, with no `dash` __AMXTILE__ as clang 14 has it. */
+static const char *feature_macro(Arena *a, const char *feature, size_t n, const char *dash)
+{
+    Text t = {.arena = a};
+    for (const char *s = uppercase(a, str_ndup(a, feature, n)); *s; s++)
+        text_add(&t, "%s", *s == '.' ? "_" : *s == '-' ? dash : str_fmt(a, "%c", *s));
+    return str_fmt(a, "__%s__", text_str(&t));
+}
+
 /* Of a level among several: tells gcc which instructions it may use, and other compilers' users how to. */
 static void target(Writer *w)
 {
@@ -83,13 +92,11 @@ static void target(Writer *w)
         return;
     Text list = {.arena = w->a}, have = {.arena = w->a};
     for (const char *s = w->opt->cpu; *s; s += strcspn(s, " "), s += *s == ' ') {
-        const int n = (int)strcspn(s, " ");
-        text_add(&list, "%s%.*s", list.n ? "," : "", n, s);
-        const char *macro = uppercase(w->a, str_ndup(w->a, s, (size_t)n));
-        text_add(&have, "%s!defined(__", have.n ? " || " : "");
-        for (; *macro; macro++)
-            text_add(&have, "%c", *macro == '.' ? '_' : *macro);
-        text_add(&have, "__)");
+        const size_t n = strcspn(s, " ");
+        text_add(&list, "%s%.*s", list.n ? "," : "", (int)n, s);
+        const char *macro = feature_macro(w->a, s, n, "_"), *other = feature_macro(w->a, s, n, "");
+        text_add(&have, "%s", have.n ? " || " : "");
+        text_add(&have, strcmp(macro, other) == 0 ? "!defined(%s)" : "!(defined(%s) || defined(%s))", macro, other);
     }
     ln(o, "#if defined(__GNUC__) && !defined(__clang__)");
     ln(o, "#pragma GCC target(\"%s\")", text_str(&list));

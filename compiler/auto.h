@@ -41,8 +41,10 @@ bool dot_of(const Auto *g, uint32_t stage, Dot *d);
 int64_t extent_of(const Auto *g, const Expr *e);       /* upper bound */
 int64_t points_of_stage(const Auto *g, uint32_t k);    /* elements that it defines */
 int64_t steps_of_stage(const Auto *g, uint32_t k);     /* elements x reduction steps */
-/* Calls fn for every node of a stage, whose body may be a substituted one. */
+/* Calls fn for every node of a stage, whose body may be a substituted one; _scheduled: also for what is inline in a
+ * scatter's first values and places, body holding the substituted bodies of all stages. */
 void walk_stage(const Te *te, const Stage *s, const Expr *body, void (*fn)(void *ctx, const Expr *e), void *ctx);
+void walk_scheduled(const Schedule *s, const Expr *const *body, uint32_t k, void (*fn)(void *ctx, const Expr *e), void *ctx);
 bool is_pure_var(const Expr *e, const Expr *const *var, int n, int *which);
 void auto_bodies(Auto *g);                             /* body and reader from the placements in s */
 

@@ -69,11 +69,30 @@ void walk_stage(const Te *te, const Stage *s, const Expr *body, void (*fn)(void 
         ex_walk(s->at[d], fn, ctx);
 }
 
+typedef struct Through { const Schedule *s; const Expr *const *body; void (*fn)(void *ctx, const Expr *e); void *ctx; } Through;
+
+static void walk_inline(void *ctx, const Expr *e)
+{
+    const Through *w = ctx;
+    w->fn(w->ctx, e);
+    if ((e->op != EX_load && e->op != EX_loadp) || ten(w->s->te, e->v.ref)->kind != TEN_stage)
+        return;
+    const uint32_t k = ten(w->s->te, e->v.ref)->stage;
+    if (w->s->stage[k].place == PL_inline)
+        ex_walk(w->body[k], w->fn, w->ctx);
+}
+
+void walk_scheduled(const Schedule *s, const Expr *const *body, uint32_t k, void (*fn)(void *ctx, const Expr *e), void *ctx)
+{
+    Through w = {s, body, fn, ctx};
+    walk_stage(s->te, s->te->stage.at[k], body[k], walk_inline, &w);
+}
+
 static void reads_of(Auto *g, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];
     Seen seen = {g, k};
-    walk_stage(g->te, s, g->body[k], note_read, &seen);
+    walk_scheduled(g->s, g->body, k, note_read, &seen);
     for (uint8_t q = 0; q < s->nin; q++)
         if (s->in[q])
             note_read(&seen, ex_load(g->x, ten(g->te, s->in[q])->dt, s->in[q], 0, NULL));
@@ -137,7 +156,7 @@ static bool is_product(const Stage *s)
 static uint32_t loads_in(const Auto *g, uint32_t k, uint32_t t)
 {
     Loads l = {.ref = t};
-    walk_stage(g->te, g->te->stage.at[k], g->body[k], count_load, &l);
+    walk_scheduled(g->s, g->body, k, count_load, &l);
     return l.count;
 }
 

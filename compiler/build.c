@@ -7,6 +7,7 @@
  * A stage is built over a box: for each index variable a lower bound (affine in outer loop variables) and an extent.
  * Loops of the schedule shrink the box, with a tail where the step does not divide; what is left is the tile's.
  */
+#include "auto.h"
 #include "build.h"
 
 #include <stdio.h>
@@ -189,11 +190,24 @@ static bool is_empty(const Ten *t)
     return empty;
 }
 
+static void build_elements(Build *b, uint32_t k)
+{
+    const Ten *t = out_of(b, b->te->stage.at[k]);
+    Box all = {0};
+    int cuts = MAX_CUTS;
+    for (uint8_t d = 0; d < t->rank; d++) {
+        all.lo[d] = ex_int(b->x, 0);
+        all.ext[d] = t->dim[d];
+    }
+    build_parts(b, b->f->body, k, &all, &cuts);
+}
+
 static void build_root(Build *b, uint32_t k)
 {
     const Stage *s = b->te->stage.at[k];
     const Ten *t = out_of(b, s);
-    if (s->kind != ST_call && is_empty(t)) /* nothing to compute */
+    const bool empty = s->kind != ST_call && is_empty(t);
+    if (empty && !layout_has_halo(&b->s->layout[s->out], t->rank)) /* nothing to compute, and no pad value that is read */
         return;
     const NodeId from = s->node;
     b->f = unit_func(b->u, from.i && b->te->g ? node(b->te->g, from)->op->name : ident(b->a, t->name, 24, "stage"));
@@ -209,13 +223,8 @@ static void build_root(Build *b, uint32_t k)
         build_scatter(b, b->f->body, k);
         return;
     }
-    Box all = {0};
-    int cuts = MAX_CUTS;
-    for (uint8_t d = 0; d < t->rank; d++) {
-        all.lo[d] = ex_int(b->x, 0);
-        all.ext[d] = t->dim[d];
-    }
-    build_parts(b, b->f->body, k, &all, &cuts);
+    if (!empty)
+        build_elements(b, k);
     fill_halo(b, b->f->body, buffer_of(b, s->out)); /* last: operands may lie there until they are read */
 }
 

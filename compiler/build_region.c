@@ -6,9 +6,20 @@
 
 typedef struct Region { Build *b; uint32_t t; Box box; const Expr **inner, **last; uint32_t ninner; } Region;
 
-/* Extreme of e over inner variables (each 0..last around a base that is already substituted). */
+static void find_memory(void *ctx, const Expr *e)
+{
+    bool *yes = ctx;
+    *yes = *yes || e->op == EX_load || e->op == EX_loadp;
+}
+
+/* Extreme of e over inner variables (each 0..last around a base that is already substituted). NULL: not affine in them, or
+ * it comes from data, of which bounds of a box are not made. */
 static const Expr *extreme(Region *r, const Expr *e, bool upper)
 {
+    bool data = false;
+    ex_walk(e, find_memory, &data);
+    if (data)
+        return NULL;
     for (uint32_t k = 0; k < r->ninner; k++) {
         bool linear;
         const int64_t c = ex_coef(e, r->inner[k], &linear);
@@ -57,7 +68,7 @@ static void region_load(void *ctx, const Expr *e)
     const Ten *t = ten(r->b->te, r->t);
     for (uint8_t d = 0; d < t->rank; d++) {
         const Expr *lo = extreme(r, e->a[d], false), *hi = extreme(r, e->a[d], true);
-        if (!lo || !hi || (e->op == EX_loadp && !clip(t->dim[d], r->b->x, &lo, &hi))) { /* not affine: the whole dimension */
+        if (!lo || !hi || (e->op == EX_loadp && !clip(t->dim[d], r->b->x, &lo, &hi))) { /* the whole dimension */
             lo = ex_int(r->b->x, 0);
             hi = ex_sub(r->b->x, t->dim[d], ex_int(r->b->x, 1));
         }

@@ -270,11 +270,11 @@ static void find_reads(void *ctx, const Expr *e)
 }
 
 /* Where stage q, with what is inline substituted, reads the tensor; a function of runtime-min reads memory. */
-static bool reads_of(const Schedule *s, uint32_t q, const Expr *body, Reads *f)
+static bool reads_of(const Schedule *s, uint32_t q, const Expr *const *body, Reads *f)
 {
     const Stage *stage = s->te->stage.at[q];
     bool called = false;
-    walk_stage(s->te, stage, body, find_reads, f);
+    walk_scheduled(s, body, q, find_reads, f);
     for (uint8_t n = 0; n < stage->nin; n++)
         called = called || stage->in[n] == f->ref;
     return called || f->at;
@@ -289,7 +289,7 @@ static bool read_inside(Reader *r, uint32_t k, const Expr *const *body)
     for (uint32_t q = 0; q < s->te->stage.n; q++) {
         Reads f = {.ref = t};
         const StagePlan *reader = &s->stage[q];
-        if (reader->place == PL_inline || !reads_of(s, q, body[q], &f))
+        if (reader->place == PL_inline || !reads_of(s, q, body, &f))
             continue;
         const bool guest = (reader->place == PL_at || reader->place == PL_register) && reader->host == p->host;
         const char *name = ten(s->te, t)->name, *other = ten(s->te, s->te->stage.at[q]->out)->name;

@@ -239,21 +239,27 @@ static void split_const(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t 
     }
 }
 
-/* Whole steps, then what is left: lanes as one tile of which some are in use, other values in shorter steps. */
+/* Whole steps, then what is left: lanes as one tile of which some are in use, other values in shorter steps. Neither is
+ * made where its extent is known to be 0. */
 static void split_symbolic(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t level, uint8_t d, int64_t n)
 {
     const Expr *step = ex_int(b->x, n), *whole = ex_fdiv(b->x, box->ext[d], step), *rest = ex_mod(b->x, box->ext[d], step);
+    const Expr *any = ex_binary(b->x, EX_lt, ex_int(b->x, 0), rest);
     const char *name = var_name(b, b->te->stage.at[k]->var[d]);
     Box part = *box;
-    const Expr *q = ex_index(b->x, name, whole);
-    part.lo[d] = ex_add(b->x, box->lo[d], ex_mul(b->x, q, step));
-    part.ext[d] = step;
-    build_stage(b, nest_for(b->a, in, q, ex_int(b->x, 0), whole), k, &part, (uint8_t)(level + 1));
+    if (!ex_is_int(whole, 0)) {
+        const Expr *q = ex_index(b->x, name, whole);
+        part.lo[d] = ex_add(b->x, box->lo[d], ex_mul(b->x, q, step));
+        part.ext[d] = step;
+        build_stage(b, nest_for(b->a, in, q, ex_int(b->x, 0), whole), k, &part, (uint8_t)(level + 1));
+    }
     part.lo[d] = ex_add(b->x, box->lo[d], ex_mul(b->x, whole, step));
     part.ext[d] = rest;
-    if (n > 1 && plan_of(b, k)->lane == (int8_t)d)
-        build_stage(b, nest_if(b->a, in, ex_binary(b->x, EX_lt, ex_int(b->x, 0), rest)), k, &part, (uint8_t)(level + 1));
-    else if (n > 1)
+    if (n == 1 || ex_is_int(any, 0))
+        return;
+    if (plan_of(b, k)->lane == (int8_t)d)
+        build_stage(b, nest_if(b->a, in, any), k, &part, (uint8_t)(level + 1));
+    else
         split_symbolic(b, in, k, &part, level, d, max_i64(n / 3, 1));
 }
 

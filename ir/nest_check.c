@@ -7,7 +7,7 @@
  * innermost first, according to the sign of e's slope in them, so that extents meet extents: N - 1 - i with i < N ends as
  * 0. Minima, maxima and choices are split into cases, quotients and remainders replaced by what bounds them. Where that
  * does not do, a condition f >= 0 that holds here is used: k*e - m*f is shown not to be negative, k and m such that a term
- * cancels.
+ * cancels. A place whose conditions contradict each other is never reached, and nothing is to be shown there.
  */
 #include "nest.h"
 
@@ -56,13 +56,22 @@ static const Expr *plus(Check *c, const Expr *e, int64_t k) { return ex_add(c->x
 
 static bool is_split(const Expr *e) { return e->op == EX_min || e->op == EX_max || e->op == EX_select; }
 
-/* e >= 0 where cond is `holds`. */
+/* Whether conditions that hold here, from number n on, contradict what else does: f >= 0 does where f <= -1 is shown. */
+static bool refuted(Check *c, uint32_t n, int facts)
+{
+    bool yes = c->dead;
+    for (uint32_t k = n; k < c->fact.n && !yes; k++)
+        yes = prove_with(c, plus(c, ex_sub(c->x, ex_int(c->x, 0), c->fact.at[k]), -1), facts);
+    return yes;
+}
+
+/* e >= 0 where cond is `holds`, which may never be. */
 static bool prove_case(Check *c, const Expr *cond, bool holds, const Expr *e, int facts)
 {
     const uint32_t n = c->fact.n;
     const bool dead = c->dead;
     assume(c, cond, holds);
-    const bool ok = c->dead || prove_with(c, e, facts);
+    const bool ok = c->dead || prove_with(c, e, facts) || refuted(c, n, 0);
     c->fact.n = n;
     c->dead = dead;
     return ok;
@@ -119,11 +128,11 @@ static bool is_least(const Check *c, const Expr *e, int64_t least)
 static bool relax(Check *c, const Expr *e, Term t, int facts)
 {
     const Expr *k = t.atom->a[1];
-    if (t.atom->op == EX_fdiv)
-        return prove_with(c, without_quotient(c, e, t), facts);
-    if (t.coef > 0)
+    if (t.atom->op == EX_mod && t.coef > 0)
         return prove_with(c, with_term(c, e, t, ex_int(c->x, 0)), facts);
     const bool positive = is_least(c, k, 1) || (facts > 0 && prove_with(c, plus(c, k, -1), facts));
+    if (t.atom->op == EX_fdiv)
+        return positive && prove_with(c, without_quotient(c, e, t), facts);
     if (prove_with(c, with_term(c, e, t, positive ? plus(c, k, -1) : k), facts))
         return true;
     return prove_with(c, t.atom->a[0], facts) && prove_with(c, with_term(c, e, t, t.atom->a[0]), facts);
@@ -131,13 +140,38 @@ static bool relax(Check *c, const Expr *e, Term t, int facts)
 
 static bool is_relaxed(const Check *c, const Expr *e)
 {
-    return (e->op == EX_fdiv && is_least(c, e->a[1], 1)) || (e->op == EX_mod && is_least(c, e->a[1], 0));
+    return (e->op == EX_fdiv || e->op == EX_mod) && is_least(c, e->a[1], 0);
 }
 
-/* Whether e >= 0 follows from the bounds of the variables, and up to `facts` conditions for what is put in their place. */
-static bool eliminate(Check *c, const Expr *e, int facts)
+/* Whether p = mod(y,a*b) and q = mod(fdiv(y,a),b), so that p - a*q = mod(y,a), which becomes *low. */
+static bool is_digit(Check *c, const Expr *p, const Expr *q, int64_t a, const Expr **low)
+{
+    int64_t ab;
+    if (p->op != EX_mod || q->op != EX_mod || a < 1 || !is_least(c, q->a[1], 1) || !ex_is_const(q->a[1]) || !mul_i64(a, q->a[1]->v.i, &ab))
+        return false;
+    *low = ex_mod(c->x, p->a[0], ex_int(c->x, a));
+    return ex_is_int(p->a[1], ab) && ex_fdiv(c->x, p->a[0], ex_int(c->x, a)) == q->a[0];
+}
+
+/* e with n*mod(y,a) for n*mod(y,a*b) - n*a*mod(fdiv(y,a),b): steps in steps of a tail; NULL where there are no such two. */
+static const Expr *without_digit(Check *c, const Expr *e, const Affine *f)
+{
+    const Expr *low;
+    for (uint32_t t = 0; t < f->n; t++)
+        for (uint32_t q = 0; q < f->n; q++) {
+            const int64_t n = f->t[t].coef, m = f->t[q].coef;
+            if (q != t && n > 0 && m > -INT64_MAX && m % n == 0 && is_digit(c, f->t[t].atom, f->t[q].atom, -(m / n), &low))
+                return with_term(c, with_term(c, e, f->t[q], ex_int(c->x, 0)), f->t[t], low);
+        }
+    return NULL;
+}
+
+/* Whether e >= 0 follows from the bounds of the variables, and up to `facts` conditions for what is put in their place.
+ * rest: e with variables at the ends of their ranges, as far as that went. */
+static bool eliminate(Check *c, const Expr *e, int facts, const Expr **rest)
 {
     int64_t lo, hi;
+    *rest = e;
     if (ex_range(c->x, e, &lo, &hi) && lo >= 0)
         return true;
     if (c->steps-- <= 0 || ex_is_const(e))
@@ -146,16 +180,19 @@ static bool eliminate(Check *c, const Expr *e, int facts)
     for (uint32_t t = 0; t < f.n; t++)
         if (is_split(f.t[t].atom)) {
             const Expr *end = without_split(c, e, f.t[t].atom);
-            return end ? eliminate(c, end, facts) : split(c, e, f.t[t], facts);
+            return end ? eliminate(c, end, facts, rest) : split(c, e, f.t[t], facts);
         }
     for (uint32_t k = c->bound.n; k-- > 0;) {
         const Expr *end = ex_uses(e, c->bound.at[k].var) ? at_extreme(c, e, &c->bound.at[k]) : NULL;
         if (end && end != e)
-            return eliminate(c, end, facts);
+            return eliminate(c, end, facts, rest);
     }
+    const Expr *low = without_digit(c, e, &f);
+    if (low)
+        return eliminate(c, low, facts, rest);
     for (uint32_t t = 0; t < f.n; t++)
-        if (is_relaxed(c, f.t[t].atom))
-            return relax(c, e, f.t[t], facts);
+        if (is_relaxed(c, f.t[t].atom) && relax(c, e, f.t[t], facts))
+            return true;
     return false;
 }
 
@@ -183,12 +220,8 @@ static bool prove_by(Check *c, const Expr *e, const Affine *ef, const Expr *f, T
     return false;
 }
 
-static bool prove_with(Check *c, const Expr *e, int facts)
+static bool prove_by_any(Check *c, const Expr *e, int facts)
 {
-    if (eliminate(c, e, facts))
-        return true;
-    if (facts == 0 || c->steps <= 0)
-        return false;
     const Affine ef = ex_affine(c->a, e);
     for (uint32_t k = c->fact.n; k-- > 0;) {
         const Affine f = ex_affine(c->a, c->fact.at[k]);
@@ -197,6 +230,15 @@ static bool prove_with(Check *c, const Expr *e, int facts)
                 return true;
     }
     return false;
+}
+
+/* Conditions are used on e as it is, or on what is left of it, where extents have taken the place of variables. */
+static bool prove_with(Check *c, const Expr *e, int facts)
+{
+    const Expr *rest;
+    if (eliminate(c, e, facts, &rest))
+        return true;
+    return facts > 0 && c->steps > 0 && (prove_by_any(c, e, facts) || (rest != e && prove_by_any(c, rest, facts)));
 }
 
 /* With few conditions before many, as most proofs need none. */
@@ -237,7 +279,7 @@ static void assume_least(Check *c, const Expr *e)
     const Affine f = ex_affine(c->a, fact);
     PUSH(c->a, &c->fact, fact);
     for (uint32_t t = 0; t < f.n; t++)
-        if (f.t[t].atom->op == EX_fdiv && is_relaxed(c, f.t[t].atom))
+        if (f.t[t].atom->op == EX_fdiv && ex_is_const(f.t[t].atom->a[1]) && is_least(c, f.t[t].atom->a[1], 1))
             PUSH(c->a, &c->fact, weaker(c, fact, f.t[t]));
     c->dead = c->dead || (ex_range(c->x, fact, &lo, &hi) && hi < 0);
 }
@@ -260,6 +302,9 @@ static void assume_apart(Check *c, const Expr *a, const Expr *b, int64_t k)
 static void assume(Check *c, const Expr *e, bool holds)
 {
     switch ((ExprOp)e->op) {
+    case EX_const:
+        c->dead = c->dead || (e->v.i != 0) != holds;
+        return;
     case EX_and: case EX_or:
         if ((e->op == EX_and) == holds) {
             assume(c, e->a[0], holds);
@@ -301,14 +346,24 @@ static const char *expr_text(Check *c, const Expr *e)
     return text_str(&t);
 }
 
+/* e >= 0, or this is never reached. */
+static bool holds_here(Check *c, const Expr *e)
+{
+    if (prove(c, e))
+        return true;
+    c->steps = MAX_STEPS;
+    c->dead = refuted(c, 0, 1);
+    return c->dead;
+}
+
 static void check_access(Check *c, uint32_t id, const Expr *const *idx, const char *what)
 {
     const Buf *b = buf(c->u, id);
     for (uint8_t d = 0; d < b->rank && !c->why && !c->dead; d++) {
         const Expr *i = resolved(c, idx[d]), *last = plus(c, resolved(c, b->dim[d]), (int64_t)b->hi[d] - 1);
-        if (!prove(c, plus(c, i, b->lo[d])))
+        if (!holds_here(c, plus(c, i, b->lo[d])))
             c->why = str_fmt(c->a, "%s: %s '%s', dimension %u: index %s may be below %d", c->f->name, what, b->name, d, expr_text(c, i), -b->lo[d]);
-        else if (!prove(c, ex_sub(c->x, last, i)))
+        else if (!holds_here(c, ex_sub(c->x, last, i)))
             c->why = str_fmt(c->a, "%s: %s '%s', dimension %u: index %s may be above %s", c->f->name, what, b->name, d, expr_text(c, i), expr_text(c, last));
     }
 }

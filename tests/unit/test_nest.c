@@ -230,6 +230,15 @@ static const char *const sound[] = {
     "var i < N\nfor i = 0, N - 1 {\n%5.w[i + 1] = %1.x[i + 1,0]\n}\n",
     "var i any\nlet i = ix(%3.i[0])\nfor i = 0, 0 {\n%2.y[100] = 0f32\n}\n",
     "var r 0..39, k < 3\nfor r = 0, N {\nfor k = 0, min(3, N - r) {\n%5.w[r + k] = %1.x[r + k,0]\n}\n}\n",
+    /* conditions that contradict each other */
+    "if false {\n%2.y[100] = 0f32\n}\n",
+    "var i 0..9\nfor i = 0, fdiv(max(min(M, 1) - min(M, 3), 0) + 1, 2) {\n%5.w[N + 5] = 0f32\n}\n",
+    /* steps within the steps of a rest */
+    "var k 0..2, l < 2\nfor k = 0, mod(fdiv(N, 2), 3) {\nfor l = 0, 2 {\n%5.w[0] = %1.x[6*fdiv(N, 6) + 2*k + l,0]\n}\n}\n",
+    /* a divisor that is positive where the loop runs */
+    "var j 0..116\nfor j = 0, 3*(N - 1) {\n%5.w[fdiv(j, N - 1)] = 0f32\n}\n",
+    /* an extent that the number of steps bounds */
+    "var q 0..1, l < 4, r < N\nfor q = 0, fdiv(10 - N, 4) {\nfor l = 0, 4 {\nfor r = 0, N {\n%2.y[l + r] = 0f32\n}\n}\n}\n",
     /* a guarded load needs no proof */
     "%5.w[0] = %2.y[ix(%3.i[3]) | 0f32]\n",
     /* tiles: the store sees no reduction variable */
@@ -258,6 +267,12 @@ static const Bad unsound[] = {
     {"var i 1..9\nfor i = 0, 9 {\n%2.y[i] = 0f32\n}\n", "variable 'i', declared as 1 to 9"},
     {"var i < 3\nlet i = ix(%3.i[0])\n%2.y[i] = 0f32\n", "variable 'i', declared as 0 to 2"},
     {"var l 0..9, r < M, a f32\ntile {\nlane l 10\nsum r M\nacc a\nbody %1.x[0,r]\n%2.y[l] = a\n%2.y[l + 1] = a\n}\n", "index l + 1 may be above 9"},
+    {"if true {\n%2.y[100] = 0f32\n}\n", "store to 'y'"},
+    {"var i 0..9\nfor i = 0, fdiv(max(min(M, 3) - min(M, 1), 0) + 1, 2) {\n%5.w[N + 5] = 0f32\n}\n", "store to 'w'"},
+    {"var k 0..2, l < 3\nfor k = 0, mod(fdiv(N, 2), 3) {\nfor l = 0, 3 {\n%5.w[0] = %1.x[6*fdiv(N, 6) + 2*k + l,0]\n}\n}\n", "load of 'x', dimension 0"},
+    {"var k 0..2, l < 2\nfor k = 0, mod(fdiv(N, 3), 3) {\nfor l = 0, 2 {\n%5.w[0] = %1.x[6*fdiv(N, 6) + 2*k + l,0]\n}\n}\n", "load of 'x', dimension 0"},
+    {"var j 0..479\nfor j = 0, 12*N {\n%2.y[fdiv(j, N - 1)] = 0f32\n}\n", "store to 'y'"},
+    {"var q 0..2, l < 4, r < N\nfor q = 0, fdiv(12 - N, 4) {\nfor l = 0, 4 {\nfor r = 0, N {\n%2.y[l + r] = 0f32\n}\n}\n}\n", "index l + r may be above 9"},
     {"var r 0..40, a f32\ntile {\nsum r M + 1\nacc a\nbody %1.x[0,r]\n%2.y[0] = a\n}\n", "load of 'x', dimension 1: index r may be above M - 1"},
 };
 

@@ -49,6 +49,7 @@ Schedule *schedule_O0(Arena *a, const Te *te);                              /* e
 Schedule *schedule_auto(Arena *a, const Te *te, const Machine *m);           /* over a copy of te with packing and copy stages */
 void schedule_print(Text *out, const Schedule *s);
 bool schedule_parse(Schedule *s, Diags *d, const char *text);               /* entries replace those of s */
+bool schedule_plainer(Schedule *s, uint32_t k);                              /* root stage k with less done to it; false: it is plain */
 const Expr **schedule_bodies(Arena *a, Ctx *cx, const Schedule *s);         /* by stage, inline tensors substituted */
 Unit *build_nests(Ctx *cx, const Schedule *s, const char *name);            /* NULL: diagnostics */
 

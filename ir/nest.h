@@ -171,6 +171,7 @@ Unit *unit_parse(Ctx *cx, const char *text);
  * inside its buffer for all values of loop variables and symbols (guarded loads, ifs and selects taken into account).
  * Returns NULL, or what could not be proved. */
 const char *nest_check(Arena *a, const Unit *u);
+const char *func_check(Arena *a, const Unit *u, const Func *f);   /* of one function */
 
 /* interp.c: runs a unit. in[k].data are the inputs with actual extents; out[k].data must have room for the bounds of
  * the output, its dim is filled. consts come from the buffers. False: out of memory budget, with diagnostic. */

@@ -566,16 +566,20 @@ static void check_nest(Check *c, const Nest *n)
     }
 }
 
+const char *func_check(Arena *a, const Unit *u, const Func *f)
+{
+    Arena *work = arena_child(a);
+    Check c = {.a = work, .x = u->cx->x, .u = u, .f = f};
+    check_nest(&c, f->body);
+    const char *why = c.why ? str_dup(a, c.why) : NULL;
+    arena_free(work);
+    return why;
+}
+
 const char *nest_check(Arena *a, const Unit *u)
 {
-    for (uint32_t k = 0; k < u->func.n; k++) {
-        Arena *work = arena_child(a);
-        Check c = {.a = work, .x = u->cx->x, .u = u, .f = u->func.at[k]};
-        check_nest(&c, c.f->body);
-        const char *why = c.why ? str_dup(a, c.why) : NULL;
-        arena_free(work);
-        if (why)
-            return why;
-    }
-    return NULL;
+    const char *why = NULL;
+    for (uint32_t k = 0; k < u->func.n && !why; k++)
+        why = func_check(a, u, u->func.at[k]);
+    return why;
 }

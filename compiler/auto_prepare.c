@@ -312,12 +312,15 @@ static const Blob *pack(Auto *g, const Packing *p)
     return data;
 }
 
+/* -Os: what other stages read as it is would be stored twice. */
+static bool may_pack(const Auto *g, const Dot *d) { return !g->te->cx->small || g->nreader[d->w->v.ref] == 1; }
+
 static void pack_constant(Auto *g, uint32_t k, const Dot *d)
 {
     const Stage *s = g->te->stage.at[k];
     const Ten *w = ten(g->te, d->w->v.ref);
     const int lane_dim = d->lane >= 0 ? dim_of(d->w, s->var[d->lane]) : -1;
-    if (w->data->fill || d->w->op != EX_load || lane_dim < 0 || !ex_is_const(ten(g->te, s->out)->dim[d->lane]) || w->rank + 3 > MAX_RANK || !lane_apart(d->w, s->var[d->lane], lane_dim))
+    if (w->data->fill || !may_pack(g, d) || d->w->op != EX_load || lane_dim < 0 || !ex_is_const(ten(g->te, s->out)->dim[d->lane]) || w->rank + 3 > MAX_RANK || !lane_apart(d->w, s->var[d->lane], lane_dim))
         return;
     const int64_t n = w->dim[lane_dim]->v.i, group = d->group ? d->group : n, block = min_i64(lanes_per_tile(g, d, k), group);
     const Expr *lane = s->var[d->lane], *size = ex_int(g->x, group), *in_group = ex_mod(g->x, lane, size);
@@ -709,7 +712,7 @@ static void drop_unread(Auto *g)
 void auto_prepare(Auto *g)
 {
     auto_views(g);
-    if (g->m->lanes_f32 > 1 && g->te->cx->fp == FP_fast)
+    if (g->m->lanes_f32 > 1 && g->te->cx->fp == FP_fast && !g->te->cx->small)
         auto_winograd(g);
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
         Dot d;

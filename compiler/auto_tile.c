@@ -7,6 +7,7 @@
  */
 #include "auto.h"
 
+enum { COMPACT_TILE = 4 }; /* vectors of sums: half the speed of the largest tile, on an out-of-order core */
 enum { OPEN_VECTORS = 2 }; /* of a tile whose lanes are known at run time: a part of them is wasted */
 enum { FETCH_AHEAD = 1024 };  /* bytes */
 enum { TAP_REGISTERS = 8 };   /* of a depthwise tile: the constants of a row of taps and what they are multiplied with */
@@ -39,6 +40,12 @@ static double cover_cost(const Auto *g, int64_t n, int64_t lanes, int64_t steps,
     return sum;
 }
 
+/* -Os: no tile beside the one of the loop, and that one of few instructions. */
+static bool is_compact(int64_t n, int64_t nv, int64_t rows, int64_t vectors)
+{
+    return n % rows == 0 && nv % vectors == 0 && rows * vectors <= COMPACT_TILE;
+}
+
 static Shape best_shape(const Auto *g, int64_t n, int64_t lanes, int64_t steps, bool depthwise, int64_t most)
 {
     Shape best = {1, 1, 1e300};
@@ -46,6 +53,8 @@ static Shape best_shape(const Auto *g, int64_t n, int64_t lanes, int64_t steps, 
     for (int64_t v = 1; v <= min_i64(most, nv); v++)
         for (int64_t r = 1; r <= min_i64(MAX_ROWS, n); r++) {
             if (r * v + (depthwise ? TAP_REGISTERS : v + 1) > g->m->vregs)
+                continue;
+            if (g->te->cx->small && !is_compact(n, nv, r, v))
                 continue;
             const double c = cover_cost(g, n, lanes, steps, r, v, depthwise);
             if (c < best.cost * 0.999)
@@ -453,7 +462,7 @@ static void tile_stage(Auto *g, uint32_t k)
     Dot d;
     if (s->kind == ST_scatter || s->kind == ST_call || s->kind == ST_scan)
         return;
-    g->s->stage[k].parts = !dot_of(g, reg < 0 ? k : (uint32_t)reg, &d);
+    g->s->stage[k].parts = !g->te->cx->small && !dot_of(g, reg < 0 ? k : (uint32_t)reg, &d);
     if (reg >= 0)
         tile_register_host(g, k, (uint32_t)reg);
     else if (dot_of(g, k, &d))

@@ -391,7 +391,7 @@ Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out)
     (void)oom;
     Text log = {.arena = a};
     Ctx cx = {.arena = a, .x = exprs_new(a), .diags = d, .symbol = {.arena = a}, .default_max = 1024, .tflite_rounding = strcmp(o->rounding, "tflite") == 0,
-              .fp = options_fp(o),
+              .fp = options_fp(o), .small = o->small,
               .max_elements = UINT64_C(1) << 32};
     Program p = {.cx = &cx, .opt = o, .name = stem(a, o->model), .log = &log};
     OnnxOptions opt = {0};

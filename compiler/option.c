@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-typedef enum OptKind { K_FLAG, K_STR, K_INT, K_SIZE, K_LIST, K_O } OptKind;
+typedef enum OptKind { K_FLAG, K_STR, K_INT, K_SIZE, K_LIST, K_O, K_OS } OptKind;
 typedef struct OptInfo { const char *spelling; OptKind kind; size_t at; const char *arg, *help; } OptInfo;
 
 static const OptInfo table[] = {
@@ -32,6 +32,9 @@ bool parse_size(const char *s, int64_t *v)
     return true;
 }
 
+/* Whether the option's argument is part of its spelling. */
+static bool is_level(const OptInfo *i) { return i->kind == K_O || i->kind == K_OS; }
+
 /* Argument joined to the spelling, or NULL when `arg` is not this option or has none joined. */
 static const OptInfo *match(const char *arg, const char **joined)
 {
@@ -44,7 +47,7 @@ static const OptInfo *match(const char *arg, const char **joined)
             *joined = NULL;
             return &table[k];
         }
-        const bool glued = table[k].arg && (s[n - 1] == '=' || n == 2) && table[k].kind != K_O;
+        const bool glued = table[k].arg && (s[n - 1] == '=' || n == 2) && !is_level(&table[k]);
         const bool equals = table[k].arg && s[1] == '-' && strncmp(arg, s, n) == 0 && arg[n] == '=';
         if (equals || (glued && strncmp(arg, s, n) == 0)) {
             best = &table[k];
@@ -70,7 +73,9 @@ static bool set(Arena *a, Diags *d, Options *o, const OptInfo *i, const char *va
         return true;
     }
     case K_O:
+    case K_OS:
         *(int64_t *)(void *)field = atoi(i->arg);
+        o->small = i->kind == K_OS;
         return true;
     case K_INT:
     case K_SIZE:
@@ -186,11 +191,11 @@ bool options_parse(Arena *a, Diags *d, int argc, char **argv, Options *o)
             ok = diag_error(d, "option-unknown", "there is no option '%s'; mlcc --help lists them", arg);
             continue;
         }
-        if (i->arg && i->kind != K_O && !joined && ++k == args.v.n) {
+        if (i->arg && !is_level(i) && !joined && ++k == args.v.n) {
             ok = diag_error(d, "option-value", "%s needs an argument: %s", i->spelling, i->arg);
             break;
         }
-        ok = set(a, d, o, i, joined ? joined : i->kind == K_FLAG || i->kind == K_O ? NULL : args.v.at[k]) && ok;
+        ok = set(a, d, o, i, joined ? joined : i->kind == K_FLAG || is_level(i) ? NULL : args.v.at[k]) && ok;
     }
     ok = check_values(d, o) && ok;
     if (ok && !o->model && !o->help && !o->version)
@@ -206,7 +211,7 @@ void options_help(Text *out)
     text_add(out, "\noptions:\n");
     for (size_t k = 0; k < COUNT(table); k++) {
         const bool glued = table[k].spelling[strlen(table[k].spelling) - 1] == '=';
-        const char *arg = table[k].arg && table[k].kind != K_O ? table[k].arg : "";
+        const char *arg = table[k].arg && !is_level(&table[k]) ? table[k].arg : "";
         text_add(out, "  %-28s %s\n", str_fmt(out->arena, "%s%s%s", table[k].spelling, *arg && !glued ? " " : "", arg), table[k].help);
     }
     text_add(out, "\nexit status: 0 ok, 1 model rejected, 2 usage, 3 input or output, 4 internal error\n");
@@ -230,7 +235,7 @@ void options_man(Text *out)
     for (size_t k = 0; k < COUNT(table); k++) {
         text_add(out, ".TP\n.B ");
         troff(out, table[k].spelling);
-        text_add(out, "%s%s\n", table[k].arg && table[k].kind != K_O ? " " : "", table[k].arg && table[k].kind != K_O ? table[k].arg : "");
+        text_add(out, "%s%s\n", table[k].arg && !is_level(&table[k]) ? " " : "", table[k].arg && !is_level(&table[k]) ? table[k].arg : "");
         troff(out, table[k].help);
         text_add(out, "\n");
     }

@@ -15,7 +15,7 @@ typedef struct Options {
         *deptarget, *report, *output_dir, *diag_format;
     StrList define, max, shape, bind, pool, dump_after, disable, input;
     int64_t level, max_ram, max_flash, max_stack; /* sizes: -1 when not given */
-    bool always, depfile, depphony, werror, verbose, version, help;
+    bool small, always, depfile, depphony, werror, verbose, version, help;
 } Options;
 
 /* Reads argv (with @file); false after diagnostics. Strings live in the arena. */

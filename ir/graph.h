@@ -37,6 +37,7 @@ typedef struct Ctx {
     int64_t default_max;    /* upper bound of a symbol without --max */
     bool tflite_rounding;   /* --int-rounding=tflite */
     FpMode fp;              /* -ffp= */
+    bool small;             /* -Os: bytes of code and weights come before time */
     uint64_t max_elements;  /* limit for one tensor (--limits) */
 } Ctx;
 

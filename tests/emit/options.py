@@ -100,7 +100,7 @@ def cases():
         Case('-O1', [], [*graph, '-O0'], lambda r: 'Neg' in r.out and 'Identity' not in r.out),
         Case('-O2', [], [*schedule, '-O0'], lambda r: 'inline' in r.out),
         Case('-O3', [], [*schedule, '-O0'], lambda r: 'inline' in r.out),
-        Case('-Os', [], [*schedule, '-O0'], lambda r: 'inline' in r.out),
+        Case('-Os', [], [samples['digits'], '--emit=schedule', '-march=x86-64-v3'], lambda r: 'loop j 8; loop l 4' in r.out),
         Case('-march=', ['x86-64-v3'], [*digits, '-march=generic'], lambda r: 'V8_ADD' in r.file('net.c')),
         Case('--target=', ['scalar'], ['chain.nn', '--emit=schedule'], lambda r: '%y' in r.out and 'tile' not in r.out),
         Case('-D', ['N=2'], graph, lambda r: 'f32[2,64]' in r.out),

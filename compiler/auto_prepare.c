@@ -300,13 +300,15 @@ static const Blob *pack(Auto *g, const Packing *p)
     const int64_t per_group = (p->group + p->block - 1) / p->block, blocks = p->w->dim[p->lane_dim]->v.i / p->group * per_group;
     const int64_t row_size = p->block * p->quad, count = blocks * inner * row_size;
     const size_t size = dtype_bytes(p->w->dt);
-    char *to = arena_alloc(g->a, (size_t)count * size, 64), *from = arena_alloc(g->a, (size_t)p->w->data->count * size, 64);
+    Arena *scratch = arena_child(g->a);
+    char *to = arena_alloc(g->a, (size_t)count * size, 64), *from = arena_alloc(scratch, (size_t)p->w->data->count * size, 64);
     blob_get(p->w->data, 0, p->w->data->count, from);
     for (int64_t row = 0; row < blocks * inner; row++) {
         const int64_t b = row / inner, in_group = b % per_group * p->block;
         const int64_t lane = (b / per_group * p->group + in_group) * stride[p->lane_dim], at = packed_source(p, row % inner, stride, &last);
         pack_row(p, stride, from, lane + at, last, min_i64(p->block, p->group - in_group), to + (size_t)(row * row_size) * size);
     }
+    arena_free(scratch);
     Blob *data = NEW(g->a, Blob);
     *data = (Blob){.dt = p->w->dt, .count = count, .data = to};
     return data;

@@ -397,7 +397,8 @@ static const Blob *transformed(Auto *g, const Conv *c, const Filtering *f)
     const int64_t in = c->s->rext[c->channel]->v.i, out = extent(g, c, c->out), points = f->points * f->points;
     const int64_t by_in = step_of(g, c, c->s->rvar[c->channel]), by_out = step_of(g, c, c->s->var[c->out]);
     const int64_t row = step_of(g, c, c->s->rvar[c->tap[0]]), col = step_of(g, c, c->s->rvar[c->tap[1]]);
-    float *w = NEWN(g->a, float, from->count), *to = NEWN(g->a, float, points * in * out);
+    Arena *scratch = arena_child(g->a);
+    float *w = NEWN(scratch, float, from->count), *to = NEWN(g->a, float, points * in * out);
     double u[MAX_POINTS * MAX_POINTS];
     blob_get(from, 0, from->count, w);
     for (int64_t k = 0; k < in * out; k++) {
@@ -405,6 +406,7 @@ static const Blob *transformed(Auto *g, const Conv *c, const Filtering *f)
         for (int64_t z = 0; z < points; z++)
             to[z * in * out + k] = (float)u[z];
     }
+    arena_free(scratch);
     Blob *b = NEW(g->a, Blob);
     *b = (Blob){.dt = DT_f32, .count = points * in * out, .data = to};
     return b;

@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""How long mlcc takes and how much memory, in processor time and at its peak: small networks and one of the size of ResNet-50 with
+all its weights; and how long gcc takes for what it emitted.
+
+    speed.py BUILD_DIR
+"""
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from harness import report
+
+LIGHT = pathlib.Path(onnx.__file__).parent / 'backend' / 'test' / 'data' / 'light' / 'light_resnet50.onnx'
+LIGHT_SECONDS, LARGE_SECONDS, CC_SECONDS, PRINT_SECONDS = 0.5, 2, 10, 2
+LARGE_MEMORY = 4.5  # times the weights: the mapped file, Winograd's points, the packed constants and their image are held at once
+BLOCKS = [(64, 3), (128, 4), (256, 6), (512, 3)]  # ResNet-50: channels inside a block, and how many blocks
+
+
+class Net:
+    """A residual network of bottleneck blocks, its weights random numbers."""
+
+    def __init__(self):
+        self.rng, self.nodes, self.weights, self.bytes = np.random.default_rng(5), [], [], 0
+
+    def weight(self, *shape):
+        w = (self.rng.standard_normal(shape, np.float32) * np.float32(0.05))
+        self.weights.append(numpy_helper.from_array(w, f'w{len(self.weights)}'))
+        self.bytes += w.nbytes
+        return self.weights[-1].name
+
+    def node(self, op, inputs, **attributes):
+        self.nodes.append(helper.make_node(op, inputs, [f't{len(self.nodes)}'], **attributes))
+        return self.nodes[-1].output[0]
+
+    def conv(self, x, cin, cout, size, stride=1):
+        return self.node('Conv', [x, self.weight(cout, cin, size, size), self.weight(cout)], pads=[size // 2] * 4, strides=[stride] * 2)
+
+    def block(self, x, cin, c, stride):
+        y = self.node('Relu', [self.conv(x, cin, c, 1)])
+        y = self.node('Relu', [self.conv(y, c, c, 3, stride)])
+        y = self.conv(y, c, 4 * c, 1)
+        side = self.conv(x, cin, 4 * c, 1, stride) if cin != 4 * c else x
+        return self.node('Relu', [self.node('Add', [y, side])])
+
+    def save(self, path):
+        x, channels = self.node('Relu', [self.conv('x', 3, 64, 7, 2)]), 64
+        x = self.node('MaxPool', [x], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+        for c, count in BLOCKS:
+            for k in range(count):
+                x, channels = self.block(x, channels, c, 2 if k == 0 and c > 64 else 1), 4 * c
+        x = self.node('Flatten', [self.node('GlobalAveragePool', [x])])
+        y = self.node('Gemm', [x, self.weight(channels, 1000), self.weight(1000)])
+        info = helper.make_tensor_value_info
+        f32 = onnx.TensorProto.FLOAT
+        graph = helper.make_graph(self.nodes, 'g', [info('x', f32, [1, 3, 224, 224])], [info(y, f32, [1, 1000])], self.weights)
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 21)], ir_version=10), path)
+
+
+def cost(command):
+    """(status, seconds of the processor in user mode and the kernel, bytes of memory at the peak) of a command."""
+    p = subprocess.Popen([str(c) for c in command], stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(p.pid, 0)
+    p.returncode = os.waitstatus_to_exitcode(status)
+    return p.returncode, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
+
+
+def over(what, found, limit):
+    print(f'{what}: {found:.2f}, at most {limit}', flush=True)
+    return '' if found <= limit else f'{what}: {found:.2f}, at most {limit}'
+
+
+def compile_fault(name, command, seconds, memory=None, weights=1):
+    """The least of three runs: other processes share the caches."""
+    costs = [cost(command) for _ in range(3)]
+    if any(status for status, _, _ in costs):
+        return f'status {costs[0][0]}'
+    why = over(f'{name} seconds', min(c[1] for c in costs), seconds)
+    return why or (over(f'{name} memory over weights', min(c[2] for c in costs) / weights, memory) if memory else '')
+
+
+def cc_fault(name, source):
+    status, seconds, _ = cost(['gcc', '-std=c11', '-O2', '-march=native', '-c', source, f'-I{source.parent}', '-o', source.with_suffix('.o')])
+    return f'gcc: status {status}' if status else over(f'{name} seconds of gcc -O2', seconds, CC_SECONDS)
+
+
+def make(path):
+    """In a process of its own: a child's peak starts at what its parent holds."""
+    net = Net()
+    net.save(path)
+    print(net.bytes)
+
+
+def main():
+    build, r = pathlib.Path(sys.argv[1]).resolve(), report.Report()
+    folder, mlcc = build / 'emit' / 'speed', build / 'mlcc'
+    folder.mkdir(parents=True, exist_ok=True)
+    large = folder / 'large.onnx'
+    made_it = subprocess.run([sys.executable, __file__, '--make', large], capture_output=True, text=True, check=True)
+    weights = int(made_it.stdout)
+    r.check('speed/light_resnet50', compile_fault('light', [mlcc, LIGHT, '-o', folder / 'light.c'], LIGHT_SECONDS))
+    r.check('speed/light_resnet50 cc', cc_fault('light', folder / 'light.c'))
+    r.check('speed/large', compile_fault('large', [mlcc, large, '-o', folder / 'big.c'], LARGE_SECONDS, LARGE_MEMORY, weights))
+    r.check('speed/large cc', cc_fault('large', folder / 'big.c'))
+    r.check('speed/large graph', compile_fault('graph', [mlcc, large, '--emit=graph'], PRINT_SECONDS))
+    large.unlink()
+    for made in folder.glob('big*'):
+        made.unlink()
+    r.finish()
+
+
+if __name__ == '__main__':
+    make(sys.argv[2]) if sys.argv[1] == '--make' else main()

@@ -130,8 +130,9 @@ def main():
     p.add_argument('--json', type=pathlib.Path)
     p.add_argument('--svg', type=pathlib.Path)
     p.add_argument('--history', type=pathlib.Path)
-    p.add_argument('options', nargs='*', help='behind --: for mlcc')
-    args = p.parse_args()
+    cut = sys.argv.index('--') if '--' in sys.argv else len(sys.argv)
+    args = p.parse_args(sys.argv[1:cut])
+    args.options = sys.argv[cut + 1:]
     build = args.build.resolve()
     folder = build / 'bench' / args.model.stem
     folder.mkdir(parents=True, exist_ok=True)

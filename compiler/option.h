@@ -13,7 +13,7 @@ typedef struct Options {
     const char *model;
     const char *output, *march, *target, *prefix, *emit, *weights, *rounding, *fp, *threads, *schedule, *limits, *stop_after, *rpass, *rmissed, *depname,
         *deptarget, *report, *output_dir, *diag_format;
-    StrList define, max, shape, bind, pool, dump_after, disable, input;
+    StrList define, max, shape, bind, pool, dump_after, disable, input, werror_slug;
     int64_t level, max_ram, max_flash, max_stack; /* sizes: -1 when not given */
     bool small, always, depfile, depphony, werror, verbose, version, help;
 } Options;

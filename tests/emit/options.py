@@ -137,6 +137,7 @@ def cases():
         Case('--diagnostics-format', ['json'], ['noise.onnx', *OUT], lambda r: is_json(r.err)),
         Case('--diagnostics-format', ['sarif'], ['noise.onnx', *OUT], lambda r: is_json(r.err) and 'runs' in r.err),
         Case('-Werror', [], ['train.onnx', *OUT], rejected('werror')),
+        Case('-Werror=', ['training-mode'], ['train.onnx', *OUT, '-Werror=other'], rejected('werror')),
         Case('-v', [], ['chain.nn', *OUT], lambda r: re.search(r'^lower .* ms$', r.err, re.MULTILINE)),
         Case('--version', [], ['chain.nn', *OUT], lambda r: re.match(r'mlcc \d', r.out)),
         Case('--help', [], ['chain.nn', *OUT], lambda r: all(spelling in r.out for spelling in rows())),

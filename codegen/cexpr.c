@@ -87,10 +87,7 @@ const char *var_ident(CGen *g, const Expr *v)
 
 const Expr *flat_index(const CGen *g, const Buf *b, const Expr *const *idx)
 {
-    const Expr *e = ex_int(g->x, 0);
-    for (uint8_t d = 0; d < b->rank; d++)
-        e = ex_add(g->x, e, ex_mul(g->x, ex_add(g->x, idx[d], ex_int(g->x, b->lo[d])), b->stride[d]));
-    return e;
+    return buf_offset(g->x, b, idx);
 }
 
 static const char *paren(CGen *g, const char *s, int have, int want)
@@ -267,7 +264,7 @@ static const char *sum_text(CGen *g, const Expr *e)
     const Expr *r = e->a[1];
     const char *l = c_expr_prec(g, e->a[0], P_ADD);
     const bool exact = e->dt == DT_ix;
-    if (exact && r->op == EX_const && r->v.i < 0)
+    if (exact && r->op == EX_const && r->v.i < 0 && r->v.i != INT64_MIN)
         return str_fmt(g->a, "%s - %s", l, int_literal(g->a, DT_i64, -r->v.i));
     if (exact && r->op == EX_mul && ex_is_const(r->a[1]) && r->a[1]->v.i < 0) {
         const Expr *positive = ex_mul(g->x, r->a[0], ex_int(g->x, -r->a[1]->v.i));

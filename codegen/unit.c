@@ -115,7 +115,7 @@ static void offsets(Writer *w)
         bool any = false;
         for (uint32_t k = 1; k < w->u->buf.n; k++) {
             const Buf *b = buf(w->u, k);
-            if (pass == 0 ? !in_arena(b) : !(weights_stored(b) && apart(w)))
+            if (pass == 0 ? !in_arena(b) : !(weights_stored(b) && b->dt != DT_str && apart(w)))
                 continue;
             if (!any)
                 ln(o, pass == 0 ? "enum { /* byte offsets in the arena */" : "enum { /* byte offsets in the weights */");
@@ -763,13 +763,29 @@ void emit_info(Unit *u, const EmitOptions *opt, Arena *a, Out *o)
     *o = w.o;
 }
 
-/* Index arithmetic needs 64 bits when some buffer has more elements than int counts. */
+static void find_far(void *ctx, const Expr *e)
+{
+    bool *far = ctx;
+    *far = *far || (e->op == EX_const && e->dt == DT_ix && (e->v.i > INT32_MAX || e->v.i < INT32_MIN));
+}
+
+static void find_far_in(void *ctx, const Nest *at, const Expr *e, bool store)
+{
+    (void)at;
+    (void)store;
+    ex_walk(e, find_far, ctx);
+}
+
+/* Index arithmetic needs 64 bits when some buffer has more elements than int counts, or a number in it is no int. */
 static bool needs_wide(const Unit *u)
 {
+    bool far = false;
     for (uint32_t k = 1; k < u->buf.n; k++)
         if (buf(u, k)->bytes / (int64_t)dtype_bytes(buf(u, k)->dt) > INT32_MAX / 2)
             return true;
-    return false;
+    for (uint32_t k = 0; k < u->func.n && !far; k++)
+        nest_exprs(u->func.at[k]->body, find_far_in, &far);
+    return far;
 }
 
 /* Files of a unit: code, header, weights and report. The unit must be planned. */

@@ -260,6 +260,8 @@ bool def_reduce(OpCtx *c, uint32_t t, const Expr *const *i, RedOp op, int nr, co
                 const Expr *const *extent, const Expr *body)
 {
     Stage s = stage_for(c, ST_reduce, op, t, i);
+    for (int d = 0; d < nr; d++)
+        if (ex_is_int(extent[d], 0)) return def_map(c, t, i, red_identity(c->x, op, dtype_compute((DType)body->dt)));
     set_domain(&s, nr, r, extent);
     s.body = CAST(dtype_compute((DType)body->dt), body);
     return add_stage(c, &s);

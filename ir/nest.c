@@ -7,8 +7,6 @@
 
 #include "call.h"
 
-static const double inf = (double)__builtin_inff();
-
 Unit *unit_new(Ctx *cx, const char *name, const Te *te)
 {
     Unit *u = NEW(cx->arena, Unit);
@@ -137,24 +135,6 @@ Nest *nest_call(Arena *a, Nest *in, const CallInfo *call)
     return n;
 }
 
-const Expr *red_identity(Exprs *x, RedOp op, DType dt)
-{
-    const bool real = dtype_is_float(dt);
-    switch (op) {
-    case RED_sum:
-        return ex_num(x, dt, 0);
-    case RED_prod:
-        return ex_num(x, dt, 1);
-    case RED_min:
-        return real ? ex_const_f(x, dt, inf) : ex_const_i(x, dt, dt == DT_u64 ? -1 : dtype_max(dt));
-    case RED_max:
-        return real ? ex_const_f(x, dt, -inf) : ex_const_i(x, dt, dtype_min(dt));
-    case RED_none:
-        break;
-    }
-    ICE("no identity of reduction %d", (int)op);
-}
-
 const Expr *red_combine(Exprs *x, RedOp op, const Expr *p, const Expr *q)
 {
     static const ExprOp by[] = {[RED_sum] = EX_add, [RED_prod] = EX_mul, [RED_min] = EX_min, [RED_max] = EX_max};
@@ -230,34 +210,42 @@ static void use_symbol(void *ctx, const Expr *e)
         *map_u64(&s->sym, e->id, true) = (uint64_t)(uintptr_t)e;
 }
 
-/* What an access needs to know of the buffer: strides of the indices that are not 0, and extents where it is guarded. */
-static void use_place(Uses *s, uint32_t id, const Expr *const *idx, bool guarded)
+const Expr *buf_offset(Exprs *x, const Buf *b, const Expr *const *idx)
 {
-    const Buf *b = buf(s->u, id);
-    Exprs *x = s->u->cx->x;
-    for (uint8_t d = 0; d < b->rank; d++) {
-        if (b->stride[d] && !ex_is_int(ex_add(x, idx[d], ex_int(x, b->lo[d])), 0))
-            ex_walk(b->stride[d], use_symbol, s);
-        if (guarded && !ex_is_const(ex_binary(x, EX_lt, idx[d], b->dim[d])))
-            ex_walk(b->dim[d], use_symbol, s);
-    }
+    const Expr *e = ex_int(x, 0);
+    for (uint8_t d = 0; d < b->rank; d++)
+        e = ex_add(x, e, ex_mul(x, ex_add(x, idx[d], ex_int(x, b->lo[d])), b->stride[d]));
+    return e;
 }
 
-static void use_leaf(void *ctx, const Expr *e)
+/* Of an access only what its offset mentions is needed, where symbols of indices and strides may cancel; of a guarded one
+ * also what is compared. */
+static const Expr *by_offset(void *ctx, const Expr *e)
 {
     Uses *s = ctx;
-    use_symbol(s, e);
     if (e->op != EX_load && e->op != EX_loadp)
-        return;
+        return e;
+    Exprs *x = s->u->cx->x;
+    const Buf *b = buf(s->u, e->v.ref);
+    const Expr *at = buf_offset(x, b, e->a);
     s->read[e->v.ref] = 1;
-    use_place(s, e->v.ref, e->a, e->op == EX_loadp);
+    if (e->op == EX_load)
+        return ex_load(x, (DType)e->dt, e->v.ref, 1, &at);
+    for (uint8_t d = 0; d < b->rank; d++)
+        ex_walk(ex_binary(x, EX_and, ex_binary(x, EX_le, ex_int(x, 0), e->a[d]), ex_binary(x, EX_lt, e->a[d], b->dim[d])), use_symbol, s);
+    return ex_loadp(x, (DType)e->dt, e->v.ref, 1, &at, e->a[b->rank]);
+}
+
+static void use_value(Uses *s, const Expr *e)
+{
+    ex_walk(ex_map(s->u->cx->x, e, by_offset, s), use_symbol, s);
 }
 
 static void use_expr(void *ctx, const Nest *at, const Expr *e, bool store)
 {
     (void)at;
-    (void)store;
-    ex_walk(e, use_leaf, ctx);
+    if (!store) /* indices of stores are in their offsets */
+        use_value(ctx, e);
 }
 
 static void use_extents(Uses *s, uint32_t id)
@@ -270,7 +258,7 @@ static void use_extents(Uses *s, uint32_t id)
 static void use_store(Uses *s, const Store *st)
 {
     s->written[st->buf] = 1;
-    use_place(s, st->buf, st->idx, false);
+    use_value(s, buf_offset(s->u->cx->x, buf(s->u, st->buf), st->idx));
 }
 
 static void use_call(Uses *s, const Nest *n)

@@ -153,8 +153,8 @@ Nest *nest_if(Arena *a, Nest *in, const Expr *cond);
 Nest *nest_tile(Arena *a, Nest *in, Tile *t);
 static inline const Expr *tile_lanes(Exprs *x, const Tile *t) { return t->open ? t->open : ex_int(x, t->lanes); }
 Nest *nest_call(Arena *a, Nest *in, const CallInfo *call);
-const Expr *red_identity(Exprs *x, RedOp op, DType dt);
 const Expr *red_combine(Exprs *x, RedOp op, const Expr *p, const Expr *q);
+const Expr *buf_offset(Exprs *x, const Buf *b, const Expr *const *idx); /* elements before the one at idx */
 const bool *unit_used(Unit *u);                 /* by buffer: some function mentions it */
 void unit_finish(Unit *u);                      /* params, symbols, sizes of every function */
 void nest_walk(Nest *n, void (*pre)(void *ctx, Nest *n), void *ctx);

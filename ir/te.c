@@ -106,3 +106,21 @@ uint32_t te_stage(Te *t, const Stage *s)
     PUSH(t->cx->arena, &t->stage, p);
     return k;
 }
+
+const Expr *red_identity(Exprs *x, RedOp op, DType dt)
+{
+    const bool real = dtype_is_float(dt);
+    switch (op) {
+    case RED_sum:
+        return ex_num(x, dt, 0);
+    case RED_prod:
+        return ex_num(x, dt, 1);
+    case RED_min:
+        return real ? ex_const_f(x, dt, (double)__builtin_inff()) : ex_const_i(x, dt, dt == DT_u64 ? -1 : dtype_max(dt));
+    case RED_max:
+        return real ? ex_const_f(x, dt, -(double)__builtin_inff()) : ex_const_i(x, dt, dtype_min(dt));
+    case RED_none:
+        break;
+    }
+    ICE("no identity of reduction %d", (int)op);
+}

@@ -72,6 +72,7 @@ uint32_t te_of(Te *t, TensorId id);            /* the graph tensor's, made on de
 uint32_t te_stage(Te *t, const Stage *s);      /* adds a copy and makes it define s->out (of a call: s->outs) */
 bool te_lower_node(Te *t, Graph *g, NodeId n); /* lower.c: one node of g; operands need not be defined */
 Te *te_lower(Ctx *cx, Graph *g);               /* lower.c: all nodes in order; NULL: diagnostics */
+const Expr *red_identity(Exprs *x, RedOp op, DType dt); /* what a reduction over nothing gives */
 const char *te_verify(Arena *a, const Te *t);  /* types, ranks, scopes, order; NULL: sound */
 void te_print(Text *out, const Te *t, int64_t inline_max); /* te_text.c */
 Te *te_parse(Ctx *cx, const char *text);

@@ -38,12 +38,12 @@ static inline double mlcc_scalar_f(const mlcc_tensor *t)
     }
 }
 
-/* Element 0 of an integer tensor (2 u8, 3 i8, 4 u16, 5 i16, 6 i32, 7 i64, 12 u32, 13 u64). */
+/* Element 0 of an integer tensor (2 u8, 3 i8, 4 u16, 5 i16, 6 i32, 7 i64, 12 u32, 13 u64; one per byte: 21 u4, 22 i4, 25 u2, 26 i2). */
 static inline int64_t mlcc_scalar_i(const mlcc_tensor *t)
 {
     switch (t->dtype) {
-    case 2: return *(const uint8_t *)t->data;
-    case 3: return *(const int8_t *)t->data;
+    case 2: case 21: case 25: return *(const uint8_t *)t->data;
+    case 3: case 22: case 26: return *(const int8_t *)t->data;
     case 4: return *(const uint16_t *)t->data;
     case 5: return *(const int16_t *)t->data;
     case 6: return *(const int32_t *)t->data;

@@ -546,6 +546,9 @@ static void test_range_count(void **state)
     }
     int16_t h[3] = {-3, 4, 2};
     assert_int_equal(steps(DT_i16, &h[0], &h[1], &h[2]), 4);
+    int8_t b[9] = {-3, -1, -1, 4, -1, -1, 2, -1, -1}; /* one per byte: what lies behind is not read */
+    assert_int_equal(steps(DT_i4, &b[0], &b[3], &b[6]), 4);
+    assert_int_equal(steps(DT_i2, &b[0], &b[3], &b[6]), 4);
 }
 
 int main(void)

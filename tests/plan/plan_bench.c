@@ -24,7 +24,7 @@ static bool read_instance(Arena *a, const char *path, Instance *in)
         int32_t lower, upper;
         int64_t size;
         if (sscanf(line, "%*[^,],%" SCNd32 ",%" SCNd32 ",%" SCNd64, &lower, &upper, &size) == 3)
-            PUSH(a, &in->buf, ((PlanBuf){size, 1, lower, upper - 1, 1, -1, 0}));
+            PUSH(a, &in->buf, ((PlanBuf){.bytes = size, .align = 1, .first = lower, .last = upper - 1, .pools = 1, .fixed = -1}));
     }
     fclose(f);
     return in->buf.n > 0;

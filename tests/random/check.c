@@ -267,7 +267,7 @@ static char *random_machine(Arena *a, uint64_t seed)
 {
     static const char *const march[] = {"-march=generic", "-march=x86-64-v3", "-march=x86-64-v4", "--target=scalar"};
     Rng r = rng_of(seed, "machine");
-    return str_dup(a, march[rng_next(&r) % COUNT(march)]);
+    return (char *)(uintptr_t)str_dup(a, march[rng_next(&r) % COUNT(march)]);
 }
 
 static char *random_mode(Arena *a, uint64_t seed)

@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Accumulators stay in registers: what the C compiler makes of fused functions, read in the disassembly.
+
+    spills.py BUILD_DIR [MODEL ...]     without models: the blocks of blocks.py
+
+The innermost loops that accumulate are looked at. A vector that is kept on the stack in one of them found no register, which
+costs 20 to 140 % of a tile (the order of loads in a tile is there to prevent it), so there may be none; a pointer that is loaded
+again costs a slot of the load unit, so there may be one for every eight multiplications. x86-64 only.
+"""
+import pathlib
+import platform
+import re
+import shutil
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from harness import report, tool
+from kernel import blocks
+
+LEVELS = ['x86-64-v3', 'x86-64-v4']
+HOT = re.compile(r'\bv(?:fmadd231[ps][sd]|pdpbusd|pdpwssd|dpbf16ps)|\btdp')  # onto an accumulator; polynomials take other forms
+ENOUGH = 6           # of these make a loop that is worth the look
+VECTOR = re.compile(r'%[xyz]mm\d')
+FOR_A_POINTER = 8    # multiplications that pay for one
+LINE = re.compile(r'^\s*([0-9a-f]+):\s+(\S.*)$')
+JUMP = re.compile(r'^j\w+\s+([0-9a-f]+)')
+
+
+def functions(listing):
+    """{name: [(address, instruction)]} of objdump -d."""
+    found, lines = {}, []
+    for text in listing.splitlines():
+        head = re.match(r'^[0-9a-f]+ <(.+)>:$', text)
+        if head:
+            lines = found.setdefault(head.group(1), [])
+        elif LINE.match(text):
+            at, instruction = LINE.match(text).groups()
+            lines.append((int(at, 16), instruction))
+    return found
+
+
+def loops(code):
+    """[(first, last)] addresses of loops, by their backward jumps."""
+    jumps = [(int(m.group(1), 16), at) for at, text in code if (m := JUMP.match(text))]
+    return [(to, at) for to, at in jumps if code[0][0] <= to <= at]
+
+
+def innermost(found):
+    return [(a, b) for a, b in found if not any(a <= c and d <= b and (a, b) != (c, d) for c, d in found)]
+
+
+def frame_registers(code):
+    """%rsp, and %rbp where the function keeps its frame there."""
+    return r'%rsp|%rbp' if any(re.match(r'mov\s+%rsp,%rbp', text) for _, text in code) else '%rsp'
+
+
+def traffic(code):
+    """[complaint] about hot innermost loops."""
+    stack, found = re.compile(rf'\((?:{frame_registers(code)})\b'), []
+    for first, last in innermost(loops(code)):
+        body = [text for at, text in code if first <= at <= last]
+        hot, on_stack = sum(bool(HOT.search(text)) for text in body), [text for text in body if stack.search(text)]
+        vectors = [text for text in on_stack if VECTOR.search(text)]
+        if hot >= ENOUGH and vectors:
+            found.append(f'loop at {first:x} keeps {len(vectors)} vectors on the stack: {vectors[0]}')
+        elif hot >= ENOUGH and len(on_stack) * FOR_A_POINTER > hot:
+            found.append(f'loop at {first:x} loads {len(on_stack)} pointers for {hot} multiplications: {on_stack[0]}')
+    return found
+
+
+def hot_loops(code):
+    return sum(sum(bool(HOT.search(t)) for at, t in code if a <= at <= b) >= ENOUGH for a, b in innermost(loops(code)))
+
+
+def check(mlcc, model, folder, level):
+    """(complaint, hot loops seen)"""
+    built = tool.compile_model(mlcc, model, folder, 'net', [f'-march={level}'])
+    if built.rc:
+        return built.message, 0
+    seen = 0
+    for source in (s for s in built.sources if s.suffix == '.c'):
+        obj, why = tool.compile_object('gcc', source, ['-O2', f'-march={level}'])
+        if obj is None:
+            return why, 0
+        for name, code in functions(tool.run(['objdump', '-d', '--no-show-raw-insn', obj], 60)[1]).items():
+            bad = traffic(code)
+            seen += hot_loops(code)
+            if bad:
+                return f'{name}: {bad[0]}', seen
+    return '' if seen else 'no hot loop was found to look at', seen
+
+
+def main():
+    build, r = pathlib.Path(sys.argv[1]).resolve(), report.Report()
+    models = [pathlib.Path(m) for m in sys.argv[2:]] or list(blocks.blocks(build / 'kernel').values())
+    able = platform.machine() == 'x86_64' and shutil.which('gcc') and shutil.which('objdump')
+    for model in models:
+        for level in LEVELS:
+            name = f'spills/{model.stem} {level}'
+            if not able:
+                r.skip(name, 'needs gcc and objdump on x86-64')
+                continue
+            r.check(name, check(build / 'mlcc', model.resolve(), build / 'kernel' / f'{model.stem}-{level}', level)[0])
+    r.finish()
+
+
+if __name__ == '__main__':
+    main()

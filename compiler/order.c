@@ -124,7 +124,8 @@ void order_functions(Unit *u)
     Func **func = NEWN(a, Func *, n + 1);
     for (uint32_t k = 0; k < n; k++)
         func[k] = u->func.at[order[k]];
-    memcpy(u->func.at, func, n * sizeof *func);
+    if (n)
+        memcpy(u->func.at, func, n * sizeof *func);
     if (r.peak < r.given)
         unit_finish(u);
     arena_free(a);

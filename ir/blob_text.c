@@ -183,7 +183,7 @@ static bool accept(const char **s, const char *token)
 void blob_print(Text *out, const Blob *b, int64_t inline_max)
 {
     text_add(out, "(");
-    if (b->fill) {
+    if (b->fill && b->count > 0) {
         text_add(out, "fill ");
         print_element(out, b, 0);
     } else if (inline_max && b->count > inline_max) {

@@ -214,15 +214,31 @@ static inline void mlcc_amx_dot_bf16(mlcc_amx *t, int c, int a, int b)
 
 #if MLCC_AMX
 #define AMX_DPUS(t, c, a, b) AMX_ASM(t, "tdpbusd %%tmm" #b ", %%tmm" #a ", %%tmm" #c : :)
-#define AMX_DPSS(t, c, a, b) AMX_ASM(t, "tdpbssd %%tmm" #b ", %%tmm" #a ", %%tmm" #c : :)
-#define AMX_DPSU(t, c, a, b) AMX_ASM(t, "tdpbsud %%tmm" #b ", %%tmm" #a ", %%tmm" #c : :)
-#define AMX_DPUU(t, c, a, b) AMX_ASM(t, "tdpbuud %%tmm" #b ", %%tmm" #a ", %%tmm" #c : :)
-#define AMX_DPBF(t, c, a, b) AMX_ASM(t, "tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c : :)
 #else
 #define AMX_DPUS(t, c, a, b) mlcc_amx_dot(t, c, a, b, 0, 1)
+#endif
+
+#if MLCC_AMX
+#define AMX_DPSS(t, c, a, b) AMX_ASM(t, "tdpbssd %%tmm" #b ", %%tmm" #a ", %%tmm" #c : :)
+#else
 #define AMX_DPSS(t, c, a, b) mlcc_amx_dot(t, c, a, b, 1, 1)
+#endif
+
+#if MLCC_AMX
+#define AMX_DPSU(t, c, a, b) AMX_ASM(t, "tdpbsud %%tmm" #b ", %%tmm" #a ", %%tmm" #c : :)
+#else
 #define AMX_DPSU(t, c, a, b) mlcc_amx_dot(t, c, a, b, 1, 0)
+#endif
+
+#if MLCC_AMX
+#define AMX_DPUU(t, c, a, b) AMX_ASM(t, "tdpbuud %%tmm" #b ", %%tmm" #a ", %%tmm" #c : :)
+#else
 #define AMX_DPUU(t, c, a, b) mlcc_amx_dot(t, c, a, b, 0, 0)
+#endif
+
+#if MLCC_AMX
+#define AMX_DPBF(t, c, a, b) AMX_ASM(t, "tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c : :)
+#else
 #define AMX_DPBF(t, c, a, b) mlcc_amx_dot_bf16(t, c, a, b)
 #endif
 

@@ -4,7 +4,7 @@
 
     run.py BUILD_DIR [SECONDS] [TARGET ...]
 
-Seeds are made from the tests' own models and texts. What a run finds beyond them stays in BUILD_DIR/fuzz, so the next one
+Without SECONDS each target runs the same inputs as ever, for the suite; with it, new ones for so long. Seeds are made from the tests' own models and texts. What a run finds beyond them stays in BUILD_DIR/fuzz, so the next one
 goes on there; a crash is saved there too. tests/fuzz/found/TARGET holds inputs that once failed; they run first.
 tests/fuzz/open/TARGET holds inputs that still fail: such a target runs on its seeds alone and is counted as skipped, and an input
 there that no longer fails is a failure.
@@ -19,6 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness import report, sanitized, tool
 
 HERE = pathlib.Path(__file__).resolve().parent
+RUNS, LIMIT = 1500, 60  # inputs of a target in the suite, and seconds that they may take
 TARGETS = ['fuzz_wire', 'fuzz_import', 'fuzz_graph', 'fuzz_te', 'fuzz_nest', 'fuzz_compile']
 def outputs(build, folder, kind):
     """What mlcc prints for the graphs of the text tests, as seeds for the parsers of its other forms."""
@@ -50,6 +51,11 @@ def make_seeds(build, name, folder):
         outputs(build, folder, 'nest')
 
 
+def effort(seconds):
+    """In the suite the same inputs each time, so that it finds the same; where seconds are given, new ones."""
+    return [f'-max_total_time={seconds}'] if seconds else ['-seed=1', f'-runs={RUNS}', f'-max_total_time={LIMIT}']
+
+
 def unsolved(name):
     return sorted((HERE / 'open' / name).glob('*'))
 
@@ -58,6 +64,8 @@ def run(build, programs, name, seconds):
     """'' or what was found."""
     out = build / 'fuzz'
     corpus, seeds, found = out / f'corpus_{name}', out / f'seeds_{name}', HERE / 'found' / name
+    if not seconds:
+        shutil.rmtree(corpus, ignore_errors=True)
     corpus.mkdir(parents=True, exist_ok=True)
     make_seeds(build, name, seeds)
     limits = ['-timeout=20', '-rss_limit_mb=3000', '-max_len=6000', f'-artifact_prefix={out}/{name}-']
@@ -65,11 +73,11 @@ def run(build, programs, name, seconds):
         if tool.run([programs / name, *limits, path], 120)[0] == 0:
             return f'{path.name} no longer fails: move it to found'
     known = sorted(found.glob('*')) if found.exists() else []
-    search = ['-runs=0', seeds] if unsolved(name) else [f'-max_total_time={seconds}', '-print_final_stats=0', corpus, seeds]
+    search = ['-runs=0', seeds] if unsolved(name) else [*effort(seconds), '-print_final_stats=0', corpus, seeds]
     for command in ([*known], search):
         if not command:
             continue
-        rc, _, err = tool.run([programs / name, *limits, *command], 120 + 4 * seconds)
+        rc, _, err = tool.run([programs / name, *limits, *command], 240 + 4 * seconds)
         if rc:
             return first_fault(err)
     return ''
@@ -85,7 +93,7 @@ def first_fault(err):
 
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
-    seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 10
+    seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     names = sys.argv[3:] or TARGETS
     programs, fuzz, why = sanitized.build(build, *(f'tests/{name}' for name in names))
     result = report.Report()

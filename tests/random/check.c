@@ -274,7 +274,7 @@ static char *random_mode(Arena *a, uint64_t seed)
 {
     static const char *const mode[] = {"-ffp=fast", "-ffp=fast", "-ffp=strict", "-ffp=bf16"};
     Rng r = rng_of(seed, "mode");
-    return arena_copy(a, mode[rng_next(&r) % COUNT(mode)], 12);
+    return (char *)(uintptr_t)str_dup(a, mode[rng_next(&r) % COUNT(mode)]);
 }
 
 /* A program that ran, or NULL: *why. */

@@ -4,7 +4,8 @@
 
     run.py BUILD_DIR [SECONDS] [TARGET ...]
 
-Without SECONDS each target runs the same inputs as ever, for the suite; with it, new ones for so long. Seeds are made from the tests' own models and texts. What a run finds beyond them stays in BUILD_DIR/fuzz, so the next one
+Without SECONDS each target runs the same inputs as ever, for the suite; with it, new ones for so long. Seeds are made from the
+tests' own models and texts. What a run finds beyond them stays in BUILD_DIR/fuzz, so the next one
 goes on there; a crash is saved there too. tests/fuzz/found/TARGET holds inputs that once failed; they run first.
 tests/fuzz/open/TARGET holds inputs that still fail: such a target runs on its seeds alone and is counted as skipped, and an input
 there that no longer fails is a failure.

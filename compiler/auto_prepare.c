@@ -218,7 +218,6 @@ static int dim_of(const Expr *load, const Expr *v)
     return -1;
 }
 
-
 static int dim_using(const Expr *load, const Expr *v)
 {
     for (uint16_t d = 0; d < load->n - (load->op == EX_loadp); d++)

@@ -7,7 +7,7 @@
  */
 #include "auto.h"
 
-enum { COMPACT_TILE = 4 }; /* vectors of sums: half the speed of the largest tile, on an out-of-order core */
+enum { COMPACT_TILE = 4 }; /* vectors of sums under -Os: enough to keep two multiply-add units busy for half of their latency */
 enum { OPEN_VECTORS = 2 }; /* of a tile whose lanes are known at run time: a part of them is wasted */
 enum { FETCH_AHEAD = 1024 };  /* bytes */
 enum { TAP_REGISTERS = 8 };   /* of a depthwise tile: the constants of a row of taps and what they are multiplied with */

@@ -2,7 +2,7 @@
  * What the tiles of this processor cost, in nanoseconds and in units of a sixteenth of one product (its cycles where a row
  * of a tile takes one): the figures behind the rows of targets/target.def that have a matrix unit.
  *
- *     cc -O2 -I. tests/bench/amx_rates.c -o /tmp/amx_rates && /tmp/amx_rates */
+ *     cc -O2 -I. tests/bench/amx_rates.c -o amx_rates && ./amx_rates */
 #include <stdio.h>
 #include <time.h>
 

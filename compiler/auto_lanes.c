@@ -9,25 +9,6 @@
  */
 #include "auto.h"
 
-/* The load of tensor t in stage k's body when it is the only one; NULL otherwise. */
-typedef struct Sole { uint32_t ref; const Expr *at; bool several; } Sole;
-
-static void find_sole(void *ctx, const Expr *e)
-{
-    Sole *s = ctx;
-    if ((e->op != EX_load && e->op != EX_loadp) || e->v.ref != s->ref)
-        return;
-    s->several = s->several || s->at;
-    s->at = e;
-}
-
-static const Expr *sole_load(const Auto *g, uint32_t k, uint32_t t)
-{
-    Sole s = {.ref = t};
-    ex_walk(g->body[k], find_sole, &s);
-    return s.several ? NULL : s.at;
-}
-
 /* The product whose values live in registers of stage k, or k itself when it is a contraction at root; NO_STAGE: none. */
 static uint32_t product_in(const Auto *g, uint32_t k)
 {
@@ -42,7 +23,7 @@ static uint32_t product_in(const Auto *g, uint32_t k)
 static bool same_variables(const Auto *g, uint32_t host, uint32_t k)
 {
     const Ten *t = ten(g->te, g->te->stage.at[k]->out), *h = ten(g->te, g->te->stage.at[host]->out);
-    const Expr *load = host == k ? NULL : sole_load(g, host, g->te->stage.at[k]->out);
+    const Expr *load = host == k ? NULL : ex_sole_load(g->body[host], g->te->stage.at[k]->out);
     if (host == k)
         return true;
     if (!load || t->rank != h->rank)
@@ -98,7 +79,7 @@ static bool find_maker(Auto *g, uint32_t k, uint32_t *maker, int64_t *block)
     if (p == NO_STAGE || !dot_of(g, p, &d) || d.lane < 0 || d.group || !same_variables(g, k, p))
         return false;
     const uint32_t t = d.x->v.ref;
-    if (ten(g->te, t)->kind != TEN_stage || ten(g->te, t)->output >= 0 || g->pinned.at[t] || g->nreader[t] != 1 || !sole_load(g, p, t))
+    if (ten(g->te, t)->kind != TEN_stage || ten(g->te, t)->output >= 0 || g->pinned.at[t] || g->nreader[t] != 1 || !ex_sole_load(g->body[p], t))
         return false;
     *maker = ten(g->te, t)->stage;
     const int dim = lane_dimension(g, d.x, g->te->stage.at[p]->var[d.lane]);

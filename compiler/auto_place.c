@@ -333,17 +333,6 @@ void auto_views(Auto *g)
 
 /* ---- register ---- */
 
-typedef struct OneLoad { uint32_t ref; const Expr *at; bool several; } OneLoad;
-
-static void one_load(void *ctx, const Expr *e)
-{
-    OneLoad *o = ctx;
-    if ((e->op == EX_load || e->op == EX_loadp) && e->v.ref == o->ref) {
-        o->several = o->several || o->at || e->op == EX_loadp;
-        o->at = e;
-    }
-}
-
 static bool affine_indices(const Expr *load)
 {
     bool costly = false;
@@ -373,9 +362,8 @@ static void decide_register(Auto *g, bool products)
         if (s->kind != ST_reduce || is_product(s) != products || ten(g->te, t)->output >= 0 || g->nreader[t] != 1 || g->s->stage[k].place != PL_root || g->host[k])
             continue;
         const uint32_t host = g->reader[t][0];
-        OneLoad o = {.ref = t};
-        ex_walk(g->body[host], one_load, &o);
-        const bool once = o.at && !o.several && affine_indices(o.at) && points_of_stage(g, host) == points_of_stage(g, k) && host_has_tile(g, host, k, o.at);
+        const Expr *load = ex_sole_load(g->body[host], t);
+        const bool once = load && load->op == EX_load && affine_indices(load) && points_of_stage(g, host) == points_of_stage(g, k) && host_has_tile(g, host, k, load);
         if (g->te->stage.at[host]->kind == ST_map && once && !g->host[host] && g->s->stage[host].place == PL_root) {
             g->s->stage[k].place = PL_register;
             g->s->stage[k].host = host;

@@ -120,21 +120,11 @@ static const uint8_t *order_of(const Auto *g, uint32_t t, uint8_t *plain)
 }
 
 /* Variable of the host that stands for variable v of its register stage. */
-static int host_variable(const Auto *g, uint32_t host, const Stage *reg, const Expr *load, int v)
+static int host_variable(const Auto *g, uint32_t host, const Expr *load, int v)
 {
     const Stage *s = g->te->stage.at[host];
     int h;
-    (void)reg;
     return v >= 0 && is_pure_var(load->a[v], s->var, ten(g->te, s->out)->rank, &h) ? h : -1;
-}
-
-typedef struct FindRef { uint32_t ref; const Expr *at; } FindRef;
-
-static void find_ref(void *ctx, const Expr *e)
-{
-    FindRef *f = ctx;
-    if (e->op == EX_load && e->v.ref == f->ref)
-        f->at = e;
 }
 
 static int64_t constant_bytes(const Auto *g, const Dot *d)
@@ -248,11 +238,10 @@ static void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
     const MatrixShape *matrix = g->matrix.at[reg->out];
     int lane = d->lane, row = d->row, outer = matrix ? matrix->outer : -1;
     if (host != k) {
-        FindRef f = {.ref = reg->out};
-        ex_walk(g->body[host], find_ref, &f);
-        lane = host_variable(g, host, reg, f.at, d->lane);
-        row = host_variable(g, host, reg, f.at, d->row);
-        outer = host_variable(g, host, reg, f.at, outer);
+        const Expr *load = ex_sole_load(g->body[host], reg->out);
+        lane = host_variable(g, host, load, d->lane);
+        row = host_variable(g, host, load, d->row);
+        outer = host_variable(g, host, load, outer);
     }
     p->tiled = true;
     if (g->m->lanes_f32 < 2 || !may_lane(g, t, lane)) {

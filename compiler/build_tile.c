@@ -72,29 +72,16 @@ int64_t register_stage(const Build *b, uint32_t k)
     return -1;
 }
 
-typedef struct FindLoad { uint32_t ref; const Expr *at; } FindLoad;
-
-static void find_load(void *ctx, const Expr *e)
-{
-    FindLoad *f = ctx;
-    if ((e->op == EX_load || e->op == EX_loadp) && e->v.ref == f->ref) {
-        if (f->at && f->at != e)
-            ICE("a register stage is read at two places");
-        f->at = e;
-    }
-}
-
 /* What the variables of register stage r stand for where those of its host k stand for sub. Returns how many. */
 uint8_t register_vars(Build *b, uint32_t k, uint32_t r, const Subst *sub, Subst *inner)
 {
     const Stage *s = b->te->stage.at[k], *red = b->te->stage.at[r];
-    FindLoad f = {.ref = red->out};
-    ex_walk(b->body[k], find_load, &f);
-    if (!f.at)
-        ICE("'%s' does not read its register stage", out_of(b, s)->name);
+    const Expr *load = ex_sole_load(b->body[k], red->out);
+    if (!load)
+        ICE("'%s' does not read its register stage at one place", out_of(b, s)->name);
     const uint8_t rank = out_of(b, red)->rank;
     for (uint8_t d = 0; d < rank; d++)
-        inner[d] = (Subst){red->var[d], ex_subst(b->x, f.at->a[d], sub, out_of(b, s)->rank)};
+        inner[d] = (Subst){red->var[d], ex_subst(b->x, load->a[d], sub, out_of(b, s)->rank)};
     return rank;
 }
 

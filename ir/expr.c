@@ -521,3 +521,21 @@ void ex_walk(const Expr *e, void (*fn)(void *ctx, const Expr *e), void *ctx)
     for (uint32_t k = w.from; k < w.to; k++) fn(ctx, x->visit.at[k].e);
     walk_end(x, w);
 }
+
+typedef struct SoleLoad { uint32_t ref; const Expr *at; bool several; } SoleLoad;
+
+static void find_load(void *ctx, const Expr *e)
+{
+    SoleLoad *s = ctx;
+    if ((e->op != EX_load && e->op != EX_loadp) || e->v.ref != s->ref)
+        return;
+    s->several = s->several || s->at;
+    s->at = e;
+}
+
+const Expr *ex_sole_load(const Expr *e, uint32_t ref)
+{
+    SoleLoad s = {.ref = ref};
+    ex_walk(e, find_load, &s);
+    return s.several ? NULL : s.at;
+}

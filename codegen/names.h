@@ -19,7 +19,7 @@ typedef struct Names {
 
 const char *uppercase(Arena *a, const char *s);
 Names names_make(Arena *a, const Unit *u, const EmitOptions *opt);
-void emit_info(Unit *u, const EmitOptions *opt, Arena *a, Out *o); /* unit.c: the tables behind PREFIX_info */
+void emit_info(Unit *u, const EmitOptions *opt, Arena *a, Out *o); /* untyped.c: the tables behind PREFIX_info */
 bool has_free_extent(const Unit *u, uint32_t buf); /* an extent of it is decided by a call */
 
 #endif

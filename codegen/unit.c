@@ -5,17 +5,7 @@
  */
 #include <inttypes.h>
 
-#include "cgen.h"
-#include "names.h"
-
-typedef struct Writer {
-    Unit *u;
-    const EmitOptions *opt;
-    Names names;
-    CGen g;
-    Out o;
-    Arena *a;
-} Writer;
+#include "writer.h"
 
 static const char *shape_text(Writer *w, const Buf *b)
 {
@@ -106,7 +96,7 @@ static void target(Writer *w)
     blank(o);
 }
 
-static bool apart(const Writer *w) { return w->opt->weights != WM_array; }
+bool writer_apart(const Writer *w) { return w->opt->weights != WM_array; }
 
 static void offsets(Writer *w)
 {
@@ -115,7 +105,7 @@ static void offsets(Writer *w)
         bool any = false;
         for (uint32_t k = 1; k < w->u->buf.n; k++) {
             const Buf *b = buf(w->u, k);
-            if (pass == 0 ? !in_arena(b) : !(weights_stored(b) && b->dt != DT_str && apart(w)))
+            if (pass == 0 ? !in_arena(b) : !(weights_stored(b) && b->dt != DT_str && writer_apart(w)))
                 continue;
             if (!any)
                 ln(o, pass == 0 ? "enum { /* byte offsets in the arena */" : "enum { /* byte offsets in the weights */");
@@ -173,13 +163,13 @@ static void weights(Writer *w)
 {
     bool any = false;
     for (uint32_t k = 1; k < w->u->buf.n; k++)
-        if (weights_stored(buf(w->u, k)) && (!apart(w) || buf(w->u, k)->dt == DT_str)) {
+        if (weights_stored(buf(w->u, k)) && (!writer_apart(w) || buf(w->u, k)->dt == DT_str)) {
             array(w, k);
             any = true;
         }
     if (any)
         blank(&w->o);
-    if (apart(w) && w->u->weight_bytes && w->opt->weights != WM_file) {
+    if (writer_apart(w) && w->u->weight_bytes && w->opt->weights != WM_file) {
         ln(&w->o, "extern const unsigned char %s_weights[]; /* %" PRId64 " bytes */", w->opt->prefix, w->u->weight_bytes);
         blank(&w->o);
     }
@@ -209,7 +199,7 @@ static const char *pointer(Writer *w, uint32_t id, bool own)
         return str_fmt(w->a, "io->%s", w->names.output[io_number(w->u, id)]);
     if (b->cls == BC_const && b->bytes == 0) /* a constant without elements has no place */
         return "NULL";
-    if (b->cls == BC_const && (!apart(w) || b->dt == DT_str))
+    if (b->cls == BC_const && (!writer_apart(w) || b->dt == DT_str))
         return str_fmt(w->a, b->dt == DT_str ? "(const char **)(uintptr_t)W%03u" : "W%03u", id);
     if (b->cls == BC_const)
         return str_fmt(w->a, "(const %s%s*)(const void *)(w + W%03u)", type, space, id);
@@ -231,7 +221,7 @@ static const char *sym_name(const Writer *w, const Expr *s)
     ICE("symbol '%s' has no source", ex_var_info(w->u->cx->x, s)->name);
 }
 
-static void call(Writer *w, const Func *f)
+void writer_call(Writer *w, const Func *f)
 {
     Text t = {.arena = w->a};
     const char *comma = f->split ? ", " : "";
@@ -249,7 +239,7 @@ static void call(Writer *w, const Func *f)
     ln(&w->o, "%s%s(%s);", !f->split && w->u->threads.n ? "    " : "", f->name, text_str(&t));
 }
 
-static bool uses_pool(const Writer *w, int32_t pool)
+bool writer_uses_pool(const Writer *w, int32_t pool)
 {
     for (uint32_t k = 1; k < w->u->buf.n; k++)
         if (in_arena(buf(w->u, k)) && buf(w->u, k)->pool == pool)
@@ -260,7 +250,7 @@ static bool uses_pool(const Writer *w, int32_t pool)
 static void check_pools(Writer *w)
 {
     for (uint32_t k = 1; k <= w->u->npool; k++) {
-        if (!uses_pool(w, (int32_t)k))
+        if (!writer_uses_pool(w, (int32_t)k))
             continue;
         ln(&w->o, "unsigned char *%s = io->%s;", w->names.pool[k], w->names.pool[k]);
         ln(&w->o, "if (!mlcc_aligned(%s, %s_ARENA_ALIGN))", w->names.pool[k], w->names.upper);
@@ -268,9 +258,9 @@ static void check_pools(Writer *w)
     }
 }
 
-static bool uses_weights(const Writer *w)
+bool writer_uses_weights(const Writer *w)
 {
-    return apart(w) && w->u->weight_bytes > 0;
+    return writer_apart(w) && w->u->weight_bytes > 0;
 }
 
 static bool may_be_negative(const Unit *u, const Expr *extent)
@@ -335,7 +325,7 @@ static void check_outputs(Writer *w)
     }
 }
 
-static void report_extents(Writer *w)
+void writer_extents(Writer *w)
 {
     sym_names(w);
     for (uint32_t k = 0; k < w->u->output.n; k++) {
@@ -350,10 +340,10 @@ static void report_extents(Writer *w)
 }
 
 /* Without a function that touches a tensor of the caller, and without a symbol, nothing reads the structure. */
-static bool uses_io(const Writer *w)
+bool writer_uses_io(const Writer *w)
 {
     const Unit *u = w->u;
-    bool uses = u->npool > 0 || (uses_weights(w) && w->opt->weights == WM_file);
+    bool uses = u->npool > 0 || (writer_uses_weights(w) && w->opt->weights == WM_file);
     for (uint32_t f = 0; f < u->func.n; f++)
         for (uint32_t k = 0; k < u->func.at[f]->param.n; k++)
             uses = uses || buf(u, u->func.at[f]->param.at[k])->cls == BC_input || buf(u, u->func.at[f]->param.at[k])->cls == BC_output;
@@ -365,24 +355,24 @@ static bool uses_io(const Writer *w)
 }
 
 /* Arena, pools, weights, symbols: checked, and where the functions find them. */
-static void prologue(Writer *w)
+void writer_prologue(Writer *w)
 {
     Out *o = &w->o;
     const bool shared = w->u->threads.n > 0;
-    if (uses_pool(w, 0)) {
+    if (writer_uses_pool(w, 0)) {
         ln(o, shared ? "f->a = arena;" : "unsigned char *a = arena;");
         ln(o, "if (!mlcc_aligned(arena, %s_ARENA_ALIGN))", w->names.upper);
         ln(o, "    return MLCC_BAD_ARENA;");
     } else {
         ln(o, "(void)arena;");
     }
-    if (!uses_io(w) && !shared)
+    if (!writer_uses_io(w) && !shared)
         ln(o, "(void)io;");
     check_pools(w);
     const char *weights = w->opt->weights == WM_file ? "io->weights" : str_fmt(w->a, "%s_weights", w->opt->prefix);
-    if (uses_weights(w))
+    if (writer_uses_weights(w))
         ln(o, "%s = %s;", shared ? "f->w" : "const unsigned char *w", weights);
-    if (uses_weights(w) && w->opt->weights == WM_file) {
+    if (writer_uses_weights(w) && w->opt->weights == WM_file) {
         ln(o, "if (!mlcc_aligned(%s, 8))", shared ? "f->w" : "w");
         ln(o, "    return MLCC_BAD_INPUT;");
     }
@@ -400,187 +390,13 @@ static void run(Writer *w)
     ln(o, "mlcc_status %s_run(const struct %s_io *io, void *arena)", w->opt->prefix, w->opt->prefix);
     ln(o, "{");
     o->depth++;
-    prologue(w);
+    writer_prologue(w);
     for (uint32_t k = 0; k < w->u->func.n; k++)
-        call(w, w->u->func.at[k]);
-    report_extents(w);
+        writer_call(w, w->u->func.at[k]);
+    writer_extents(w);
     ln(o, "return MLCC_OK;");
     close_block(o, "");
     blank(o);
-}
-
-/* ---- runs of several parts ---- */
-
-/* From one meeting to the next is a step. */
-static uint32_t count_steps(const Unit *u)
-{
-    uint32_t n = u->func.n > 0;
-    for (uint32_t k = 1; k < u->func.n; k++)
-        n += u->func.at[k]->meet != MEET_none;
-    return n;
-}
-
-static void frame(Writer *w)
-{
-    Out *o = &w->o;
-    if (w->u->part_bytes)
-        ln(o, "enum { PART = %" PRId64 " }; /* bytes of scratch of one part */", w->u->part_bytes);
-    if (w->u->part_bytes)
-        blank(o);
-    ln(o, "struct %s_frame { /* what the parts of a run share */", w->opt->prefix);
-    o->depth++;
-    ln(o, "const struct %s_io *io;", w->opt->prefix);
-    ln(o, "const mlcc_parallel *parallel;");
-    if (uses_pool(w, 0))
-        ln(o, "unsigned char *a;");
-    if (uses_weights(w))
-        ln(o, "const unsigned char *w;");
-    for (uint32_t k = 0; k < w->u->sym.n; k++)
-        ln(o, "%s %s;", c_type(&w->g, DT_ix), w->names.sym[k]);
-    ln(o, "int step;");
-    o->depth--;
-    ln(o, "};");
-    blank(o);
-}
-
-static void step_function(Writer *w)
-{
-    Out *o = &w->o;
-    ln(o, "/* What lies between two meetings of the parts. */");
-    ln(o, "static void %s_step(struct %s_frame *f, int step, int part, int parts)", w->opt->prefix, w->opt->prefix);
-    ln(o, "{");
-    o->depth++;
-    if (uses_io(w))
-        ln(o, "const struct %s_io *io = f->io;", w->opt->prefix);
-    if (uses_pool(w, 0))
-        ln(o, "unsigned char *a = f->a;");
-    if (uses_weights(w))
-        ln(o, "const unsigned char *w = f->w;");
-    ln(o, "switch (step) {");
-    uint32_t step = 0;
-    for (uint32_t k = 0; k < w->u->func.n; k++) {
-        const bool begins = k == 0 || w->u->func.at[k]->meet;
-        if (begins && k)
-            ln(o, "    break;");
-        if (begins)
-            ln(o, "case %u:", step++);
-        o->depth++;
-        call(w, w->u->func.at[k]);
-        o->depth--;
-    }
-    ln(o, "    break;");
-    ln(o, "default:");
-    ln(o, "    break;");
-    ln(o, "}");
-    close_block(o, "");
-    blank(o);
-}
-
-static void meetings(Writer *w)
-{
-    Text t = {.arena = w->a};
-    bool near = false;
-    for (uint32_t k = 0; k < w->u->func.n; k++) {
-        const Meet meet = w->u->func.at[k]->meet;
-        near = near || meet == MEET_near;
-        if (k == 0 || meet)
-            text_add(&t, "%s%d", k ? ", " : "", meet == MEET_near);
-    }
-    ln(&w->o, "/* Before a step parts wait for those beside them (1) or for all (0). */");
-    ln(&w->o, "static const unsigned char %s_near[] = {%s};", w->opt->prefix, text_str(&t));
-    blank(&w->o);
-}
-
-static const char steps_text[] =
-    "/* All steps of one part, for a parallel-for whose parts can wait for each other. */\n"
-    "static void @_together(void *arg, int part, int parts)\n"
-    "{\n"
-    "    struct @_frame *f = arg;\n"
-    "    for (int step = 0; step < #; step++) {\n"
-    "        if (step > 0)\n"
-    "            f->parallel->meet(f->parallel->user, part, parts, step, @_near[step]);\n"
-    "        @_step(f, step, part, parts);\n"
-    "    }\n"
-    "}\n"
-    "\n"
-    "static void @_apart(void *arg, int part, int parts)\n"
-    "{\n"
-    "    struct @_frame *f = arg;\n"
-    "    @_step(f, f->step, part, parts);\n"
-    "}\n"
-    "\n"
-    "static int @_share(struct @_frame *f, int parts)\n"
-    "{\n"
-    "    const mlcc_parallel *p = f->parallel;\n"
-    "    int bad = 0;\n"
-    "    if (parts > 1 && p->meet)\n"
-    "        return p->run(p->user, @_together, f, parts);\n"
-    "    for (f->step = 0; f->step < # && !bad; f->step++) {\n"
-    "        if (parts > 1)\n"
-    "            bad = p->run(p->user, @_apart, f, parts);\n"
-    "        else\n"
-    "            @_step(f, f->step, 0, 1);\n"
-    "    }\n"
-    "    return bad;\n"
-    "}\n\n";
-
-/* @: the prefix; #: the number of steps. */
-static void fill_in(Writer *w, const char *text)
-{
-    for (const char *s = text; *s; s++)
-        if (*s == '@')
-            text_add(&w->o.text, "%s", w->opt->prefix);
-        else if (*s == '#')
-            text_add(&w->o.text, "%u", count_steps(w->u));
-        else
-            text_put(&w->o.text, s, 1);
-}
-
-static void run_threads(Writer *w)
-{
-    Out *o = &w->o;
-    const char *p = w->opt->prefix;
-    ln(o, "static mlcc_status %s_begin(struct %s_frame *f, const struct %s_io *io, void *arena, const mlcc_parallel *parallel)", p, p, p);
-    ln(o, "{");
-    o->depth++;
-    ln(o, "f->io = io;");
-    ln(o, "f->parallel = parallel;");
-    prologue(w);
-    ln(o, "return MLCC_OK;");
-    close_block(o, "");
-    blank(o);
-    ln(o, "mlcc_status %s_run_threads(const struct %s_io *io, void *arena, const mlcc_parallel *parallel)", p, p);
-    ln(o, "{");
-    o->depth++;
-    Text parts = {.arena = w->a};
-    for (uint32_t k = w->u->threads.n; k-- > 0;)
-        text_add(&parts, "most >= %d ? %d : ", w->u->threads.at[k], w->u->threads.at[k]);
-    ln(o, "struct %s_frame frame = {0}, *f = &frame;", p);
-    ln(o, "const int most = parallel ? parallel->parts : 1, parts = %s1;", text_str(&parts));
-    ln(o, "const mlcc_status status = %s_begin(f, io, arena, parallel);", p);
-    ln(o, "if (status != MLCC_OK)");
-    ln(o, "    return status;");
-    ln(o, "if (%s_share(f, parts) != 0)", p);
-    ln(o, "    return (mlcc_status)MLCC_BAD_PARALLEL;");
-    report_extents(w);
-    ln(o, "return MLCC_OK;");
-    close_block(o, "");
-    blank(o);
-}
-
-static void run_shared(Writer *w)
-{
-    const char *p = w->opt->prefix;
-    frame(w);
-    step_function(w);
-    meetings(w);
-    fill_in(w, steps_text);
-    run_threads(w);
-    ln(&w->o, "mlcc_status %s_run(const struct %s_io *io, void *arena)", p, p);
-    ln(&w->o, "{");
-    ln(&w->o, "    return %s_run_threads(io, arena, NULL);", p);
-    ln(&w->o, "}");
-    blank(&w->o);
 }
 
 /* A model too small to share takes threads and leaves them alone. */
@@ -596,171 +412,6 @@ static void run_alone(Writer *w)
     ln(&w->o, "    return %s_run(io, arena);", p);
     ln(&w->o, "}");
     blank(&w->o);
-}
-
-/* ---- the untyped twin ---- */
-
-static void call_symbols(Writer *w)
-{
-    const Unit *u = w->u;
-    for (uint32_t k = 0; k < u->sym.n; k++)
-        if (u->sym_input.at[k] >= 0)
-            ln(&w->o, "io.%s = in[%d].dim[%d];", w->names.sym[k], u->sym_input.at[k], u->sym_dim.at[k]);
-    bool any = false;
-    for (uint32_t k = 0; k < u->sym.n; k++)
-        any = any || u->sym_input.at[k] >= 0;
-    if (!any)
-        return;
-    for (uint32_t k = 0; k < u->sym.n; k++) {
-        const VarInfo *v = ex_var_info(u->cx->x, u->sym.at[k]);
-        if (u->sym_input.at[k] < 0)
-            continue;
-        ln(&w->o, "if (io.%s < %" PRId64 " || io.%s > %" PRId64 ")", w->names.sym[k], v->lo, w->names.sym[k], v->hi);
-        ln(&w->o, "    return (int)MLCC_BAD_SHAPE;");
-    }
-}
-
-/* Every extent of every input against what the symbols say. */
-static void call_checks(Writer *w)
-{
-    const Unit *u = w->u;
-    for (uint32_t k = 0; k < u->sym.n; k++)
-        *map_u64(&w->g.var, u->sym.at[k]->id, true) = (uint64_t)(uintptr_t)str_fmt(w->a, u->sym_input.at[k] < 0 ? "%s" : "io.%s", w->names.sym[k]);
-    const bool wide = w->g.wide;
-    w->g.wide = true;
-    for (uint32_t k = 0; k < u->input.n; k++) {
-        const Buf *b = buf(u, u->input.at[k]);
-        Text t = {.arena = w->a};
-        text_add(&t, "in[%u].dtype != %u || in[%u].rank != %u", k, dtype_info(b->dt)->onnx, k, b->rank);
-        for (uint8_t d = 0; d < b->rank; d++)
-            if (ex_is_const(b->dim[d]))
-                text_add(&t, " || in[%u].dim[%u] != %" PRId64, k, d, b->dim[d]->v.i);
-            else
-                text_add(&t, " || in[%u].dim[%u] != %s", k, d, c_expr_prec(&w->g, b->dim[d], P_EQ + 1));
-        ln(&w->o, "if (%s)", text_str(&t));
-        ln(&w->o, "    return (int)MLCC_BAD_SHAPE;");
-    }
-    w->g.wide = wide;
-}
-
-static void call_outputs(Writer *w)
-{
-    const Unit *u = w->u;
-    const bool wide = w->g.wide;
-    w->g.wide = true;
-    for (uint32_t k = 0; k < u->output.n; k++) {
-        const Buf *b = buf(u, u->output.at[k]);
-        ln(&w->o, "out[%u].dtype = %u;", k, dtype_info(b->dt)->onnx);
-        ln(&w->o, "out[%u].rank = %u;", k, b->rank);
-        for (uint8_t d = 0; d < b->rank && !has_free_extent(u, u->output.at[k]); d++)
-            ln(&w->o, "out[%u].dim[%u] = %s;", k, d, c_expr(&w->g, b->dim[d]));
-    }
-    w->g.wide = wide;
-}
-
-static void untyped(Writer *w)
-{
-    Out *o = &w->o;
-    const Unit *u = w->u;
-    const bool threads = w->opt->threads;
-    ln(o, "int %s_call%s(const mlcc_tensor *in, mlcc_tensor *out, void *arena%s)", w->opt->prefix, threads ? "_threads" : "", threads ? ", const mlcc_parallel *parallel" : "");
-    ln(o, "{");
-    o->depth++;
-    ln(o, "struct %s_io io;", w->opt->prefix);
-    if (!u->input.n && !u->npool && w->opt->weights != WM_file)
-        ln(o, "(void)in;");
-    if (!u->output.n)
-        ln(o, "(void)out;");
-    w->g.var = (Map){.arena = w->a};
-    w->g.taken = w->g.tried = (Map){.arena = w->a};
-    call_symbols(w);
-    call_checks(w);
-    for (uint32_t k = 0; k < u->input.n; k++)
-        ln(o, "io.%s = in[%u].data;", w->names.input[k], k);
-    for (uint32_t k = 0; k < u->output.n; k++)
-        ln(o, "io.%s = out[%u].data;", w->names.output[k], k);
-    for (uint32_t k = 0; k < u->output.n; k++)
-        if (has_free_extent(u, u->output.at[k]))
-            ln(o, "io.%s_dim = out[%u].dim;", w->names.output[k], k);
-    for (uint32_t k = 1; k <= u->npool; k++)
-        ln(o, "io.%s = in[%u].data;", w->names.pool[k], u->input.n + k - 1);
-    if (uses_weights(w) && w->opt->weights == WM_file)
-        ln(o, "io.weights = in[%u].data;", u->input.n + u->npool);
-    call_outputs(w);
-    ln(o, "return (int)%s_run%s(&io, arena%s);", w->opt->prefix, threads ? "_threads" : "", threads ? ", parallel" : "");
-    close_block(o, "");
-    blank(o);
-    if (!threads)
-        return;
-    ln(o, "int %s_call(const mlcc_tensor *in, mlcc_tensor *out, void *arena)", w->opt->prefix);
-    ln(o, "{");
-    ln(o, "    return %s_call_threads(in, out, arena, NULL);", w->opt->prefix);
-    ln(o, "}");
-    blank(o);
-}
-
-static void info_row(Writer *w, uint32_t id, const char *comma)
-{
-    const Buf *b = buf(w->u, id);
-    Text dims = {.arena = w->a};
-    uint32_t free_dims = 0;
-    for (uint8_t d = 0; d < b->rank; d++) {
-        text_add(&dims, "%s%" PRId64, d ? ", " : "", ex_upper(w->u->cx->x, b->dim[d]));
-        free_dims |= (uint32_t)!ex_is_const(b->dim[d]) << d;
-    }
-    ln(&w->o, "    {%s, %u, %u, {%s}, %uu}%s", c_string(w->a, b->name), dtype_info(b->dt)->onnx, b->rank, b->rank ? text_str(&dims) : "0", free_dims, comma);
-}
-
-/* What the caller passes besides the model's inputs: further pools, and the weights with --weights=file. */
-static uint32_t extra_inputs(const Writer *w)
-{
-    return w->u->npool + (w->opt->weights == WM_file && uses_weights(w));
-}
-
-static void extra_rows(Writer *w)
-{
-    const unsigned u8 = dtype_info(DT_u8)->onnx;
-    for (uint32_t k = 1; k <= w->u->npool; k++)
-        ln(&w->o, "    {\"%s\", %u, 1, {%" PRId64 "}, 0u},", w->names.pool[k], u8, w->u->pool_bytes[k]);
-    if (extra_inputs(w) > w->u->npool)
-        ln(&w->o, "    {\"weights\", %u, 1, {%" PRId64 "}, 0u},", u8, w->u->weight_bytes);
-}
-
-static void info_table(Writer *w, const char *kind, const uint32_t *id, uint32_t n, bool extra)
-{
-    if (!n && !(extra && extra_inputs(w)))
-        return;
-    ln(&w->o, "static const mlcc_tensor_info %s_%s[] = {", w->opt->prefix, kind);
-    for (uint32_t k = 0; k < n; k++)
-        info_row(w, id[k], ",");
-    if (extra)
-        extra_rows(w);
-    ln(&w->o, "};");
-    blank(&w->o);
-}
-
-static void info(Writer *w)
-{
-    Out *o = &w->o;
-    const Unit *u = w->u;
-    const char *p = w->opt->prefix, *up = w->names.upper;
-    info_table(w, "in", u->input.at, u->input.n, true);
-    info_table(w, "out", u->output.at, u->output.n, false);
-    const uint32_t nin = u->input.n + extra_inputs(w);
-    ln(o, "const mlcc_model_info %s_info = {", p);
-    ln(o, "    sizeof(mlcc_model_info), %s_ABI, \"%s\", \"mlcc %s\",", up, p, w->opt->version);
-    ln(o, "    \"%s\",", w->opt->sha256);
-    ln(o, "    %s_ARENA_BYTES, %s_STACK_BYTES, %s_WEIGHT_BYTES, %s_MACS,", up, up, up, up);
-    ln(o, "    %s_ARENA_ALIGN, %u, %u,", up, nin, u->output.n);
-    ln(o, "    %s, %s, %s_call", nin ? str_fmt(w->a, "%s_in", p) : "NULL", u->output.n ? str_fmt(w->a, "%s_out", p) : "NULL", p);
-    ln(o, "};");
-}
-
-void emit_info(Unit *u, const EmitOptions *opt, Arena *a, Out *o)
-{
-    Writer w = {.u = u, .opt = opt, .names = names_make(a, u, opt), .a = a, .o = *o};
-    info(&w);
-    *o = w.o;
 }
 
 static void find_far(void *ctx, const Expr *e)
@@ -808,11 +459,11 @@ void emit_c(Unit *u, const EmitOptions *opt, EmitFiles *files)
     weights(&w);
     text_put(&w.o.text, text_str(&body.text), body.text.n);
     if (u->threads.n)
-        run_shared(&w);
+        emit_run_shared(&w);
     else
         run_alone(&w);
-    untyped(&w);
-    info(&w);
+    emit_untyped(&w);
+    emit_info_tables(&w);
     const char *rest = text_str(&w.o.text), *runtime = paste_runtime(a, rest);
     const size_t n = w.o.text.n;
     w.o = head;

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The run function of a model made for several threads: a frame that the parts of a run share, one function with the steps
+ * between meetings, and what hands them to the caller's parallel-for.
+ */
+#include <inttypes.h>
+
+#include "writer.h"
+
+/* From one meeting to the next is a step. */
+static uint32_t count_steps(const Unit *u)
+{
+    uint32_t n = u->func.n > 0;
+    for (uint32_t k = 1; k < u->func.n; k++)
+        n += u->func.at[k]->meet != MEET_none;
+    return n;
+}
+
+static void frame(Writer *w)
+{
+    Out *o = &w->o;
+    if (w->u->part_bytes)
+        ln(o, "enum { PART = %" PRId64 " }; /* bytes of scratch of one part */", w->u->part_bytes);
+    if (w->u->part_bytes)
+        blank(o);
+    ln(o, "struct %s_frame { /* what the parts of a run share */", w->opt->prefix);
+    o->depth++;
+    ln(o, "const struct %s_io *io;", w->opt->prefix);
+    ln(o, "const mlcc_parallel *parallel;");
+    if (writer_uses_pool(w, 0))
+        ln(o, "unsigned char *a;");
+    if (writer_uses_weights(w))
+        ln(o, "const unsigned char *w;");
+    for (uint32_t k = 0; k < w->u->sym.n; k++)
+        ln(o, "%s %s;", c_type(&w->g, DT_ix), w->names.sym[k]);
+    ln(o, "int step;");
+    o->depth--;
+    ln(o, "};");
+    blank(o);
+}
+
+static void step_function(Writer *w)
+{
+    Out *o = &w->o;
+    ln(o, "/* What lies between two meetings of the parts. */");
+    ln(o, "static void %s_step(struct %s_frame *f, int step, int part, int parts)", w->opt->prefix, w->opt->prefix);
+    ln(o, "{");
+    o->depth++;
+    if (writer_uses_io(w))
+        ln(o, "const struct %s_io *io = f->io;", w->opt->prefix);
+    if (writer_uses_pool(w, 0))
+        ln(o, "unsigned char *a = f->a;");
+    if (writer_uses_weights(w))
+        ln(o, "const unsigned char *w = f->w;");
+    ln(o, "switch (step) {");
+    uint32_t step = 0;
+    for (uint32_t k = 0; k < w->u->func.n; k++) {
+        const bool begins = k == 0 || w->u->func.at[k]->meet;
+        if (begins && k)
+            ln(o, "    break;");
+        if (begins)
+            ln(o, "case %u:", step++);
+        o->depth++;
+        writer_call(w, w->u->func.at[k]);
+        o->depth--;
+    }
+    ln(o, "    break;");
+    ln(o, "default:");
+    ln(o, "    break;");
+    ln(o, "}");
+    close_block(o, "");
+    blank(o);
+}
+
+static void meetings(Writer *w)
+{
+    Text t = {.arena = w->a};
+    bool near = false;
+    for (uint32_t k = 0; k < w->u->func.n; k++) {
+        const Meet meet = w->u->func.at[k]->meet;
+        near = near || meet == MEET_near;
+        if (k == 0 || meet)
+            text_add(&t, "%s%d", k ? ", " : "", meet == MEET_near);
+    }
+    ln(&w->o, "/* Before a step parts wait for those beside them (1) or for all (0). */");
+    ln(&w->o, "static const unsigned char %s_near[] = {%s};", w->opt->prefix, text_str(&t));
+    blank(&w->o);
+}
+
+static const char steps_text[] =
+    "/* All steps of one part, for a parallel-for whose parts can wait for each other. */\n"
+    "static void @_together(void *arg, int part, int parts)\n"
+    "{\n"
+    "    struct @_frame *f = arg;\n"
+    "    for (int step = 0; step < #; step++) {\n"
+    "        if (step > 0)\n"
+    "            f->parallel->meet(f->parallel->user, part, parts, step, @_near[step]);\n"
+    "        @_step(f, step, part, parts);\n"
+    "    }\n"
+    "}\n"
+    "\n"
+    "static void @_apart(void *arg, int part, int parts)\n"
+    "{\n"
+    "    struct @_frame *f = arg;\n"
+    "    @_step(f, f->step, part, parts);\n"
+    "}\n"
+    "\n"
+    "static int @_share(struct @_frame *f, int parts)\n"
+    "{\n"
+    "    const mlcc_parallel *p = f->parallel;\n"
+    "    int bad = 0;\n"
+    "    if (parts > 1 && p->meet)\n"
+    "        return p->run(p->user, @_together, f, parts);\n"
+    "    for (f->step = 0; f->step < # && !bad; f->step++) {\n"
+    "        if (parts > 1)\n"
+    "            bad = p->run(p->user, @_apart, f, parts);\n"
+    "        else\n"
+    "            @_step(f, f->step, 0, 1);\n"
+    "    }\n"
+    "    return bad;\n"
+    "}\n\n";
+
+/* @: the prefix; #: the number of steps. */
+static void fill_in(Writer *w, const char *text)
+{
+    for (const char *s = text; *s; s++)
+        if (*s == '@')
+            text_add(&w->o.text, "%s", w->opt->prefix);
+        else if (*s == '#')
+            text_add(&w->o.text, "%u", count_steps(w->u));
+        else
+            text_put(&w->o.text, s, 1);
+}
+
+static void run_threads(Writer *w)
+{
+    Out *o = &w->o;
+    const char *p = w->opt->prefix;
+    ln(o, "static mlcc_status %s_begin(struct %s_frame *f, const struct %s_io *io, void *arena, const mlcc_parallel *parallel)", p, p, p);
+    ln(o, "{");
+    o->depth++;
+    ln(o, "f->io = io;");
+    ln(o, "f->parallel = parallel;");
+    writer_prologue(w);
+    ln(o, "return MLCC_OK;");
+    close_block(o, "");
+    blank(o);
+    ln(o, "mlcc_status %s_run_threads(const struct %s_io *io, void *arena, const mlcc_parallel *parallel)", p, p);
+    ln(o, "{");
+    o->depth++;
+    Text parts = {.arena = w->a};
+    for (uint32_t k = w->u->threads.n; k-- > 0;)
+        text_add(&parts, "most >= %d ? %d : ", w->u->threads.at[k], w->u->threads.at[k]);
+    ln(o, "struct %s_frame frame = {0}, *f = &frame;", p);
+    ln(o, "const int most = parallel ? parallel->parts : 1, parts = %s1;", text_str(&parts));
+    ln(o, "const mlcc_status status = %s_begin(f, io, arena, parallel);", p);
+    ln(o, "if (status != MLCC_OK)");
+    ln(o, "    return status;");
+    ln(o, "if (%s_share(f, parts) != 0)", p);
+    ln(o, "    return (mlcc_status)MLCC_BAD_PARALLEL;");
+    writer_extents(w);
+    ln(o, "return MLCC_OK;");
+    close_block(o, "");
+    blank(o);
+}
+
+void emit_run_shared(Writer *w)
+{
+    const char *p = w->opt->prefix;
+    frame(w);
+    step_function(w);
+    meetings(w);
+    fill_in(w, steps_text);
+    run_threads(w);
+    ln(&w->o, "mlcc_status %s_run(const struct %s_io *io, void *arena)", p, p);
+    ln(&w->o, "{");
+    ln(&w->o, "    return %s_run_threads(io, arena, NULL);", p);
+    ln(&w->o, "}");
+    blank(&w->o);
+}

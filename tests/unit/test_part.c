@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The proof that parts do not disturb each other (ir/part_check.c): units that are sound pass, and each of them with one
+ * thing made wrong is refused for the right reason. */
+#include "ir/nest.h"
+#include "ir/part.h"
+
+#include <cmocka.h>
+
+static Arena *arena;
+static Diags diags;
+static Ctx cx;
+
+static int setup(void **state)
+{
+    (void)state;
+    arena = arena_new(0, NULL);
+    diags = (Diags){.arena = arena, .file = "test"};
+    cx = (Ctx){.arena = arena, .x = exprs_new(arena), .diags = &diags, .default_max = 64, .max_elements = 1 << 20};
+    cx.symbol.arena = arena;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    arena_free(arena);
+    return 0;
+}
+
+/* text with every `from` replaced, which must be there. */
+static const char *changed(const char *text, const char *from, const char *to)
+{
+    Text t = {.arena = arena};
+    const char *at = strstr(text, from);
+    if (!at)
+        fail_msg("'%s' is not in the text", from);
+    for (; at; text = at + strlen(from), at = strstr(text, from)) {
+        text_put(&t, text, (size_t)(at - text));
+        text_add(&t, "%s", to);
+    }
+    text_add(&t, "%s", text);
+    return text_str(&t);
+}
+
+static const char *verdict(const char *text)
+{
+    Unit *u = unit_parse(&cx, text);
+    if (!u) {
+        Text out = {.arena = arena};
+        diag_print(&diags, &out, "text");
+        fail_msg("%s%s", text_str(&out), text);
+    }
+    return part_check(arena, u);
+}
+
+/* why NULL: the changed text is sound. */
+typedef struct Change { const char *from, *to, *why; } Change;
+
+static void judge(const char *text, const Change *c, size_t n)
+{
+    const char *why = verdict(text);
+    if (why)
+        fail_msg("sound, but: %s\n%s", why, text);
+    for (size_t k = 0; k < n; k++) {
+        why = verdict(changed(text, c[k].from, c[k].to));
+        if (!c[k].why && why)
+            fail_msg("'%s' is sound, but: %s", c[k].to, why);
+        if (c[k].why && (!why || !strstr(why, c[k].why)))
+            fail_msg("'%s' is refused with '%s' instead of '%s'", c[k].to, why ? why : "nothing", c[k].why);
+    }
+}
+
+/* Rows of %2 from those of %1; then each row of %3 from the rows of %2 around it; then a sum over all, on one part. */
+static const char window[] =
+    "unit window\n"
+    "arena 832 bound 832 align 64\n"
+    "threads 2 4 scratch 64\n"
+    "buf %1.x input 0 f32[8,16]\n"
+    "buf %2.t arena f32[8,16] halo 1+1,0+0 pad (0.0) at 0 pool 0\n"
+    "buf %3.u arena f32[8,4] at 640 pool 0\n"
+    "buf %4.y output 0 f32[1]\n"
+    "func n000_rows macs 0 split\n"
+    "  var once < 1, last < 1, j < 16, j_2 < 16, i < 8, j_3 < 16\n"
+    "  for once = 0, 1 parallel 0 of 8 {\n"
+    "    for j = 0, 16 {\n"
+    "      %2.t[-1,j] = 0f32\n"
+    "    }\n"
+    "  }\n"
+    "  for last = 0, 1 parallel 7 of 8 {\n"
+    "    for j_2 = 0, 16 {\n"
+    "      %2.t[8,j_2] = 0f32\n"
+    "    }\n"
+    "  }\n"
+    "  for i = 0, 8 parallel 0 of 8 {\n"
+    "    for j_3 = 0, 16 {\n"
+    "      %2.t[i,j_3] = %1.x[i,j_3]\n"
+    "    }\n"
+    "  }\n"
+    "func n001_window macs 0 split meet near\n"
+    "  var i < 8, j < 4, r < 3, acc f32\n"
+    "  buf %5.row scratch f32[4] at 768 pool 0\n"
+    "  for i = 0, 8 parallel 0 of 8 {\n"
+    "    for j = 0, 4 {\n"
+    "      let acc = 0f32\n"
+    "      for r = 0, 3 {\n"
+    "        acc = acc + %2.t[i + r - 1,4*j]\n"
+    "      }\n"
+    "      %5.row[j] = acc\n"
+    "      %3.u[i,j] = %5.row[j]\n"
+    "    }\n"
+    "  }\n"
+    "func n002_sum macs 0 meet all\n"
+    "  var i < 8, acc f32\n"
+    "  let acc = 0f32\n"
+    "  for i = 0, 8 {\n"
+    "    acc = acc + %3.u[i,0]\n"
+    "  }\n"
+    "  %4.y[0] = acc\n";
+
+static void test_window(void **state)
+{
+    (void)state;
+    static const Change change[] = {
+        {"func n001_window macs 0 split meet near", "func n001_window macs 0 split meet all", NULL},
+        /* a meeting removed, or too weak */
+        {"func n001_window macs 0 split meet near", "func n001_window macs 0 split", "in n000_rows and part"},
+        {"func n002_sum macs 0 meet all", "func n002_sum macs 0", "in n001_window and part"},
+        {"func n002_sum macs 0 meet all", "func n002_sum macs 0 meet near", "part 0 in n002_sum touch the same element"},
+        {"%2.t[i + r - 1,4*j]", "%2.t[7 - i,4*j + r]", "part 3 in n001_window"},
+        /* the next part's rows, two parts away with four parts: a unit may be sound for some counts only */
+        {"%2.t[i + r - 1,4*j]", "%2.t[min(i + 2*r, 7),4*j]", "of 4 in n000_rows"},
+        /* boxes that overlap within a function */
+        {"for once = 0, 1 parallel 0 of 8", "for once = 0, 1", "in n000_rows and part 1 in n000_rows"},
+        {"%2.t[i,j_3] = %1.x[i,j_3]", "%2.t[min(i, 3),j_3] = %1.x[i,j_3]", "in n000_rows and part"},
+        {"%2.t[i,j_3] = %1.x[i,j_3]", "%2.t[i,j_3] = %2.t[i - 1,j_3]", "in n000_rows and part"},
+        {"%3.u[i,j] = %5.row[j]", "%3.u[0,j] = %5.row[j]", "in n001_window and part"},
+        {"for i = 0, 8 parallel 0 of 8 {\n    for j = 0, 4", "for i = 0, 8 parallel 8 of 16 {\n    for j = 0, 4", "in n001_window"},
+        /* cut otherwise than the function before: the next row is still with the neighbour */
+        {"for i = 0, 8 parallel 0 of 8 {\n    for j = 0, 4", "for i = 0, 8 parallel 0 of 9 {\n    for j = 0, 4", NULL},
+        /* bytes under two names while parts have not met */
+        {"%3.u arena f32[8,4] at 640", "%3.u arena f32[8,4] at 576", "buffers 3 and 2 share bytes"},
+        /* scratch that is not a part's own, and what is shared among what is */
+        {"%5.row scratch f32[4] at 768", "%5.row scratch f32[4] at 640", "buffer 5 lies on the border"},
+        {"%5.row scratch f32[4] at 768", "%5.row scratch f32[4] at 832", "buffer 5 lies on the border"},
+        {"%3.u arena f32[8,4] at 640", "%3.u arena f32[8,4] at 704", "buffer 3 lies on the border"},
+        /* every part writes what is not in a parallel loop of a split function */
+        {"func n002_sum macs 0 meet all", "func n002_sum macs 0 split meet all", "in n002_sum and part 1 in n002_sum"},
+    };
+    judge(window, change, COUNT(change));
+}
+
+/* Meetings of neighbours add up: two of them order what is two parts apart. */
+static const char chain[] =
+    "unit chain\n"
+    "arena 768 bound 768 align 64\n"
+    "threads 4 scratch 0\n"
+    "buf %1.x input 0 f32[4]\n"
+    "buf %2.t arena f32[4] halo 0+2 pad (0.0) at 0 pool 0\n"
+    "buf %3.u arena f32[4] at 64 pool 0\n"
+    "buf %4.y output 0 f32[4]\n"
+    "func n000_a macs 0 split\n"
+    "  var i < 4\n"
+    "  for i = 0, 4 parallel 0 of 4 {\n"
+    "    %2.t[i] = %1.x[i]\n"
+    "  }\n"
+    "func n001_b macs 0 split meet near\n"
+    "  var i < 4\n"
+    "  for i = 0, 4 parallel 0 of 4 {\n"
+    "    %3.u[i] = %2.t[i + 1]\n"
+    "  }\n"
+    "func n002_c macs 0 split meet near\n"
+    "  var i < 4\n"
+    "  for i = 0, 4 parallel 0 of 4 {\n"
+    "    %4.y[i] = %2.t[i + 2]\n"
+    "  }\n";
+
+static void test_chain(void **state)
+{
+    (void)state;
+    static const Change change[] = {
+        {"func n002_c macs 0 split meet near", "func n002_c macs 0 split", "in n000_a and part 0 in n002_c"},
+        {"func n001_b macs 0 split meet near", "func n001_b macs 0 split", "in n000_a and part 0 in n001_b"},
+        {"%4.y[i] = %2.t[i + 2]", "%4.y[i] = %2.t[3 - i]", "part 0 of 4 in n000_a and part 3 in n002_c"},
+        {"%4.y[i] = %2.t[i + 2]", "%4.y[i] = %2.t[i]", NULL},
+        /* written again before those who read it have been met */
+        {"%3.u[i] = %2.t[i + 1]", "%2.t[3 - i] = %1.x[i]", "in n000_a and part"},
+    };
+    judge(chain, change, COUNT(change));
+}
+
+/* An extent that a call decides is known to part 0 alone until parts have met. */
+static const char extent[] =
+    "unit extent\n"
+    "sym C 0..8 = call\n"
+    "arena 64 bound 64 align 64\n"
+    "threads 2 scratch 0\n"
+    "buf %1.on input 0 bool[8]\n"
+    "buf %2.places arena i64[C] at 0 pool 0\n"
+    "buf %3.x input 1 f32[8]\n"
+    "buf %4.y output 0 f32[8]\n"
+    "func n000_call macs 0\n"
+    "  call compress(%1.on, %2.places; 8; C; _)\n"
+    "func n001_use macs 0 split meet all\n"
+    "  var i < 8\n"
+    "  for i = 0, 8 parallel 0 of 8 {\n"
+    "    if lt(i, C) {\n"
+    "      %4.y[i] = %3.x[i]\n"
+    "    }\n"
+    "  }\n";
+
+static void test_extent(void **state)
+{
+    (void)state;
+    static const Change change[] = {
+        {"func n001_use macs 0 split meet all", "func n001_use macs 0 split", "n001_use uses an extent that n000_call decides"},
+        {"func n001_use macs 0 split meet all", "func n001_use macs 0 split meet near", "n001_use uses an extent that n000_call decides"},
+    };
+    judge(extent, change, COUNT(change));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_window, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_chain, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_extent, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

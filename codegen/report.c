@@ -54,6 +54,23 @@ static void tensors(Report *r, const char *key, const uint32_t *id, uint32_t n, 
     ln(&r->o, "  ],");
 }
 
+/* Dimensions that a call decides, by the model's names; assumed: nobody gave the bound. */
+static void symbols(Report *r)
+{
+    const Ctx *cx = r->u->cx;
+    const char *comma = "";
+    ln(&r->o, "  \"symbols\": [");
+    for (uint32_t k = 0; k < cx->symbol.slot.n; k++) {
+        const Expr *e = (const Expr *)(uintptr_t)cx->symbol.slot.at[k].val;
+        if (e->op != EX_var)
+            continue;
+        ln(&r->o, "    %s{\"name\": %s, \"extent\": %s, \"max\": %" PRId64 ", \"assumed\": %s}", comma, json_string(r->a, cx->symbol.slot.at[k].str), extent(r, e),
+           ex_upper(cx->x, e), symbol_assumed(cx, e) ? "true" : "false");
+        comma = ", ";
+    }
+    ln(&r->o, "  ],");
+}
+
 static void plan(Report *r)
 {
     const char *comma = "";
@@ -155,6 +172,7 @@ void emit_report(const Unit *u, const EmitOptions *opt, EmitFiles *files)
     ln(&r.o, "  \"model_sha256\": \"%s\",", opt->sha256);
     tensors(&r, "inputs", u->input.at, u->input.n, names.input);
     tensors(&r, "outputs", u->output.at, u->output.n, names.output);
+    symbols(&r);
     ln(&r.o, "  \"arena_bytes\": %" PRId64 ",", u->arena_bytes);
     ln(&r.o, "  \"arena_bound\": %" PRId64 ",", u->arena_bound);
     ln(&r.o, "  \"arena_optimal\": %s,", u->arena_optimal ? "true" : "false");

@@ -11,6 +11,7 @@
 #include "pass.h"
 #include "../targets/target.h"
 #include "verb.h"
+#include "warning.h"
 
 enum { MAX_THREADS = 64 }; /* as runtime-min/mlcc_threads.h */
 
@@ -176,15 +177,10 @@ static bool choose_prefix(Arena *a, Diags *d, const Options *o, const char **pre
     return true;
 }
 
-static bool wants_files(const Options *o)
-{
-    return o->verb == VERB_compile && !o->stop_after && strcmp(o->emit, "c") == 0;
-}
-
 /* The output's name stands in an #include and in .incbin. */
 static bool check_output(Arena *a, Diags *d, const Options *o)
 {
-    if (!wants_files(o))
+    if (!options_write_files(o))
         return true;
     if (!o->output)
         return diag_error(d, "option-output", "no output is named; add -o FILE.c");
@@ -371,7 +367,7 @@ typedef struct Machines { Machine at[MAX_LEVELS]; uint32_t n; } Machines;
 
 static bool compile(Arena *a, Diags *d, Program *p, const Machines *m, const OnnxFile *info, Outputs *out)
 {
-    if (!wants_files(p->opt))
+    if (!options_write_files(p->opt))
         return print_program(p, d, out);
     if (m->n > 1)
         return compile_levels(a, d, p, m->at, m->n, info, out);
@@ -401,11 +397,14 @@ Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out)
         !binds(a, d, &o->bind, &opt) || !pools(a, d, o, &p) || !threads(a, d, o, &p) || !limits(d, o, &cx, &opt) || !machines_for(d, o->target, o->march, machines.at, &machines.n) ||
         !choose_prefix(a, d, o, &p.prefix) || !check_output(a, d, o))
         return OUT_usage;
+    warn_options(d, o);
     p.machine = machines.at[0];
     Maps *maps = NULL;
     bool io = false;
     p.graph = load(&cx, o, &opt, &info, &maps, &io);
     bool ok = p.graph != NULL;
+    if (ok)
+        warn_inputs(p.graph);
     if (ok)
         ok = o->verb == VERB_check ? verb_check(&p, out) : o->verb == VERB_run ? verb_run(&p, out, &io) : compile(a, d, &p, &machines, &info, out);
     ok = ok && d->errors == 0;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "driver.h"
+#include "warning.h"
 
 enum { EXIT_MODEL = 1, EXIT_USAGE = 2, EXIT_IO = 3, EXIT_INTERNAL = 4 };
 
@@ -82,28 +83,12 @@ static int information(const Options *o, Arena *a)
     return fputs(text_str(&t), stdout) < 0 || fflush(stdout) != 0 ? EXIT_IO : EXIT_SUCCESS;
 }
 
-/* How many warnings -Werror and -Werror=SLUG make errors. */
-static uint32_t forbidden(const Diags *d, const Options *o)
-{
-    uint32_t n = o->werror ? d->warnings : 0;
-    for (uint32_t k = 0; k < d->list.n && !o->werror; k++) {
-        bool named = false;
-        for (uint32_t s = 0; s < o->werror_slug.v.n && !named; s++)
-            named = strcmp(d->list.at[k].slug, o->werror_slug.v.at[s]) == 0;
-        n += named && d->list.at[k].sev == SEV_WARNING;
-    }
-    return n;
-}
-
 static int finish(Arena *a, Diags *d, const Options *o, Outcome outcome, const Outputs *out)
 {
     if (outcome == OUT_ok && o->verb == VERB_run && o->output_dir)
         (void)mkdir(o->output_dir, 0777); /* where it cannot, writing says why */
-    const uint32_t bad = forbidden(d, o);
-    if (outcome == OUT_ok && bad) {
-        (void)diag_error(d, "werror", bad == 1 ? "%u warning is an error" : "%u warnings are errors", bad);
+    if (warnings_apply(d, o) && outcome == OUT_ok)
         outcome = OUT_rejected;
-    }
     if (outcome == OUT_ok && !write_all(a, d, out))
         outcome = OUT_io;
     if ((fputs(out->text, stdout) < 0 || fflush(stdout) != 0) && outcome == OUT_ok) {

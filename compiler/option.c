@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * See option.h. */
 #include "option.h"
+#include "warning.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -164,6 +165,11 @@ static bool check_values(Diags *d, const Options *o)
     return choice(d, "--diagnostics-format", o->diag_format, "text json sarif") && ok;
 }
 
+bool options_write_files(const Options *o)
+{
+    return o->verb == VERB_compile && !o->stop_after && strcmp(o->emit, "c") == 0;
+}
+
 FpMode options_fp(const Options *o)
 {
     FpMode m = FP_fast;
@@ -198,6 +204,7 @@ bool options_parse(Arena *a, Diags *d, int argc, char **argv, Options *o)
         ok = set(a, d, o, i, joined ? joined : i->kind == K_FLAG || is_level(i) ? NULL : args.v.at[k]) && ok;
     }
     ok = check_values(d, o) && ok;
+    ok = warnings_parse(d, o) && ok;
     if (ok && !o->model && !o->help && !o->version)
         ok = diag_error(d, "option-model", "no model is named; write: mlcc model.onnx -o model.c");
     return ok;
@@ -214,6 +221,11 @@ void options_help(Text *out)
         const char *arg = table[k].arg && !is_level(&table[k]) ? table[k].arg : "";
         text_add(out, "  %-28s %s\n", str_fmt(out->arena, "%s%s%s", table[k].spelling, *arg && !glued ? " " : "", arg), table[k].help);
     }
+    text_add(out, "\nwarnings:\n");
+    const char *slug, *what;
+    bool on;
+    for (uint32_t k = 0; warning_at(k, &slug, &what, &on); k++)
+        text_add(out, "  %-28s %s%s\n", slug, what, on ? "" : " (off without -Wall)");
     text_add(out, "\nexit status: 0 ok, 1 model rejected, 2 usage, 3 input or output, 4 internal error\n");
 }
 
@@ -238,6 +250,14 @@ void options_man(Text *out)
         text_add(out, "%s%s\n", table[k].arg && !is_level(&table[k]) ? " " : "", table[k].arg && !is_level(&table[k]) ? table[k].arg : "");
         troff(out, table[k].help);
         text_add(out, "\n");
+    }
+    text_add(out, ".SH WARNINGS\n");
+    const char *slug, *what;
+    bool on;
+    for (uint32_t k = 0; warning_at(k, &slug, &what, &on); k++) {
+        text_add(out, ".TP\n.B ");
+        troff(out, slug);
+        text_add(out, "\n%s%s\n", what, on ? "" : " (off without \\-Wall)");
     }
     text_add(out, ".SH EXIT STATUS\n0 ok, 1 model rejected, 2 usage, 3 input or output, 4 internal error\n");
 }

@@ -13,7 +13,7 @@ typedef struct Options {
     const char *model;
     const char *output, *march, *target, *prefix, *emit, *weights, *rounding, *fp, *threads, *schedule, *limits, *stop_after, *rpass, *rmissed, *depname,
         *deptarget, *report, *output_dir, *diag_format;
-    StrList define, max, shape, bind, pool, dump_after, disable, input, werror_slug;
+    StrList define, max, shape, bind, pool, dump_after, disable, input, warn, werror_slug;
     int64_t level, max_ram, max_flash, max_stack; /* sizes: -1 when not given */
     bool small, always, depfile, depphony, werror, verbose, version, help;
 } Options;
@@ -21,6 +21,7 @@ typedef struct Options {
 /* Reads argv (with @file); false after diagnostics. Strings live in the arena. */
 bool options_parse(Arena *a, Diags *d, int argc, char **argv, Options *o);
 FpMode options_fp(const Options *o);
+bool options_write_files(const Options *o); /* C and what belongs to it; otherwise text on the standard output, or values */
 void options_help(Text *out);
 void options_man(Text *out);                           /* troff, section 1 */
 void options_completion(Text *out, const char *shell); /* bash, zsh or fish */

@@ -447,5 +447,14 @@ const Expr *graph_symbol(Ctx *cx, const char *name, int64_t lo, int64_t hi)
     for (uint32_t k = 2; symbol_named(cx, id); k++) id = str_fmt(cx->arena, "%s_%u", base, k);
     const Expr *e = ex_var(cx->x, VK_SYM, DT_ix, id, lo, hi ? hi : max_i64(lo, cx->default_max));
     *map_str(&cx->symbol, str_dup(cx->arena, name), true) = (uint64_t)(uintptr_t)e;
+    if (hi == 0)
+        PUSH(cx->arena, &cx->assumed, e);
     return e;
+}
+
+bool symbol_assumed(const Ctx *cx, const Expr *e)
+{
+    for (uint32_t k = 0; k < cx->assumed.n; k++)
+        if (cx->assumed.at[k] == e) return true;
+    return false;
 }

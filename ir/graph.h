@@ -35,6 +35,7 @@ typedef struct Ctx {
     Diags *diags;
     Map symbol;             /* dimension symbols of the model by name -> const Expr * */
     int64_t default_max;    /* upper bound of a symbol without --max */
+    VEC(const Expr *) assumed; /* symbols that have it */
     bool tflite_rounding;   /* --int-rounding=tflite */
     FpMode fp;              /* -ffp= */
     bool small;             /* -Os: bytes of code and weights come before time */
@@ -129,6 +130,7 @@ bool tensor_static(const Tensor *t);                      /* every dimension is 
 int64_t tensor_count(const Graph *g, const Tensor *t);    /* elements at the upper bounds */
 static inline bool is_none(TensorId t) { return t.i == 0; }
 const Expr *graph_symbol(Ctx *cx, const char *name, int64_t lo, int64_t hi); /* finds or makes; hi 0: cx->default_max */
+bool symbol_assumed(const Ctx *cx, const Expr *e); /* its upper bound is cx->default_max for want of another */
 
 /* blob.c */
 const Blob *blob_make(Arena *a, DType dt, int64_t count, const void *data); /* copies; notices fills */

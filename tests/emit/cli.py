@@ -4,6 +4,7 @@
 
     cli.py BUILD_DIR
 """
+import json
 import pathlib
 import resource
 import shutil
@@ -47,6 +48,8 @@ def commands(mlcc, folder):
         ('shape of a text', [mlcc, text, *out, '--shape', 'x=2x4'], REJECTED),
         ('no input', [mlcc, *out], USAGE),
         ('unknown option', [mlcc, model, *out, '--no-such-option'], USAGE),
+        ('unknown warning', [mlcc, model, *out, '-Wno-such'], USAGE),
+        ('unknown warning as an error', [mlcc, model, *out, '-Werror=such'], USAGE),
         ('bad prefix', [mlcc, model, *out, '--prefix', '1 x'], USAGE),
         ('no such file', [mlcc, folder / 'absent.onnx', *out], IO),
         ('no such folder', [mlcc, model, '-o', folder / 'absent' / 'net.c'], IO),
@@ -93,6 +96,31 @@ def stdout_fault(mlcc):
     return '' if p.returncode == IO and '[output]' in p.stderr else f'status {p.returncode}: {p.stderr[:200]}'
 
 
+def warning_faults(mlcc, folder):
+    """(name, fault) of what mlcc says, or not, about a free dimension and about options without effect."""
+    free = folder / 'free.nn'
+    free.write_text('graph g\ninput %x f32[N,4]\n%y ? = Neg %x\noutput %y\n')
+    out = ['-o', folder / 'net.c']
+    rows = [('free dimension', [free, *out], 'free-dimension', ["input 'x'", "'N'", '1024', '--max', '-D']),
+            ('bounded dimension', [free, *out, '--max', 'N=8'], '', []),
+            ('fixed dimension', [free, *out, '-D', 'N=8'], '', []),
+            ('free dimension of a check', ['check', free], 'free-dimension', []),
+            ('idle option', [free, *out, '-DN=1', '-MF', 'x.d'], 'unused-option', ['-MF', '-MD']),
+            ('idle option of a text', [free, '--emit=te', '-DN=1', '-MD'], 'unused-option', ['-MD']),
+            ('warning that is off', [free, *out, '-Wno-free-dimension'], '', [])]
+    for name, words, slug, parts in rows:
+        rc, _, err = tool.run([mlcc, *words], 60)
+        good = rc == 0 and (f'[{slug}]' in err and 'warning: ' in err if slug else not err) and all(p in err for p in parts)
+        yield name, '' if good else f'status {rc}: {err.strip()[:200]}'
+
+
+def report_fault(mlcc, folder):
+    """The report says which bound nobody gave."""
+    rc, _, err = tool.run([mlcc, folder / 'free.nn', '-o', folder / 'net.c'], 60)
+    symbols = json.loads((folder / 'net.json').read_text())['symbols'] if rc == 0 else err
+    return '' if symbols == [{'name': 'N', 'extent': 'N', 'max': 1024, 'assumed': True}] else f'{symbols}'
+
+
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
     folder = build / 'emit' / 'cli'
@@ -103,6 +131,9 @@ def main():
         r.check(f'cli/{name}', fault(command, status, folder))
     r.check('cli/full disk', disk_fault(build / 'mlcc', folder))
     r.check('cli/full standard output', stdout_fault(build / 'mlcc'))
+    for name, why in warning_faults(build / 'mlcc', folder):
+        r.check(f'cli/{name}', why)
+    r.check('cli/assumed bound in the report', report_fault(build / 'mlcc', folder))
     r.finish()
 
 

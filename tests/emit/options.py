@@ -74,6 +74,7 @@ def write_inputs(folder):
     np.save(folder / 'to.npy', np.array([8], np.int64))
     np.save(folder / 'x.npy', np.ones((2, 64), np.float32))
     train = helper.make_node('Dropout', ['x'], ['y'], is_test=0)
+    save(folder / 'spare.onnx', [helper.make_node('Neg', ['x'], ['y'])], [float_tensor('x', [4]), float_tensor('spare', [4])], [4])
     save(folder / 'train.onnx', [train], [float_tensor('x', [4])], [4], opset=6)
 
 
@@ -82,6 +83,10 @@ def is_json(text):
         return isinstance(json.loads(text), dict)
     except ValueError:
         return False
+
+
+def warned(slug):
+    return lambda r: r.rc == 0 and re.search(rf'warning: .*\[{slug}\]$', r.err, re.MULTILINE)
 
 
 def rejected(slug):
@@ -136,8 +141,13 @@ def cases():
         Case('--output-dir', ['there'], ['run', 'chain.nn', '-D', 'N=2', '--input', 'x=x.npy'], lambda r: 'there/y.npy' in r.files),
         Case('--diagnostics-format', ['json'], ['noise.onnx', *OUT], lambda r: is_json(r.err)),
         Case('--diagnostics-format', ['sarif'], ['noise.onnx', *OUT], lambda r: is_json(r.err) and 'runs' in r.err),
+        Case('-W', ['all'], ['spare.onnx', *OUT], warned('unused-input')),
+        Case('-W', ['error=unused-input'], ['spare.onnx', *OUT], rejected('werror')),
+        Case('-W', ['no-unused-input'], ['spare.onnx', *OUT, '-Wall'], lambda r: 'unused-input' not in r.err),
+        Case('-W', ['no-error=training-mode'], ['train.onnx', *OUT, '-Werror'], lambda r: r.rc == 0 and 'training-mode' in r.err),
+        Case('-W', ['no-all'], ['free.onnx', *OUT], lambda r: r.rc == 0 and not r.err),
         Case('-Werror', [], ['train.onnx', *OUT], rejected('werror')),
-        Case('-Werror=', ['training-mode'], ['train.onnx', *OUT, '-Werror=other'], rejected('werror')),
+        Case('-Werror=', ['training-mode'], ['train.onnx', *OUT, '-Werror=free-dimension'], rejected('werror')),
         Case('-v', [], ['chain.nn', *OUT], lambda r: re.search(r'^lower .* ms$', r.err, re.MULTILINE)),
         Case('--version', [], ['chain.nn', *OUT], lambda r: re.match(r'mlcc \d', r.out)),
         Case('--help', [], ['chain.nn', *OUT], lambda r: all(spelling in r.out for spelling in rows())),

@@ -16,6 +16,7 @@ typedef struct Auto {
     const Machine *m;
     Schedule *s;
     VEC(bool) pinned;    /* by tensor: stays at root (copies made on purpose) */
+    VEC(bool) packed;    /* by tensor: an operand brought into groups at run time */
     VEC(Layout) layout;  /* by tensor: wanted */
     const Expr **body;   /* by stage: with inline tensors substituted */
     uint32_t **reader;   /* by tensor: stages whose substituted bodies read it */
@@ -60,11 +61,17 @@ bool layout_has_halo(const Layout *l, uint8_t rank);
 void layout_want_halo(const Auto *g, const Expr *load, Layout *l);
 void layout_merge(Auto *g, uint32_t t, const Layout *want);
 
+/* auto_pack.c: whether products of stage s are worth bringing w into groups at run time; the stage that does it, before
+ * stage k, and the load that replaces d->w. Returns the number of stages added. */
+bool may_pack_at_run_time(const Auto *g, const Stage *s, const Expr *w);
+uint32_t auto_pack(Auto *g, uint32_t k, const Dot *d, const Expr **packed);
+
 bool auto_matrix(Auto *g, uint32_t k, const Dot *d);   /* whether a matrix unit is to make contraction k; its shape is in g */
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */
 void auto_scalar(Auto *g);                             /* layouts for machines without vectors */
 /* auto_flatten.c: columns and few channels of a first convolution become one reduction, channels rounded up to a multiple. */
 void auto_flatten(Auto *g, int64_t group);
+void auto_zero(Auto *g);                               /* auto_zero.c: zero points out of contractions of bytes */
 void auto_narrow(Auto *g);                             /* -ffp=bf16: operands of contractions as bfloat16 */
 void auto_prepare(Auto *g);
 void auto_place(Auto *g);

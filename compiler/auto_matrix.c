@@ -106,7 +106,7 @@ static bool fits(const Auto *g, const Stage *s, const Dot *d)
 {
     const Ten *t = ten(g->te, s->out);
     return g->m->amx && d->lane >= 0 && d->row >= 0 && d->quad > 1 && s->nr > 1 && constant_extents(s, t) && halo_reads(g, d->x) && d->w->op == EX_load &&
-           ten(g->te, d->w->v.ref)->kind == TEN_const && d->group == t->dim[d->lane]->v.i && !uses(d->w, s->var[d->row]);
+           d->group == t->dim[d->lane]->v.i && !uses(d->w, s->var[d->row]);
 }
 
 bool auto_matrix(Auto *g, uint32_t k, const Dot *d)

@@ -100,29 +100,33 @@ static bool walks_last(const Auto *g, const Expr *load, const Expr *v)
     return last >= 0 && (!l->set || l->order[last] == last) && ex_coef(load->a[last], v, &linear) == 1 && linear;
 }
 
-/* As below, of two bf16. */
-static int64_t pair_of(const Auto *g, const Stage *s, const Dot *d)
+/* Whether both operands are narrow, and w a constant or worth packing at run time. */
+static bool has_groups(const Auto *g, const Stage *s, const Dot *d)
 {
-    const bool narrow = d->x->dt == DT_bf16 && d->w->dt == DT_bf16 && is_const(g, d->w) && d->w->op == EX_load;
-    if (!narrow || !d->group || d->lane < 0 || s->nr == 0 || !ex_is_const(s->rext[s->nr - 1]) || ten(g->te, d->w->v.ref)->data->fill)
-        return 1;
-    const Expr *v = s->rvar[s->nr - 1];
-    const bool walks = walks_alone(g, s, d->x, v) || walks_last(g, d->x, v);
-    return walks && index_uses(d->w, v) && ex_is_const(ten(g->te, s->out)->dim[d->lane]) && s->rext[s->nr - 1]->v.i % PAIR == 0 ? PAIR : 1;
+    const bool narrow = (is_byte(d->x) && is_byte(d->w)) || (d->x->dt == DT_bf16 && d->w->dt == DT_bf16);
+    if (!narrow || !d->group || d->lane < 0 || s->nr == 0 || !ex_is_const(s->rext[s->nr - 1]) || !ex_is_const(ten(g->te, s->out)->dim[d->lane]))
+        return false;
+    if (!is_const(g, d->w))
+        return may_pack_at_run_time(g, s, d->w);
+    return d->w->op == EX_load && !ten(g->te, d->w->v.ref)->data->fill;
 }
 
-/* Whether the innermost reduction variable walks bytes of a constant and of x, so that four make a step. It may be split
- * already: then its last part has that extent. */
+/* Steps of the innermost reduction variable that one dot takes: four bytes or two bf16 side by side in x. It may be split
+ * already: then its last part has that extent. Where x walks a dimension of its own it may be padded (three colours). */
 static int64_t quad_of(const Auto *g, const Stage *s, const Dot *d)
 {
-    const bool bytes = is_byte(d->x) && is_byte(d->w) && is_const(g, d->w) && d->w->op == EX_load;
-    if (d->x->dt == DT_bf16)
-        return pair_of(g, s, d);
-    if (!bytes || !d->group || d->lane < 0 || s->nr == 0 || !ex_is_const(s->rext[s->nr - 1]) || ten(g->te, d->w->v.ref)->data->fill)
+    if (!has_groups(g, s, d))
         return 1;
-    if (!walks_alone(g, s, d->x, s->rvar[s->nr - 1]) || !ex_is_const(ten(g->te, s->out)->dim[d->lane]))
-        return 1;
-    return s->rext[s->nr - 1]->v.i >= QUAD - 1 ? QUAD : 1; /* colours are padded */
+    const Expr *v = s->rvar[s->nr - 1];
+    const int64_t size = is_byte(d->x) ? QUAD : PAIR, n = s->rext[s->nr - 1]->v.i;
+    const bool alone = walks_alone(g, s, d->x, v), pads = alone && is_byte(d->x) && n >= QUAD - 1;
+    return index_uses(d->w, v) && (alone || walks_last(g, d->x, v)) && (n % size == 0 || pads) ? size : 1;
+}
+
+/* How much rather an operand is w than x: factors have no order of their own. What is padded must be x. */
+static int serves_lanes(const Auto *g, const Expr *load)
+{
+    return is_const(g, load) ? 3 : g->packed.at[load->v.ref] ? 2 : load->dt == DT_f32 || load->op == EX_load;
 }
 
 bool dot_of(const Auto *g, uint32_t k, Dot *d)
@@ -133,8 +137,7 @@ bool dot_of(const Auto *g, uint32_t k, Dot *d)
         return false;
     d->x = factor_load(b->a[0]);
     d->w = factor_load(b->a[1]);
-    const bool swap = is_const(g, d->x) && !is_const(g, d->w);
-    if (swap) {
+    if (serves_lanes(g, d->x) > serves_lanes(g, d->w)) {
         d->w = factor_load(b->a[0]);
         d->x = factor_load(b->a[1]);
     }
@@ -158,6 +161,7 @@ uint32_t auto_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, cons
     const uint32_t t = te_tensor(g->te, name, DT_f32, kind, rank, dim);
     PUSH(g->a, &g->pinned, kind == TEN_stage);
     PUSH(g->a, &g->layout, ((Layout){0}));
+    PUSH(g->a, &g->packed, false);
     PUSH(g->a, &g->matrix, NULL);
     return t;
 }
@@ -602,6 +606,16 @@ static uint32_t prepare_w(Auto *g, uint32_t k, const Dot *d)
     return 1;
 }
 
+/* The same for dots of groups, in blocks of lanes. */
+static uint32_t pack_activation(Auto *g, uint32_t k, const Dot *d)
+{
+    const Expr *packed;
+    const uint32_t added = auto_pack(g, k, d, &packed);
+    auto_views(g);
+    exchange_operand(g, k + added, d->w, packed);
+    return added;
+}
+
 /* Outputs of contractions, and maps between channels-last tensors, follow: lanes innermost. */
 static void want_output(Auto *g, uint32_t k, const Dot *d)
 {
@@ -730,7 +744,7 @@ void auto_prepare(Auto *g)
         if (is_const(g, d.w))
             pack_constant(g, k, &d);
         else
-            k += prepare_w(g, k, &d);
+            k += d.quad > 1 ? pack_activation(g, k, &d) : prepare_w(g, k, &d);
         want_output(g, k, &d);
     }
     drop_unread(g);

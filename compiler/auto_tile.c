@@ -496,10 +496,13 @@ Schedule *schedule_auto(Arena *a, const Te *te, const Machine *m)
     for (uint32_t k = 0; k < te->ten.n; k++) {
         PUSH(a, &g.pinned, false);
         PUSH(a, &g.layout, ((Layout){0}));
+        PUSH(a, &g.packed, false);
         PUSH(a, &g.matrix, NULL);
     }
     if (te->cx->fp == FP_bf16)
         auto_narrow(&g);
+    if (m->lanes_f32 > 1)
+        auto_zero(&g);
     auto_prepare(&g);
     g.s = schedule_new(a, g.te);
     auto_place(&g);

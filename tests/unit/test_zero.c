@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Contractions of bytes with zero points (compiler/auto_zero.c) and of two activations (compiler/auto_pack.c): as they are
+ * scheduled against the plain sums, to the bit, and that the forms are taken where they pay and only there.
+ */
+#include "compiler/pass.h"
+
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static Arena *arena;
+static Diags diags;
+static Ctx cx;
+
+static int setup(void **state)
+{
+    (void)state;
+    arena = arena_new(0, NULL);
+    diags = (Diags){.arena = arena, .file = "test"};
+    cx = (Ctx){.arena = arena, .x = exprs_new(arena), .diags = &diags, .default_max = 40, .max_elements = 1 << 20};
+    cx.symbol.arena = arena;
+    srand(5);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    arena_free(arena);
+    return 0;
+}
+
+static Unit *built(const char *graph, int level, const char *march)
+{
+    static Options options;
+    Text *log = NEW(arena, Text);
+    log->arena = arena;
+    options = (Options){.level = level};
+    Program p = {.cx = &cx, .opt = &options, .name = "test", .log = log, .graph = graph_parse(&cx, graph)};
+    if (!p.graph || !machine_for(&diags, "host", march, &p.machine) || !passes_run(&p, NULL)) {
+        Text out = {.arena = arena};
+        diag_print(&diags, &out, "text");
+        fail_msg("%s", text_str(&out));
+    }
+    return p.unit;
+}
+
+/* Random bytes for every input. */
+static mlcc_tensor *inputs_of(const Unit *u)
+{
+    mlcc_tensor *in = NEWN(arena, mlcc_tensor, u->input.n);
+    for (uint32_t k = 0; k < u->input.n; k++) {
+        const Buf *b = buf(u, u->input.at[k]);
+        char *data = arena_alloc(arena, (size_t)b->bytes + 1, 64);
+        for (int64_t e = 0; e < b->bytes; e++)
+            data[e] = (char)rand();
+        in[k] = (mlcc_tensor){.data = data, .dtype = dtype_info(b->dt)->onnx, .rank = b->rank};
+        for (uint8_t d = 0; d < b->rank; d++)
+            in[k].dim[d] = b->dim[d]->v.i;
+    }
+    return in;
+}
+
+static const char *result(const Unit *u, const mlcc_tensor *in)
+{
+    mlcc_tensor out = {.data = arena_alloc(arena, (size_t)buf(u, u->output.at[0])->bytes + 1, 64)};
+    assert_true(unit_run(arena, u, in, &out));
+    return out.data;
+}
+
+/* Whether tiles multiply what is stored, and how many operands were packed at run time. */
+typedef struct Forms { Exprs *x; bool plain; int packed; } Forms;
+
+static void find_difference(void *ctx, Nest *n)
+{
+    Forms *f = ctx;
+    const Expr *e = n->op == NS_tile && n->tile->red == RED_sum ? n->tile->body : NULL;
+    if (e && e->op == EX_mul)
+        f->plain = f->plain && e->a[0]->op == EX_cast && e->a[1]->op == EX_cast;
+}
+
+static Forms forms_of(const Unit *u)
+{
+    Forms f = {u->cx->x, true, 0};
+    for (uint32_t k = 0; k < u->func.n; k++)
+        nest_walk(u->func.at[k]->body, find_difference, &f);
+    for (uint32_t k = 1; k < u->buf.n; k++)
+        f.packed += buf(u, k)->cls == BC_arena && strstr(buf(u, k)->name, ".packed") != NULL;
+    return f;
+}
+
+typedef struct Case { const char *graph; bool plain; int packed; } Case;
+
+static const char *constant(const char *name, const char *type, int rows, int columns)
+{
+    Text t = {.arena = arena};
+    text_add(&t, "const %%%s %s[%d,%d] (", name, type, rows, columns);
+    for (int k = 0; k < rows * columns; k++)
+        text_add(&t, "%s%d", k ? ", " : "", rand() % 256 - (type[0] == 'i' ? 128 : 0));
+    text_add(&t, ")\n");
+    return text_str(&t);
+}
+
+static void check(const Case *c, const char *march)
+{
+    const char *graph = str_fmt(arena, "graph g\n%s", c->graph);
+    const Unit *plain = built(graph, 0, "generic"), *u = built(graph, 3, march);
+    const Forms f = forms_of(u);
+    const mlcc_tensor *in = inputs_of(plain);
+    const char *error = nest_check(arena, u);
+    if (error)
+        fail_msg("%s on %s: %s", c->graph, march, error);
+    if (f.plain != c->plain || f.packed != c->packed)
+        fail_msg("%s on %s: %s, %d operands packed", c->graph, march, f.plain ? "of what is stored" : "of differences", f.packed);
+    assert_memory_equal(result(plain, in), result(u, in), (size_t)buf(plain, plain->output.at[0])->bytes);
+}
+
+static void check_all(const Case *c, size_t n)
+{
+    static const char *const march[] = {"generic", "x86-64-v4-vnni", "sapphirerapids", "neon-dotprod"};
+    for (size_t k = 0; k < n; k++)
+        for (size_t m = 0; m < COUNT(march); m++)
+            check(&c[k], march[m]);
+}
+
+static void test_constants(void **state)
+{
+    (void)state;
+    const Case cases[] = {
+        {str_fmt(arena, "input %%x u8[20,24]\ninput %%p u8[]\n%s%%y i32 = MatMulInteger %%x %%w %%p\noutput %%y\n", constant("w", "i8", 24, 40)), true, 0},
+        {str_fmt(arena, "input %%x i8[2,9,24]\ninput %%p i8[]\ninput %%q i8[40]\n%s%%y i32 = MatMulInteger %%x %%w %%p %%q\noutput %%y\n", constant("w", "i8", 24, 40)), true, 0},
+        {str_fmt(arena, "input %%x u8[20,22]\ninput %%p u8[20]\ninput %%q u8[40]\n%s%%y i32 = MatMulInteger %%x %%w %%p %%q\noutput %%y\n", constant("w", "u8", 22, 40)), true, 0},
+        {str_fmt(arena, "input %%x u8[20,4]\ninput %%p u8[]\n%s%%y i32 = MatMulInteger %%x %%w %%p\noutput %%y\n", constant("w", "i8", 4, 40)), false, 0},
+    };
+    check_all(cases, COUNT(cases));
+}
+
+static void test_activations(void **state)
+{
+    (void)state;
+    static const Case cases[] = {
+        {"input %x u8[3,20,24]\ninput %w u8[3,24,70]\ninput %p u8[]\ninput %q u8[]\n%y i32 = MatMulInteger %x %w %p %q\noutput %y\n", true, 1},
+        {"input %x u8[12,24]\ninput %w i8[24,33]\n%y i32 = MatMulInteger %x %w\noutput %y\n", true, 1},
+        /* heads: K and the lanes are parts of a dimension */
+        {"input %x u8[20,48]\ninput %w u8[24,48]\ninput %p u8[]\nconst %s i64[3] (0, 2, 24)\n%xs ? = Reshape %x %s\n%ws ? = Reshape %w %s\n"
+         "%xt ? = Transpose %xs {perm=[1,0,2]}\n%wt ? = Transpose %ws {perm=[1,2,0]}\n%y i32 = MatMulInteger %xt %wt %p\noutput %y\n", true, 1},
+        {"input %x u8[4,24]\ninput %w u8[24,33]\ninput %p u8[]\n%y i32 = MatMulInteger %x %w %p\noutput %y\n", true, 0}, /* few rows */
+        {"input %x u8[20,26]\ninput %w u8[26,33]\ninput %q u8[]\n%y i32 = MatMulInteger %x %w %q\noutput %y\n", true, 1}, /* not in quads */
+    };
+    check_all(cases, COUNT(cases));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_constants, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_activations, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

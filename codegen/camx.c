@@ -338,16 +338,15 @@ static void take_sums(CGen *g, const Matrix *m, const char *sums)
 
 /* ---- the stores ---- */
 
-/* The tile's stores for lanes l of row `at` of the array, as a tile without a reduction. */
-static Tile *stores_of(CGen *g, const Tile *t, const Matrix *m, uint32_t sums, int32_t l, const Expr *at, const Place *row)
+/* The tile's stores for row `at` of the array, as a tile without a reduction. */
+static Tile *stores_of(CGen *g, const Tile *t, const Matrix *m, uint32_t sums, const Expr *at, const Place *row)
 {
     Tile *map = NEW(g->a, Tile);
-    map->lanes = lanes_of(m, l);
+    map->lanes = m->lanes;
     map->lane = ex_index(g->x, "l", ex_int(g->x, map->lanes));
-    const Expr *column = ex_add(g->x, map->lane, ex_int(g->x, (int64_t)l * SIDE));
     Place p = *row;
-    p.s[p.n++] = (Subst){t->lane, column};
-    p.s[p.n++] = (Subst){t->acc, ex_load(g->x, (DType)t->acc->dt, sums, 2, (const Expr *const[]){at, column})};
+    p.s[p.n++] = (Subst){t->lane, map->lane};
+    p.s[p.n++] = (Subst){t->acc, ex_load(g->x, (DType)t->acc->dt, sums, 2, (const Expr *const[]){at, map->lane})};
     map->nstore = t->nstore;
     map->store = arena_copy(g->a, t->store, t->nstore * sizeof *t->store);
     for (int k = 0; k < t->nstore; k++) {
@@ -359,22 +358,21 @@ static Tile *stores_of(CGen *g, const Tile *t, const Matrix *m, uint32_t sums, i
     return map;
 }
 
-/* Down the rows for each vector of lanes, so that what is the same for all rows stays in registers. */
+/* Down the rows, all lanes of one after the other: they fill lines of the cache together. */
 static void store_sums(CGen *g, const Tile *t, const Matrix *m, uint32_t sums)
 {
     const int32_t n = m->part || m->nrow == 1 ? m->rows[0] : m->rows[0] + m->rows[1];
     Nest *all = nest_block(g->a);
-    for (int32_t part = 0; part < (m->part ? m->nrow : 1); part++)
-        for (int32_t l = 0; l < m->nlane; l++) {
-            const Expr *row = ex_index(g->x, "p", ex_int(g->x, n));
-            Place p = {.n = 0};
-            if (m->row)
-                p.s[p.n++] = (Subst){m->row, row};
-            if (m->part)
-                p.s[p.n++] = (Subst){m->part, ex_int(g->x, part)};
-            Nest *in = nest_for(g->a, all, row, ex_int(g->x, 0), ex_int(g->x, n));
-            nest_tile(g->a, in, stores_of(g, t, m, sums, l, ex_add(g->x, row, ex_int(g->x, (int64_t)part * n)), &p));
-        }
+    for (int32_t part = 0; part < (m->part ? m->nrow : 1); part++) {
+        const Expr *row = ex_index(g->x, "p", ex_int(g->x, n));
+        Place p = {.n = 0};
+        if (m->row)
+            p.s[p.n++] = (Subst){m->row, row};
+        if (m->part)
+            p.s[p.n++] = (Subst){m->part, ex_int(g->x, part)};
+        Nest *in = nest_for(g->a, all, row, ex_int(g->x, 0), ex_int(g->x, n));
+        nest_tile(g->a, in, stores_of(g, t, m, sums, ex_add(g->x, row, ex_int(g->x, (int64_t)part * n)), &p));
+    }
     c_nest(g, all);
 }
 

@@ -449,6 +449,12 @@ static const char *stored_lanes(VGen *v, const Expr *e, bool *saturates)
     return m->kind == LK_mask ? call2(v, "IAND", v_text(v, e), str_fmt(v->g->a, "V%d_ISET(1)", v->width)) : v_text(v, e);
 }
 
+/* Word behind ST: the mode that rounds what the model leaves in f32 may also take numbers below the normal range for 0. */
+static const char *store_suffix(const CGen *g, const Element *m)
+{
+    return m->dt == DT_bf16 && g->u->cx->fp == FP_bf16 ? "BFZ" : m->suffix;
+}
+
 void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n)
 {
     CGen *g = v->g;
@@ -464,9 +470,9 @@ void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n)
     if (stride != 1)
         ln(g->o, "V%d_%sSCATTER%s(%s, %lld, %s, %s);", v->width, m->prefix, m->suffix, at, (long long)stride, value, count_text(v));
     else if (!is_whole(v))
-        ln(g->o, "V%d_%sSTN%s(%s, %s, %s);", v->width, m->prefix, m->suffix, at, value, count_text(v));
+        ln(g->o, "V%d_%sSTN%s(%s, %s, %s);", v->width, m->prefix, store_suffix(g, m), at, value, count_text(v));
     else
-        ln(g->o, "V%d_%sST%s%s(%s, %s);", v->width, m->prefix, saturates ? "S" : "", m->suffix, at, value);
+        ln(g->o, "V%d_%sST%s%s(%s, %s);", v->width, m->prefix, saturates ? "S" : "", store_suffix(g, m), at, value);
 }
 
 /* ---- reductions ---- */

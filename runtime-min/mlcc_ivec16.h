@@ -430,6 +430,13 @@ static MLCC_INLINE void V16_STSU16(uint16_t *p, v16i v)
 static MLCC_INLINE void V16_STSU16(uint16_t *p, v16i v) { V16_STU16(p, V16_SATU16(v)); }
 #endif
 
+#if MLCC_X86 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+static MLCC_INLINE v16f V16_LDNBF(const uint16_t *p, int n)
+{
+    const __m256i h = _mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1), p);
+    return (v16f)_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16);
+}
+#else
 static MLCC_INLINE v16f V16_LDNBF(const uint16_t *p, int n)
 {
     v16f v = {0};
@@ -437,6 +444,7 @@ static MLCC_INLINE v16f V16_LDNBF(const uint16_t *p, int n)
         v[i] = mlcc_f32_of_bf16(p[i]);
     return v;
 }
+#endif
 
 static MLCC_INLINE v16f V16_GATHERBF(const uint16_t *p, ptrdiff_t s, int n)
 {
@@ -451,6 +459,15 @@ static MLCC_INLINE void V16_STNBF(uint16_t *p, v16f v, int n)
     for (int i = 0; i < n; i++)
         p[i] = mlcc_bf16_of_f32(v[i]);
 }
+
+#if MLCC_X86 && defined(__AVX512BF16__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+static MLCC_INLINE void V16_STNBFZ(uint16_t *p, v16f v, int n)
+{
+    _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), (__m256i)_mm512_cvtneps_pbh((__m512)v));
+}
+#else
+static MLCC_INLINE void V16_STNBFZ(uint16_t *p, v16f v, int n) { V16_STNBF(p, v, n); }
+#endif
 
 static MLCC_INLINE void V16_SCATTERBF(uint16_t *p, ptrdiff_t s, v16f v, int n)
 {

@@ -336,6 +336,8 @@ static MLCC_INLINE void V4_STNBF(uint16_t *p, v4f v, int n)
         p[i] = mlcc_bf16_of_f32(v[i]);
 }
 
+static MLCC_INLINE void V4_STNBFZ(uint16_t *p, v4f v, int n) { V4_STNBF(p, v, n); }
+
 static MLCC_INLINE void V4_SCATTERBF(uint16_t *p, ptrdiff_t s, v4f v, int n)
 {
     for (int i = 0; i < n; i++)

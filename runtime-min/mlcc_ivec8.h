@@ -356,6 +356,8 @@ static MLCC_INLINE void V8_STNBF(uint16_t *p, v8f v, int n)
         p[i] = mlcc_bf16_of_f32(v[i]);
 }
 
+static MLCC_INLINE void V8_STNBFZ(uint16_t *p, v8f v, int n) { V8_STNBF(p, v, n); }
+
 static MLCC_INLINE void V8_SCATTERBF(uint16_t *p, ptrdiff_t s, v8f v, int n)
 {
     for (int i = 0; i < n; i++)

@@ -24,7 +24,8 @@
  *   EACH(f, a)                 f of each lane, a function of libm
  *   ILD(p) IST(p, v) ISET(x) IADD ISUB IMUL(a, b)      int32_t lanes, wrapping
  *   ITOF(i) FTOI(a)            FTOI drops the fraction and saturates, NaN gives 0, as mlcc_trunc_i32
- *   LDI8(p) LDU8(p)            bytes as VI;  LDBF(p) STBF(p, v)  bfloat16, rounded half to even
+ *   LDI8(p) LDU8(p)            bytes as VI;  LDBF(p) STBF(p, v)  bfloat16, rounded half to even;  STBFZ(p, v) as STBF, but
+ *                              numbers below the normal range may count as 0, as the processor's instruction takes them
  *
  * For W = 16, 8, 4 there are integers, i32 in VI and i64 in VL (type v<W>l), and narrow elements; T is I8, U8, I16 or U16:
  *   ILDN ISTN IGATHER ISCATTER as of floats;  LD<T> LDN<T> GATHER<T> widen to i32, ST<T> STN<T> SCATTER<T> store the low
@@ -224,6 +225,8 @@ static inline float V1_LDBF(const uint16_t *p) { return mlcc_f32_of_bf16(*p); }
 
 static inline void V1_STBF(uint16_t *p, float v) { *p = mlcc_bf16_of_f32(v); }
 
+static inline void V1_STBFZ(uint16_t *p, float v) { V1_STBF(p, v); }
+
 static inline void V1_STN(float *p, float v, int n)
 {
     if (n > 0)
@@ -324,6 +327,7 @@ typedef MLCC_JOIN(v, MLCC_VW, i) VI;
 #define VF_LDU8 MLCC_JOIN(V, MLCC_VW, _LDU8)
 #define VF_LDBF MLCC_JOIN(V, MLCC_VW, _LDBF)
 #define VF_STBF MLCC_JOIN(V, MLCC_VW, _STBF)
+#define VF_STBFZ MLCC_JOIN(V, MLCC_VW, _STBFZ)
 #define VF_KEEP MLCC_JOIN(V, MLCC_VW, _KEEP)
 #define VF_FENCE MLCC_JOIN(V, MLCC_VW, _FENCE)
 #define VF_PIN MLCC_JOIN(V, MLCC_VW, _PIN)

@@ -314,11 +314,18 @@ static MLCC_INLINE v16i V16_FTOI(v16f a)
     return i | (low & V16_ISET(INT32_MIN)) | (high & V16_ISET(INT32_MAX));
 }
 
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16f V16_LDBF(const uint16_t *p)
+{
+    return (v16f)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p)), 16);
+}
+#else
 static MLCC_INLINE v16f V16_LDBF(const uint16_t *p)
 {
     const v16u u = __builtin_convertvector(*(const v16h *)(const void *)p, v16u);
     return (v16f)(u << 16);
 }
+#endif
 
 static MLCC_INLINE void V16_STBF(uint16_t *p, v16f v)
 {
@@ -326,6 +333,15 @@ static MLCC_INLINE void V16_STBF(uint16_t *p, v16f v)
     const v16u nan = (v16u)(v != v);
     *(v16h *)(void *)p = __builtin_convertvector((nan & quiet) | (~nan & up), v16h);
 }
+
+#if MLCC_X86 && defined(__AVX512BF16__)
+static MLCC_INLINE void V16_STBFZ(uint16_t *p, v16f v)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, (__m256i)_mm512_cvtneps_pbh((__m512)v));
+}
+#else
+static MLCC_INLINE void V16_STBFZ(uint16_t *p, v16f v) { V16_STBF(p, v); }
+#endif
 
 /* p * 2^n for integral -252 <= n <= 252: by two factors, so that neither leaves the range of float. Adding 1.5 * 2^23
  * brings an integer to the low bits. */

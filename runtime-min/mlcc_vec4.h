@@ -280,6 +280,8 @@ static MLCC_INLINE void V4_STBF(uint16_t *p, v4f v)
     *(v4h *)(void *)p = __builtin_convertvector((nan & quiet) | (~nan & up), v4h);
 }
 
+static MLCC_INLINE void V4_STBFZ(uint16_t *p, v4f v) { V4_STBF(p, v); }
+
 /* p * 2^n for integral -252 <= n <= 252: by two factors, so that neither leaves the range of float. Adding 1.5 * 2^23
  * brings an integer to the low bits. */
 static MLCC_INLINE v4f mlcc_v4_scale(v4f p, v4f n)

@@ -323,6 +323,8 @@ static MLCC_INLINE void V8_STBF(uint16_t *p, v8f v)
     *(v8h *)(void *)p = __builtin_convertvector((nan & quiet) | (~nan & up), v8h);
 }
 
+static MLCC_INLINE void V8_STBFZ(uint16_t *p, v8f v) { V8_STBF(p, v); }
+
 /* p * 2^n for integral -252 <= n <= 252: by two factors, so that neither leaves the range of float. Adding 1.5 * 2^23
  * brings an integer to the low bits. */
 static MLCC_INLINE v8f mlcc_v8_scale(v8f p, v8f n)

@@ -538,6 +538,11 @@ static void T(test_halves)(void **state)
         V(STNBF)(to, V(LD)(y), n);
         for (int i = 0; i < n; i++)
             assert_int_equal(to[i], mlcc_bf16_of_f32(y[i]));
+        to[n] = 0x5a5a;
+        V(STNBFZ)(to, V(LD)(y), n);
+        for (int i = 0; i < n; i++)
+            assert_int_equal(to[i], mlcc_bf16_of_f32(y[i])); /* halves are in the normal range of f32 */
+        assert_int_equal(to[n], 0x5a5a);
         V(SCATTERHF)(to, 3, V(LD)(y), n);
         V(ST)(y, V(GATHERHF)(to, 3, n));
         for (int i = 0; i < W; i++)
@@ -574,6 +579,9 @@ static void T(test_bf16)(void **state)
         V(STBF)(to, V(LD)(y));
         for (int i = 0; i < W; i++)
             assert_int_equal(to[i], mlcc_bf16_of_f32(y[i]));
+        V(STBFZ)(to, V(LD)(y));
+        for (int i = 0; i < W; i++)
+            assert_true(to[i] == mlcc_bf16_of_f32(y[i]) || (fabsf(y[i]) < 0x1p-126f && (to[i] & 0x7fff) == 0));
     }
 }
 

@@ -60,6 +60,11 @@ void text_add(Text *t, const char *fmt, ...) PRINTF(2, 3);
 void text_put(Text *t, const char *s, size_t n);
 const char *text_str(Text *t); /* NUL-terminated contents; valid until the next addition */
 
+/* Where bytes go that are made piece by piece. */
+typedef struct Sink { void (*put)(void *ctx, const void *p, size_t n); void *ctx; } Sink;
+static inline void sink_put(const Sink *s, const void *p, size_t n) { s->put(s->ctx, p, n); }
+Sink text_sink(Text *t);
+
 /* Map from string or 64-bit key to a 64-bit value; iteration is by insertion order. Zeroed is empty. */
 typedef struct MapSlot { const char *str; uint64_t key; uint64_t val; } MapSlot;
 typedef struct Map { Arena *arena; uint32_t *index; uint32_t mask; VEC(MapSlot) slot; } Map;

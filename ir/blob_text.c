@@ -179,6 +179,16 @@ static bool accept(const char **s, const char *token)
     return true;
 }
 
+static void print_data(Text *out, const Blob *b, int64_t inline_max)
+{
+    const bool all = !inline_max || b->count <= inline_max;
+    if (!all) text_add(out, "...#%016" PRIx64, hash_data(out->arena, b));
+    for (int64_t k = 0; all && k < b->count; k++) {
+        text_add(out, "%s", k ? ", " : "");
+        print_element(out, b, k);
+    }
+}
+
 /* Data of more than inline_max elements that is not a fill is left out; 0: none is. */
 void blob_print(Text *out, const Blob *b, int64_t inline_max)
 {
@@ -186,12 +196,10 @@ void blob_print(Text *out, const Blob *b, int64_t inline_max)
     if (b->fill && b->count > 0) {
         text_add(out, "fill ");
         print_element(out, b, 0);
-    } else if (inline_max && b->count > inline_max) {
-        text_add(out, "...#%016" PRIx64, hash_data(out->arena, b));
-    }
-    for (int64_t k = 0; !b->fill && (!inline_max || b->count <= inline_max) && k < b->count; k++) {
-        text_add(out, "%s", k ? ", " : "");
-        print_element(out, b, k);
+    } else if (!b->fill) {
+        Arena *scratch = arena_child(out->arena);
+        print_data(out, blob_held(b, scratch), inline_max);
+        arena_free(scratch);
     }
     text_add(out, ")");
 }

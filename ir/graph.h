@@ -48,7 +48,18 @@ typedef struct Blob {
     int64_t count;
     const void *data;  /* count elements, or one when fill; may be a view of the mapped file, possibly unaligned */
     bool fill;         /* every element equals data[0] */
+    const struct Recipe *recipe; /* data is NULL: elements are made from others whenever they are asked for; NULL: data is there */
 } Blob;
+
+/* Elements as a function of those of another blob: what is folded, transformed and packed at compile time takes no memory of
+ * its own until it is written. Stands first in a structure that holds what else `make` needs. */
+typedef struct Recipe {
+    Arena *arena;      /* for scratch memory while elements are made */
+    const Blob *from;
+    int64_t unit;      /* elements that are made together */
+    /* Writes elements first..first+n-1, whole units. from: all elements of `from`, possibly unaligned. */
+    void (*make)(const struct Recipe *r, const char *from, int64_t first, int64_t n, char *out);
+} Recipe;
 
 typedef enum TensorKind { TK_ACT, TK_CONST, TK_INPUT } TensorKind;
 
@@ -135,9 +146,14 @@ bool symbol_assumed(const Ctx *cx, const Expr *e); /* its upper bound is cx->def
 /* blob.c */
 const Blob *blob_make(Arena *a, DType dt, int64_t count, const void *data); /* copies; notices fills */
 const Blob *blob_view(Arena *a, DType dt, int64_t count, const void *data); /* keeps data; notices fills */
-int64_t blob_i(const Blob *b, int64_t k);  /* element as integer */
+/* A blob that r makes; what stands behind r is kept. Large ones only: whether elements are alike is not looked at. */
+const Blob *blob_made(Arena *a, DType dt, int64_t count, const Recipe *r);
+int64_t blob_i(const Blob *b, int64_t k);  /* element as integer; of a recipe: for few elements, otherwise blob_held first */
 double blob_f(const Blob *b, int64_t k);
 void blob_get(const Blob *b, int64_t first, int64_t n, void *out); /* n elements in memory form */
+const void *blob_all(const Blob *b, Arena *a);  /* all elements, possibly unaligned: where they are, or made in a */
+const Blob *blob_held(const Blob *b, Arena *a); /* the same blob with its elements in memory */
+void blob_put(const Blob *b, Arena *a, const Sink *to); /* all elements in order and in pieces, which live in `a` one at a time */
 /* blob_text.c: "(1, 2)", "(fill 0)"; more than inline_max elements (0: no limit) as "(...#hash)", which does not parse. */
 void blob_print(Text *out, const Blob *b, int64_t inline_max);
 const Blob *blob_parse(Arena *a, const char **s, DType dt, int64_t count, const char **error);

@@ -105,13 +105,9 @@ static char *fresh(Run *r, int64_t bytes)
 
 static char *constant_data(Run *r, const Buf *b)
 {
-    if (!b->data->fill && b->data->count * (int64_t)dtype_bytes(b->dt) == b->bytes)
-        return (char *)(uintptr_t)b->data->data;
-    char *p = fresh(r, b->bytes);
     if (b->data->count * (int64_t)dtype_bytes(b->dt) != b->bytes)
         ICE("constant '%s' has %lld elements for %lld bytes", b->name, (long long)b->data->count, (long long)b->bytes);
-    blob_get(b->data, 0, b->data->count, p);
-    return p;
+    return (char *)(uintptr_t)blob_all(b->data, r->a);
 }
 
 static bool in_pool(const Buf *b) { return (b->cls == BC_arena || (b->cls == BC_scratch && !b->on_stack)) && b->offset >= 0; }

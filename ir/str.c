@@ -58,6 +58,16 @@ static bool same_key(const MapSlot *s, const char *str, uint64_t key)
     return !str || strcmp(s->str, str) == 0;
 }
 
+static void put_text(void *text, const void *p, size_t n)
+{
+    text_put(text, p, n);
+}
+
+Sink text_sink(Text *t)
+{
+    return (Sink){put_text, t};
+}
+
 /* Place in m->index of the entry with this key, or of the gap where it belongs. Requires an index. */
 static uint32_t map_place(const Map *m, const char *str, uint64_t key)
 {

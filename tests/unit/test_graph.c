@@ -211,9 +211,72 @@ static void test_blob(void **state)
     const float whole[] = {1.5f, 0};
     char raw[9] = {0};
     memcpy(raw + 1, whole, sizeof whole);
-    const Blob view = {DT_f32, 2, raw + 1, false}; /* unaligned, as in a mapped file */
+    const Blob view = {.dt = DT_f32, .count = 2, .data = raw + 1}; /* unaligned, as in a mapped file */
     assert_true(blob_f(&view, 0) == 1.5);
     assert_false(blob_make(e->cx.arena, DT_i16, 0, mixed)->fill);
+}
+
+typedef struct Doubling {
+    Recipe r;
+    int calls;
+} Doubling;
+
+/* out[k] = 2*from[k] */
+static void make_double(const Recipe *r, const char *from, int64_t first, int64_t n, char *out)
+{
+    ((Doubling *)(uintptr_t)r)->calls++;
+    assert_int_equal(first % r->unit, 0);
+    assert_int_equal(n % r->unit, 0);
+    for (int64_t k = 0; k < n; k++) {
+        int32_t v;
+        memcpy(&v, from + (size_t)(first + k) * sizeof v, sizeof v);
+        v *= 2;
+        memcpy(out + (size_t)k * sizeof v, &v, sizeof v);
+    }
+}
+
+typedef struct Pieces {
+    Text all;
+    size_t largest;
+} Pieces;
+
+static void take_piece(void *ctx, const void *p, size_t n)
+{
+    Pieces *to = ctx;
+    text_put(&to->all, p, n);
+    to->largest = n > to->largest ? n : to->largest;
+}
+
+static const Blob *doubled(Arena *a, const Blob *from, int64_t unit, Doubling *d)
+{
+    *d = (Doubling){.r = {.arena = a, .from = from, .unit = unit, .make = make_double}};
+    return blob_made(a, DT_i32, from->count, &d->r);
+}
+
+/* Elements of a recipe of a recipe, one by one, in ranges that cut units, all, and in pieces. */
+static void test_recipe(void **state)
+{
+    Env *e = *state;
+    enum { N = 300000 };
+    int32_t *v = NEWN(e->cx.arena, int32_t, N), range[5];
+    for (int k = 0; k < N; k++) v[k] = k - 1000;
+    Doubling once, twice;
+    const Blob *b = doubled(e->cx.arena, blob_view(e->cx.arena, DT_i32, N, v), 1, &once);
+    const Blob *c = doubled(e->cx.arena, b, 3, &twice);
+    assert_int_equal(blob_i(b, 7), 2 * v[7]);
+    assert_true(blob_f(c, N - 1) == 4.0 * v[N - 1]);
+    blob_get(c, 4, 5, range);
+    for (int k = 0; k < 5; k++) assert_int_equal(range[k], 4 * v[4 + k]);
+    Pieces out = {.all = {.arena = e->cx.arena}};
+    const size_t used = arena_used(e->cx.arena);
+    twice.calls = 0;
+    blob_put(c, e->cx.arena, &(Sink){take_piece, &out});
+    assert_true(twice.calls > 1 && out.largest < sizeof *v * N / 2);
+    assert_int_equal(out.all.n, sizeof *v * N);
+    const int32_t *held = blob_held(c, e->cx.arena)->data;
+    assert_memory_equal(out.all.at, held, out.all.n);
+    assert_true(arena_used(e->cx.arena) < used + 6 * sizeof *v * N); /* the text, as it grew, and what is held */
+    for (int k = 0; k < N; k++) assert_int_equal(held[k], 4 * v[k]);
 }
 
 /* ---- text ---- */
@@ -645,6 +708,7 @@ int main(void)
         TEST(test_deep_chain_sorts),
         TEST(test_symbols),
         TEST(test_blob),
+        TEST(test_recipe),
         TEST(test_text_round_trip),
         TEST(test_text_elided),
         TEST(test_text_errors),

@@ -121,7 +121,7 @@ void emit_threads(const EmitOptions *opt, EmitFiles *files)
     text_put(&t, runtime_mlcc_threads_h, (size_t)(at - runtime_mlcc_threads_h));
     text_put(&t, runtime_mlcc_parallel_h, strlen(runtime_mlcc_parallel_h));
     text_add(&t, "%s", at + sizeof include - 1);
-    PUSH(files->arena, &files->file, ((EmitFile){"_threads.h", text_str(&t), t.n}));
+    emit_text(files, "_threads.h", &t);
 }
 
 void emit_header(Unit *u, const EmitOptions *opt, EmitFiles *files)
@@ -163,5 +163,5 @@ void emit_header(Unit *u, const EmitOptions *opt, EmitFiles *files)
     ln(&p.o, "}");
     ln(&p.o, "#endif");
     ln(&p.o, "#endif");
-    PUSH(a, &files->file, ((EmitFile){".h", text_str(&p.o.text), p.o.text.n}));
+    emit_text(files, ".h", &p.o.text);
 }

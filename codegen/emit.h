@@ -21,7 +21,15 @@ typedef struct EmitOptions {
     const char *cpu;      /* of a level among several: processor features it needs, "avx2 fma"; NULL: none to be named */
 } EmitOptions;
 
-typedef struct EmitFile { const char *suffix; const char *data; size_t n; } EmitFile; /* suffix behind the prefix: ".c", "_weights.bin" */
+/* Contents of a file: of each part n bytes at `data`, then what `make` writes, where there is such. */
+typedef struct EmitPart {
+    const char *data;
+    size_t n;
+    void (*make)(const void *ctx, Arena *a, const Sink *to); /* a: for scratch memory */
+    const void *ctx;
+} EmitPart;
+typedef struct EmitParts { EmitPart *at; uint32_t n, cap; } EmitParts;
+typedef struct EmitFile { const char *suffix; EmitParts part; } EmitFile; /* suffix behind the prefix: ".c", "_weights.bin" */
 typedef struct EmitFiles { Arena *arena; VEC(EmitFile) file; } EmitFiles;
 
 /* One instruction-set level of an artefact that has several, emitted under a prefix and a file name of its own. */
@@ -35,13 +43,20 @@ void emit_threads(const EmitOptions *opt, EmitFiles *files); /* api.c: the pool 
 void emit_report(const Unit *u, const EmitOptions *opt, EmitFiles *files); /* report.c: model.json */
 void emit_weights(const Unit *u, const EmitOptions *opt, EmitFiles *files); /* weights.c: what is not in model.c */
 
+/* files.c */
+EmitParts emit_part(Arena *a, Text *t);                             /* contents that are one text */
+void emit_text(EmitFiles *files, const char *suffix, Text *t);       /* adds a file of such */
+void emit_put(const EmitParts *p, Arena *a, const Sink *to);         /* in order; weights are computed meanwhile */
+
 /* weights.c */
 WeightsMode weights_mode(const Unit *u, WeightsMode asked); /* resolves WM_auto by size */
 bool weights_stored(const Buf *b);                          /* a constant that takes room: not a fill that became a literal */
 void weights_layout(Unit *u);                               /* offsets in execution order, 64-byte aligned; sets weight_bytes */
 
+void weights_put(const void *unit, Arena *a, const Sink *to); /* the image, piece by piece */
+
 /* elf.c */
-void weights_object(const Unit *u, const EmitOptions *opt, const char *bytes, EmitFiles *files);
+void weights_object(const Unit *u, const EmitOptions *opt, EmitFiles *files);
 
 /* paste.c: the functions of runtime-min that `text` uses, with what they use, and the standard headers they need. */
 const char *paste_runtime(Arena *a, const char *text);

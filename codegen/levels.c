@@ -154,9 +154,9 @@ const Unit *emit_levels(const Level *at, uint32_t n, const EmitOptions *opt, Emi
     for (uint32_t k = 0; k < n; k++)
         for (uint32_t f = 0; f < at[k].files.file.n; f++) {
             const EmitFile *e = &at[k].files.file.at[f];
-            PUSH(a, &files->file, ((EmitFile){str_fmt(a, "_%s%s", at[k].name, e->suffix), e->data, e->n}));
+            PUSH(a, &files->file, ((EmitFile){str_fmt(a, "_%s%s", at[k].name, e->suffix), e->part}));
         }
-    PUSH(a, &files->file, ((EmitFile){".c", text_str(&l.o.text), l.o.text.n}));
+    emit_text(files, ".c", &l.o.text);
     emit_header(l.all, opt, files);
     emit_report(l.all, opt, files);
     return l.all;

@@ -191,5 +191,5 @@ void emit_report(const Unit *u, const EmitOptions *opt, EmitFiles *files)
     ln(&r.o, "    %s", json_string(r.a, str_fmt(r.a, "%s.json", opt->file)));
     ln(&r.o, "  ]");
     ln(&r.o, "}");
-    PUSH(r.a, &files->file, ((EmitFile){".json", text_str(&r.o.text), r.o.text.n}));
+    emit_text(files, ".json", &r.o.text);
 }

@@ -473,7 +473,7 @@ void emit_c(Unit *u, const EmitOptions *opt, EmitFiles *files)
     blank(&w.o);
     text_put(&w.o.text, runtime, strlen(runtime));
     text_put(&w.o.text, rest, n);
-    PUSH(a, &files->file, ((EmitFile){".c", text_str(&w.o.text), w.o.text.n}));
+    emit_text(files, ".c", &w.o.text);
     emit_header(u, opt, files);
     emit_threads(opt, files);
     emit_weights(u, opt, files);

@@ -15,28 +15,32 @@ bool weights_stored(const Buf *b)
     return b->cls == BC_const && b->offset >= 0 && b->bytes > 0;
 }
 
-static void mark_used(Unit *u, bool *used)
+typedef struct Ids { VEC(uint32_t) v; } Ids;
+
+/* Constants that functions take, in the order in which they do. */
+static Ids in_order(const Unit *u, Arena *a)
 {
+    Ids ids = {0};
+    bool *done = NEWN(a, bool, u->buf.n);
     for (uint32_t f = 0; f < u->func.n; f++)
-        for (uint32_t p = 0; p < u->func.at[f]->param.n; p++)
-            used[u->func.at[f]->param.at[p]] = true;
+        for (uint32_t p = 0; p < u->func.at[f]->param.n; p++) {
+            const uint32_t id = u->func.at[f]->param.at[p];
+            if (buf(u, id)->cls == BC_const && !done[id])
+                PUSH(a, &ids.v, id);
+            done[id] = true;
+        }
+    return ids;
 }
 
 void weights_layout(Unit *u)
 {
-    bool *used = NEWN(u->cx->arena, bool, u->buf.n), *done = NEWN(u->cx->arena, bool, u->buf.n);
-    mark_used(u, used);
+    const Ids ids = in_order(u, u->cx->arena);
     int64_t at = 0;
-    for (uint32_t f = 0; f < u->func.n; f++)
-        for (uint32_t p = 0; p < u->func.at[f]->param.n; p++) {
-            const uint32_t id = u->func.at[f]->param.at[p];
-            Buf *b = buf(u, id);
-            if (b->cls != BC_const || done[id])
-                continue;
-            done[id] = true;
-            b->offset = b->dt == DT_str ? 0 : at;
-            at = b->dt == DT_str ? at : align_up(at + b->bytes, WEIGHT_ALIGN);
-        }
+    for (uint32_t k = 0; k < ids.v.n; k++) {
+        Buf *b = buf(u, ids.v.at[k]);
+        b->offset = b->dt == DT_str ? 0 : at;
+        at = b->dt == DT_str ? at : align_up(at + b->bytes, WEIGHT_ALIGN);
+    }
     u->weight_bytes = at;
 }
 
@@ -47,15 +51,23 @@ WeightsMode weights_mode(const Unit *u, WeightsMode asked)
     return u->weight_bytes <= ARRAY_LIMIT ? WM_array : u->weight_bytes <= STRING_LIMIT ? WM_string : WM_incbin;
 }
 
-static const char *image(const Unit *u, Arena *a)
+void weights_put(const void *unit, Arena *a, const Sink *to)
 {
-    char *bytes = arena_alloc(a, (size_t)u->weight_bytes + 1, WEIGHT_ALIGN);
-    for (uint32_t k = 1; k < u->buf.n; k++) {
-        const Buf *b = buf(u, k);
-        if (weights_stored(b) && b->dt != DT_str)
-            blob_get(b->data, 0, b->data->count, bytes + b->offset);
+    static const char zero[WEIGHT_ALIGN];
+    const Unit *u = unit;
+    Arena *scratch = arena_child(a);
+    const Ids ids = in_order(u, scratch);
+    int64_t at = 0;
+    for (uint32_t k = 0; k < ids.v.n; k++) {
+        const Buf *b = buf(u, ids.v.at[k]);
+        if (!weights_stored(b) || b->dt == DT_str)
+            continue;
+        sink_put(to, zero, (size_t)(b->offset - at));
+        blob_put(b->data, scratch, to);
+        at = b->offset + b->bytes;
     }
-    return bytes;
+    sink_put(to, zero, (size_t)(u->weight_bytes - at));
+    arena_free(scratch);
 }
 
 static void banner(Out *o, const EmitOptions *opt, const char *what)
@@ -65,26 +77,50 @@ static void banner(Out *o, const EmitOptions *opt, const char *what)
 
 static char octal(unsigned char c, int shift) { return (char)('0' + (c >> shift & 7)); }
 
-/* Rows of string literals: a compiler reads them many times faster than a list of numbers. */
-static void add_string(Text *t, const char *p, size_t n)
+/* A row of the image as a string literal: a compiler reads them many times faster than a list of numbers. */
+typedef struct Rows { const Sink *to; size_t n; char row[ROW]; } Rows;
+
+static void end_row(Rows *r)
 {
-    text_put(t, "    \"", 5);
-    for (size_t k = 0; k < n; k++) {
-        const unsigned char c = (unsigned char)p[k];
+    char text[4 * ROW + 16] = "    \"";
+    size_t at = strlen(text);
+    for (size_t k = 0; k < r->n; k++) {
+        const unsigned char c = (unsigned char)r->row[k];
         const char digits[4] = {'\\', octal(c, 6), octal(c, 3), octal(c, 0)};
-        if (c >= 32 && c < 127 && c != '"' && c != '\\' && c != '?')
-            text_put(t, &p[k], 1);
-        else
-            text_put(t, digits, 4);
+        const bool plain = c >= 32 && c < 127 && c != '"' && c != '\\' && c != '?';
+        memcpy(text + at, plain ? &r->row[k] : digits, plain ? 1 : sizeof digits);
+        at += plain ? 1 : sizeof digits;
     }
-    text_put(t, "\",\n", 3);
+    memcpy(text + at, "\",\n", 3);
+    sink_put(r->to, text, at + 3);
+    r->n = 0;
+}
+
+static void put_rows(void *rows, const void *p, size_t n)
+{
+    Rows *r = rows;
+    for (size_t at = 0; at < n;) {
+        const size_t more = (size_t)min_i64((int64_t)(n - at), (int64_t)(ROW - r->n));
+        memcpy(r->row + r->n, (const char *)p + at, more);
+        r->n += more;
+        at += more;
+        if (r->n == ROW)
+            end_row(r);
+    }
+}
+
+static void put_literals(const void *unit, Arena *a, const Sink *to)
+{
+    Rows r = {.to = to};
+    weights_put(unit, a, &(Sink){put_rows, &r});
+    if (r.n)
+        end_row(&r);
 }
 
 static void as_string(const Unit *u, const EmitOptions *opt, EmitFiles *files)
 {
     Out o;
     out_init(&o, files->arena);
-    const char *bytes = image(u, files->arena);
     const int64_t rows = (u->weight_bytes + ROW - 1) / ROW;
     banner(&o, opt, "c");
     ln(&o, "#include \"%s.h\"", opt->file);
@@ -92,15 +128,17 @@ static void as_string(const Unit *u, const EmitOptions *opt, EmitFiles *files)
     ln(&o, "extern const unsigned char %s_weights[%" PRId64 "][%d];", opt->prefix, rows, ROW);
     blank(&o);
     ln(&o, "MLCC_ALIGN(64) const unsigned char %s_weights[%" PRId64 "][%d] = {", opt->prefix, rows, ROW);
-    for (int64_t r = 0; r < rows; r++)
-        add_string(&o.text, bytes + r * ROW, (size_t)min_i64(ROW, u->weight_bytes - r * ROW));
-    ln(&o, "};");
-    PUSH(files->arena, &files->file, ((EmitFile){"_weights.c", text_str(&o.text), o.text.n}));
+    EmitFile f = {.suffix = "_weights.c"};
+    PUSH(files->arena, &f.part, ((EmitPart){text_str(&o.text), o.text.n, put_literals, u}));
+    PUSH(files->arena, &f.part, ((EmitPart){.data = "};\n", .n = 3}));
+    PUSH(files->arena, &files->file, f);
 }
 
 static void as_binary(const Unit *u, EmitFiles *files)
 {
-    PUSH(files->arena, &files->file, ((EmitFile){"_weights.bin", image(u, files->arena), (size_t)u->weight_bytes}));
+    EmitFile f = {.suffix = "_weights.bin"};
+    PUSH(files->arena, &f.part, ((EmitPart){"", 0, weights_put, u}));
+    PUSH(files->arena, &files->file, f);
 }
 
 /* GNU assembly inside C: the assembler reads the file, so the C compiler never sees the data. */
@@ -121,7 +159,7 @@ static void as_incbin(const Unit *u, const EmitOptions *opt, EmitFiles *files)
     ln(&o, "        \"%s_weights:\\n\"", opt->prefix);
     ln(&o, "        \".incbin \\\"%s_weights.bin\\\"\\n\"", opt->file);
     ln(&o, "        \".text\\n\");");
-    PUSH(files->arena, &files->file, ((EmitFile){"_weights.c", text_str(&o.text), o.text.n}));
+    emit_text(files, "_weights.c", &o.text);
     as_binary(u, files);
 }
 
@@ -134,7 +172,7 @@ void emit_weights(const Unit *u, const EmitOptions *opt, EmitFiles *files)
     else if (opt->weights == WM_incbin)
         as_incbin(u, opt, files);
     else if (opt->weights == WM_object)
-        weights_object(u, opt, image(u, files->arena), files);
+        weights_object(u, opt, files);
     else
         as_binary(u, files);
 }

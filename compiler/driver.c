@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../codegen/emit.h"
 #include "../codegen/out.h"
 #include "onnx.h"
 #include "pass.h"
@@ -227,7 +226,7 @@ static bool add_dependencies(Arena *a, Diags *d, const Options *o, const OnnxFil
     for (uint32_t k = 0; o->depphony && k < info->files.n; k++)
         text_add(&t, "\n%s:\n", make_name(a, info->files.at[k]));
     const char *path = o->depname ? o->depname : beside(a, o->output, ".d");
-    PUSH(a, &out->file, ((OutputFile){path, text_str(&t), t.n}));
+    PUSH(a, &out->file, ((OutputFile){.path = path, .part = emit_part(a, &t)}));
     return true;
 }
 
@@ -248,7 +247,7 @@ static bool take_files(Arena *a, Diags *d, const Options *o, const EmitFiles *fi
         const EmitFile *f = &files->file.at[k];
         const bool is_report = strcmp(f->suffix, ".json") == 0, is_code = strcmp(f->suffix, ".c") == 0;
         const char *path = is_report && o->report ? o->report : is_code ? o->output : beside(a, o->output, f->suffix);
-        PUSH(a, &out->file, ((OutputFile){path, f->data, f->n}));
+        PUSH(a, &out->file, ((OutputFile){.path = path, .part = f->part}));
     }
     return !o->depfile || add_dependencies(a, d, o, info, out);
 }
@@ -399,9 +398,9 @@ Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out)
         return OUT_usage;
     warn_options(d, o);
     p.machine = machines.at[0];
-    Maps *maps = NULL;
     bool io = false;
-    p.graph = load(&cx, o, &opt, &info, &maps, &io);
+    p.graph = load(&cx, o, &opt, &info, &out->maps, &io);
+    p.maps = out->maps;
     bool ok = p.graph != NULL;
     if (ok)
         warn_inputs(p.graph);
@@ -409,7 +408,16 @@ Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out)
         ok = o->verb == VERB_check ? verb_check(&p, out) : o->verb == VERB_run ? verb_run(&p, out, &io) : compile(a, d, &p, &machines, &info, out);
     ok = ok && d->errors == 0;
     out->log = text_str(&log);
-    if (maps)
-        onnx_unmap(maps);
     return ok ? OUT_ok : io ? OUT_io : OUT_rejected;
+}
+
+void drive_release(const Outputs *out)
+{
+    onnx_release(out->maps);
+}
+
+void drive_end(Outputs *out)
+{
+    onnx_unmap(out->maps);
+    out->maps = NULL;
 }

@@ -3,19 +3,25 @@
 #ifndef MLCC_DRIVER_H
 #define MLCC_DRIVER_H
 
+#include "../codegen/emit.h"
 #include "option.h"
+
+typedef struct Maps Maps;
 
 extern const char mlcc_version[];
 
 typedef enum Outcome { OUT_ok, OUT_rejected, OUT_usage, OUT_io } Outcome;
-typedef struct OutputFile { const char *path, *data; size_t n; } OutputFile;
+typedef struct OutputFile { const char *path; EmitParts part; const char *temporary; } OutputFile; /* temporary: where main.c writes it first */
 typedef struct Outputs {
-    VEC(OutputFile) file;
+    VEC(OutputFile) file; /* of weights only where they come from: they are computed while they are written */
+    Maps *maps;           /* the files that they come from; NULL: none */
     const char *log;   /* for stderr: remarks, dumps, times */
     const char *text;  /* for stdout */
 } Outputs;
 
-/* Runs the verb of o. Diagnostics go to d; nothing is written to disk. */
+/* Runs the verb of o. Diagnostics go to d; nothing is written to disk. drive_end follows when the outputs are written. */
 Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out);
+void drive_release(const Outputs *out); /* gives back pages of the mapped files that were read; they are read again if need be */
+void drive_end(Outputs *out);
 
 #endif

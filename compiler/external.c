@@ -95,6 +95,15 @@ Maps *maps_new(Arena *a)
     return m;
 }
 
+/* Mapped read-only: what is dropped comes from the file again. */
+void onnx_release(const Maps *m)
+{
+    for (uint32_t i = 0; m && i < m->file.n; i++) {
+        const Bytes b = m->file.at[i].data;
+        if (b.n) (void)madvise((void *)(uintptr_t)b.p, b.n, MADV_DONTNEED);
+    }
+}
+
 void onnx_unmap(Maps *m)
 {
     for (uint32_t i = 0; m && i < m->file.n; i++) {

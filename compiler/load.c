@@ -43,7 +43,7 @@ Graph *load_text(Ctx *cx, const char *path, const OnnxOptions *opt, OnnxFile *in
     Bytes b;
     Graph *g = NULL;
     if (maps_open(maps, cx->diags, path, &b, io_error)) {
-        sha256_hex(b.p, b.n, info->sha256);
+        sha256_hex(b.p, b.n, NULL, NULL, info->sha256);
         PUSH(cx->arena, &info->files, path);
         if (memchr(b.p, 0, b.n))
             (void)diag_error(cx->diags, "text", "the file holds a zero byte, so it is not text");

@@ -21,55 +21,91 @@ static void print_diags(const Diags *d, const char *format, Arena *a)
 }
 
 /* Files are written beside their targets and renamed, so a failure leaves nothing half-written; equal contents are left
- * alone. */
-static bool same_contents(const char *path, const char *data, size_t n)
+ * alone. Contents are compared with what is there while they are written, as large ones are computed meanwhile. */
+typedef struct Part {
+    const Outputs *o;
+    FILE *to, *old;  /* old: NULL when there is none, or it was found to differ */
+    int error;
+    size_t unseen;   /* bytes since the pages of the model's files were given back */
+} Part;
+
+enum { RELEASE = 1 << 23 };
+
+static bool same_bytes(FILE *old, const char *p, size_t n)
 {
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        return false;
-    bool same = true;
     char bytes[1 << 14];
-    size_t at = 0, got;
-    while (same && (got = fread(bytes, 1, sizeof bytes, f)) > 0) {
-        same = at + got <= n && memcmp(bytes, data + at, got) == 0;
-        at += got;
+    for (size_t at = 0; at < n;) {
+        const size_t want = n - at < sizeof bytes ? n - at : sizeof bytes;
+        if (fread(bytes, 1, want, old) != want || memcmp(bytes, p + at, want) != 0)
+            return false;
+        at += want;
     }
-    fclose(f);
-    return same && at == n;
+    return true;
 }
 
-static const char *part_name(Arena *a, const char *path)
+static void close_old(Part *f)
 {
-    return str_fmt(a, "%s.%ld.part", path, (long)getpid());
+    if (f->old)
+        fclose(f->old);
+    f->old = NULL;
 }
 
-static bool write_part(Arena *a, const OutputFile *o)
+static void put_bytes(void *part, const void *p, size_t n)
 {
-    FILE *f = fopen(part_name(a, o->path), "wb");
-    if (!f)
+    Part *f = part;
+    if (!f->error && fwrite(p, 1, n, f->to) != n)
+        f->error = errno;
+    if (f->old && !same_bytes(f->old, p, n))
+        close_old(f);
+    f->unseen += n;
+    if (f->unseen >= RELEASE) {
+        drive_release(f->o);
+        f->unseen = 0;
+    }
+}
+
+static bool write_part(Arena *a, const Outputs *o, const OutputFile *file)
+{
+    Part f = {.o = o, .to = fopen(file->temporary, "wb")};
+    if (!f.to)
         return false;
-    const bool ok = fwrite(o->data, 1, o->n, f) == o->n && fflush(f) == 0;
-    const int saved = errno;
-    const bool closed = fclose(f) == 0;
-    errno = ok ? errno : saved;
-    return ok && closed;
+    f.old = fopen(file->path, "rb");
+    emit_put(&file->part, a, &(Sink){put_bytes, &f});
+    const bool same = f.old && getc(f.old) == EOF;
+    close_old(&f);
+    if (fflush(f.to) != 0 && !f.error)
+        f.error = errno;
+    if (fclose(f.to) != 0 && !f.error)
+        f.error = errno;
+    if (!f.error && same)
+        (void)remove(file->temporary);
+    errno = f.error;
+    return !f.error;
+}
+
+static void remove_parts(const Outputs *o)
+{
+    for (uint32_t k = 0; o && k < o->file.n; k++)
+        if (o->file.at[k].temporary)
+            (void)remove(o->file.at[k].temporary);
 }
 
 /* All are written before the first takes its place, so that a full disk leaves what was there. */
 static bool write_all(Arena *a, Diags *d, const Outputs *o)
 {
     const char *bad = NULL;
+    for (uint32_t k = 0; k < o->file.n; k++)
+        o->file.at[k].temporary = str_fmt(a, "%s.%ld.part", o->file.at[k].path, (long)getpid());
     for (uint32_t k = 0; k < o->file.n && !bad; k++)
-        if (!same_contents(o->file.at[k].path, o->file.at[k].data, o->file.at[k].n) && !write_part(a, &o->file.at[k]))
+        if (!write_part(a, o, &o->file.at[k]))
             bad = o->file.at[k].path;
     for (uint32_t k = 0; k < o->file.n && !bad; k++)
-        if (rename(part_name(a, o->file.at[k].path), o->file.at[k].path) != 0 && errno != ENOENT)
+        if (rename(o->file.at[k].temporary, o->file.at[k].path) != 0 && errno != ENOENT)
             bad = o->file.at[k].path;
     if (!bad)
         return true;
     (void)diag_error(d, "output", "cannot write '%s': %s", bad, strerror(errno));
-    for (uint32_t k = 0; k < o->file.n; k++)
-        (void)remove(part_name(a, o->file.at[k].path));
+    remove_parts(o);
     return false;
 }
 
@@ -116,7 +152,9 @@ int main(int argc, char **argv)
 {
     jmp_buf oom;
     Arena *volatile a = arena_new(0, &oom);
+    Outputs *volatile out = NULL;
     if (!a || setjmp(oom)) {
+        remove_parts(out);
         fputs("mlcc: error: out of memory; raise --limits mem= or use a smaller model [out-of-memory]\n", stderr);
         arena_free(a);
         return EXIT_MODEL;
@@ -131,10 +169,12 @@ int main(int argc, char **argv)
     } else if (o.help || o.version) {
         status = information(&o, a);
     } else {
-        Outputs out = {.log = "", .text = ""};
+        out = NEW(a, Outputs);
+        *out = (Outputs){.log = "", .text = ""};
         d.file = o.model;
-        const Outcome outcome = drive(a, &oom, &d, &o, &out);
-        status = finish(a, &d, &o, outcome, &out);
+        const Outcome outcome = drive(a, &oom, &d, &o, out);
+        status = finish(a, &d, &o, outcome, out);
+        drive_end(out);
     }
     arena_free(a);
     return status;

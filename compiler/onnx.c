@@ -950,11 +950,16 @@ static void pin_names(Import *im)
     for (uint32_t i = 0; i < im->opt->pin.n; i++) *map_str(&im->pinned, im->opt->pin.at[i].name, true) = i;
 }
 
+static void release(const void *maps)
+{
+    onnx_release(maps);
+}
+
 static Graph *load(Model *m, const char *path, OnnxFile *info)
 {
     Bytes b;
     if (!maps_open(m->im.maps, m->im.cx->diags, path, &b, m->im.io_error)) return NULL;
-    sha256_hex(b.p, b.n, info->sha256);
+    sha256_hex(b.p, b.n, release, m->im.maps, info->sha256);
     m->file = b.p;
     Onnx__ModelProto *p = (Onnx__ModelProto *)unpack(&m->im, path, &onnx__model_proto__descriptor, b);
     return p ? import_model(m, p, info) : NULL;

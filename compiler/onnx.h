@@ -31,6 +31,7 @@ typedef struct OnnxFile {
  * live as long as cx->arena's owner keeps `maps` (onnx_unmap). NULL: diagnostics; *io_error says a file could not be read. */
 typedef struct Maps Maps;
 Graph *onnx_load(Ctx *cx, const char *path, const OnnxOptions *opt, OnnxFile *info, Maps **maps, bool *io_error);
+void onnx_release(const Maps *m); /* their pages leave memory until they are read again; NULL: nothing */
 void onnx_unmap(Maps *m);
 
 #endif

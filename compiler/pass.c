@@ -8,6 +8,7 @@
 
 #include "../ir/op.h"
 #include "../ir/part.h"
+#include "onnx.h"
 
 static const PassInfo table[] = {
 #define PASS(name, rep, level, needs, breaks, what) {#name, REP_##rep, level, needs, breaks, what, pass_##name},
@@ -80,6 +81,7 @@ static bool run_one(Program *p, const PassInfo *i)
     if (!i->run(p))
         return false;
     p->facts &= ~i->breaks;
+    onnx_release(p->maps);
     verify(p, i);
     if (p->opt->verbose)
         text_add(p->log, "%-10s %8.2f ms\n", i->name, (double)(clock() - t0) * 1e3 / CLOCKS_PER_SEC);

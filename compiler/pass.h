@@ -23,6 +23,7 @@ typedef struct Program {
     PlanPool *pool;
     uint32_t npool;
     VEC(int32_t) threads; /* counts above 1 asked for, ascending */
+    struct Maps *maps;  /* of the model's files: what a pass has read of them need not stay in memory; NULL: none */
     Graph *graph;
     Te *te;
     Schedule *schedule;

@@ -116,7 +116,7 @@ static void write_file(const Runner *r, Outputs *out, Map *taken, uint32_t k, co
     Text t = {.arena = r->a};
     npy_write(&t, v);
     const char *path = str_fmt(r->a, "%s/%s.npy", r->p->opt->output_dir, file_name(r, taken, io_name(r, true, k)));
-    PUSH(r->a, &out->file, ((OutputFile){path, text_str(&t), t.n}));
+    PUSH(r->a, &out->file, ((OutputFile){.path = path, .part = emit_part(r->a, &t)}));
 }
 
 static void write_text(const Runner *r, Text *t, uint32_t k, const TensorValue *v)

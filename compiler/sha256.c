@@ -13,7 +13,7 @@
 #include <immintrin.h>
 #endif
 
-enum { BLOCK = 64 };
+enum { BLOCK = 64, STEP = 1 << 13 }; /* bytes; blocks between two calls of seen */
 
 static const uint32_t k[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -113,12 +113,15 @@ static BlocksFn choose(void)
 }
 #endif
 
-static void digest(BlocksFn blocks, const uint8_t *p, size_t n, char hex[65])
+static void digest(BlocksFn blocks, const uint8_t *p, size_t n, void (*seen)(const void *ctx), const void *ctx, char hex[65])
 {
     uint32_t h[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
     uint8_t tail[2 * BLOCK] = {0};
     const size_t whole = n / BLOCK, rest = n % BLOCK, ntail = rest < BLOCK - 8 ? 1 : 2;
-    blocks(h, p, whole);
+    for (size_t done = 0; done < whole; done += STEP) {
+        blocks(h, p + done * BLOCK, whole - done < STEP ? whole - done : STEP);
+        if (seen) seen(ctx);
+    }
     if (rest) memcpy(tail, p + whole * BLOCK, rest);
     tail[rest] = 0x80; /* then zeros, then the length in bits */
     for (int i = 0; i < 8; i++) tail[ntail * BLOCK - 1 - (size_t)i] = (uint8_t)((uint64_t)n * 8 >> 8 * i);
@@ -127,12 +130,12 @@ static void digest(BlocksFn blocks, const uint8_t *p, size_t n, char hex[65])
     hex[64] = 0;
 }
 
-void sha256_hex(const void *p, size_t n, char hex[65])
+void sha256_hex(const void *p, size_t n, void (*seen)(const void *ctx), const void *ctx, char hex[65])
 {
-    digest(choose(), p, n, hex);
+    digest(choose(), p, n, seen, ctx, hex);
 }
 
 void sha256_hex_portable(const void *p, size_t n, char hex[65])
 {
-    digest(blocks_c, p, n, hex);
+    digest(blocks_c, p, n, NULL, NULL, hex);
 }

@@ -7,7 +7,8 @@
 #include <stddef.h>
 
 /* Digest of n bytes as 64 lower-case hexadecimal digits and a NUL. */
-void sha256_hex(const void *p, size_t n, char hex[65]);
+/* seen: called with ctx each time half a megabyte has been read, NULL: not. */
+void sha256_hex(const void *p, size_t n, void (*seen)(const void *ctx), const void *ctx, char hex[65]);
 
 /* The same by portable code only; for the test that compares the two. */
 void sha256_hex_portable(const void *p, size_t n, char hex[65]);

@@ -22,7 +22,11 @@ static void compile(Arena *a, jmp_buf *oom, const char *path, bool fast)
     const Outcome outcome = drive(a, oom, &d, &o, &out);
     fuzz_require(outcome == OUT_ok || d.errors, "refused without a diagnostic");
     fuzz_require(outcome != OUT_ok || out.file.n >= 2, "accepted without files");
-    Text said = {.arena = a};
+    Text said = {.arena = a}, written = {.arena = a};
+    const Sink to = text_sink(&written);
+    for (uint32_t k = 0; k < out.file.n; k++)
+        emit_put(&out.file.at[k].part, a, &to);
+    drive_end(&out);
     diag_print(&d, &said, "json");
 }
 

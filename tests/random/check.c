@@ -323,14 +323,20 @@ static bool intact(const Guarded *g)
     return same;
 }
 
-static bool write_files(const EmitFiles *files, const char *folder, const char *name)
+static void put_bytes(void *file, const void *p, size_t n)
+{
+    (void)fwrite(p, 1, n, file);
+}
+
+static bool write_files(Arena *a, const EmitFiles *files, const char *folder, const char *name)
 {
     bool ok = true;
     for (uint32_t k = 0; k < files->file.n; k++) {
         char path[4096];
         snprintf(path, sizeof path, "%s/%s%s", folder, name, files->file.at[k].suffix);
         FILE *f = fopen(path, "wb");
-        ok = ok && f && fwrite(files->file.at[k].data, 1, files->file.at[k].n, f) == files->file.at[k].n;
+        if (f) emit_put(&files->file.at[k].part, a, &(Sink){put_bytes, f});
+        ok = ok && f && !ferror(f);
         if (f) fclose(f);
     }
     return ok;
@@ -373,7 +379,7 @@ static const char *build(Side *s, const char *cc, const char *folder, const char
     e.weights = rng_chance(&r, 50) ? WM_array : WM_string;
     s->p.unit->ram_with_io = ram_with_io(s->p.unit);
     emit_c(s->p.unit, &e, &files);
-    if (!write_files(&files, folder, name)) ICE("cannot write to %s", folder);
+    if (!write_files(s->a, &files, folder, name)) ICE("cannot write to %s", folder);
     const char *checks = rng_chance(&r, 50) ? "-fsanitize=undefined -fsanitize-undefined-trap-on-error" : "";
     return command(s->a, str_fmt(s->a, "cd '%s' && %s -std=c11 -fPIC -shared -O1 -march=native -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror %s%s -o %s.so -lm 2>&1",
                                  folder, cc, checks, sources(s->a, &files, name), name));

@@ -109,12 +109,17 @@ static void *random_data(const Buf *b)
     return p;
 }
 
-static void write_file(const char *name, const EmitFile *from)
+/* Writes the file; returns its text. */
+static const char *write_file(const char *name, const EmitFile *from)
 {
     FILE *f = fopen(str_fmt(arena, "%s/%s%s", folder, name, from->suffix), "w");
+    Text t = {.arena = arena};
+    const Sink to = text_sink(&t);
     assert_non_null(f);
-    assert_int_equal(fwrite(from->data, 1, from->n, f), from->n);
+    emit_put(&from->part, arena, &to);
+    assert_int_equal(fwrite(text_str(&t), 1, t.n, f), t.n);
     assert_int_equal(fclose(f), 0);
+    return text_str(&t);
 }
 
 static const char *emitted(Unit *u, const char *name)
@@ -123,9 +128,10 @@ static const char *emitted(Unit *u, const char *name)
     const EmitOptions e = {.prefix = name, .file = name, .source = "", .sha256 = "", .version = "", .lanes = 16, .weights = WM_array};
     weights_layout(u);
     emit_c(u, &e, &files);
-    for (uint32_t k = 0; k < files.file.n; k++)
-        write_file(name, &files.file.at[k]);
-    return files.file.at[0].data;
+    const char *code = write_file(name, &files.file.at[0]);
+    for (uint32_t k = 1; k < files.file.n; k++)
+        (void)write_file(name, &files.file.at[k]);
+    return code;
 }
 
 static const mlcc_model_info *compiled(const char *name, const char *options)

@@ -1169,6 +1169,11 @@ static void test_no_cascade(void **state)
 
 /* ---- digest ---- */
 
+static void count_step(const void *ctx)
+{
+    ++*(int *)(uintptr_t)ctx;
+}
+
 static void test_sha256(void **state)
 {
     (void)state;
@@ -1180,7 +1185,7 @@ static void test_sha256(void **state)
                    "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"}};
     char hex[65], portable[65];
     for (size_t i = 0; i < COUNT(vector); i++) {
-        sha256_hex(vector[i].text, strlen(vector[i].text), hex);
+        sha256_hex(vector[i].text, strlen(vector[i].text), NULL, NULL, hex);
         sha256_hex_portable(vector[i].text, strlen(vector[i].text), portable);
         assert_string_equal(hex, vector[i].hex);
         assert_string_equal(portable, vector[i].hex);
@@ -1188,10 +1193,17 @@ static void test_sha256(void **state)
     unsigned char data[300];
     for (size_t n = 0; n < sizeof data; n++) {
         data[n] = (unsigned char)(n * 31);
-        sha256_hex(data, n, hex);
+        sha256_hex(data, n, NULL, NULL, hex);
         sha256_hex_portable(data, n, portable);
         assert_string_equal(hex, portable);
     }
+    int steps = 0;
+    char *million = malloc(1000000); /* FIPS 180-2, B.3 */
+    assert_non_null(memset(million, 'a', 1000000));
+    sha256_hex(million, 1000000, count_step, &steps, hex);
+    assert_string_equal(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+    assert_true(steps > 1);
+    free(million);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)

@@ -348,6 +348,32 @@ static int copied_across(const Auto *g, uint32_t k, int lane)
     return extent_of(g, t->dim[v]) >= g->m->lanes_f32 ? v : -1;
 }
 
+/* The variable along which every load that depends on position walks memory; -1: there is none, or they differ. */
+typedef struct Walked { const Auto *g; const Stage *s; int var; bool differ; } Walked;
+
+static void walks_along(void *ctx, const Expr *e)
+{
+    Walked *w = ctx;
+    const uint8_t rank = ten(w->g->te, w->s->out)->rank;
+    uint8_t plain[MAX_RANK];
+    int v = 0;
+    if ((e->op != EX_load && e->op != EX_loadp) || ten(w->g->te, e->v.ref)->rank == 0)
+        return;
+    const uint8_t n = ten(w->g->te, e->v.ref)->rank;
+    const Expr *walk = e->a[order_of(w->g, e->v.ref, plain)[n - 1]];
+    while (v < rank && !ex_uses(walk, w->s->var[v]))
+        v++;
+    w->differ = w->differ || v == rank || (w->var >= 0 && w->var != v);
+    w->var = v;
+}
+
+static int walked(const Auto *g, uint32_t k)
+{
+    Walked w = {g, g->te->stage.at[k], -1, false};
+    ex_walk(g->body[k], walks_along, &w);
+    return w.differ ? -1 : w.var;
+}
+
 /* Elements that vectors hold; what only moves bytes is left to the C compiler, which knows larger steps. */
 static bool has_lanes(const Auto *g, uint32_t k)
 {
@@ -356,7 +382,39 @@ static bool has_lanes(const Auto *g, uint32_t k)
     return dt == DT_f32 || dt == DT_bf16 || (bytes && g->body[k]->op != EX_load && g->body[k]->op != EX_loadp);
 }
 
-/* Maps and plain reductions: vectors along the innermost storage dimension. */
+/* The lanes of a map: the innermost storage dimension or, where that is shorter than half a vector, the dimension that
+ * what it reads lies along (the store then scatters, which still beats one element at a time). -1: neither is long enough. */
+static int lane_of_map(const Auto *g, uint32_t k, const Ten *t, const uint8_t *order)
+{
+    const int inner = without_choices(g, k, t, order);
+    if (may_lane(g, t, inner) && extent_of(g, t->dim[inner]) >= g->m->lanes_f32 / 2)
+        return inner;
+    const int along = walked(g, k);
+    return along >= 0 && ex_is_const(t->dim[along]) && extent_of(g, t->dim[along]) >= g->m->lanes_f32 && choices_of(g, k, along) == 1 ? along : -1;
+}
+
+static void tile_map(Auto *g, uint32_t k, int lane, const uint8_t *order)
+{
+    StagePlan *p = &g->s->stage[k];
+    const Ten *t = ten(g->te, g->te->stage.at[k]->out);
+    const int across = copied_across(g, k, lane);
+    outer_loops(g, p, t, order, lane, across, k);
+    if (across >= 0)
+        add_loop(p, across, g->m->lanes_f32);
+    if (period_of(g, k, lane) > 0)
+        add_loop(p, lane, period_of(g, k, lane));
+    else
+        open_lanes(g, p, t, lane);
+}
+
+static void tile_reduction(Auto *g, uint32_t k, int lane, const uint8_t *order)
+{
+    StagePlan *p = &g->s->stage[k];
+    outer_loops(g, p, ten(g->te, g->te->stage.at[k]->out), order, lane, -1, -1);
+    add_loop(p, lane, 4 * (int64_t)g->m->lanes_f32);
+}
+
+/* Maps and plain reductions. */
 static void tile_plain(Auto *g, uint32_t k)
 {
     StagePlan *p = &g->s->stage[k];
@@ -364,27 +422,22 @@ static void tile_plain(Auto *g, uint32_t k)
     const Ten *t = ten(g->te, s->out);
     if (g->m->lanes_f32 < 2 || !has_lanes(g, k) || (s->kind != ST_map && s->kind != ST_reduce))
         return;
-    uint8_t plain[MAX_RANK], nloop = p->nloop;
+    uint8_t plain[MAX_RANK];
     const uint8_t *order = order_of(g, s->out, plain);
-    const int lane = s->kind == ST_map ? without_choices(g, k, t, order) : innermost(t, order);
+    const int inner = innermost(t, order);
+    const bool wide = may_lane(g, t, inner) && extent_of(g, t->dim[inner]) >= g->m->lanes_f32 / 2;
+    const int lane = s->kind == ST_map ? lane_of_map(g, k, t, order) : wide ? inner : -1;
     if (runs_across(g, k)) {
         p->lane = (int8_t)t->rank;
         outer_loops(g, p, t, order, -1, -1, -1);
-    } else if (may_lane(g, t, lane) && extent_of(g, t->dim[lane]) >= g->m->lanes_f32 / 2) {
-        const int across = copied_across(g, k, lane);
-        p->lane = (int8_t)lane;
-        outer_loops(g, p, t, order, lane, across, s->kind == ST_map ? (int64_t)k : -1);
-        if (across >= 0)
-            add_loop(p, across, g->m->lanes_f32);
-        if (s->kind == ST_reduce)
-            add_loop(p, lane, 4 * (int64_t)g->m->lanes_f32);
-        else if (period_of(g, k, lane) > 0)
-            add_loop(p, lane, period_of(g, k, lane));
-        else
-            open_lanes(g, p, t, lane);
-    } else {
-        p->nloop = nloop;
+    } else if (lane < 0) {
         return;
+    } else if (s->kind == ST_map) {
+        p->lane = (int8_t)lane;
+        tile_map(g, k, lane, order);
+    } else {
+        p->lane = (int8_t)lane;
+        tile_reduction(g, k, lane, order);
     }
     p->tiled = true;
 }

@@ -27,13 +27,16 @@ static double block_cost(const MatrixWork *w, int64_t down, int64_t rows, int64_
     return (double)steps * (products > loads ? products : loads) + (double)(down * along * (STORE + rows)) + BLOCK;
 }
 
+/* What is left needs no shape of its own: it is one tile like the first of two. */
+static bool agrees(int64_t rows, int64_t left) { return rows > SIDE && left == (rows + 1) / 2; }
+
 /* The rows in tiles of s->rows, of which what is left has a shape of its own. */
 static double rows_cost(const MatrixWork *w, const MatrixShape *s, int64_t lanes, int64_t steps)
 {
     const int64_t tiles = s->rows > SIDE ? 2 : 1, left = w->rows % s->rows, left_tiles = left > SIDE ? 2 : 1;
     double sum = (double)(w->rows / s->rows) * block_cost(w, tiles * s->down, s->rows / tiles, lanes, steps);
     if (left)
-        sum += block_cost(w, left_tiles * s->down, left / left_tiles, lanes, steps) + 2 * CONFIGURE;
+        sum += block_cost(w, left_tiles * s->down, left / left_tiles, lanes, steps) + (agrees(s->rows, left) ? 0 : 2 * CONFIGURE);
     return sum * (double)((w->outer + s->down - 1) / s->down);
 }
 

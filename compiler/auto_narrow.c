@@ -52,14 +52,23 @@ static bool zero_outside(const Expr *load)
     return load->op == EX_load || (ex_is_const(load->a[rank_of(load)]) && load->a[rank_of(load)]->v.f == 0);
 }
 
+/* No variable of the stage has a part in the index of dimension d: v walks it alone, from wherever it begins. */
+static bool alone(const Auto *g, const Stage *s, const Expr *load, int d)
+{
+    bool any = false;
+    for (uint8_t v = 0; v < ten(g->te, s->out)->rank; v++)
+        any = any || ex_uses(load->a[d], s->var[v]);
+    return !any;
+}
+
 /* Some variable of the reduction has an even extent and walks a dimension of both operands by itself, so that it can be
  * innermost in memory. Of windows only those along the last dimension are there already. */
-static bool has_pairs(const Stage *s, const Dot *d)
+static bool has_pairs(const Auto *g, const Stage *s, const Dot *d)
 {
     for (int r = 0; r < s->nr && zero_outside(d->x); r++) {
         const Expr *v = s->rvar[r];
         const int xd = dim_of(d->x, v), wd = dim_of(d->w, v);
-        const bool walks = xd >= 0 && wd >= 0 && d->w->a[wd] == v && (d->x->a[xd] == v || xd == rank_of(d->x) - 1);
+        const bool walks = xd >= 0 && wd >= 0 && d->w->a[wd] == v && (alone(g, s, d->x, xd) || xd == rank_of(d->x) - 1);
         if (walks && ex_is_const(s->rext[r]) && s->rext[r]->v.i % PAIR == 0)
             return true;
     }
@@ -78,7 +87,7 @@ static bool product_of(const Auto *g, uint32_t k, Product *p)
     if (p->d.x->dt != DT_f32 || p->d.w->dt != DT_f32 || p->d.w->op != EX_load)
         return false;
     const bool streams = rows_of(g, s, p->d.w) <= STREAM_ROWS;
-    p->both = !streams && multiplies_pairs(g->m) && has_pairs(s, &p->d);
+    p->both = !streams && multiplies_pairs(g->m) && has_pairs(g, s, &p->d);
     return p->both || streams;
 }
 

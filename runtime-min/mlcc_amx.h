@@ -14,7 +14,9 @@
  *
  * t is a `mlcc_amx *`, tile numbers are literals. Where the compiler is told of AMX (-mamx-int8, -march=sapphirerapids)
  * on Linux the names are instructions, by assembly of our own because compilers' macros lack clobbers (GCC PR 122446);
- * elsewhere, or with MLCC_AMX_SOFT, a model of them in plain C whose tiles are in *t.
+ * elsewhere, or with MLCC_AMX_SOFT, a model of them in plain C whose tiles are in *t. The model is for tests: it is a
+ * hundred times slower, so a compiler that falls back to it without MLCC_AMX_SOFT says so in a note. It calls nothing
+ * outside this file, so that nothing is left without a use where the tiles are there.
  *
  * Linux grants tiles to a process, not to a thread: mlcc_amx_usable may be called by any thread, before or after others
  * start, and costs one system call when the answer is known. An emitted model calls it at the start of NAME_run and
@@ -29,15 +31,16 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "mlcc_float.h"
-#include "mlcc_op.h"
-
 #if !defined(MLCC_AMX)
 #if defined(__GNUC__) && defined(__x86_64__) && defined(__linux__) && !defined(MLCC_AMX_SOFT) && \
     ((defined(__AMX_INT8__) && defined(__AMX_BF16__)) || (defined(__AMXINT8__) && defined(__AMXBF16__)))
 #define MLCC_AMX 1
 #else
 #define MLCC_AMX 0
+#if defined(__GNUC__) && !defined(MLCC_AMX_SOFT)
+#pragma message("made for AMX but compiled without it: a slow model in plain C takes its place. Compile with -march=sapphirerapids, \
+or let mlcc make the code for another -march=; -DMLCC_AMX_SOFT silences this")
+#endif
 #endif
 #endif
 
@@ -137,10 +140,10 @@ static inline void mlcc_amx_dot(mlcc_amx *t, int c, int a, int b, int a_signed, 
 {
     for (int m = 0; m < t->cfg.rows[c]; m++)
         for (int n = 0; n < t->cfg.colsb[c] / 4; n++) {
-            int32_t sum;
+            uint32_t sum;
             memcpy(&sum, t->tile[c][m] + 4 * n, 4);
             for (int k = 0; k < t->cfg.colsb[a]; k++)
-                sum = mlcc_add_i32(sum, mlcc_amx_byte(t->tile[a][m], k, a_signed) * mlcc_amx_byte(t->tile[b][k / 4], 4 * n + k % 4, b_signed));
+                sum += (uint32_t)(mlcc_amx_byte(t->tile[a][m], k, a_signed) * mlcc_amx_byte(t->tile[b][k / 4], 4 * n + k % 4, b_signed));
             memcpy(t->tile[c][m] + 4 * n, &sum, 4);
         }
 }
@@ -153,9 +156,10 @@ static inline float mlcc_amx_flush(float x) { return fabsf(x) < 0x1p-126f ? copy
 #if !MLCC_AMX
 static inline float mlcc_amx_bf16(const uint8_t *row, int i)
 {
-    uint16_t bits;
-    memcpy(&bits, row + 2 * i, 2);
-    return mlcc_amx_flush(mlcc_f32_of_bf16(bits));
+    const uint32_t bits = (uint32_t)row[2 * i] << 16 | (uint32_t)row[2 * i + 1] << 24;
+    float x;
+    memcpy(&x, &bits, 4);
+    return mlcc_amx_flush(x);
 }
 #endif
 

@@ -29,7 +29,7 @@ static inline uint64_t mlcc_key_i(int64_t v)
 }
 
 /* Key of element k (ONNX types 1 f32, 2 u8, 3 i8, 4 u16, 5 i16, 6 i32, 7 i64, 9 bool, 10 f16, 11 f64, 12 u32, 13 u64,
- * 16 bf16). */
+ * 16 bf16, 21 u4, 22 i4, 25 u2, 26 i2: one element per byte). */
 static inline uint64_t mlcc_key(const mlcc_tensor *t, int64_t k)
 {
     switch (t->dtype) {
@@ -44,6 +44,8 @@ static inline uint64_t mlcc_key(const mlcc_tensor *t, int64_t k)
     case 12: return ((const uint32_t *)t->data)[k];
     case 13: return ((const uint64_t *)t->data)[k];
     case 16: return mlcc_key_f((double)mlcc_f32_of_bf16(((const uint16_t *)t->data)[k]));
+    case 22: return mlcc_key_i(((const int8_t *)t->data)[k]);
+    case 26: return mlcc_key_i(((const int8_t *)t->data)[k]);
     default: return ((const uint8_t *)t->data)[k];
     }
 }

@@ -96,6 +96,19 @@ def check(mlcc, source, folder, cc, can):
     return '' if got[''] == want[can[0]] else f'the public name does not compute what {can[0]} does'
 
 
+def note_fault(mlcc, sample, folder, cc):
+    """Code for AMX that is compiled without it says so, and nothing otherwise; never as an error."""
+    built, why = models.build(mlcc, models.samples()[sample], folder, PREFIX, ['-march=sapphirerapids', '-ffp=bf16'])
+    if why:
+        return why
+    source = folder / f'{PREFIX}.c'
+    for flags, noted in ([], True), (['-DMLCC_AMX_SOFT'], False), (['-march=sapphirerapids'], False):
+        rc, _, err = tool.run([cc, '-c', '-O1', '-std=c11', *flags, *tool.WARNINGS, source, '-o', folder / 'net.o'], 120)
+        if rc or ('made for AMX' in err) != noted:
+            return f'{flags}: status {rc}: {err.strip()[:200] or "no note"}'
+    return ''
+
+
 def main():
     build, r, can = pathlib.Path(sys.argv[1]).resolve(), report.Report(), present()
     for name, source in models.samples().items():
@@ -104,6 +117,7 @@ def main():
                 r.skip(f'levels/{name} {cc}', 'no such compiler, or not an x86-64 machine')
                 continue
             r.check(f'levels/{name} {cc}', check(build / 'mlcc', source, build / 'emit' / 'levels' / f'{name}-{cc}', cc, can))
+            r.check(f'levels/note of AMX {name} {cc}', note_fault(build / 'mlcc', name, build / 'emit' / 'levels' / f'note-{cc}', cc))
     r.finish()
 
 

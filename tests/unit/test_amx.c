@@ -17,6 +17,7 @@
 #define MLCC_AMX 1 /* whatever the target options are */
 #endif
 #include "runtime-min/mlcc_amx.h"
+#include "runtime-min/mlcc_float.h"
 
 enum { ROWS = 16, LANES = 16, WIDE = 80 }; /* WIDE: bytes from row to row of the operands, more than a tile has */
 

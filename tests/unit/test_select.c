@@ -21,6 +21,21 @@ static void test_keys(void **state)
     assert_true(mlcc_key_i(INT64_MIN) < mlcc_key_i(-1) && mlcc_key_i(-1) < mlcc_key_i(0));
 }
 
+/* One element per byte whatever its bits, signed ones sign-extended. */
+static void test_keys_of_narrow_types(void **state)
+{
+    static const struct { int32_t dtype; int8_t v[4]; } row[] = {
+        {22, {-8, -1, 0, 7}}, {26, {-2, -1, 0, 1}}, {21, {0, 1, 8, 15}}, {25, {0, 1, 2, 3}}, {3, {-128, -1, 0, 127}},
+    };
+    (void)state;
+    for (size_t r = 0; r < sizeof row / sizeof *row; r++) {
+        int64_t v[4]; /* room for a key of any type */
+        memcpy(v, row[r].v, sizeof row[r].v);
+        const mlcc_tensor t = {.data = v, .dtype = row[r].dtype, .rank = 1, .dim = {4}};
+        for (int k = 1; k < 4; k++) assert_true(mlcc_key(&t, k - 1) < mlcc_key(&t, k));
+    }
+}
+
 /* The k first by repeated search: no heap, no keys. */
 static void plain_topk(const float *x, int64_t n, int64_t k, int largest, int64_t *at)
 {
@@ -134,8 +149,9 @@ static void test_nms(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys), cmocka_unit_test(test_topk_rows),
-                                       cmocka_unit_test(test_topk_axis), cmocka_unit_test(test_unique),
-                                       cmocka_unit_test(test_nms)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_keys), cmocka_unit_test(test_keys_of_narrow_types), cmocka_unit_test(test_topk_rows),
+        cmocka_unit_test(test_topk_axis), cmocka_unit_test(test_unique), cmocka_unit_test(test_nms),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

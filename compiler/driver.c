@@ -124,23 +124,13 @@ static bool threads(Arena *a, Diags *d, const Options *o, Program *p)
     return true;
 }
 
-static bool limits(Diags *d, const Options *o, Ctx *cx, OnnxOptions *to)
+static void limits(const Options *o, Ctx *cx, OnnxOptions *to)
 {
-    for (const char *s = o->limits; s && *s; s += strcspn(s, ",") + (s[strcspn(s, ",")] != 0)) {
-        char key[16] = "", value[32] = "";
-        int64_t v;
-        if (sscanf(s, "%15[a-z]=%31[0-9KMGkmg]", key, value) != 2 || !parse_size(value, &v))
-            return bad_option(d, "--limits", o->limits, "mem=4G,nodes=1000000,elements=4G");
-        if (strcmp(key, "mem") == 0)
-            to->max_bytes = (uint64_t)v;
-        else if (strcmp(key, "nodes") == 0)
-            to->max_nodes = (uint32_t)min_i64(v, UINT32_MAX);
-        else if (strcmp(key, "elements") == 0)
-            cx->max_elements = (uint64_t)v;
-        else
-            return bad_option(d, "--limits", o->limits, "mem=4G,nodes=1000000,elements=4G");
-    }
-    return true;
+    to->max_bytes = (uint64_t)max_i64(o->limit.mem, 0);
+    to->max_nodes = (uint32_t)min_i64(max_i64(o->limit.nodes, 0), UINT32_MAX);
+    if (o->limit.elements > 0)
+        cx->max_elements = (uint64_t)o->limit.elements;
+    to->reads = o->reads;
 }
 
 /* ---- names ---- */
@@ -158,7 +148,7 @@ static const char *stem(Arena *a, const char *path)
 }
 
 /* File names come from the output, symbols from --prefix or the output's base name. */
-static const char *beside(Arena *a, const char *output, const char *suffix)
+const char *beside(Arena *a, const char *output, const char *suffix)
 {
     const char *base = base_name(output), *dot = strrchr(base, '.');
     const size_t n = dot && dot != base ? (size_t)(dot - output) : strlen(output);
@@ -273,6 +263,7 @@ static bool emit(Arena *a, Diags *d, Program *p, const OnnxFile *info, Outputs *
     EmitOptions e = emit_options(a, p, info);
     EmitFiles files = {.arena = a};
     emit_unit(p, &e, &files);
+    save_temps(p, "", REP_graph, out);
     return within_budget(d, p->opt, p->unit) && take_files(a, d, p->opt, &files, info, out);
 }
 
@@ -300,7 +291,7 @@ static bool fits_levels(Diags *d, const Options *o)
 }
 
 /* The program from its tensor expressions on, for one machine. */
-static bool make_level(Arena *a, Program p, const Machine *m, const OnnxFile *info, Level *l)
+static bool make_level(Arena *a, Program p, const Machine *m, const OnnxFile *info, Level *l, Outputs *out)
 {
     p.machine = *m;
     l->name = m->name;
@@ -313,6 +304,7 @@ static bool make_level(Arena *a, Program p, const Machine *m, const OnnxFile *in
         return false;
     l->unit = p.unit;
     emit_unit(&p, &l->opt, &l->files);
+    save_temps(&p, str_fmt(a, "_%s", m->name), REP_schedule, out);
     return true;
 }
 
@@ -322,8 +314,9 @@ static bool compile_levels(Arena *a, Diags *d, Program *p, const Machine *m, uin
     if (!fits_levels(d, p->opt) || !passes_run(p, last_pass(REP_te)))
         return false;
     for (uint32_t k = 0; k < n; k++)
-        if (!make_level(a, *p, &m[k], info, &level[k]))
+        if (!make_level(a, *p, &m[k], info, &level[k], out))
             return false;
+    save_temps(p, "", REP_graph, out);
     EmitOptions e = emit_options(a, p, info);
     EmitFiles files = {.arena = a};
     const Unit *all = emit_levels(level, n, &e, &files);
@@ -332,11 +325,10 @@ static bool compile_levels(Arena *a, Diags *d, Program *p, const Machine *m, uin
 
 static Rep asked_rep(const char *emit_kind)
 {
-    static const char *const name[] = {[REP_graph] = "graph", [REP_te] = "te", [REP_schedule] = "schedule", [REP_nest] = "nest"};
-    for (size_t k = 0; k < COUNT(name); k++)
-        if (strcmp(emit_kind, name[k]) == 0)
-            return (Rep)k;
-    return REP_nest;
+    Rep rep = REP_graph;
+    while (rep < REP_nest && strcmp(emit_kind, rep_name[rep]) != 0)
+        rep++;
+    return rep;
 }
 
 static bool find_pass(Diags *d, const char *name, Rep *rep)
@@ -349,11 +341,28 @@ static bool find_pass(Diags *d, const char *name, Rep *rep)
     return diag_error(d, "option-value", "there is no pass '%s'", name);
 }
 
+static bool are_passes(Diags *d, const StrList *l)
+{
+    Rep rep;
+    for (uint32_t k = 0; k < l->v.n; k++)
+        if (strcmp(l->v.at[k], "all") != 0 && !find_pass(d, l->v.at[k], &rep))
+            return false;
+    return true;
+}
+
+/* Passes that options name are there. */
+static bool check_passes(Diags *d, const Options *o)
+{
+    Rep rep;
+    return are_passes(d, &o->dump_after) && are_passes(d, &o->disable) && (!o->stop_after || find_pass(d, o->stop_after, &rep)) &&
+           (!o->crash_after || find_pass(d, o->crash_after, &rep));
+}
+
 static bool print_program(Program *p, Diags *d, Outputs *out)
 {
     Rep rep = asked_rep(p->opt->emit);
-    if (p->opt->stop_after && !find_pass(d, p->opt->stop_after, &rep))
-        return false;
+    if (p->opt->stop_after)
+        (void)find_pass(d, p->opt->stop_after, &rep);
     if (!passes_run(p, p->opt->stop_after ? p->opt->stop_after : last_pass(rep)))
         return false;
     Text t = {.arena = p->cx->arena};
@@ -393,11 +402,16 @@ Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out)
     OnnxFile info = {0};
     Machines machines;
     if (!pins(a, d, &o->define, "-D", true, &opt) || !pins(a, d, &o->max, "--max", false, &opt) || !shapes(a, d, &o->shape, &opt) ||
-        !binds(a, d, &o->bind, &opt) || !pools(a, d, o, &p) || !threads(a, d, o, &p) || !limits(d, o, &cx, &opt) || !machines_for(d, o->target, o->march, machines.at, &machines.n) ||
-        !choose_prefix(a, d, o, &p.prefix) || !check_output(a, d, o))
+        !binds(a, d, &o->bind, &opt) || !pools(a, d, o, &p) || !threads(a, d, o, &p) || !machines_for(d, o->target, o->march, machines.at, &machines.n) ||
+        !choose_prefix(a, d, o, &p.prefix) || !check_output(a, d, o) || !check_passes(d, o))
         return OUT_usage;
-    warn_options(d, o);
     p.machine = machines.at[0];
+    limits(o, &cx, &opt);
+    warn_options(d, o);
+    if (o->dry) {
+        out->text = show_plan(a, &p, machines.at, machines.n);
+        return OUT_ok;
+    }
     bool io = false;
     p.graph = load(&cx, o, &opt, &info, &out->maps, &io);
     p.maps = out->maps;

@@ -24,11 +24,19 @@ static bool known_file(Maps *m, const char *path, Bytes *b)
     return k != NULL;
 }
 
+/* For who must know even when this process does not live to say it; one write, so that names do not mix. */
+static void tell(const Maps *m, const char *path)
+{
+    if (m->reads && write(m->reads, path, strlen(path) + 1) < 0)
+        return; /* nobody listens any more */
+}
+
 /* Maps the open regular file fd of n bytes, and remembers it. Empty files cannot be mapped and need not be. */
 static bool map_fd(Maps *m, int fd, size_t n, const char *path, Bytes *b)
 {
     void *p = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
     if (p == MAP_FAILED) return false;
+    tell(m, path);
     *b = (Bytes){p, n};
     path = str_dup(m->arena, path);
     *map_str(&m->by_path, path, true) = m->file.n;

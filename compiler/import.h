@@ -42,6 +42,7 @@ struct Maps {
     VEC(MappedFile) file; /* in the order of opening */
     Map by_path;          /* path -> index in file */
     uint64_t bytes;       /* of all */
+    int reads;            /* as in OnnxOptions */
 };
 /* Maps a file that the user named. False: diagnostic, and *io_error is set. */
 bool maps_open(Maps *m, Diags *d, const char *path, Bytes *b, bool *io_error);

@@ -1,14 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The program: arguments, files and exit status. The only place that exits, reads argv or opens output files.
+ *
+ * The compile runs in a child process, so that whatever ends it, the parent is whole: it saves what repeats an internal
+ * error, and says when a limit of time was hit.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <signal.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "driver.h"
+#include "repro.h"
 #include "warning.h"
 
 enum { EXIT_MODEL = 1, EXIT_USAGE = 2, EXIT_IO = 3, EXIT_INTERNAL = 4 };
@@ -90,12 +100,21 @@ static void remove_parts(const Outputs *o)
             (void)remove(o->file.at[k].temporary);
 }
 
+/* Tells the parent, which removes it when this process cannot. */
+static void tell(int fd, const char *temporary)
+{
+    if (fd && write(fd, temporary, strlen(temporary) + 1) < 0)
+        return; /* nobody listens any more */
+}
+
 /* All are written before the first takes its place, so that a full disk leaves what was there. */
-static bool write_all(Arena *a, Diags *d, const Outputs *o)
+static bool write_all(Arena *a, Diags *d, const Outputs *o, int parent)
 {
     const char *bad = NULL;
-    for (uint32_t k = 0; k < o->file.n; k++)
+    for (uint32_t k = 0; k < o->file.n; k++) {
         o->file.at[k].temporary = str_fmt(a, "%s.%ld.part", o->file.at[k].path, (long)getpid());
+        tell(parent, o->file.at[k].temporary);
+    }
     for (uint32_t k = 0; k < o->file.n && !bad; k++)
         if (!write_part(a, o, &o->file.at[k]))
             bad = o->file.at[k].path;
@@ -125,7 +144,7 @@ static int finish(Arena *a, Diags *d, const Options *o, Outcome outcome, const O
         (void)mkdir(o->output_dir, 0777); /* where it cannot, writing says why */
     if (warnings_apply(d, o) && outcome == OUT_ok)
         outcome = OUT_rejected;
-    if (outcome == OUT_ok && !write_all(a, d, out))
+    if (outcome == OUT_ok && !write_all(a, d, out, o->reads))
         outcome = OUT_io;
     if ((fputs(out->text, stdout) < 0 || fflush(stdout) != 0) && outcome == OUT_ok) {
         (void)diag_error(d, "output", "cannot write to the standard output: %s", strerror(errno));
@@ -135,6 +154,163 @@ static int finish(Arena *a, Diags *d, const Options *o, Outcome outcome, const O
     fputs(out->log, stderr);
     static const int status[] = {[OUT_ok] = EXIT_SUCCESS, [OUT_rejected] = EXIT_MODEL, [OUT_usage] = EXIT_USAGE, [OUT_io] = EXIT_IO};
     return status[outcome];
+}
+
+/* ---- the child ---- */
+
+/* It does not outlive its parent, and not its time. */
+static void be_child(const Options *o)
+{
+    const rlim_t seconds = (rlim_t)o->limit.time;
+#ifdef __linux__
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
+    if (o->limit.time > 0)
+        (void)setrlimit(RLIMIT_CPU, &(struct rlimit){seconds, seconds + 1});
+}
+
+/* With an arena of its own, because the other one is used up. */
+static int out_of_memory(const char *format)
+{
+    jmp_buf none_left;
+    Arena *volatile a = arena_new(0, &none_left);
+    if (!a || setjmp(none_left)) {
+        fputs("mlcc: error: out of memory [out-of-memory]\n", stderr);
+    } else {
+        Diags d = {.arena = a, .file = "mlcc"};
+        (void)diag_error(&d, "out-of-memory", "out of memory; raise --limits mem= or use a smaller model");
+        print_diags(&d, format, a);
+    }
+    arena_free(a);
+    return EXIT_MODEL;
+}
+
+static int compile(const Options *o)
+{
+    jmp_buf oom;
+    Arena *volatile a = arena_new((size_t)max_i64(o->limit.mem, 0), &oom);
+    Outputs *volatile out = NULL;
+    if (!a || setjmp(oom)) {
+        remove_parts(out);
+        arena_free(a);
+        return out_of_memory(o->diag_format);
+    }
+    Diags d = {.arena = a, .file = o->model};
+    out = NEW(a, Outputs);
+    *out = (Outputs){.log = "", .text = ""};
+    const Outcome outcome = drive(a, &oom, &d, o, out);
+    const int status = finish(a, &d, o, outcome, out);
+    drive_end(out);
+    arena_free(a);
+    return status;
+}
+
+/* ---- the parent ---- */
+
+/* The child died while it wrote: its temporary files go; they are the names that end in ".PID.part". */
+static void forget_parts(Arena *a, pid_t child, StrList *names)
+{
+    const char *suffix = str_fmt(a, ".%ld.part", (long)child);
+    uint32_t kept = 0;
+    for (uint32_t k = 0; k < names->v.n; k++) {
+        const char *name = names->v.at[k];
+        const size_t n = strlen(name), m = strlen(suffix);
+        if (n >= m && strcmp(name + n - m, suffix) == 0)
+            (void)remove(name);
+        else
+            names->v.at[kept++] = name;
+    }
+    names->v.n = kept;
+}
+
+/* Names of files, each with a zero byte behind it, until the child closes its end. */
+static void read_names(Arena *a, int fd, StrList *names)
+{
+    Text t = {.arena = a};
+    char bytes[4096];
+    for (ssize_t n; (n = read(fd, bytes, sizeof bytes)) > 0 || (n < 0 && errno == EINTR);)
+        text_put(&t, bytes, n > 0 ? (size_t)n : 0);
+    const char *s = text_str(&t);
+    for (size_t at = 0; at < t.n; at += strlen(s + at) + 1)
+        PUSH(a, &names->v, s + at);
+}
+
+static void make_folders(Arena *a, const char *path, size_t from)
+{
+    for (const char *s = path + from; (s = strchr(s, '/')) != NULL; s++)
+        (void)mkdir(str_ndup(a, path, (size_t)(s - path)), 0700); /* where it cannot, writing says why */
+}
+
+static bool save(Arena *a, Diags *d, const Options *o, const StrList *reads, const char **folder)
+{
+    const char *temp = getenv("TMPDIR");
+    Text place = {.arena = a};
+    text_add(&place, "%s/mlcc-XXXXXX", temp && *temp ? temp : "/tmp");
+    Outputs out = {.log = ""};
+    *folder = mkdtemp(place.at);
+    if (!*folder || !repro_make(a, o, reads, *folder, &out))
+        return false;
+    for (uint32_t k = 0; k < out.file.n; k++)
+        make_folders(a, out.file.at[k].path, strlen(*folder) + 1);
+    return write_all(a, d, &out, 0);
+}
+
+static int internal_error(Arena *a, Diags *d, const Options *o, const StrList *reads, int signal_number)
+{
+    const char *folder;
+    const bool saved = save(a, d, o, reads, &folder);
+    Diag *g = diag_add(d, SEV_ERROR, "internal-error", NULL, "this is a bug in mlcc %s, which was stopped by signal %d (%s)", mlcc_version, signal_number, strsignal(signal_number));
+    if (saved)
+        diag_help(d, g, "what repeats it is in '%s': run mlcc @options there, and send that folder with a report", folder);
+    else
+        diag_note(d, g, "what repeats it could not be saved%s%s", folder ? " in " : "", folder ? folder : "");
+    print_diags(d, o->diag_format, a);
+    return EXIT_INTERNAL;
+}
+
+/* What the end of the child means. Signals from outside end the parent in the same way. */
+static int ended(Arena *a, Diags *d, const Options *o, const StrList *reads, int state)
+{
+    if (WIFEXITED(state))
+        return WEXITSTATUS(state);
+    const int number = WTERMSIG(state);
+    if (number == SIGXCPU) {
+        (void)diag_error(d, "limit", "the compile took more than %lld s of processor time; raise --limits time=", (long long)o->limit.time);
+        print_diags(d, o->diag_format, a);
+        return EXIT_MODEL;
+    }
+    static const int own[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS, SIGTRAP};
+    for (size_t k = 0; k < COUNT(own); k++)
+        if (number == own[k])
+            return internal_error(a, d, o, reads, number);
+    (void)signal(number, SIG_DFL);
+    (void)raise(number);
+    return EXIT_INTERNAL;
+}
+
+static int supervise(Arena *a, Diags *d, Options *o)
+{
+    int ends[2], state = 0;
+    StrList reads = {0};
+    if (pipe(ends) != 0)
+        return compile(o);
+    const pid_t child = fork();
+    if (child == 0) {
+        close(ends[0]);
+        o->reads = ends[1];
+        be_child(o);
+        return compile(o);
+    }
+    close(ends[1]);
+    read_names(a, ends[0], &reads);
+    close(ends[0]);
+    if (child < 0)
+        return compile(o);
+    while (waitpid(child, &state, 0) < 0 && errno == EINTR)
+        continue;
+    if (WIFSIGNALED(state))
+        forget_parts(a, child, &reads);
+    return ended(a, d, o, &reads, state);
 }
 
 /* man and completion pages are made at build time: mlcc --generate=man|bash|zsh|fish */
@@ -152,30 +328,21 @@ int main(int argc, char **argv)
 {
     jmp_buf oom;
     Arena *volatile a = arena_new(0, &oom);
-    Outputs *volatile out = NULL;
     if (!a || setjmp(oom)) {
-        remove_parts(out);
-        fputs("mlcc: error: out of memory; raise --limits mem= or use a smaller model [out-of-memory]\n", stderr);
         arena_free(a);
-        return EXIT_MODEL;
+        return out_of_memory("text");
     }
     if (argc == 2 && strncmp(argv[1], "--generate=", 11) == 0)
         return generate(a, argv[1] + 11) ? EXIT_SUCCESS : EXIT_IO;
     Options o;
     Diags d = {.arena = a, .file = "mlcc"};
     int status = EXIT_USAGE;
-    if (!options_parse(a, &d, argc, argv, &o)) {
+    if (!options_parse(a, &d, argc, argv, &o))
         print_diags(&d, "text", a);
-    } else if (o.help || o.version) {
+    else if (o.help || o.version)
         status = information(&o, a);
-    } else {
-        out = NEW(a, Outputs);
-        *out = (Outputs){.log = "", .text = ""};
-        d.file = o.model;
-        const Outcome outcome = drive(a, &oom, &d, &o, out);
-        status = finish(a, &d, &o, outcome, out);
-        drive_end(out);
-    }
+    else
+        status = supervise(a, &d, &o);
     arena_free(a);
     return status;
 }

@@ -980,6 +980,7 @@ bool tensor_file(Import *im, const char *path, TensorValue *v)
 Graph *onnx_load(Ctx *cx, const char *path, const OnnxOptions *opt, OnnxFile *info, Maps **maps, bool *io_error)
 {
     *maps = maps_new(cx->arena);
+    (*maps)->reads = opt->reads;
     *io_error = false;
     *info = (OnnxFile){.opset = -1};
     Arena *scratch = arena_child(cx->arena);

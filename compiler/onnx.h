@@ -18,6 +18,7 @@ typedef struct OnnxOptions {
     VEC(OnnxBind) bind;
     uint64_t max_bytes;      /* of memory for unpacking; 0: 4 GiB */
     uint32_t max_nodes;      /* 0: 1,000,000 */
+    int reads;               /* file descriptor that is told each file's name, a zero byte behind it; 0: none */
 } OnnxOptions;
 
 /* Facts for reports. */

@@ -61,6 +61,7 @@ static const OptInfo *match(const char *arg, const char **joined)
 static bool set(Arena *a, Diags *d, Options *o, const OptInfo *i, const char *value)
 {
     char *field = (char *)o + i->at;
+    PUSH(a, &o->given, ((OptionWord){i->spelling, value}));
     switch (i->kind) {
     case K_FLAG:
         *(bool *)field = true;
@@ -102,7 +103,7 @@ static bool operand(Diags *d, Options *o, const char *arg)
 
 static bool words(Arena *a, Diags *d, StrList *args, const char *arg, int depth);
 
-/* @file: options separated by white space; double quotes keep it. */
+/* @file: options separated by white space; double quotes keep it, a backslash keeps any one character. */
 static bool response(Arena *a, Diags *d, StrList *args, const char *path, int depth)
 {
     FILE *f = fopen(path, "rb");
@@ -116,7 +117,10 @@ static bool response(Arena *a, Diags *d, StrList *args, const char *path, int de
     bool quoted = false, any = false, ok = true;
     for (const char *s = text_str(&t);; s++) {
         const bool space = *s == 0 || (!quoted && strchr(" \t\r\n", *s));
-        if (*s == '"') {
+        if (*s == '\\' && s[1]) {
+            text_put(&word, ++s, 1);
+            any = true;
+        } else if (*s == '"') {
             quoted = !quoted;
             any = true;
         } else if (!space) {
@@ -155,6 +159,25 @@ static bool choice(Diags *d, const char *option, const char *value, const char *
     return diag_error(d, "option-value", "'%s' is not a value of %s; expected one of: %s", value, option, allowed);
 }
 
+static bool limits(Diags *d, Options *o)
+{
+    const struct { const char *key; int64_t *value; } row[] = {
+        {"mem", &o->limit.mem}, {"nodes", &o->limit.nodes}, {"elements", &o->limit.elements}, {"time", &o->limit.time},
+    };
+    for (const char *s = o->limits; s && *s; s += strcspn(s, ",") + (s[strcspn(s, ",")] != 0)) {
+        char key[16] = "", value[32] = "";
+        int64_t v = 0;
+        size_t k = 0;
+        const bool read = sscanf(s, "%15[a-z]=%31[0-9KMGkmg]", key, value) == 2 && parse_size(value, &v) && v > 0;
+        while (k < COUNT(row) && strcmp(key, row[k].key) != 0)
+            k++;
+        if (!read || k == COUNT(row))
+            return diag_error(d, "option-value", "'%s' of --limits cannot be read; write mem=4G,nodes=1000000,elements=4G,time=60", o->limits);
+        *row[k].value = v;
+    }
+    return true;
+}
+
 static bool check_values(Diags *d, const Options *o)
 {
     bool ok = choice(d, "--emit=", o->emit, "c graph te schedule nest");
@@ -181,7 +204,7 @@ FpMode options_fp(const Options *o)
 bool options_parse(Arena *a, Diags *d, int argc, char **argv, Options *o)
 {
     *o = (Options){.level = 3, .max_ram = -1, .max_flash = -1, .max_stack = -1, .emit = "c", .weights = "auto", .rounding = "exact", .fp = "fast", .threads = "1", .target = "host",
-                   .march = "native", .diag_format = "text"};
+                   .march = "native", .diag_format = "text", .limit = {-1, -1, -1, -1}};
     StrList args = {0};
     bool ok = true;
     for (int k = 1; k < argc; k++)
@@ -205,6 +228,7 @@ bool options_parse(Arena *a, Diags *d, int argc, char **argv, Options *o)
     }
     ok = check_values(d, o) && ok;
     ok = warnings_parse(d, o) && ok;
+    ok = limits(d, o) && ok;
     if (ok && !o->model && !o->help && !o->version)
         ok = diag_error(d, "option-model", "no model is named; write: mlcc model.onnx -o model.c");
     return ok;

@@ -8,14 +8,23 @@
 typedef struct StrList { VEC(const char *) v; } StrList;
 typedef enum Verb { VERB_compile, VERB_check, VERB_run } Verb;
 
+/* --limits: -1 where the option does not say. */
+typedef struct Limits { int64_t mem, nodes, elements, time; } Limits;
+
+/* One option as it was given; value: NULL for a flag. */
+typedef struct OptionWord { const char *spelling, *value; } OptionWord;
+
 typedef struct Options {
     Verb verb;
     const char *model;
-    const char *output, *march, *target, *prefix, *emit, *weights, *rounding, *fp, *threads, *schedule, *limits, *stop_after, *rpass, *rmissed, *depname,
+    const char *output, *march, *target, *prefix, *emit, *weights, *rounding, *fp, *threads, *schedule, *limits, *stop_after, *crash_after, *rpass, *rmissed, *depname,
         *deptarget, *report, *output_dir, *diag_format;
     StrList define, max, shape, bind, pool, dump_after, disable, input, warn, werror_slug;
     int64_t level, max_ram, max_flash, max_stack; /* sizes: -1 when not given */
-    bool small, always, depfile, depphony, werror, verbose, version, help;
+    bool small, always, depfile, depphony, save_temps, werror, dry, verbose, version, help;
+    Limits limit;            /* what limits says */
+    VEC(OptionWord) given;   /* all, in order */
+    int reads;               /* file descriptor that is told the name of each file as it is opened; 0: none */
 } Options;
 
 /* Reads argv (with @file); false after diagnostics. Strings live in the arena. */

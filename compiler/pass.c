@@ -16,6 +16,8 @@ static const PassInfo table[] = {
 #undef PASS
 };
 
+const char *const rep_name[] = {[REP_graph] = "graph", [REP_te] = "te", [REP_schedule] = "schedule", [REP_nest] = "nest"};
+
 const PassInfo *pass_at(uint32_t k)
 {
     return k < COUNT(table) ? &table[k] : NULL;
@@ -67,7 +69,7 @@ static void verify(const Program *p, const PassInfo *i)
     arena_free(a);
 }
 
-static bool wanted(const Program *p, const PassInfo *i)
+bool pass_wanted(const Program *p, const PassInfo *i)
 {
     return p->opt->level >= i->level && !listed(&p->opt->disable, i->name);
 }
@@ -89,13 +91,15 @@ static bool run_one(Program *p, const PassInfo *i)
         text_add(p->log, "; after %s\n", i->name);
         program_print(p->log, p, i->rep);
     }
+    if (p->opt->crash_after && strcmp(p->opt->crash_after, i->name) == 0)
+        ICE("asked for by --crash-after %s", i->name);
     return true;
 }
 
 static bool run_from(Program *p, uint32_t first, const char *until)
 {
     for (uint32_t k = first; k < COUNT(table); k++) {
-        if (wanted(p, &table[k]) && !run_one(p, &table[k]))
+        if (pass_wanted(p, &table[k]) && !run_one(p, &table[k]))
             return false;
         if (until && strcmp(until, table[k].name) == 0)
             return true;

@@ -42,6 +42,8 @@ typedef struct PassInfo {
 } PassInfo;
 
 const PassInfo *pass_at(uint32_t k); /* NULL at the end */
+bool pass_wanted(const Program *p, const PassInfo *i); /* by level and --disable */
+extern const char *const rep_name[]; /* by Rep, as --emit= calls it */
 bool passes_run(Program *p, const char *until); /* until: stop behind this pass, NULL: all. False: diagnostics */
 bool passes_resume(Program *p, Rep from);       /* the passes that make `from` and what comes after it */
 void program_print(Text *out, const Program *p, Rep rep);

@@ -16,4 +16,10 @@ Graph *load_text(Ctx *cx, const char *path, const OnnxOptions *opt, OnnxFile *in
 /* budget.c: whether a planned and emitted unit stays within the --max options. */
 bool within_budget(Diags *d, const Options *o, const Unit *u);
 
+/* driver.c: a file beside the output, FILE.c -> FILE + suffix. */
+const char *beside(Arena *a, const char *output, const char *suffix);
+/* show.c: the text of -###, for n machines; and --save-temps: the program at each stage from `from` on, FILE + level + its name. */
+const char *show_plan(Arena *a, const Program *p, const Machine *m, uint32_t n);
+void save_temps(Program *p, const char *level, Rep from, Outputs *out);
+
 #endif

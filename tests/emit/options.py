@@ -6,6 +6,7 @@ be there with the option and not without. A row that no case is for, and a case 
     options.py BUILD_DIR
 """
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -127,6 +128,7 @@ def cases():
         Case('--limits', ['nodes=1'], digits, lambda r: r.rc == 1),
         Case('--limits', ['elements=8'], digits, lambda r: r.rc == 1),
         Case('--limits', ['mem=1K'], digits, lambda r: r.rc == 1),
+        Case('--crash-after', ['lower'], ['chain.nn', *OUT], lambda r: r.rc == 4 and '[internal-error]' in r.err),
         Case('--dump-after', ['infer'], ['chain.nn', *OUT], lambda r: '; after infer' in r.err and 'Identity' in r.err),
         Case('--stop-after', ['infer'], ['chain.nn', *OUT], lambda r: 'Identity' in r.out),
         Case('--disable', ['rewrite'], graph, lambda r: 'Identity' in r.out),
@@ -136,6 +138,8 @@ def cases():
         Case('-MF', ['other.dep'], depend, lambda r: r.file('other.dep').startswith('net.c:')),
         Case('-MT', ['aim'], depend, lambda r: r.file('net.d').startswith('aim:')),
         Case('-MP', [], depend, lambda r: re.search(r'digits\.onnx:$', r.file('net.d'), re.MULTILINE)),
+        Case('--save-temps', [], digits, lambda r: all(r.file(f'net.{stage}') for stage in ('graph', 'te', 'schedule', 'nest'))),
+        Case('--save-temps', [], [*digits, '-march=generic,x86-64-v2'], lambda r: {'net.te', 'net_generic.nest'} <= set(r.files)),
         Case('--report', ['facts.json'], digits, lambda r: is_json(r.file('facts.json'))),
         Case('--input', ['x=x.npy'], [*run, '-D', 'N=2'], lambda r: r.rc == 0),
         Case('--output-dir', ['there'], ['run', 'chain.nn', '-D', 'N=2', '--input', 'x=x.npy'], lambda r: 'there/y.npy' in r.files),
@@ -148,6 +152,7 @@ def cases():
         Case('-W', ['no-all'], ['free.onnx', *OUT], lambda r: r.rc == 0 and not r.err),
         Case('-Werror', [], ['train.onnx', *OUT], rejected('werror')),
         Case('-Werror=', ['training-mode'], ['train.onnx', *OUT, '-Werror=free-dimension'], rejected('werror')),
+        Case('-###', [], ['chain.nn', *OUT], lambda r: 'pass     lower' in r.out and 'net.h' in r.out and not r.files),
         Case('-v', [], ['chain.nn', *OUT], lambda r: re.search(r'^lower .* ms$', r.err, re.MULTILINE)),
         Case('--version', [], ['chain.nn', *OUT], lambda r: re.match(r'mlcc \d', r.out)),
         Case('--help', [], ['chain.nn', *OUT], lambda r: all(spelling in r.out for spelling in rows())),
@@ -164,7 +169,8 @@ def mlcc_run(mlcc, folder, words):
     folder.mkdir(parents=True)
     write_inputs(folder)
     given = set(folder.rglob('*'))
-    rc, out, err = tool.run([mlcc, *words], 60, cwd=folder)
+    (folder / 'tmp').mkdir()
+    rc, out, err = tool.run([mlcc, *words], 60, cwd=folder, env={**os.environ, 'TMPDIR': 'tmp'})
     made = [p for p in folder.rglob('*') if p not in given and p.is_file()]
     return Result(rc, out, err, {str(p.relative_to(folder)): p.read_text(errors='replace') for p in made})
 

@@ -324,9 +324,11 @@ const Expr *c_guard(CGen *g, const Expr *e)
 static const char *guarded_element(CGen *g, const Expr *e, int *prec)
 {
     const Expr *in = c_guard(g, e);
-    *prec = in ? P_COND : P_POST;
+    *prec = in && !ex_is_const(in) ? P_COND : P_POST;
     if (!in)
         return element(g, e);
+    if (ex_is_const(in))
+        return c_expr_prec(g, e->a[e->n - 1], P_POST);
     return str_fmt(g->a, "%s ? %s : %s", c_expr_prec(g, in, P_OR), element(g, e), c_expr_prec(g, e->a[e->n - 1], P_COND + 1));
 }
 

@@ -282,6 +282,8 @@ static const char *v_guarded(VGen *v, const Expr *e)
     const Expr *in = c_guard(g, e), *plain = ex_load(g->x, (DType)e->dt, e->v.ref, (uint16_t)(e->n - 1), e->a);
     if (!in)
         return v_load(v, plain);
+    if (ex_is_int(in, 0))
+        return v_nested(v, e->a[e->n - 1]);
     const Subst first = {v->lane, ex_int(g->x, 0)}; /* all lanes in use agree, and the first is in use */
     in = ex_subst(g->x, in, &first, 1);
     return str_fmt(g->a, "%s ? %s : %s", c_expr_prec(g, in, P_OR), v_load(v, plain), v_nested(v, e->a[e->n - 1]));

@@ -382,6 +382,40 @@ static bool has_lanes(const Auto *g, uint32_t k)
     return dt == DT_f32 || dt == DT_bf16 || (bytes && g->body[k]->op != EX_load && g->body[k]->op != EX_loadp);
 }
 
+/* v = n*q + p in the indices of loads: are they linear in q, one element from one q to the next? */
+typedef struct Turn { const Auto *g; Subst v; const Expr *q; bool fits; } Turn;
+
+static void load_turns(void *ctx, const Expr *e)
+{
+    Turn *t = ctx;
+    if (e->op != EX_load && e->op != EX_loadp)
+        return;
+    const uint8_t rank = ten(t->g->te, e->v.ref)->rank;
+    uint8_t plain[MAX_RANK];
+    const uint8_t *order = order_of(t->g, e->v.ref, plain);
+    for (uint8_t d = 0; d < rank; d++) {
+        bool linear;
+        const int64_t step = ex_coef(ex_subst(t->g->x, e->a[d], &t->v, 1), t->q, &linear);
+        t->fits = t->fits && linear && step == (d == order[rank - 1]);
+    }
+}
+
+/* As many values of variable v in a row as its quotient and remainder turn over together, what is read being side by side
+ * from one turn to the next (a picture's row that interleaves channels); 1: it is not of that form. */
+static int64_t turn_of(const Auto *g, uint32_t k, int v)
+{
+    const Stage *s = g->te->stage.at[k];
+    const Expr *n = ten(g->te, s->out)->dim[v];
+    Period p = {s->var[v], 0};
+    ex_walk(g->body[k], find_period, &p);
+    if (p.k < 2 || p.k > MAX_CHOICES || !ex_is_const(n) || n->v.i % p.k || n->v.i / p.k < g->m->lanes_f32)
+        return 1;
+    const Expr *turn = ex_int(g->x, p.k), *q = ex_index(g->x, "q", ex_int(g->x, n->v.i / p.k)), *point = ex_index(g->x, "p", turn);
+    Turn t = {g, {s->var[v], ex_add(g->x, ex_mul(g->x, q, turn), point)}, q, true};
+    ex_walk(g->body[k], load_turns, &t);
+    return t.fits ? p.k : 1;
+}
+
 /* The lanes of a map: the innermost storage dimension or, where that is shorter than half a vector, the dimension that
  * what it reads lies along (the store then scatters, which still beats one element at a time). -1: neither is long enough. */
 static int lane_of_map(const Auto *g, uint32_t k, const Ten *t, const uint8_t *order)
@@ -398,10 +432,11 @@ static void tile_map(Auto *g, uint32_t k, int lane, const uint8_t *order)
     StagePlan *p = &g->s->stage[k];
     const Ten *t = ten(g->te, g->te->stage.at[k]->out);
     const int across = copied_across(g, k, lane);
+    p->turn = (uint8_t)turn_of(g, k, lane);
     outer_loops(g, p, t, order, lane, across, k);
     if (across >= 0)
         add_loop(p, across, g->m->lanes_f32);
-    if (period_of(g, k, lane) > 0)
+    if (p->turn == 1 && period_of(g, k, lane) > 0)
         add_loop(p, lane, period_of(g, k, lane));
     else
         open_lanes(g, p, t, lane);

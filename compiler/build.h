@@ -55,6 +55,7 @@ Box region(Build *b, uint32_t t, uint32_t host, const Box *box);
 int64_t register_stage(const Build *b, uint32_t k);       /* of host k, or -1 */
 uint8_t register_vars(Build *b, uint32_t k, uint32_t r, const Subst *sub, Subst *inner);
 void tile_stage(Build *b, Nest *in, uint32_t k, const Box *box);
+int64_t lane_turn(const StagePlan *p, uint8_t d, const Expr *extent); /* points in a row of variable d over that extent; 1: it is a lane or a point */
 
 /* build_fetch.c: the hints that the plan of stage k asks for. */
 void tile_fetches(Build *b, Tile *t, uint32_t k, const Box *box);

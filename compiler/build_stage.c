@@ -104,7 +104,7 @@ static void plain_stage(Build *b, Nest *in, uint32_t k, const Box *box)
 static void build_stage(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t level);
 
 /* Where a comparison with one index variable changes its outcome inside a box: cut before value `at` of variable d. */
-typedef struct Cut { Build *b; const Box *box; const Expr *inner[MAX_RANK]; uint8_t rank, d; int lane; int64_t at; } Cut;
+typedef struct Cut { Build *b; const Box *box; const Expr *inner[MAX_RANK]; int64_t turn[MAX_RANK]; uint8_t rank, d; int lane; int64_t at; } Cut;
 
 /* First value of q, counted from the box, for which f < 0 (of one term +-q) is not what it is for the value before. */
 static int64_t turning_point(const Affine *f)
@@ -114,10 +114,10 @@ static int64_t turning_point(const Affine *f)
 
 static bool cut_at(Cut *c, uint8_t d, int64_t at)
 {
-    if (!ex_is_const(c->box->ext[d]) || at <= 0 || at >= c->box->ext[d]->v.i)
+    if (!ex_is_const(c->box->ext[d]) || at <= 0 || at >= c->box->ext[d]->v.i / c->turn[d])
         return false;
     c->d = d;
-    c->at = at;
+    c->at = at * c->turn[d];
     return true;
 }
 
@@ -170,8 +170,10 @@ void build_parts(Build *b, Nest *in, uint32_t k, const Box *box, int *left)
         c.lane = plan_of(b, k)->lane;
     Subst sub[MAX_RANK];
     for (uint8_t d = 0; d < c.rank; d++) {
-        c.inner[d] = ex_index(b->x, "q", box->ext[d]);
-        sub[d] = (Subst){s->var[d], ex_add(b->x, box->lo[d], c.inner[d])};
+        c.turn[d] = lane_turn(plan_of(b, k), d, box->ext[d]);
+        const Expr *turn = ex_int(b->x, c.turn[d]), *point = ex_index(b->x, "p", turn);
+        c.inner[d] = ex_index(b->x, "q", c.turn[d] > 1 ? ex_fdiv(b->x, box->ext[d], turn) : box->ext[d]);
+        sub[d] = (Subst){s->var[d], ex_add(b->x, box->lo[d], ex_add(b->x, ex_mul(b->x, c.inner[d], turn), point))};
     }
     if (plan_of(b, k)->parts && *left > 0)
         find_cuts(&c, k, sub);

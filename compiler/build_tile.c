@@ -5,6 +5,17 @@
  */
 #include "build.h"
 
+int64_t lane_turn(const StagePlan *p, uint8_t d, const Expr *extent)
+{
+    return p->lane == (int8_t)d && p->turn > 1 && ex_is_const(extent) && extent->v.i % p->turn == 0 ? p->turn : 1;
+}
+
+static void add_point(Tile *t, const Expr *q, int64_t n)
+{
+    t->pvar[t->np] = q;
+    t->pext[t->np++] = (int32_t)n;
+}
+
 static void tile_points(Build *b, Tile *t, const StagePlan *p, const Stage *s, const Box *box, Subst *sub)
 {
     const uint8_t rank = out_of(b, s)->rank;
@@ -12,15 +23,20 @@ static void tile_points(Build *b, Tile *t, const StagePlan *p, const Stage *s, c
         const int64_t n = ex_upper(b->x, box->ext[d]);
         const Expr *at = box->lo[d];
         if (n > 1) {
-            const Expr *q = ex_index(b->x, var_name(b, s->var[d]), box->ext[d]);
-            at = ex_add(b->x, at, q);
+            const int64_t turn = lane_turn(p, d, box->ext[d]);
+            const Expr *q = ex_index(b->x, var_name(b, s->var[d]), turn > 1 ? ex_int(b->x, n / turn) : box->ext[d]);
+            at = ex_add(b->x, at, ex_mul(b->x, q, ex_int(b->x, turn)));
             if (p->lane == (int8_t)d) {
                 t->lane = q;
-                t->lanes = (int32_t)n;
+                t->lanes = (int32_t)(n / turn);
                 t->open = ex_is_const(box->ext[d]) ? NULL : box->ext[d];
             } else {
-                t->pvar[t->np] = q;
-                t->pext[t->np++] = (int32_t)n;
+                add_point(t, q, n);
+            }
+            if (turn > 1) {
+                const Expr *point = ex_index(b->x, var_name(b, s->var[d]), ex_int(b->x, turn));
+                at = ex_add(b->x, at, point);
+                add_point(t, point, turn);
             }
         }
         sub[d] = (Subst){s->var[d], at};

@@ -45,6 +45,8 @@ static void print_stage(Text *out, const Schedule *s, uint32_t k)
         text_add(out, "%s parts", p->nloop ? ";" : " ");
     if (p->tiled)
         text_add(out, "%s tile%s%s", p->nloop || p->parts ? ";" : " ", p->lane >= 0 ? " " : "", p->lane >= 0 ? var_name(s, st, p->lane) : "");
+    if (p->turn > 1)
+        text_add(out, " by %u", p->turn);
     if (p->near || p->far)
         text_add(out, "; fetch %d%s", p->near, p->far ? " far" : "");
     if (p->matrix)
@@ -170,10 +172,26 @@ static bool read_fetch(Reader *r, StagePlan *p)
     return true;
 }
 
+static bool read_tile(Reader *r, uint32_t k, StagePlan *p)
+{
+    int v = -1;
+    long turn;
+    p->tiled = true;
+    skip(r);
+    if (*r->at && !strchr("\n;#", *r->at) && !variable(r, k, &v))
+        return false;
+    p->lane = (int8_t)v;
+    if (!word(r, "by"))
+        return true;
+    if (v < 0 || v >= ten(r->s->te, r->s->te->stage.at[k]->out)->rank || !number(r, &turn) || turn < 2 || turn > UINT8_MAX)
+        return fail(r, "expected: tile VARIABLE by POINTS, with 2 points to 255");
+    p->turn = (uint8_t)turn;
+    return true;
+}
+
 static bool read_steps(Reader *r, uint32_t k, StagePlan *p)
 {
     for (skip(r); *r->at && *r->at != '\n' && *r->at != '#'; skip(r)) {
-        int v = -1;
         if (*r->at == ';') {
             r->at++;
         } else if (word(r, "loop")) {
@@ -187,11 +205,8 @@ static bool read_steps(Reader *r, uint32_t k, StagePlan *p)
         } else if (word(r, "matrix")) {
             p->matrix = true;
         } else if (word(r, "tile")) {
-            p->tiled = true;
-            skip(r);
-            if (*r->at && !strchr("\n;#", *r->at) && !variable(r, k, &v))
+            if (!read_tile(r, k, p))
                 return false;
-            p->lane = (int8_t)v;
         } else {
             return fail(r, "expected loop, parts, tile, fetch or matrix");
         }

@@ -8,6 +8,7 @@
  *     %a  inline                                                        substituted into its readers
  *     %c  register %y                                                   accumulators of the tile of %y
  *     %s  at %y 2                                                       made inside the second loop of %y, scratch
+ *     %f  root     loop i 1; parts; tile p by 4                         lanes at p = 0, 4, 8, .., for each of 4 points
  *     layout %y n i j m halo i 1 1 j 1 1                                storage order, halo
  */
 #ifndef MLCC_SCHEDULE_H
@@ -32,6 +33,7 @@ typedef struct StagePlan { /* of one stage */
     bool far;                           /* the next block of lanes of its constant is fetched meanwhile */
     bool matrix;                        /* the tile is sized for a matrix unit */
     int8_t lane;                        /* variable along vectors: 0..rank-1, or rank+k for reduction variable k; -1 none */
+    uint8_t turn;                       /* so many values of the lane variable in a row are points, lanes are that far apart; 0: 1 */
     const char *why;                    /* reason, for -Rpass and -Rpass-missed; NULL */
 } StagePlan;
 

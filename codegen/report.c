@@ -117,6 +117,20 @@ static const char *operands(const Func *f)
     return f->macs && dt != DT_none ? dtype_info(dt)->name : "";
 }
 
+static void on_matrix(void *ctx, Nest *n)
+{
+    bool *any = ctx;
+    *any = *any || (n->op == NS_tile && n->tile->matrix);
+}
+
+/* Where the function's products are made. */
+static const char *arithmetic(const Func *f)
+{
+    bool matrix = false;
+    nest_walk(f->body, on_matrix, &matrix);
+    return matrix ? "matrix" : "vector";
+}
+
 /* What a run must move at least: every buffer that the function touches, once. */
 static int64_t touched_bytes(const Unit *u, const Func *f)
 {
@@ -131,8 +145,8 @@ static void functions(Report *r)
     ln(&r->o, "  \"nodes\": [");
     for (uint32_t k = 0; k < r->u->func.n; k++) {
         const Func *f = r->u->func.at[k];
-        ln(&r->o, "    {\"function\": \"%s\", \"macs\": %" PRIu64 ", \"operands\": \"%s\", \"bytes\": %" PRId64 ", \"stack_bytes\": %" PRId64 ", \"from\": %s}%s",
-           f->name, f->macs, operands(f), touched_bytes(r->u, f), f->frame_bytes, json_string(r->a, f->note.n ? f->note.at[0] : ""),
+        ln(&r->o, "    {\"function\": \"%s\", \"macs\": %" PRIu64 ", \"operands\": \"%s\", \"unit\": \"%s\", \"bytes\": %" PRId64 ", \"stack_bytes\": %" PRId64 ", \"from\": %s}%s",
+           f->name, f->macs, operands(f), arithmetic(f), touched_bytes(r->u, f), f->frame_bytes, json_string(r->a, f->note.n ? f->note.at[0] : ""),
            k + 1 < r->u->func.n ? "," : "");
     }
     ln(&r->o, "  ],");

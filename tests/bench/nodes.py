@@ -40,7 +40,7 @@ def machine():
 
 
 def peaks(folder):
-    run([*CC, HERE / 'peak.c', '-o', folder / 'peak'])
+    run([*CC, f'-I{tool.ROOT}', HERE / 'peak.c', '-o', folder / 'peak'])
     return json.loads(run([folder / 'peak']))
 
 
@@ -60,7 +60,8 @@ def bandwidth(peak, n):
 def judged(fact, time, peak):
     """One function with its bound: dict of what is printed and stored."""
     kind = {'i8': 'i8', 'u8': 'i8', 'bf16': 'bf16'}.get(fact['operands'], 'f32')
-    rate = peak[kind] or peak['f32']
+    matrix = fact['unit'] == 'matrix' and peak.get(f'{kind}_matrix')
+    rate = matrix or max(peak[kind], peak['f32'])
     compute = 2 * fact['macs'] / rate / 1e3
     move = fact['bytes'] / bandwidth(peak, fact['bytes']) / 1e3
     bound = max(compute, move)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What one core can do at most, to set measurements against. Prints JSON: billions of operations a second (a multiplication
- * and an addition are two) of f32 FMA and, where the compiler targets them, of byte and bf16 dots; GB/s read from 16 KiB,
- * 512 KiB and 256 MiB. The best of many rounds of under a millisecond, so that other work on the machine seldom counts.
- * cc -O2 -march=native. */
+ * and an addition are two) of f32 FMA and, where the compiler targets them, of byte and bf16 dots of vectors and of a matrix
+ * unit; GB/s read from 16 KiB, 512 KiB and 256 MiB. The best of many rounds of under a millisecond, so that other work on the
+ * machine seldom counts. cc -O2 -march=native -I. from the project's folder. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
+#include "runtime-min/mlcc_amx.h"
 
 enum { ROUNDS = 300, CHAINS = 12, STEPS = 150000, CHUNK = 8 << 20 };
 
@@ -99,6 +100,35 @@ static double bf16_ops(void)
 static double bf16_ops(void) { return 0; }
 #endif
 
+#if MLCC_AMX
+/* Four tiles of sums by two of each operand, as dense products use them: rows x lanes x elements of a row. */
+#define TILES(NAME, DOT, ELEMENTS)                                                                                     \
+    static double NAME(void)                                                                                           \
+    {                                                                                                                  \
+        mlcc_amx t;                                                                                                    \
+        mlcc_tilecfg shape = {.palette = 1};                                                                           \
+        for (int n = 0; n < 8; n++) {                                                                                  \
+            shape.rows[n] = 16;                                                                                        \
+            shape.colsb[n] = 64;                                                                                       \
+        }                                                                                                              \
+        if (!mlcc_amx_usable())                                                                                        \
+            return 0;                                                                                                  \
+        AMX_CONFIG(&t, &shape);                                                                                        \
+        for (long k = 0; k < STEPS / 16; k++) {                                                                        \
+            DOT(&t, 0, 4, 6);                                                                                          \
+            DOT(&t, 1, 4, 7);                                                                                          \
+            DOT(&t, 2, 5, 6);                                                                                          \
+            DOT(&t, 3, 5, 7);                                                                                          \
+        }                                                                                                              \
+        return 2.0 * 16 * 16 * (ELEMENTS) * 4 * (STEPS / 16);                                                          \
+    }
+TILES(byte_tile_ops, AMX_DPUS, 64)
+TILES(bf16_tile_ops, AMX_DPBF, 32)
+#else
+static double byte_tile_ops(void) { return 0; }
+static double bf16_tile_ops(void) { return 0; }
+#endif
+
 static double best(double (*work)(void))
 {
     double most = 0;
@@ -139,8 +169,8 @@ int main(void)
         return 1;
     for (long k = 0; k < most / WIDTH; k++)
         p[k] = (Vector){1};
-    printf("{\"f32\": %.1f, \"i8\": %.1f, \"bf16\": %.1f, \"l1_gbs\": %.1f, \"l2_gbs\": %.1f, \"memory_gbs\": %.1f}\n", best(fma_ops), best(byte_ops),
-           best(bf16_ops), read_rate(p, 16 << 10), read_rate(p, 512 << 10), read_rate(p, most));
+    printf("{\"f32\": %.1f, \"i8\": %.1f, \"bf16\": %.1f, \"i8_matrix\": %.1f, \"bf16_matrix\": %.1f, \"l1_gbs\": %.1f, \"l2_gbs\": %.1f, \"memory_gbs\": %.1f}\n", best(fma_ops), best(byte_ops),
+           best(bf16_ops), best(byte_tile_ops), best(bf16_tile_ops), read_rate(p, 16 << 10), read_rate(p, 512 << 10), read_rate(p, most));
     free(p);
     return 0;
 }

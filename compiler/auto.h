@@ -23,6 +23,8 @@ typedef struct Auto {
     uint32_t *nreader;
     bool *host;          /* by stage: others live in its registers or rows */
     int64_t *block;      /* by stage: lanes of its outermost loop, inside which its operand is made; 0: it is not */
+    VEC(bool) rows;      /* by tensor: rows of a window (auto_rows.c), which one contraction reads */
+    LoopStep *band;      /* by stage: its outermost loop, in which such rows are made; step 0: none */
     VEC(const struct MatrixShape *) matrix; /* by tensor: how the matrix unit makes it; NULL: it does not */
 } Auto;
 
@@ -40,6 +42,7 @@ typedef struct MatrixShape { int32_t down, rows, lanes; int outer; double cost; 
 
 bool dot_of(const Auto *g, uint32_t stage, Dot *d);
 int64_t extent_of(const Auto *g, const Expr *e);       /* upper bound */
+int64_t points_of_tensor(const Auto *g, uint32_t t);
 int64_t points_of_stage(const Auto *g, uint32_t k);    /* elements that it defines */
 int64_t steps_of_stage(const Auto *g, uint32_t k);     /* elements x reduction steps */
 /* Calls fn for every node of a stage, whose body may be a substituted one; _scheduled: also for what is inline in a
@@ -72,6 +75,8 @@ void auto_scalar(Auto *g);                             /* layouts for machines w
 /* auto_flatten.c: columns and few channels of a first convolution become one reduction, channels rounded up to a multiple. */
 void auto_flatten(Auto *g, int64_t group);
 void auto_zero(Auto *g);                               /* auto_zero.c: zero points out of contractions of bytes */
+uint32_t auto_rows(Auto *g, uint32_t k, const Dot *d); /* auto_rows.c: stages put before contraction k; 0: it is as it was */
+void auto_bands(Auto *g);                              /* where its rows are made: part of placement, as auto_lanes */
 void auto_narrow(Auto *g);                             /* -ffp=bf16: operands of contractions as bfloat16 */
 void auto_prepare(Auto *g);
 void auto_place(Auto *g);

@@ -12,13 +12,17 @@ int64_t extent_of(const Auto *g, const Expr *e)
     return ex_upper(g->x, e);
 }
 
+int64_t points_of_tensor(const Auto *g, uint32_t t)
+{
+    int64_t n = 1;
+    for (uint8_t d = 0; d < ten(g->te, t)->rank; d++)
+        n *= extent_of(g, ten(g->te, t)->dim[d]);
+    return n;
+}
+
 int64_t points_of_stage(const Auto *g, uint32_t k)
 {
-    const Ten *t = ten(g->te, g->te->stage.at[k]->out);
-    int64_t n = 1;
-    for (uint8_t d = 0; d < t->rank; d++)
-        n *= extent_of(g, t->dim[d]);
-    return n;
+    return points_of_tensor(g, g->te->stage.at[k]->out);
 }
 
 int64_t steps_of_stage(const Auto *g, uint32_t k)
@@ -557,8 +561,10 @@ void auto_place(Auto *g)
     auto_bodies(g);
     g->host = NEWN(g->a, bool, g->te->stage.n);
     g->block = NEWN(g->a, int64_t, g->te->stage.n);
+    g->band = NEWN(g->a, LoopStep, g->te->stage.n);
     decide_register(g, true);
     auto_lanes(g);
+    auto_bands(g);
     for (uint32_t k = g->te->stage.n; k-- > 0;)
         if (g->te->stage.at[k]->kind == ST_map && g->s->stage[k].place == PL_root && !g->host[k])
             decide_rows(g, k);

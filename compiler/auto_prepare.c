@@ -163,6 +163,7 @@ uint32_t auto_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, cons
     PUSH(g->a, &g->layout, ((Layout){0}));
     PUSH(g->a, &g->packed, false);
     PUSH(g->a, &g->matrix, NULL);
+    PUSH(g->a, &g->rows, false);
     return t;
 }
 
@@ -734,6 +735,8 @@ void auto_prepare(Auto *g)
         if (!dot_of(g, k, &d) || g->m->lanes_f32 < 2)
             continue;
         order_reduction(g, k, &d);
+        (void)dot_of(g, k, &d);
+        k += auto_rows(g, k, &d);
         (void)dot_of(g, k, &d);
         if (d.quad > 1)
             split_reduction(g, k, &d);

@@ -250,6 +250,8 @@ static void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
         return;
     }
     p->lane = (int8_t)lane;
+    if (g->band[host].step)
+        add_loop(p, g->band[host].var, g->band[host].step);
     if (matrix && row >= 0 && !g->block[host]) {
         tile_matrix(g, p, t, order, d, &(TileVars){lane, row, outer}, matrix);
         return;
@@ -455,7 +457,7 @@ static void tile_plain(Auto *g, uint32_t k)
     StagePlan *p = &g->s->stage[k];
     const Stage *s = g->te->stage.at[k];
     const Ten *t = ten(g->te, s->out);
-    if (g->m->lanes_f32 < 2 || !has_lanes(g, k) || (s->kind != ST_map && s->kind != ST_reduce))
+    if (g->m->lanes_f32 < 2 || g->rows.at[s->out] || !has_lanes(g, k) || (s->kind != ST_map && s->kind != ST_reduce))
         return;
     uint8_t plain[MAX_RANK];
     const uint8_t *order = order_of(g, s->out, plain);
@@ -586,6 +588,7 @@ Schedule *schedule_auto(Arena *a, const Te *te, const Machine *m)
         PUSH(a, &g.layout, ((Layout){0}));
         PUSH(a, &g.packed, false);
         PUSH(a, &g.matrix, NULL);
+        PUSH(a, &g.rows, false);
     }
     if (te->cx->fp == FP_bf16)
         auto_narrow(&g);

@@ -76,16 +76,14 @@ static void plain_scan(Build *b, Nest *in, uint32_t k, Subst *sub, uint8_t rank)
 static void plain_body(Build *b, Nest *in, uint32_t k, Subst *sub, uint8_t rank)
 {
     const Stage *s = b->te->stage.at[k];
-    if (s->kind == ST_map)
-        store_out(b, in, s, sub, nest_expr(b, b->body[k], sub, rank));
-    else if (s->kind == ST_reduce)
+    if (s->kind == ST_reduce)
         store_out(b, in, s, sub, reduce_loops(b, in, s, b->body[k], sub, rank));
     else
         plain_scan(b, in, k, sub, rank);
 }
 
 /* Loops in storage order, so that the innermost walks memory. */
-static void plain_stage(Build *b, Nest *in, uint32_t k, const Box *box)
+static void plain_reduction(Build *b, Nest *in, uint32_t k, const Box *box)
 {
     const Stage *s = b->te->stage.at[k];
     const uint8_t rank = out_of(b, s)->rank;
@@ -97,6 +95,54 @@ static void plain_stage(Build *b, Nest *in, uint32_t k, const Box *box)
         sub[d] = (Subst){s->var[d], later ? NULL : loop_over(b, &in, s->var[d], box->lo[d], box->ext[d])};
     }
     plain_body(b, in, k, sub, rank);
+}
+
+/* Plain loops of a map, in storage order: q of them are open, their variables are in sub, by dimension and in that order. */
+typedef struct MapLoops { Build *b; const Stage *s; const Box *box; const uint8_t *order; uint8_t rank; Subst sub[MAX_RANK], open[MAX_RANK]; } MapLoops;
+
+/* A choice by position that is the same for all loops that are not open yet. */
+static bool is_choice(const MapLoops *m, const Expr *body, uint8_t q)
+{
+    if (body->op != EX_select || body->a[0]->n != 2 || body->a[0]->a[0]->dt != DT_ix || q == m->rank)
+        return false;
+    for (; q < m->rank; q++)
+        if (ex_uses(body->a[0], m->s->var[m->order[q]]))
+            return false;
+    return true;
+}
+
+static void map_loops(MapLoops *m, Nest *in, const Expr *body, uint8_t q)
+{
+    Build *b = m->b;
+    while (q < m->rank && !is_choice(m, body, q)) {
+        const uint8_t d = m->order[q];
+        m->sub[d] = m->open[q] = (Subst){m->s->var[d], loop_over(b, &in, m->s->var[d], m->box->lo[d], m->box->ext[d])};
+        q++;
+    }
+    if (q == m->rank) {
+        store_out(b, in, m->s, m->sub, nest_expr(b, body, m->open, q));
+        return;
+    }
+    const Expr *c = nest_expr(b, body->a[0], m->open, q);
+    if (ex_is_const(c)) {
+        map_loops(m, in, body->a[c->v.i ? 1 : 2], q);
+        return;
+    }
+    Nest *other = nest_block(b->a), *n = nest_if(b->a, in, c);
+    map_loops(m, n, body->a[1], q);
+    map_loops(m, other, body->a[2], q);
+    nest_else(n, other);
+}
+
+static void plain_stage(Build *b, Nest *in, uint32_t k, const Box *box)
+{
+    const Stage *s = b->te->stage.at[k];
+    if (s->kind != ST_map) {
+        plain_reduction(b, in, k, box);
+        return;
+    }
+    MapLoops m = {.b = b, .s = s, .box = box, .order = buf(b->u, buffer_of(b, s->out))->order, .rank = out_of(b, s)->rank};
+    map_loops(&m, in, b->body[k], 0);
 }
 
 /* ---- one stage over a box ---- */

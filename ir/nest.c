@@ -121,6 +121,13 @@ Nest *nest_if(Arena *a, Nest *in, const Expr *cond)
     return n;
 }
 
+void nest_else(Nest *n, const Nest *block)
+{
+    n->other.at = block->body.at;
+    n->other.n = block->body.n;
+    n->other.cap = block->body.cap;
+}
+
 Nest *nest_tile(Arena *a, Nest *in, Tile *t)
 {
     Nest *n = append(a, in, make(a, NS_tile));

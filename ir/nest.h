@@ -150,6 +150,7 @@ Nest *nest_let(Arena *a, Nest *in, const Expr *var, const Expr *value);
 Nest *nest_set(Arena *a, Nest *in, const Expr *var, const Expr *value);
 Nest *nest_store(Arena *a, Nest *in, uint32_t buf, uint8_t rank, const Expr *const *idx, const Expr *value);
 Nest *nest_if(Arena *a, Nest *in, const Expr *cond);
+void nest_else(Nest *n, const Nest *block);     /* what is done where the condition of n does not hold */
 Nest *nest_tile(Arena *a, Nest *in, Tile *t);
 static inline const Expr *tile_lanes(Exprs *x, const Tile *t) { return t->open ? t->open : ex_int(x, t->lanes); }
 Nest *nest_call(Arena *a, Nest *in, const CallInfo *call);

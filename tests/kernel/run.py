@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Register tiles at every tail, on every machine row that runs here, against the plain nest.
 
-    run.py BUILD_DIR
+    run.py BUILD_DIR [MODEL ..]
 
 Each model holds many contractions side by side, of sizes around the multiples that tiles like: rows, lanes and steps of 1, of a
 few, of one more and one less. What -O3 emits for a row must equal what -O0 emits: integers to the bit, floats within the bound
@@ -99,7 +99,35 @@ def conv_i8(path):
     return g.save(path, {'x': [1, 64, 9, 9]}, leaves(g))
 
 
-MODELS = {'matmul-f32': matmul_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'conv-i8': conv_i8}
+# Windows of few channels on inputs that have channels last: (channels in and out, height, width, window's two sides, stride). Some
+# are made whole, some in bands of rows.
+WINDOWS = [(3, 8, 48, 52, 3, 3, 2), (1, 17, 49, 10, 10, 4, 2), (3, 16, 64, 64, 3, 3, 1), (2, 5, 7, 9, 3, 1, 1), (5, 33, 80, 31, 2, 5, 3), (7, 24, 9, 6, 3, 2, 1), (3, 9, 64, 96, 7, 7, 2)]
+
+
+def borders(kh, kw):
+    return [kh // 2, (kw - 1) // 2, (kh - 1) // 2, kw // 2]
+
+
+def windows_f32(path):
+    g = Graph(6)
+    for k, (cin, cout, _, _, kh, kw, stride) in enumerate(WINDOWS):
+        x = g.node('Transpose', f'x{k}', perm=[0, 3, 1, 2])
+        g.node('Relu', g.node('Conv', x, g.normal(cout, cin, kh, kw), g.normal(cout), pads=borders(kh, kw), strides=[stride] * 2))
+    return g.save(path, {f'x{k}': [1, h, w, cin] for k, (cin, _, h, w, *_) in enumerate(WINDOWS)}, leaves(g))
+
+
+def windows_i8(path):
+    g = Graph(7)
+    for k, (cin, cout, _, _, kh, kw, stride) in enumerate(WINDOWS):
+        z, scales = g.const(np.int8(-7)), g.const(g.rng.uniform(0.0005, 0.005, cout).astype(np.float32))
+        x = g.node('Transpose', f'x{k}', perm=[0, 3, 1, 2])
+        g.node('QLinearConv', x, g.const(np.float32(0.02)), z, bytes_of(g, cout, cin, kh, kw), scales, g.const(np.zeros(cout, np.int8)),
+               g.const(np.float32(0.04)), z, g.const(g.rng.integers(-2000, 2000, cout).astype(np.int32)), pads=borders(kh, kw), strides=[stride] * 2)
+    return g.save(path, {f'x{k}': [1, h, w, cin] for k, (cin, _, h, w, *_) in enumerate(WINDOWS)}, leaves(g), TensorProto.INT8)
+
+
+MODELS = {'matmul-f32': matmul_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'conv-i8': conv_i8, 'windows-f32': windows_f32,
+          'windows-i8': windows_i8}
 
 
 def outputs(mlcc, model, folder, options, flags):
@@ -108,7 +136,9 @@ def outputs(mlcc, model, folder, options, flags):
         raise native.Broken(why)
     net = native.Model(native.load(native.library('gcc', built, PREFIX, flags)), 0)
     rng = np.random.default_rng(11)
-    return net.call([rng.standard_normal(shape).astype(np.float32) for _, shape in net.inputs])
+    draw = {TensorProto.FLOAT: lambda shape: rng.standard_normal(shape).astype(np.float32),
+            TensorProto.INT8: lambda shape: rng.integers(-128, 127, shape, endpoint=True).astype(np.int8)}
+    return net.call([draw[dtype](shape) for dtype, shape in net.inputs])
 
 
 def differs(k, got, want):
@@ -131,6 +161,8 @@ def check(mlcc, model, folder, march, want):
 def main():
     build, r = pathlib.Path(sys.argv[1]).resolve(), report.Report()
     for name, make in MODELS.items():
+        if not any(name.startswith(only) for only in sys.argv[2:] or ['']):
+            continue
         folder = build / 'kernel' / name
         model = make(build / 'kernel' / f'{name}.onnx')
         try:

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Rows of a window. Where columns and channels of x lie side by side, what a contraction reads of one row of its window is
+ * one run of elements, so both reductions are one. A copy of x gives the rows their borders, which makes reads plain; runs
+ * are rounded up to what a dot product takes at a time, with zeros in the constant:
+ *
+ *   y[m,i,j] = sum(r:3,s:3,c:3) x[2*i+r-1, 2*j+s-1, c | z] * w[m,c,r,s]
+ *
+ *   f[i,p] = x[i-1, p div 3 - 1, p mod 3], z on the border
+ *   y[m,i,j] = sum(r:3,e:12) f[2*i+r, 6*j+e] * w'[m,r,e]             e = 3*s + c
+ *
+ * Nothing but the contraction reads f, so it is made at a few rows of y, in scratch that the first-level cache holds: the
+ * rows that two windows share are copied again, which costs less than a pass over all of f through the second level.
+ */
+#include "auto.h"
+
+enum { FEW_CHANNELS = 8 };
+enum { FEW_BLOCKS = 8 };     /* blocks of rows that parts of a run can share */
+enum { MOST_ROWS = 16 };     /* of y made of one block of f */
+
+typedef struct Window {
+    const Stage *s;
+    const Expr *x, *w;       /* loads */
+    const Expr *tap, *channel; /* reduction variables; no channel: there is one */
+    int xr, xs, xc, ws, wc;  /* dimensions: rows, columns, channels */
+    int64_t taps, channels;
+    int64_t run;             /* elements of a row that one output reads */
+    int64_t left, top;       /* columns and rows before those of x */
+    int64_t width, height;   /* elements of a row of f, rows */
+} Window;
+
+static uint16_t rank_of(const Expr *load) { return (uint16_t)(load->n - (load->op == EX_loadp)); }
+
+/* The dimension of the load that v alone indexes, and no other; -1: none. */
+static int sole_dim(const Expr *load, const Expr *v)
+{
+    int found = -1;
+    for (int d = 0; d < rank_of(load); d++)
+        if (ex_uses(load->a[d], v)) {
+            if (found >= 0)
+                return -1;
+            found = d;
+        }
+    return found;
+}
+
+/* The reduction variable with which dimension d of x moves one element a step; NULL: there is none, or several. */
+static const Expr *moves(const Window *f, int d)
+{
+    const Expr *found = NULL;
+    for (uint8_t q = 0; q < f->s->nr; q++) {
+        bool linear;
+        if (!ex_uses(f->x->a[d], f->s->rvar[q]))
+            continue;
+        if (found || sole_dim(f->x, f->s->rvar[q]) != d || ex_coef(f->x->a[d], f->s->rvar[q], &linear) != 1 || !linear)
+            return NULL;
+        found = f->s->rvar[q];
+    }
+    return found;
+}
+
+/* Its dimension of w, all of which it walks; -1: it does not. */
+static int walked(const Auto *g, const Window *f, const Expr *v, int64_t *extent)
+{
+    const int d = sole_dim(f->w, v);
+    for (uint8_t q = 0; q < f->s->nr; q++)
+        if (f->s->rvar[q] == v && d >= 0 && f->w->a[d] == v && ex_is_const(f->s->rext[q])) {
+            *extent = f->s->rext[q]->v.i;
+            return ex_is_int(ten(g->te, f->w->v.ref)->dim[d], *extent) ? d : -1;
+        }
+    return -1;
+}
+
+static bool find_columns(const Auto *g, Window *f)
+{
+    const Ten *x = ten(g->te, f->x->v.ref);
+    f->tap = moves(f, f->xs);
+    f->ws = f->tap ? walked(g, f, f->tap, &f->taps) : -1;
+    f->channels = 1;
+    f->wc = -1;
+    if (ex_is_int(x->dim[f->xc], 1))
+        return f->ws >= 0 && ex_is_int(f->x->a[f->xc], 0);
+    f->channel = moves(f, f->xc);
+    f->wc = f->channel ? walked(g, f, f->channel, &f->channels) : -1;
+    return f->ws >= 0 && f->wc >= 0 && f->x->a[f->xc] == f->channel && ex_is_int(x->dim[f->xc], f->channels);
+}
+
+/* Elements before those of x, and in all, that an index reaches. */
+static bool reach(const Auto *g, const Expr *at, int64_t *before, int64_t *all)
+{
+    int64_t least, most;
+    if (!ex_range(g->x, at, &least, &most) || least < -64)
+        return false;
+    *before = max_i64(-least, 0);
+    *all = most + *before + 1;
+    return true;
+}
+
+static bool find_borders(const Auto *g, Window *f, int64_t group)
+{
+    const Subst first = {f->tap, ex_int(g->x, 0)};
+    int64_t columns;
+    f->run = (f->taps * f->channels + group - 1) / group * group;
+    if (!reach(g, f->x->a[f->xr], &f->top, &f->height) || !reach(g, ex_subst(g->x, f->x->a[f->xs], &first, 1), &f->left, &columns))
+        return false;
+    f->width = (columns - 1) * f->channels + f->run;
+    return true;
+}
+
+static bool is_plain(const Auto *g, uint32_t t)
+{
+    const Layout *l = &g->layout.at[t];
+    for (uint8_t d = 0; l->set && d < ten(g->te, t)->rank; d++)
+        if (l->order[d] != d || l->lo[d] || l->hi[d])
+            return false;
+    return true;
+}
+
+static bool constant_dims(const Ten *t)
+{
+    for (uint8_t d = 0; d < t->rank; d++)
+        if (!ex_is_const(t->dim[d]))
+            return false;
+    return true;
+}
+
+/* Whether contraction k reads a window of few channels from a tensor that is stored as it is: a copy is made in any case. */
+static bool window_of(const Auto *g, uint32_t k, const Dot *d, Window *f)
+{
+    const Ten *x = ten(g->te, d->x->v.ref), *w = ten(g->te, d->w->v.ref);
+    if (d->lane < 0 || d->row < 0 || !d->group || w->kind != TEN_const || w->data->fill || d->w->op != EX_load || x->rank < 3 || w->rank == MAX_RANK)
+        return false;
+    *f = (Window){.s = g->te->stage.at[k], .x = d->x, .w = d->w, .xr = x->rank - 3, .xs = x->rank - 2, .xc = x->rank - 1};
+    if (!constant_dims(x) || !constant_dims(w) || !is_plain(g, d->x->v.ref) || (d->x->op == EX_loadp && !ex_is_const(d->x->a[x->rank])))
+        return false;
+    const int64_t group = d->x->dt == DT_i8 || d->x->dt == DT_u8 ? 4 : 1;
+    return find_columns(g, f) && f->taps > 1 && f->channels < FEW_CHANNELS && find_borders(g, f, group);
+}
+
+/* ---- the rewrite ---- */
+
+static const Expr *below(const Auto *g, const Expr *v, int64_t n) { return ex_binary(g->x, EX_lt, v, ex_int(g->x, n)); }
+
+/* f[.., i, p]: x inside, the fill on its border. Choices by row are outside those by place. */
+static const Expr *bordered(const Auto *g, const Window *f, const Expr *inside, const Expr *i, const Expr *p)
+{
+    const Ten *x = ten(g->te, f->x->v.ref);
+    const int64_t from = f->left * f->channels, to = from + x->dim[f->xs]->v.i * f->channels, last = f->top + x->dim[f->xr]->v.i;
+    const Expr *fill = f->x->op == EX_loadp ? f->x->a[x->rank] : dtype_is_float(x->dt) ? ex_const_f(g->x, x->dt, 0) : ex_const_i(g->x, x->dt, 0);
+    const Expr *e = inside;
+    if (to < f->width)
+        e = ex_select(g->x, below(g, p, to), e, fill);
+    if (from > 0)
+        e = ex_select(g->x, below(g, p, from), fill, e);
+    if (last < f->height)
+        e = ex_select(g->x, below(g, i, last), e, fill);
+    return f->top > 0 ? ex_select(g->x, below(g, i, f->top), fill, e) : e;
+}
+
+static uint32_t insert_rows(Auto *g, uint32_t k, const Window *f)
+{
+    const Ten *x = ten(g->te, f->x->v.ref);
+    const Expr *dim[MAX_RANK], *index[MAX_RANK];
+    const uint8_t rank = (uint8_t)(x->rank - 1);
+    Stage *s = NEW(g->a, Stage);
+    for (int d = 0; d < rank; d++) {
+        dim[d] = d == f->xr ? ex_int(g->x, f->height) : d == f->xs ? ex_int(g->x, f->width) : x->dim[d];
+        index[d] = s->var[d] = ex_index(g->x, d == f->xs ? "p" : "i", dim[d]);
+    }
+    const Expr *p = s->var[f->xs], *channels = ex_int(g->x, f->channels), *at = ex_sub(g->x, p, ex_int(g->x, f->left * f->channels));
+    index[f->xr] = ex_sub(g->x, s->var[f->xr], ex_int(g->x, f->top));
+    index[f->xs] = ex_fdiv(g->x, at, channels);
+    index[f->xc] = ex_mod(g->x, at, channels);
+    s->kind = ST_map;
+    s->out = auto_tensor(g, str_fmt(g->a, "%s.rows%u", x->name, g->te->ten.n), TEN_stage, rank, dim);
+    ten(g->te, s->out)->dt = x->dt;
+    g->rows.at[s->out] = true;
+    s->node = f->s->node;
+    s->body = bordered(g, f, ex_load(g->x, x->dt, f->x->v.ref, x->rank, index), s->var[f->xr], p);
+    auto_insert(g, k, s);
+    for (uint8_t d = 0; d < rank; d++)
+        g->layout.at[s->out].order[d] = d;
+    g->layout.at[s->out].set = true;
+    return s->out;
+}
+
+/* w'[..,e], dimensions of w but those of channel and column, then both. */
+static uint32_t run_weights(Auto *g, const Window *f)
+{
+    const Ten *w = ten(g->te, f->w->v.ref);
+    const size_t size = dtype_bytes(w->dt);
+    const Expr *dim[MAX_RANK];
+    int64_t stride[MAX_RANK], rows = 1, step = 1;
+    uint8_t kept[MAX_RANK], n = 0;
+    for (int d = w->rank - 1; d >= 0; step *= w->dim[d--]->v.i)
+        stride[d] = step;
+    for (uint8_t d = 0; d < w->rank; d++)
+        if (d != f->wc && d != f->ws) {
+            kept[n] = d;
+            dim[n++] = w->dim[d];
+            rows *= w->dim[d]->v.i;
+        }
+    dim[n] = ex_int(g->x, f->run);
+    char *from = arena_alloc(g->a, (size_t)w->data->count * size, 64), *to = arena_alloc(g->a, (size_t)(rows * f->run) * size, 64);
+    blob_get(w->data, 0, w->data->count, from);
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t at = 0, rest = r;
+        for (int q = n - 1; q >= 0; rest /= dim[q]->v.i, q--)
+            at += rest % dim[q]->v.i * stride[kept[q]];
+        for (int64_t e = 0; e < f->taps * f->channels; e++) {
+            const int64_t place = at + e / f->channels * stride[f->ws] + (f->wc < 0 ? 0 : e % f->channels * stride[f->wc]);
+            memcpy(to + (size_t)(r * f->run + e) * size, from + (size_t)place * size, size);
+        }
+    }
+    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.rows%u", w->name, g->te->ten.n), TEN_const, (uint8_t)(n + 1), dim);
+    ten(g->te, t)->dt = w->dt;
+    ten(g->te, t)->data = blob_view(g->a, w->dt, rows * f->run, to);
+    return t;
+}
+
+typedef struct Swap { Exprs *x; const Window *f; const Expr *xs, *ws; } Swap;
+
+static const Expr *swap_operand(void *ctx, const Expr *e)
+{
+    const Swap *s = ctx;
+    return e == s->f->x ? s->xs : e == s->f->w ? s->ws : e;
+}
+
+/* The contraction of f and w'. */
+static Stage *run_stage(Auto *g, const Window *f, const Expr *body, uint32_t x, uint32_t w)
+{
+    Stage *s = arena_copy(g->a, f->s, sizeof *f->s);
+    const Expr *e = ex_index(g->x, "e", ex_int(g->x, f->run)), *xi[MAX_RANK], *wi[MAX_RANK];
+    const Subst first = {f->tap, ex_int(g->x, 0)};
+    const Expr *column = ex_add(g->x, ex_subst(g->x, f->x->a[f->xs], &first, 1), ex_int(g->x, f->left));
+    uint16_t n = 0;
+    memcpy(xi, f->x->a, sizeof *xi * (size_t)f->xc);
+    xi[f->xr] = ex_add(g->x, f->x->a[f->xr], ex_int(g->x, f->top));
+    xi[f->xs] = ex_add(g->x, ex_mul(g->x, column, ex_int(g->x, f->channels)), e);
+    for (int d = 0; d < rank_of(f->w); d++)
+        if (d != f->wc && d != f->ws)
+            wi[n++] = f->w->a[d];
+    wi[n++] = e;
+    Swap swap = {g->x, f, ex_load(g->x, (DType)f->x->dt, x, (uint16_t)f->xc, xi), ex_load(g->x, (DType)f->w->dt, w, n, wi)};
+    s->body = ex_map(g->x, body, swap_operand, &swap);
+    s->nr = 0;
+    for (uint8_t r = 0; r < f->s->nr; r++)
+        if (f->s->rvar[r] != f->channel && f->s->rvar[r] != f->tap) {
+            s->rvar[s->nr] = f->s->rvar[r];
+            s->rext[s->nr++] = f->s->rext[r];
+        }
+    s->rvar[s->nr] = e;
+    s->rext[s->nr++] = ex_int(g->x, f->run);
+    return s;
+}
+
+uint32_t auto_rows(Auto *g, uint32_t k, const Dot *d)
+{
+    Window f;
+    if (!window_of(g, k, d, &f) || layout_free(g, d->x->v.ref))
+        return 0;
+    const Expr *body = g->body[k];
+    const uint32_t w = run_weights(g, &f), x = insert_rows(g, k, &f);
+    g->te->stage.at[k + 1] = run_stage(g, &f, body, x, w);
+    auto_views(g);
+    return 1;
+}
+
+/* ---- bands ---- */
+
+/* Rows of f that so many rows of y read. */
+typedef struct Band { uint32_t f, product, host; int var; int64_t step, taps, row_bytes; } Band;
+
+/* The variable of the host that moves the rows of f, by way of that of the product. */
+static bool find_rows(const Auto *g, Band *b)
+{
+    const Stage *p = g->te->stage.at[b->product], *h = g->te->stage.at[b->host];
+    const Ten *f = ten(g->te, b->f);
+    const Expr *at = ex_sole_load(g->body[b->product], b->f)->a[f->rank - 2];
+    int64_t least, most;
+    bool linear = false;
+    int v = 0;
+    while (v < ten(g->te, p->out)->rank && !ex_uses(at, p->var[v]))
+        v++;
+    if (v == ten(g->te, p->out)->rank || !ex_is_const(ten(g->te, p->out)->dim[v]))
+        return false;
+    const Subst first = {p->var[v], ex_int(g->x, 0)};
+    b->step = ex_coef(at, p->var[v], &linear);
+    if (!linear || b->step < 1 || !ex_range(g->x, ex_subst(g->x, at, &first, 1), &least, &most))
+        return false;
+    b->taps = most - least + 1;
+    b->row_bytes = extent_of(g, f->dim[f->rank - 1]) * (int64_t)dtype_bytes(f->dt);
+    b->var = v;
+    const Expr *load = b->host == b->product ? NULL : ex_sole_load(g->body[b->host], p->out);
+    return b->host == b->product || (load && is_pure_var(load->a[v], h->var, ten(g->te, h->out)->rank, &b->var));
+}
+
+/* Rows of y of one band: copying least, in scratch that leaves the first-level cache to the rest. 0: f whole is as small. */
+static int64_t rows_of_band(const Auto *g, const Band *b)
+{
+    const MatrixShape *m = g->matrix.at[g->te->stage.at[b->product]->out];
+    const int64_t n = extent_of(g, ten(g->te, g->te->stage.at[b->host]->out)->dim[b->var]), unit = m ? m->down : 1, room = g->m->l1_bytes / 4;
+    int64_t best = 0;
+    if (points_of_stage(g, ten(g->te, b->f)->stage) * (int64_t)dtype_bytes(ten(g->te, b->f)->dt) <= room)
+        return 0;
+    for (int64_t r = unit; r <= min_i64(n / FEW_BLOCKS, MOST_ROWS); r += unit)
+        if (n % r == 0 && ((r - 1) * b->step + b->taps) * b->row_bytes <= room)
+            best = r;
+    return best;
+}
+
+/* Whether the constant of a product stays in the second-level cache from band to band. */
+static bool constant_stays(const Auto *g, const Dot *d)
+{
+    return points_of_tensor(g, d->w->v.ref) * (int64_t)dtype_bytes((DType)d->w->dt) <= g->m->l2_bytes / 2;
+}
+
+static void place_rows(Auto *g, uint32_t f)
+{
+    Band b = {.f = f, .product = g->reader[f][0]};
+    StagePlan *p = &g->s->stage[b.product];
+    b.host = p->place == PL_register ? p->host : b.product;
+    Dot d;
+    if (g->nreader[f] != 1 || g->s->stage[b.host].place != PL_root || g->block[b.host] || !dot_of(g, b.product, &d) || d.x->v.ref != f || !constant_stays(g, &d))
+        return;
+    const int64_t rows = find_rows(g, &b) ? rows_of_band(g, &b) : 0;
+    if (!rows)
+        return;
+    g->band[b.host] = (LoopStep){(uint8_t)b.var, (int32_t)rows};
+    g->host[b.host] = true;
+    StagePlan *of = &g->s->stage[ten(g->te, f)->stage];
+    of->place = PL_at;
+    of->host = b.host;
+    of->level = 1;
+}
+
+void auto_bands(Auto *g)
+{
+    for (uint32_t t = 1; t < g->te->ten.n; t++)
+        if (g->rows.at[t] && g->nreader[t])
+            place_rows(g, t);
+}

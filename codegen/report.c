@@ -140,13 +140,27 @@ static int64_t touched_bytes(const Unit *u, const Func *f)
     return n;
 }
 
+/* Expected cycles, on one part and of the part that has most to do; whether parts meet before it. */
+static const char *share(Report *r, const Func *f)
+{
+    static const char *const meet[] = {[MEET_none] = "none", [MEET_near] = "near", [MEET_all] = "all"};
+    Text t = {.arena = r->a};
+    if (!r->u->threads.n)
+        return "";
+    text_add(&t, " \"cycles\": %.0f, \"slowest\": [", f->cycles);
+    for (uint32_t k = 0; k < r->u->threads.n; k++)
+        text_add(&t, "%s%.0f", k ? ", " : "", f->slowest ? f->slowest[k] : 0);
+    text_add(&t, "], \"meet\": \"%s\", \"split\": %s,", meet[f->meet], f->split ? "true" : "false");
+    return text_str(&t);
+}
+
 static void functions(Report *r)
 {
     ln(&r->o, "  \"nodes\": [");
     for (uint32_t k = 0; k < r->u->func.n; k++) {
         const Func *f = r->u->func.at[k];
-        ln(&r->o, "    {\"function\": \"%s\", \"macs\": %" PRIu64 ", \"operands\": \"%s\", \"unit\": \"%s\", \"bytes\": %" PRId64 ", \"stack_bytes\": %" PRId64 ", \"from\": %s}%s",
-           f->name, f->macs, operands(f), arithmetic(f), touched_bytes(r->u, f), f->frame_bytes, json_string(r->a, f->note.n ? f->note.at[0] : ""),
+        ln(&r->o, "    {\"function\": \"%s\", \"macs\": %" PRIu64 ", \"operands\": \"%s\", \"unit\": \"%s\", \"bytes\": %" PRId64 ", \"stack_bytes\": %" PRId64 ",%s \"from\": %s}%s",
+           f->name, f->macs, operands(f), arithmetic(f), touched_bytes(r->u, f), f->frame_bytes, share(r, f), json_string(r->a, f->note.n ? f->note.at[0] : ""),
            k + 1 < r->u->func.n ? "," : "");
     }
     ln(&r->o, "  ],");

@@ -5,19 +5,15 @@
  * what no such loop holds runs on the part that owns its place. A cut is kept when no two parts clash (ir/part.h), so a
  * reduction is never cut. Then parts must meet before a function whose part touches what other parts have touched since
  * they last met; where only neighbours have, as with the rows around a window, neighbours meet.
- *
- * Costs are cycles of one core: elements and steps by lanes, bytes at what the last level of caches delivers.
  */
 #include <math.h>
 
-#include "../ir/call.h"
-#include "../ir/part.h"
+#include "parallel_cost.h"
 #include "pass.h"
 
 enum {
     MEET_CYCLES = 1500,   /* all parts: two transfers of a cache line there and back, and who is late */
     START_CYCLES = 60000, /* of a run: a worker that sleeps is woken by the operating system */
-    BYTES_PER_CYCLE = 8,
     MAX_UNITS = 1 << 30   /* emitted code counts them in int */
 };
 
@@ -28,72 +24,12 @@ typedef struct Split {
     Unit *u;
     Exprs *x;
     Arena *a;
+    Cost cost;
     uint32_t first;           /* function behind the last meeting of all */
     Accesses **of;            /* by function */
     uint32_t split;           /* functions cut */
     double serial, parallel;  /* cycles of the whole run: on one part; on the fewest parts asked for */
 } Split;
-
-/* ---- what a nest costs ---- */
-
-static double share_of(const Split *s, const Nest *n, int32_t part, int32_t parts)
-{
-    const int64_t extent = ex_upper(s->x, n->extent);
-    if (n->kind != FOR_parallel)
-        return (double)extent;
-    const int64_t first = max_i64(part_first(n->of, part, parts) - n->at, 0), end = min_i64(part_first(n->of, part + 1, parts) - n->at, extent);
-    return (double)max_i64(end - first, 0);
-}
-
-static double tile_cycles(const Split *s, const Tile *t)
-{
-    double points = 1, steps = 1, stores = 0;
-    for (uint8_t k = 0; k < t->np; k++)
-        points *= t->pext[k];
-    for (uint8_t k = 0; k < t->nr; k++)
-        steps *= (double)ex_upper(s->x, t->rext[k]);
-    for (uint8_t k = 0; k < t->nstore; k++)
-        stores += ex_cost(t->store[k].value) + 1;
-    const double vectors = t->lane ? ceil((double)t->lanes / s->p->machine.lanes_f32) : 1;
-    if (t->across)
-        steps *= vectors / t->lanes;
-    else
-        points *= vectors;
-    return points * ((t->red ? steps * fmax(ex_cost(t->body) - 2, 1) : 0) + stores) / 2;
-}
-
-static double call_cycles(const Split *s, const Nest *n)
-{
-    double bytes = 0;
-    for (uint8_t k = 0; k < n->call->nin + n->call->nout; k++)
-        bytes += n->buf[k] ? (double)buf(s->u, n->buf[k])->bytes : 0;
-    return bytes;
-}
-
-static double cycles(const Split *s, const Nest *n, int32_t part, int32_t parts)
-{
-    double sum = n->expr ? ex_cost(n->expr) : 0;
-    sum += n->op == NS_store ? ex_cost(n->store.value) + 1 : 0;
-    sum += n->op == NS_tile ? tile_cycles(s, n->tile) : n->op == NS_call ? call_cycles(s, n) : 0;
-    for (uint32_t k = 0; k < n->body.n; k++)
-        sum += cycles(s, n->body.at[k], part, parts);
-    for (uint32_t k = 0; k < n->other.n; k++)
-        sum += cycles(s, n->other.at[k], part, parts);
-    return n->op == NS_for ? share_of(s, n, part, parts) * (sum + 1) : sum;
-}
-
-/* The slowest part. */
-static double function_cycles(const Split *s, const Func *f, const Accesses *of, int32_t parts)
-{
-    double most = 0;
-    for (int32_t p = 0; p < (f->split ? parts : 1); p++) {
-        Arena *work = arena_child(s->a);
-        const Touches t = part_touches(work, of, p, parts);
-        most = fmax(most, fmax(cycles(s, f->body, p, parts), touched_bytes(s->u, &t) / BYTES_PER_CYCLE));
-        arena_free(work);
-    }
-    return most;
-}
 
 /* ---- cutting ---- */
 
@@ -285,7 +221,7 @@ static void consider(const Split *s, uint32_t k, const Cut *c, double alone, Cho
         return;
     const double meet = meet_before(s, k, of) ? MEET_CYCLES : 0;
     for (uint32_t t = 0; t < s->u->threads.n; t++)
-        cost += (function_cycles(s, &trial, of, s->u->threads.at[t]) + meet) / alone;
+        cost += (part_cycles(&s->cost, &trial, of, s->u->threads.at[t]) + meet) / alone;
     if (cost < best->cost)
         *best = (Choice){trial.body, of, cost};
 }
@@ -327,7 +263,7 @@ static void split_function(Split *s, uint32_t k)
 {
     Func *f = s->u->func.at[k];
     s->of[k] = part_accesses(s->a, s->u, f);
-    const double alone = function_cycles(s, f, s->of[k], 1);
+    const double alone = part_cycles(&s->cost, f, s->of[k], 1);
     const bool always = s->p->opt->always;
     Choice best = {.cost = always ? INFINITY : s->u->threads.n * (1 + 2 * MEET_CYCLES / alone)};
     choose(s, k, alone, &best);
@@ -339,8 +275,12 @@ static void split_function(Split *s, uint32_t k)
     }
     f->meet = k ? meet_before(s, k, s->of[k]) : MEET_none;
     s->first = f->meet == MEET_all ? k : s->first;
+    f->cycles = alone;
+    f->slowest = NEWN(s->a, double, s->u->threads.n);
+    for (uint32_t t = 0; t < s->u->threads.n; t++)
+        f->slowest[t] = part_cycles(&s->cost, f, s->of[k], s->u->threads.at[t]);
     s->serial += alone;
-    s->parallel += function_cycles(s, f, s->of[k], s->u->threads.at[0]) + (f->meet ? MEET_CYCLES : 0);
+    s->parallel += f->slowest[0] + (f->meet ? MEET_CYCLES : 0);
 }
 
 /* A model that fewest parts do not make faster stays as it was. */
@@ -352,7 +292,7 @@ static bool pays(const Split *s)
 bool pass_parallel(Program *p)
 {
     Unit *u = p->unit;
-    Split s = {.p = p, .u = u, .x = p->cx->x, .a = p->cx->arena};
+    Split s = {.p = p, .u = u, .x = p->cx->x, .a = p->cx->arena, .cost = {u, p->cx->arena, p->machine.lanes_f32}};
     Nest **before = NEWN(s.a, Nest *, u->func.n + 1);
     for (uint32_t k = 0; k < p->threads.n; k++)
         PUSH(s.a, &u->threads, p->threads.at[k]);

@@ -114,6 +114,8 @@ typedef struct Func {
     uint64_t macs;
     bool split;                   /* has parallel loops: every part runs it; otherwise part 0 alone does */
     Meet meet;                    /* before it, in a run of several parts */
+    double cycles;                /* what it is expected to take on one part; 0: not known */
+    double *slowest;              /* and the part that has most to do, by count of parts */
     int64_t frame_bytes;          /* stack of the emitted function at most; set by emission */
 } Func;
 

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a function costs the part of a run that has most of it to do: cycles of one core, elements and steps by lanes, or
+ * what its bytes take at the rate of the last level of caches when that is more.
+ */
+#ifndef MLCC_PARALLEL_COST_H
+#define MLCC_PARALLEL_COST_H
+
+#include "../ir/part.h"
+
+typedef struct Cost { const Unit *u; Arena *a; int32_t lanes; } Cost; /* lanes: of f32 in a vector */
+
+double part_cycles(const Cost *s, const Func *f, const Accesses *of, int32_t parts);
+
+#endif

@@ -25,6 +25,8 @@ typedef struct CGen {
     const char *amx;        /* name of the state of tiles, NULL: the function uses none */
     TileShapes shapes;      /* of tiles where the statement being printed stands, as far as known */
     bool uses_amx;          /* some function so far */
+    const Nest *outer;      /* parallel loop that deals out the units of those inside, NULL: stands in none */
+    const char *outer_at;   /* its iteration, as units of it */
     int64_t array_bytes;    /* of the largest array that a statement of the function declares */
 } CGen;
 

@@ -79,21 +79,70 @@ static void find_mention(void *ctx, const Nest *at, const Expr *e, bool store)
     m->yes = m->yes || ex_uses(e, m->var);
 }
 
+/* Units before those of the inner loops: at + those of the outer iteration, "4*(i + 2)". */
+static const char *first_unit(const CGen *g, int64_t at)
+{
+    if (!g->outer)
+        return str_fmt(g->a, "%lld", (long long)at);
+    const char *base = str_fmt(g->a, "%lld*%s", (long long)g->outer->share.each, g->outer_at);
+    return at ? str_fmt(g->a, "%s + %lld", base, (long long)at) : base;
+}
+
+/* Expressions for the first iteration of a part and for what follows the last. */
+static void own(CGen *g, const Nest *n, const char **first, const char **end)
+{
+    const Share *s = &n->share;
+    const long long all = g->outer ? (long long)(g->outer->share.of * g->outer->share.each) : (long long)s->of;
+    const char *extent = c_expr(g, n->extent);
+    if (s->each > 1) {
+        const char *rest = str_fmt(g->a, "%s, %lld, %lld, %lld, part, parts", extent, (long long)s->at, (long long)s->of, (long long)s->each);
+        *first = str_fmt(g->a, "mlcc_own_outer(%s)", rest);
+        *end = str_fmt(g->a, "mlcc_own_outer_end(%s)", rest);
+    } else if (s->times) {
+        const char *rest = str_fmt(g->a, "%s, %lld, %lld, part, parts", first_unit(g, 0), (long long)s->of, all);
+        *first = str_fmt(g->a, "mlcc_need(%s, %lld, %lld, %s)", extent, (long long)s->times, (long long)(s->below + s->at), rest);
+        *end = str_fmt(g->a, "mlcc_need_end(%s, %lld, %lld, %s)", extent, (long long)s->times, (long long)(s->above - s->at), rest);
+    } else {
+        const char *rest = str_fmt(g->a, "%s, %s, %lld", extent, first_unit(g, s->at), all);
+        *first = str_fmt(g->a, "mlcc_own(%s, part, parts)", rest);
+        *end = str_fmt(g->a, "mlcc_own(%s, part + 1, parts)", rest);
+    }
+}
+
+/* What an outer iteration runs, with the variable's name for the loops inside. */
+static void c_own(CGen *g, const Nest *n, const char *iteration)
+{
+    if (n->share.each > 1) {
+        g->outer = n;
+        g->outer_at = n->share.at ? str_fmt(g->a, "(%s + %lld)", iteration, (long long)n->share.at) : iteration;
+    }
+    c_nest(g, n);
+    if (n->share.each > 1)
+        g->outer = NULL;
+}
+
 /* A single iteration is a question of who owns it. */
 static void c_parallel(CGen *g, const Nest *n)
 {
     Mention m = {.var = n->var};
     nest_exprs(n, find_mention, &m);
+    const char *first, *end;
+    own(g, n, &first, &end);
     if (ex_is_int(n->extent, 1) && !m.yes) {
-        open_block(g->o, "if (mlcc_owns(%lld, %lld, part, parts))", (long long)n->at, (long long)n->of);
-        c_nest(g, n);
+        const bool plain = n->share.each == 1 && !n->share.times;
+        const long long all = (long long)(g->outer ? g->outer->share.of * g->outer->share.each : n->share.of);
+        if (plain)
+            open_block(g->o, "if (mlcc_owns(%s, %lld, part, parts))", first_unit(g, n->share.at), all);
+        else
+            open_block(g->o, "if (%s < %s)", first, end);
+        c_own(g, n, "0");
         close_block(g->o, "");
         return;
     }
     const char *i = var_ident(g, n->var), *lo = ex_is_int(n->lo, 0) ? "" : str_fmt(g->a, "%s + ", c_expr_prec(g, n->lo, P_ADD));
-    const char *own = str_fmt(g->a, "%s, %lld, %lld", c_expr(g, n->extent), (long long)n->at, (long long)n->of);
-    open_block(g->o, "for (%s %s = %smlcc_own(%s, part, parts); %s < %smlcc_own(%s, part + 1, parts); %s++)", c_type(g, DT_ix), i, lo, own, i, lo, own, i);
-    c_nest(g, n);
+    open_block(g->o, "for (%s %s = %s%s; %s < %s%s; %s++)", c_type(g, DT_ix), i, lo, first, i, lo, end, i);
+    const char *from_0 = *lo ? str_fmt(g->a, "(%s - %s)", i, c_expr_prec(g, n->lo, P_ADD + 1)) : i;
+    c_own(g, n, g->wide ? str_fmt(g->a, "(int)%s", from_0) : from_0);
     close_block(g->o, "");
     c_release(g, i);
 }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Several threads. A function is cut along one dimension of the tensor that it makes: parts own its units (rows, blocks
- * of channels, heads), and in every tree of the function the loop that moves along that dimension becomes parallel;
- * what no such loop holds runs on the part that owns its place. A cut is kept when no two parts clash (ir/part.h), so a
- * reduction is never cut. Then parts must meet before a function whose part touches what other parts have touched since
- * they last met; where only neighbours have, as with the rows around a window, neighbours meet.
+ * Several threads. A function is cut along one dimension of the tensor that it makes, or along two where that gives more
+ * even parts: parts own its units (rows, blocks of channels, heads, rows of a block), and in every tree of the function the
+ * loops that move along those dimensions become parallel (parallel_cut.h). A cut is kept when no two parts clash
+ * (ir/part.h), so a reduction is never cut. Then parts must meet before a function whose part touches what other parts have
+ * touched since they last met; where only neighbours have, as with the rows around a window, neighbours meet.
  */
 #include <math.h>
 
 #include "parallel_cost.h"
+#include "parallel_cut.h"
 #include "pass.h"
 
 enum {
@@ -17,7 +18,7 @@ enum {
     MAX_UNITS = 1 << 30   /* emitted code counts them in int */
 };
 
-typedef struct Cut { uint32_t buf; uint8_t d; int64_t unit, of; } Cut; /* unit: elements along d that stay together */
+static const double UNEVEN = 1.02; /* largest part over the mean: below it a second axis is not looked for */
 
 typedef struct Split {
     Program *p;
@@ -30,110 +31,6 @@ typedef struct Split {
     uint32_t split;           /* functions cut */
     double serial, parallel;  /* cycles of the whole run: on one part; on the fewest parts asked for */
 } Split;
-
-/* ---- cutting ---- */
-
-typedef struct Stores { const Unit *u; bool shared, call; uint32_t largest; VEC(const Store *) v; Arena *a; } Stores;
-
-static void note_store(Stores *s, const Store *st)
-{
-    const Buf *b = buf(s->u, st->buf);
-    if (b->cls == BC_scratch)
-        return;
-    s->shared = true;
-    PUSH(s->a, &s->v, st);
-    if (!s->largest || b->bytes > buf(s->u, s->largest)->bytes)
-        s->largest = st->buf;
-}
-
-static void find_stores(void *ctx, Nest *n)
-{
-    Stores *s = ctx;
-    if (n->op == NS_store)
-        note_store(s, &n->store);
-    for (uint8_t k = 0; n->op == NS_tile && k < n->tile->nstore; k++)
-        note_store(s, &n->tile->store[k]);
-    s->call = s->call || n->op == NS_call;
-}
-
-static Stores stores_of(const Split *s, const Nest *n)
-{
-    Stores r = {.u = s->u, .a = s->a};
-    nest_walk((Nest *)(uintptr_t)n, find_stores, &r);
-    return r;
-}
-
-/* Elements along the cut that one iteration of the loop moves a store by; 0: none of its stores. */
-static int64_t step_along(const Stores *in, const Cut *c, const Expr *var)
-{
-    for (uint32_t k = 0; k < in->v.n; k++) {
-        bool linear;
-        const int64_t step = in->v.at[k]->buf == c->buf ? ex_coef(in->v.at[k]->idx[c->d], var, &linear) : 0;
-        if (step)
-            return linear ? step : 0;
-    }
-    return 0;
-}
-
-/* Unit of the first element along the cut that the nest stores to. */
-static int64_t place_along(const Split *s, const Stores *in, const Cut *c)
-{
-    int64_t least = INT64_MAX, lo, hi;
-    for (uint32_t k = 0; k < in->v.n; k++)
-        if (in->v.at[k]->buf == c->buf && ex_range(s->x, in->v.at[k]->idx[c->d], &lo, &hi))
-            least = min_i64(least, lo);
-    return least == INT64_MAX ? 0 : max_i64(least, 0) / c->unit;
-}
-
-static Nest *copy_nest(const Split *s, const Nest *n)
-{
-    Nest *c = NEW(s->a, Nest);
-    *c = *n;
-    memset(&c->body, 0, sizeof c->body);
-    memset(&c->other, 0, sizeof c->other);
-    return c;
-}
-
-static Nest *parallel_loop(const Split *s, Nest *loop, const Stores *in, const Cut *c)
-{
-    const int64_t n = ex_upper(s->x, loop->extent);
-    loop->kind = FOR_parallel;
-    loop->of = max_i64(c->of, n);
-    loop->at = min_i64(place_along(s, in, c), loop->of - n);
-    return loop;
-}
-
-/* for once = 0, 1 parallel: the owner of the place runs it. */
-static Nest *owned(const Split *s, Nest *n, const Stores *in, const Cut *c)
-{
-    Nest *loop = NEW(s->a, Nest);
-    loop->op = NS_for;
-    loop->var = ex_var(s->x, VK_INDEX, DT_ix, "once", 0, 0);
-    loop->lo = ex_int(s->x, 0);
-    loop->extent = ex_int(s->x, 1);
-    PUSH(s->a, &loop->body, n);
-    return parallel_loop(s, loop, in, c);
-}
-
-/* n with the loops along the cut made parallel; what parts do not share is left to each. */
-static Nest *cut_nest(const Split *s, Nest *n, const Cut *c)
-{
-    const Stores in = stores_of(s, n);
-    if (!in.shared)
-        return n;
-    if (n->op == NS_store || n->op == NS_tile)
-        return owned(s, n, &in, c);
-    Nest *r = copy_nest(s, n);
-    if (n->op == NS_for && ex_is_const(n->extent) && step_along(&in, c, n->var) == c->unit) {
-        r->body = n->body;
-        return parallel_loop(s, r, &in, c);
-    }
-    for (uint32_t k = 0; k < n->body.n; k++)
-        PUSH(s->a, &r->body, cut_nest(s, n->body.at[k], c));
-    for (uint32_t k = 0; k < n->other.n; k++)
-        PUSH(s->a, &r->other, cut_nest(s, n->other.at[k], c));
-    return r;
-}
 
 /* ---- meeting ---- */
 
@@ -199,7 +96,9 @@ static Meet meet_before(const Split *s, uint32_t f, const Accesses *of)
 
 /* ---- choosing ---- */
 
-typedef struct Choice { Nest *body; Accesses *of; double cost; } Choice; /* cost: sum over the counts of parts of time, as shares of one part's */
+typedef struct Choice { Nest *body; Accesses *of; double cost; } Choice; /* cost: sum over the counts of parts of time over that of an even share */
+
+static double share_of_even(double cycles, double alone, int32_t parts) { return cycles * parts / alone; }
 
 static bool parts_clash(const Split *s, const Accesses *of)
 {
@@ -209,54 +108,62 @@ static bool parts_clash(const Split *s, const Accesses *of)
     return false;
 }
 
+static bool scratch_unfilled(const Split *s, const Accesses *of)
+{
+    for (uint32_t t = 0; t < s->u->threads.n; t++)
+        for (int32_t p = 0, parts = s->u->threads.at[t]; p < parts; p++)
+            if (part_unfilled(s->a, of, p, parts))
+                return true;
+    return false;
+}
+
 /* Takes the cut when it is sound and better. */
 static void consider(const Split *s, uint32_t k, const Cut *c, double alone, Choice *best)
 {
     Func trial = *s->u->func.at[k];
     double cost = 0;
     trial.split = true;
-    trial.body = cut_nest(s, trial.body, c);
+    trial.body = cut_body(s->a, s->u, &trial, c);
     Accesses *of = part_accesses(s->a, s->u, &trial);
-    if (parts_clash(s, of))
-        return;
-    const double meet = meet_before(s, k, of) ? MEET_CYCLES : 0;
     for (uint32_t t = 0; t < s->u->threads.n; t++)
-        cost += (part_cycles(&s->cost, &trial, of, s->u->threads.at[t]) + meet) / alone;
+        cost += share_of_even(part_cycles(&s->cost, &trial, of, s->u->threads.at[t]), alone, s->u->threads.at[t]);
+    if (cost >= best->cost || parts_clash(s, of) || scratch_unfilled(s, of))
+        return;
+    if (meet_before(s, k, of))
+        for (uint32_t t = 0; t < s->u->threads.n; t++)
+            cost += share_of_even(MEET_CYCLES, alone, s->u->threads.at[t]);
     if (cost < best->cost)
         *best = (Choice){trial.body, of, cost};
 }
 
-typedef struct Steps { const Split *s; const Stores *in; Cut *c; VEC(int64_t) unit; } Steps;
-
-static void find_steps(void *ctx, Nest *n)
+/* Two axes where none alone comes near an even share. */
+static void choose_two(const Split *s, uint32_t k, const Axes *axes, double alone, Choice *best)
 {
-    Steps *p = ctx;
-    const int64_t step = n->op == NS_for && ex_is_const(n->extent) && n->extent->v.i > 1 ? step_along(p->in, p->c, n->var) : 0;
-    for (uint32_t k = 0; k < p->unit.n; k++)
-        if (p->unit.at[k] == step)
-            return;
-    if (step > 0)
-        PUSH(p->s->a, &p->unit, step);
+    for (uint32_t p = 0; p < axes->v.n; p++)
+        for (uint32_t q = 0; q < axes->v.n; q++) {
+            const Axis outer = axes->v.at[p], inner = axes->v.at[q];
+            const Cut c = {axes->buf, outer, inner};
+            if (outer.d != inner.d && outer.of <= MAX_UNITS / inner.of && cut_nests(s->a, s->u, s->u->func.at[k], &c))
+                consider(s, k, &c, alone, best);
+        }
 }
 
 static void choose(const Split *s, uint32_t k, double alone, Choice *best)
 {
-    const Func *f = s->u->func.at[k];
-    const Stores in = stores_of(s, f->body);
-    if (in.call || !in.largest)
-        return;
-    const Buf *b = buf(s->u, in.largest);
-    for (uint8_t d = 0; d < b->rank; d++) {
-        Cut c = {.buf = in.largest, .d = d};
-        Steps steps = {.s = s, .in = &in, .c = &c};
-        nest_walk(f->body, find_steps, &steps);
-        for (uint32_t q = 0; q < steps.unit.n; q++) {
-            c.unit = steps.unit.at[q];
-            c.of = (ex_upper(s->x, b->dim[d]) + c.unit - 1) / c.unit;
-            if (c.of <= MAX_UNITS)
-                consider(s, k, &c, alone, best);
-        }
-    }
+    const Axes axes = cut_axes(s->a, s->u, s->u->func.at[k]);
+    for (uint32_t p = 0; axes.buf && p < axes.v.n; p++)
+        consider(s, k, &(Cut){.buf = axes.buf, .inner = axes.v.at[p]}, alone, best);
+    if (axes.buf && (!best->body || best->cost > s->u->threads.n * UNEVEN))
+        choose_two(s, k, &axes, alone, best);
+}
+
+/* What the run takes on one part, between two meetings. */
+static double cost_of_none(const Split *s, double alone)
+{
+    double cost = 0;
+    for (uint32_t t = 0; t < s->u->threads.n; t++)
+        cost += share_of_even(alone + 2 * MEET_CYCLES, alone, s->u->threads.at[t]);
+    return cost;
 }
 
 static void split_function(Split *s, uint32_t k)
@@ -265,7 +172,7 @@ static void split_function(Split *s, uint32_t k)
     s->of[k] = part_accesses(s->a, s->u, f);
     const double alone = part_cycles(&s->cost, f, s->of[k], 1);
     const bool always = s->p->opt->always;
-    Choice best = {.cost = always ? INFINITY : s->u->threads.n * (1 + 2 * MEET_CYCLES / alone)};
+    Choice best = {.cost = always ? INFINITY : cost_of_none(s, alone)};
     choose(s, k, alone, &best);
     if (best.body) {
         f->body = best.body;

@@ -8,15 +8,6 @@
 
 enum { BYTES_PER_CYCLE = 8 };
 
-static double share_of(const Cost *s, const Nest *n, int32_t part, int32_t parts)
-{
-    const int64_t extent = ex_upper(s->u->cx->x, n->extent);
-    if (n->kind != FOR_parallel)
-        return (double)extent;
-    const int64_t first = max_i64(part_first(n->of, part, parts) - n->at, 0), end = min_i64(part_first(n->of, part + 1, parts) - n->at, extent);
-    return (double)max_i64(end - first, 0);
-}
-
 static double tile_cycles(const Cost *s, const Tile *t)
 {
     double points = 1, steps = 1, stores = 0;
@@ -42,16 +33,48 @@ static double call_cycles(const Cost *s, const Nest *n)
     return bytes;
 }
 
-static double cycles(const Cost *s, const Nest *n, int32_t part, int32_t parts)
+typedef struct Scope { const Cost *s; int32_t part, parts; const Piece *piece; } Scope; /* piece: of the outer loop around */
+
+static double cycles(const Scope *at, const Nest *n);
+
+static double cycles_inside(const Scope *at, const Nest *n)
 {
+    double sum = 0;
+    for (uint32_t k = 0; k < n->body.n; k++)
+        sum += cycles(at, n->body.at[k]);
+    for (uint32_t k = 0; k < n->other.n; k++)
+        sum += cycles(at, n->other.at[k]);
+    return sum;
+}
+
+static double length(Run r) { return r.last < r.first ? 0 : (double)(r.last - r.first + 1); }
+
+static double parallel_cycles(const Scope *at, const Nest *n)
+{
+    const Exprs *x = at->s->u->cx->x;
+    Piece own[PIECES];
+    double sum = 0;
+    if (at->piece)
+        return length(part_inner_run(x, n, at->piece)) * (cycles_inside(at, n) + 1);
+    const int pieces = part_pieces(&n->share, at->part, at->parts, own);
+    for (int k = 0; k < pieces; k++) {
+        Scope in = *at;
+        in.piece = n->share.each > 1 ? &own[k] : NULL;
+        sum += length(n->share.each > 1 ? part_outer_run(x, n, &own[k]) : part_inner_run(x, n, &own[k])) * (cycles_inside(&in, n) + 1);
+    }
+    return sum;
+}
+
+static double cycles(const Scope *at, const Nest *n)
+{
+    const Cost *s = at->s;
+    if (n->op == NS_for && n->kind == FOR_parallel)
+        return parallel_cycles(at, n);
     double sum = n->expr ? ex_cost(n->expr) : 0;
     sum += n->op == NS_store ? ex_cost(n->store.value) + 1 : 0;
     sum += n->op == NS_tile ? tile_cycles(s, n->tile) : n->op == NS_call ? call_cycles(s, n) : 0;
-    for (uint32_t k = 0; k < n->body.n; k++)
-        sum += cycles(s, n->body.at[k], part, parts);
-    for (uint32_t k = 0; k < n->other.n; k++)
-        sum += cycles(s, n->other.at[k], part, parts);
-    return n->op == NS_for ? share_of(s, n, part, parts) * (sum + 1) : sum;
+    sum += cycles_inside(at, n);
+    return n->op == NS_for ? (double)ex_upper(s->u->cx->x, n->extent) * (sum + 1) : sum;
 }
 
 double part_cycles(const Cost *s, const Func *f, const Accesses *of, int32_t parts)
@@ -59,8 +82,9 @@ double part_cycles(const Cost *s, const Func *f, const Accesses *of, int32_t par
     double most = 0;
     for (int32_t p = 0; p < (f->split ? parts : 1); p++) {
         Arena *work = arena_child(s->a);
+        const Scope at = {s, p, parts, NULL};
         const Touches t = part_touches(work, of, p, parts);
-        most = fmax(most, fmax(cycles(s, f->body, p, parts), touched_bytes(s->u, &t) / BYTES_PER_CYCLE));
+        most = fmax(most, fmax(cycles(&at, f->body), touched_bytes(s->u, &t) / BYTES_PER_CYCLE));
         arena_free(work);
     }
     return most;

@@ -53,6 +53,15 @@ typedef enum NestOp {
 
 typedef enum ForKind { FOR_serial, FOR_unroll, FOR_parallel } ForKind;
 
+/* FOR_parallel: which iterations a part runs. Units of a function are dealt out in blocks, part by part (part_first); an
+ * iteration, counted from 0, belongs to units:
+ *   plain    unit at + k of `of`
+ *   outer    each > 1: units (at + k)*each and what follows, `each` of them, of of*each; the parallel loops inside deal them out
+ *   inner    inside an outer loop, of = its each: unit at + k of those that the outer iteration has
+ *   needed   times > 0, plain or inner: wherever the part owns a unit v with v*times - below <= at + k <= v*times + above. Parts
+ *            may run the same iteration: it stores to scratch alone, which each part has for itself */
+typedef struct Share { int64_t at, of, each, times, below, above; } Share;
+
 /* What the parts of a run do before a function: nothing, wait for the parts beside them, wait for all. */
 typedef enum Meet { MEET_none, MEET_near, MEET_all } Meet;
 
@@ -92,7 +101,7 @@ typedef struct Nest Nest;
 struct Nest {
     NestOp op;
     ForKind kind;
-    int64_t at, of;               /* FOR_parallel: iteration k, from 0, is run by the part that owns unit at + k of `of` */
+    Share share;                  /* FOR_parallel */
     const char *note;             /* comment printed above, or NULL */
     const Expr *var, *lo, *extent, *expr;
     Store store;

@@ -352,6 +352,17 @@ static bool body(Parser *p, Nest *in)
     return expect(p, "}");
 }
 
+static bool share(Parser *p, Share *s)
+{
+    s->each = 1;
+    if (!integer(p, 0, MAX_UNITS, &s->at) || !expect(p, "of") || !integer(p, 1, MAX_UNITS, &s->of))
+        return false;
+    if (accept(p, "each") && !integer(p, 2, MAX_UNITS / s->of, &s->each))
+        return false;
+    return !accept(p, "needed") || (integer(p, 1, MAX_UNITS, &s->times) && expect(p, "below") && integer(p, -MAX_UNITS, MAX_UNITS, &s->below) &&
+                                    expect(p, "above") && integer(p, -MAX_UNITS, MAX_UNITS, &s->above));
+}
+
 static bool for_statement(Parser *p, Nest *in)
 {
     const Expr *var = variable(p, VK_INDEX);
@@ -361,7 +372,7 @@ static bool for_statement(Parser *p, Nest *in)
         return false;
     Nest *n = nest_for(p->a, in, var, lo, extent);
     n->kind = accept(p, for_kind_name[FOR_unroll]) ? FOR_unroll : accept(p, for_kind_name[FOR_parallel]) ? FOR_parallel : FOR_serial;
-    if (n->kind == FOR_parallel && (!integer(p, 0, MAX_UNITS, &n->at) || !expect(p, "of") || !integer(p, 1, MAX_UNITS, &n->of)))
+    if (n->kind == FOR_parallel && !share(p, &n->share))
         return false;
     return body(p, n) && end_line(p);
 }

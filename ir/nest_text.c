@@ -189,6 +189,15 @@ static void print_store(Printer *p, const Store *s)
     text_add(p->out, "\n");
 }
 
+static void print_share(Printer *p, const Share *s)
+{
+    text_add(p->out, " %" PRId64 " of %" PRId64, s->at, s->of);
+    if (s->each > 1)
+        text_add(p->out, " each %" PRId64, s->each);
+    if (s->times)
+        text_add(p->out, " needed %" PRId64 " below %" PRId64 " above %" PRId64, s->times, s->below, s->above);
+}
+
 static void print_for(Printer *p, const Nest *n)
 {
     begin(p, "for ");
@@ -198,7 +207,7 @@ static void print_for(Printer *p, const Nest *n)
     print_expr(p, n->extent);
     text_add(p->out, "%s%s", n->kind ? " " : "", for_kind_name[n->kind]);
     if (n->kind == FOR_parallel)
-        text_add(p->out, " %" PRId64 " of %" PRId64, n->at, n->of);
+        print_share(p, &n->share);
     print_block(p, n->body.at, n->body.n, "}\n");
 }
 

@@ -14,7 +14,8 @@
  *       note any text
  *       var i 0..7, k < N, acc f32                      index with its bounds, index below an extent, register
  *       buf %4.s scratch stack f32[16]                  scratch of this function
- *       for i = 0, 8 unroll {                           first value, number of values; "parallel 0 of 8": by units
+ *       for i = 0, 8 unroll {                           first value, number of values; "parallel 0 of 8": by units,
+ *                                                       "each 4" of inner ones, "needed 2 below 1 above 1" (nest.h)
  *         let acc = 0f32
  *         acc = acc + %1.x[0,i]
  *         %3.t[0,i] = acc

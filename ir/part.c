@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See part.h. An index is the affine part in the variable of the parallel loop around it, and a range of the rest; where
- * it is not affine there, the range follows from a variable of the part's own bounds.
+ * See part.h. An index is the affine part in the variables of the parallel loops around it, and a range of the rest; where
+ * it is not affine there, the range follows from variables of the part's own bounds.
  */
 #include "part.h"
 
@@ -9,16 +9,16 @@
 
 typedef struct Access {
     uint32_t buf;
-    bool write, whole;         /* whole: where is not known */
-    const Nest *loop;          /* parallel, around it; NULL: every part does it */
+    bool write, whole;          /* whole: where is not known */
+    const Nest *outer, *inner;  /* parallel loops around it; neither: every part does it */
     const Expr *idx[MAX_RANK];
-    bool linear[MAX_RANK];     /* coef * variable + lo..hi */
-    int64_t coef[MAX_RANK], lo[MAX_RANK], hi[MAX_RANK];
+    bool linear[MAX_RANK];      /* sum of coef * variable, + lo..hi */
+    int64_t coef[MAX_RANK][2], lo[MAX_RANK], hi[MAX_RANK]; /* of the outer loop's variable, of the inner one's */
 } Access;
 
 struct Accesses { const Unit *u; bool split; VEC(Access) v; };
 
-typedef struct Collect { Arena *a; Accesses *to; const Nest *loop; } Collect;
+typedef struct Collect { Arena *a; Accesses *to; const Nest *outer, *inner; } Collect;
 
 /* Elements of dimension d, halo included. */
 static void whole_dimension(const Unit *u, const Buf *b, uint8_t d, int64_t *lo, int64_t *hi)
@@ -35,28 +35,38 @@ static void clip(const Unit *u, const Buf *b, uint8_t d, int64_t *lo, int64_t *h
     *hi = min_i64(*hi, last);
 }
 
+/* idx less what is linear in the loop's variable. */
+static const Expr *without(Exprs *pool, const Expr *idx, const Nest *loop, int64_t *coef, bool *linear)
+{
+    if (!loop || !*linear)
+        return idx;
+    *coef = ex_coef(idx, loop->var, linear);
+    return *linear ? ex_sub(pool, idx, ex_mul(pool, ex_int(pool, *coef), loop->var)) : idx;
+}
+
 static void split_index(const Collect *c, Access *x, uint8_t d)
 {
     Exprs *pool = c->to->u->cx->x;
     x->linear[d] = true;
-    x->coef[d] = c->loop ? ex_coef(x->idx[d], c->loop->var, &x->linear[d]) : 0;
-    const Expr *rest = x->linear[d] && c->loop ? ex_sub(pool, x->idx[d], ex_mul(pool, ex_int(pool, x->coef[d]), c->loop->var)) : x->idx[d];
+    const Expr *rest = without(pool, x->idx[d], c->outer, &x->coef[d][0], &x->linear[d]);
+    rest = without(pool, rest, c->inner, &x->coef[d][1], &x->linear[d]);
+    if (!x->linear[d])
+        return;
     if (!ex_range(pool, rest, &x->lo[d], &x->hi[d]) || x->lo[d] == INT64_MIN || x->hi[d] == INT64_MAX) {
-        x->coef[d] = 0;
-        x->linear[d] = true;
+        x->coef[d][0] = x->coef[d][1] = 0;
         whole_dimension(c->to->u, buf(c->to->u, x->buf), d, &x->lo[d], &x->hi[d]);
     }
 }
 
-static bool is_shared(const Buf *b) { return b->cls != BC_scratch && b->cls != BC_const; }
+static bool starts_anywhere(const Nest *loop) { return loop && !ex_is_const(loop->lo); }
 
 static void add(const Collect *c, uint32_t id, const Expr *const *idx, bool write)
 {
     const Buf *b = buf(c->to->u, id);
-    if (!id || !is_shared(b))
+    if (!id || b->cls == BC_const)
         return;
-    Access x = {.buf = id, .write = write, .loop = c->loop, .whole = !idx || (c->loop && !ex_is_const(c->loop->lo))};
-    for (uint8_t d = 0; d < b->rank && idx; d++) {
+    Access x = {.buf = id, .write = write, .outer = c->outer, .inner = c->inner, .whole = !idx || starts_anywhere(c->outer) || starts_anywhere(c->inner)};
+    for (uint8_t d = 0; d < b->rank && !x.whole; d++) {
         x.idx[d] = idx[d];
         split_index(c, &x, d);
     }
@@ -101,7 +111,7 @@ static void collect(const Collect *up, const Nest *n)
 {
     Collect c = *up;
     if (n->op == NS_for && n->kind == FOR_parallel)
-        c.loop = n;
+        *(n->share.each > 1 ? &c.outer : &c.inner) = n;
     add_loads(&c, n->expr);
     add_loads(&c, n->lo);
     add_loads(&c, n->extent);
@@ -122,48 +132,78 @@ Accesses *part_accesses(Arena *a, const Unit *u, const Func *f)
     Accesses *to = NEW(a, Accesses);
     to->u = u;
     to->split = f->split;
-    const Collect c = {a, to, NULL};
+    const Collect c = {a, to, NULL, NULL};
     collect(&c, f->body);
     return to;
 }
 
-/* Iterations of a parallel loop that the part runs, from 0; last < first: none. */
-static void own_iterations(const Exprs *x, const Nest *loop, int32_t part, int32_t parts, int64_t *first, int64_t *last)
+int part_pieces(const Share *s, int32_t part, int32_t parts, Piece piece[PIECES])
 {
-    *first = max_i64(part_first(loop->of, part, parts) - loop->at, 0);
-    *last = min_i64(part_first(loop->of, part + 1, parts) - loop->at, ex_upper(x, loop->extent)) - 1;
+    const int64_t each = s->each > 1 ? s->each : s->of, units = s->each > 1 ? s->of * each : s->of;
+    const int64_t end = part_first(units, part + 1, parts);
+    int n = 0;
+    for (int64_t at = part_first(units, part, parts); at < end; n++) {
+        const int64_t from = at % each, rows = from ? 0 : (end - at) / each;
+        piece[n] = (Piece){at / each, at / each + max_i64(rows, 1) - 1, from, rows ? each : min_i64(from + end - at, each)};
+        at += rows ? rows * each : piece[n].end - from;
+    }
+    return n;
 }
 
-static void index_range(const Accesses *of, const Access *x, uint8_t d, int64_t first, int64_t last, int64_t *lo, int64_t *hi)
+Run part_outer_run(const Exprs *x, const Nest *outer, const Piece *p)
+{
+    return (Run){max_i64(p->first - outer->share.at, 0), min_i64(p->last - outer->share.at, ex_upper(x, outer->extent) - 1)};
+}
+
+Run part_inner_run(const Exprs *x, const Nest *inner, const Piece *p)
+{
+    const Share *s = &inner->share;
+    const int64_t times = s->times ? s->times : 1;
+    return (Run){max_i64(times * p->from - s->below - s->at, 0), min_i64(times * (p->end - 1) + s->above - s->at, ex_upper(x, inner->extent) - 1)};
+}
+
+/* Values of a loop's variable. */
+static Run values(const Nest *loop, Run r)
+{
+    return loop && ex_is_const(loop->lo) ? (Run){r.first + loop->lo->v.i, r.last + loop->lo->v.i} : r;
+}
+
+static void index_range(const Accesses *of, const Access *x, uint8_t d, Run outer, Run inner, int64_t *lo, int64_t *hi)
 {
     Exprs *pool = of->u->cx->x;
+    const int64_t *c = x->coef[d];
     if (x->linear[d]) {
-        *lo = x->lo[d] + x->coef[d] * (x->coef[d] < 0 ? last : first);
-        *hi = x->hi[d] + x->coef[d] * (x->coef[d] < 0 ? first : last);
+        *lo = x->lo[d] + c[0] * (c[0] < 0 ? outer.last : outer.first) + c[1] * (c[1] < 0 ? inner.last : inner.first);
+        *hi = x->hi[d] + c[0] * (c[0] < 0 ? outer.first : outer.last) + c[1] * (c[1] < 0 ? inner.first : inner.last);
         return;
     }
-    const Subst s = {x->loop->var, ex_var(pool, VK_INDEX, DT_ix, "own", first, last)};
-    if (!ex_range(pool, ex_subst(pool, x->idx[d], &s, 1), lo, hi))
+    Subst s[2];
+    uint32_t n = 0;
+    if (x->outer)
+        s[n++] = (Subst){x->outer->var, ex_var(pool, VK_INDEX, DT_ix, "own", outer.first, outer.last)};
+    if (x->inner)
+        s[n++] = (Subst){x->inner->var, ex_var(pool, VK_INDEX, DT_ix, "own", inner.first, inner.last)};
+    if (!ex_range(pool, ex_subst(pool, x->idx[d], s, n), lo, hi))
         *lo = INT64_MIN, *hi = INT64_MAX;
 }
 
-static bool touch(const Accesses *of, const Access *x, int32_t part, int32_t parts, Touch *t)
+/* What the access reaches in one piece; false: nothing. */
+static bool touch(const Accesses *of, const Access *x, const Piece *p, Touch *t)
 {
     const Buf *b = buf(of->u, x->buf);
-    int64_t first = 0, last = 0;
+    Run outer = {0, 0}, inner = {0, 0};
     *t = (Touch){.buf = x->buf, .write = x->write};
-    if (x->loop) {
-        own_iterations(of->u->cx->x, x->loop, part, parts, &first, &last);
-        if (last < first)
-            return false;
-        first += x->whole ? 0 : x->loop->lo->v.i;
-        last += x->whole ? 0 : x->loop->lo->v.i;
-    }
+    if (x->outer)
+        outer = values(x->outer, part_outer_run(of->u->cx->x, x->outer, p));
+    if (x->inner)
+        inner = values(x->inner, part_inner_run(of->u->cx->x, x->inner, p));
+    if (outer.last < outer.first || inner.last < inner.first)
+        return false;
     for (uint8_t d = 0; d < b->rank; d++) {
         if (x->whole)
             whole_dimension(of->u, b, d, &t->lo[d], &t->hi[d]);
         else
-            index_range(of, x, d, first, last, &t->lo[d], &t->hi[d]);
+            index_range(of, x, d, outer, inner, &t->lo[d], &t->hi[d]);
         clip(of->u, b, d, &t->lo[d], &t->hi[d]);
         if (t->hi[d] < t->lo[d])
             return false;
@@ -171,13 +211,27 @@ static bool touch(const Accesses *of, const Access *x, int32_t part, int32_t par
     return true;
 }
 
+/* Of an access that every part does, one piece that is everything. */
+static int pieces_of(const Access *x, int32_t part, int32_t parts, Piece piece[PIECES])
+{
+    if (x->outer || x->inner)
+        return part_pieces(&(x->outer ? x->outer : x->inner)->share, part, parts, piece);
+    piece[0] = (Piece){0, 0, 0, 1};
+    return 1;
+}
+
 Touches part_touches(Arena *a, const Accesses *of, int32_t part, int32_t parts)
 {
     Touches r = {0};
+    Piece piece[PIECES];
     for (uint32_t k = 0; k < of->v.n && (of->split || part == 0); k++) {
-        Touch t;
-        if (touch(of, &of->v.at[k], part, parts, &t))
-            PUSH(a, &r.v, t);
+        const Access *x = &of->v.at[k];
+        const int n = buf(of->u, x->buf)->cls == BC_scratch ? 0 : pieces_of(x, part, parts, piece);
+        for (int q = 0; q < n; q++) {
+            Touch t;
+            if (touch(of, x, &piece[q], &t))
+                PUSH(a, &r.v, t);
+        }
     }
     return r;
 }
@@ -227,4 +281,67 @@ double touched_bytes(const Unit *u, const Touches *t)
         bytes += first ? hull_bytes(u, t, k) : 0;
     }
     return bytes;
+}
+
+/* ---- scratch ---- */
+
+/* Whether the boxes leave nothing of this one. */
+static bool covered(const Touch *box, const Touch *by, uint32_t n, uint8_t rank)
+{
+    Touch rest = *box;
+    while (n > 0 && !overlap(box, by, rank))
+        by++, n--;
+    for (uint8_t d = 0; d < rank && n > 0; d++) {
+        Touch below = rest, above = rest;
+        below.hi[d] = by->lo[d] - 1;
+        above.lo[d] = by->hi[d] + 1;
+        if ((below.lo[d] <= below.hi[d] && !covered(&below, by + 1, n - 1, rank)) || (above.lo[d] <= above.hi[d] && !covered(&above, by + 1, n - 1, rank)))
+            return false;
+        rest.lo[d] = max_i64(rest.lo[d], by->lo[d]);
+        rest.hi[d] = min_i64(rest.hi[d], by->hi[d]);
+    }
+    return n > 0;
+}
+
+/* Whether a part has written what this read of scratch reaches in a piece, in the same iterations of an outer loop. */
+static bool is_filled(Arena *a, const Accesses *of, const Access *read, const Piece *p, int32_t part, int32_t parts)
+{
+    Touches by = {0};
+    Touch want;
+    if (!touch(of, read, p, &want))
+        return true;
+    for (uint32_t k = 0; k < of->v.n; k++) {
+        const Access *w = &of->v.at[k];
+        Piece own[PIECES] = {*p};
+        Touch t;
+        if (!w->write || w->buf != read->buf || w->outer != read->outer || (!w->outer && !pieces_of(w, part, parts, own)))
+            continue;
+        if (touch(of, w, own, &t))
+            PUSH(a, &by.v, t);
+    }
+    return covered(&want, by.v.at, by.v.n, buf(of->u, read->buf)->rank);
+}
+
+/* What one iteration writes and reads follows from no part. */
+static bool stays_inside(const Accesses *of, const Access *read)
+{
+    for (uint32_t k = 0; k < of->v.n; k++) {
+        const Access *w = &of->v.at[k];
+        if (w->write && w->buf == read->buf && (w->outer != read->outer || w->inner != read->inner))
+            return false;
+    }
+    return true;
+}
+
+uint32_t part_unfilled(Arena *a, const Accesses *of, int32_t part, int32_t parts)
+{
+    Piece piece[PIECES];
+    for (uint32_t k = 0; k < of->v.n && of->split; k++) {
+        const Access *x = &of->v.at[k];
+        const int n = x->write || buf(of->u, x->buf)->cls != BC_scratch || stays_inside(of, x) ? 0 : pieces_of(x, part, parts, piece);
+        for (int q = 0; q < n; q++)
+            if (!is_filled(a, of, x, &piece[q], part, parts))
+                return x->buf;
+    }
+    return 0;
 }

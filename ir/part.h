@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What one part of a run touches. A run of several parts executes every split function on each part; a parallel loop
- * gives part p the iterations whose units it owns (part_first), everything outside of parallel loops runs on all parts.
+ * gives part p the iterations whose units it owns (Share), everything outside of parallel loops runs on all parts.
  * Functions that are not split run on part 0 alone. Scratch and constants are not looked at: each part has scratch of its
  * own, and nobody writes a constant.
  */
@@ -18,8 +18,18 @@ typedef struct Touches { VEC(Touch) v; } Touches;
 typedef struct Accesses Accesses;
 Accesses *part_accesses(Arena *a, const Unit *u, const Func *f);
 Touches part_touches(Arena *a, const Accesses *of, int32_t part, int32_t parts);
+uint32_t part_unfilled(Arena *a, const Accesses *of, int32_t part, int32_t parts); /* scratch of which it reads what it has not written; 0: none */
 bool touches_clash(const Unit *u, const Touches *p, const Touches *q); /* an element that both touch and one of them writes */
 double touched_bytes(const Unit *u, const Touches *t);                 /* hull of each buffer, once */
+
+/* The units of a part as runs of iterations first .. last of the outer loop, counted as units of it, in each of which the
+ * part owns units from .. end-1: the rest of one, those between, the beginning of another. Without an outer loop, one. */
+enum { PIECES = 3 };
+typedef struct Piece { int64_t first, last, from, end; } Piece;
+typedef struct Run { int64_t first, last; } Run; /* iterations from 0; last < first: none */
+int part_pieces(const Share *s, int32_t part, int32_t parts, Piece piece[PIECES]); /* s: of the outer loop, or the only one */
+Run part_outer_run(const Exprs *x, const Nest *outer, const Piece *p);
+Run part_inner_run(const Exprs *x, const Nest *inner, const Piece *p);
 
 /* part_check.c: the proof that parts do not disturb each other, on the planned unit. For every count of parts: two parts
  * never touch one element, at whichever buffer's name its bytes are known, that one of them writes, unless they have met

@@ -3,7 +3,7 @@
  * See part.h. Between two meetings of all parts (an epoch) nothing orders what different parts do, but that a part that
  * has met its neighbours m times has seen those up to m away finish what lies before. So in each epoch: functions f <= g
  * and parts p != q, further apart than the meetings of neighbours between f and g, must not clash; and no two buffers in
- * use may share bytes, whoever uses them.
+ * use may share bytes, whoever uses them. Scratch that a part fills only where it needs it must be filled wherever it is read.
  */
 #include "part.h"
 
@@ -87,15 +87,23 @@ static void check_epoch(Prove *c)
     }
 }
 
+static void collect_touches(Prove *c, uint32_t f)
+{
+    const Accesses *of = part_accesses(c->a, c->u, c->u->func.at[f]);
+    for (int32_t p = 0; p < c->parts; p++) {
+        *touches_of(c, f, p) = part_touches(c->a, of, p, c->parts);
+        const uint32_t bad = part_unfilled(c->a, of, p, c->parts);
+        if (bad)
+            c->why = str_fmt(c->a, "part %d of %d in %s reads of buffer %u what it has not written", p, c->parts, c->u->func.at[f]->name, bad);
+    }
+}
+
 static void check_count(Prove *c)
 {
     const uint32_t n = c->u->func.n;
     c->at = NEWN(c->a, Touches, n * (uint32_t)c->parts + 1);
-    for (uint32_t f = 0; f < n; f++) {
-        const Accesses *of = part_accesses(c->a, c->u, c->u->func.at[f]);
-        for (int32_t p = 0; p < c->parts; p++)
-            *touches_of(c, f, p) = part_touches(c->a, of, p, c->parts);
-    }
+    for (uint32_t f = 0; f < n; f++)
+        collect_touches(c, f);
     for (c->first = 0; c->first < n && !c->why; c->first = c->end) {
         for (c->end = c->first + 1; c->end < n && c->u->func.at[c->end]->meet != MEET_all; c->end++)
             continue;
@@ -115,12 +123,42 @@ static void check_scratch(Prove *c)
     }
 }
 
+typedef struct Around { const Func *f; const Nest *outer, *inner; } Around; /* parallel loops */
+
+static const char *wrong_loop(const Around *at, const Nest *n)
+{
+    const Share *s = &n->share;
+    if (!at->f->split)
+        return "in a function that part 0 alone runs";
+    if (at->inner || (at->outer && s->each > 1))
+        return "inside one that deals out the same units";
+    if (at->outer && s->of != at->outer->share.each)
+        return "of other units than the loop around it has";
+    return s->each > 1 && s->times ? "of units that it both deals out and needs" : NULL;
+}
+
+static void check_loops(Prove *c, const Nest *n, Around at)
+{
+    if (n->op == NS_for && n->kind == FOR_parallel) {
+        const char *wrong = wrong_loop(&at, n);
+        if (wrong)
+            c->why = str_fmt(c->a, "%s has a parallel loop over '%s' %s", at.f->name, ex_var_info(c->u->cx->x, n->var)->name, wrong);
+        *(n->share.each > 1 ? &at.outer : &at.inner) = n;
+    }
+    for (uint32_t k = 0; k < n->body.n && !c->why; k++)
+        check_loops(c, n->body.at[k], at);
+    for (uint32_t k = 0; k < n->other.n && !c->why; k++)
+        check_loops(c, n->other.at[k], at);
+}
+
 const char *part_check(Arena *a, const Unit *u)
 {
     Arena *work = arena_child(a);
     Prove c = {.a = work, .u = u};
     if (u->threads.n)
         check_scratch(&c);
+    for (uint32_t f = 0; f < u->func.n && !c.why; f++)
+        check_loops(&c, u->func.at[f]->body, (Around){.f = u->func.at[f]});
     for (uint32_t k = 0; k < u->threads.n && !c.why; k++) {
         c.parts = u->threads.at[k];
         check_count(&c);

@@ -12,6 +12,36 @@ static inline int mlcc_own(int n, int at, int of, int part, int parts)
     return first < 0 ? 0 : first > n ? n : (int)first;
 }
 
+/* Of n iterations that have `each` units apiece, for iterations at .. at+n-1 of `of`: the first that has a unit of the part,
+ * and what follows the last. */
+static inline int mlcc_own_outer(int n, int at, int of, int each, int part, int parts)
+{
+    const int64_t first = ((int64_t)of * each * part + parts - 1) / parts / each - at;
+    return first < 0 ? 0 : first > n ? n : (int)first;
+}
+
+static inline int mlcc_own_outer_end(int n, int at, int of, int each, int part, int parts)
+{
+    const int64_t units = (int64_t)of * each, first = (units * part + parts - 1) / parts, end = (units * (part + 1) + parts - 1) / parts;
+    const int64_t last = first < end ? (end + each - 1) / each - at : 0;
+    return last < 0 ? 0 : last > n ? n : (int)last;
+}
+
+/* Of n iterations those from v*times - below to v*times + above for some v, where the part owns unit at + v of `of` and v is
+ * below `each`. Parts may need the same. */
+static inline int mlcc_need(int n, int times, int below, int at, int each, int of, int part, int parts)
+{
+    const int64_t first = (int64_t)mlcc_own(each, at, of, part, parts) * times - below;
+    return first < 0 ? 0 : first > n ? n : (int)first;
+}
+
+static inline int mlcc_need_end(int n, int times, int above, int at, int each, int of, int part, int parts)
+{
+    const int first = mlcc_own(each, at, of, part, parts), last = mlcc_own(each, at, of, part + 1, parts) - 1;
+    const int64_t end = first <= last ? (int64_t)last * times + above + 1 : 0;
+    return end < 0 ? 0 : end > n ? n : (int)end;
+}
+
 /* Whether the part owns unit `at`. */
 static inline int mlcc_owns(int at, int of, int part, int parts)
 {

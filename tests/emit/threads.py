@@ -94,6 +94,41 @@ def serial_when_small(build):
     return same_bytes(folder, built) or ('' if facts['split_functions'] == 0 and len(facts['threads']) == 1 else 'is cut')
 
 
+def numbers(n):
+    return ', '.join(str((k * 7 + 3) % 11 - 5) for k in range(n))
+
+
+def depthwise():
+    """An expansion that a depthwise product alone reads, with and without stride: its rows are made by the parts that need them."""
+    return f'''graph g
+input %x f32[1,2,48,48]
+const %w f32[8,2,1,1] ({numbers(16)})
+const %d f32[8,1,3,3] ({numbers(72)})
+const %p f32[2,8,1,1] ({numbers(16)})
+%a ? = Conv %x %w
+%b ? = Relu %a
+%c ? = Conv %b %d {{group=8, pads=[1,1,1,1]}}
+%e ? = Conv %c %p
+%f ? = Conv %e %w
+%g ? = Relu %f
+%h ? = Conv %g %d {{group=8, pads=[1,1,1,1], strides=[2,2]}}
+output %h
+'''
+
+
+def as_needed(build, sanitizer):
+    folder = build / 'emit' / 'threads' / 'depthwise'
+    folder.mkdir(parents=True, exist_ok=True)
+    model = folder / 'depthwise.nn'
+    model.write_text(depthwise())
+    built, why = models.build(build / 'mlcc', model, folder, 'net', ['-march=x86-64-v2', COUNTS, '--threads-always', '--weights=array'])
+    if why:
+        return why
+    if 'mlcc_need(' not in (folder / 'net.c').read_text():
+        return 'no loop is run as far as it is needed'
+    return same_bytes(folder, built) or (same_bytes(folder, built, ['-fsanitize=thread', '-g'], 1) if sanitizer else '')
+
+
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
     r, known = report.Report(), symbols.allowed()
@@ -105,6 +140,7 @@ def main():
     for name, model in (models.networks() | models.cases()).items():
         for level in ['-O0', '-O3'] if name in models.samples() else ['-O3']:
             cut(r, build, name, model, level, known, sanitizer and name in models.networks())
+    r.check('threads/rows as needed', as_needed(build, sanitizer))
     r.check('threads/none without --threads', untouched(build, 'digits', models.samples()['digits']))
     r.check('threads/small models stay on one', serial_when_small(build))
     r.finish()

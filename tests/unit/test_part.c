@@ -131,6 +131,7 @@ static void test_window(void **state)
         {"%2.t[i + r - 1,4*j]", "%2.t[min(i + 2*r, 7),4*j]", "of 4 in n000_rows"},
         /* boxes that overlap within a function */
         {"for once = 0, 1 parallel 0 of 8", "for once = 0, 1", "in n000_rows and part 1 in n000_rows"},
+        {"parallel 0 of 8 {\n    for j_3", "parallel 0 of 8 needed 1 below 0 above 1 {\n    for j_3", "in n000_rows and part"},
         {"%2.t[i,j_3] = %1.x[i,j_3]", "%2.t[min(i, 3),j_3] = %1.x[i,j_3]", "in n000_rows and part"},
         {"%2.t[i,j_3] = %1.x[i,j_3]", "%2.t[i,j_3] = %2.t[i - 1,j_3]", "in n000_rows and part"},
         {"%3.u[i,j] = %5.row[j]", "%3.u[0,j] = %5.row[j]", "in n001_window and part"},
@@ -218,12 +219,66 @@ static void test_extent(void **state)
     judge(extent, change, COUNT(change));
 }
 
+/* Blocks of channels times rows; scratch has the rows that a part needs, which are one more than those it makes. */
+static const char pairs[] =
+    "unit pairs\n"
+    "arena 640 bound 640 align 64\n"
+    "threads 2 3 4 scratch 640\n"
+    "buf %1.x input 0 f32[3,8,4]\n"
+    "buf %2.y output 0 f32[3,8,4]\n"
+    "func n000_rows macs 0 split\n"
+    "  var c < 3, z < 4, k < 8, j < 4, i < 8, j_2 < 4, r < 2, acc f32\n"
+    "  buf %3.row scratch f32[8,4] halo 0+1,0+0 pad (0.0) at 0 pool 0\n"
+    "  for c = 0, 3 parallel 0 of 3 each 8 {\n"
+    "    for z = 0, 4 {\n"
+    "      %3.row[8,z] = 0f32\n"
+    "    }\n"
+    "    for k = 0, 8 parallel 0 of 8 needed 1 below 0 above 1 {\n"
+    "      for j = 0, 4 {\n"
+    "        %3.row[k,j] = %1.x[c,k,j]\n"
+    "      }\n"
+    "    }\n"
+    "    for i = 0, 8 parallel 0 of 8 {\n"
+    "      for j_2 = 0, 4 {\n"
+    "        let acc = 0f32\n"
+    "        for r = 0, 2 {\n"
+    "          acc = acc + %3.row[i + r,j_2]\n"
+    "        }\n"
+    "        %2.y[c,i,j_2] = acc\n"
+    "      }\n"
+    "    }\n"
+    "  }\n";
+
+static void test_pairs(void **state)
+{
+    (void)state;
+    static const Change change[] = {
+        {"needed 1 below 0 above 1", "needed 1 below 1 above 2", NULL},
+        /* a row too few, at either end, or half of the rows */
+        {"needed 1 below 0 above 1", "needed 1 below 0 above 0", "reads of buffer 3 what it has not written"},
+        {"needed 1 below 0 above 1", "needed 1 below -1 above 1", "reads of buffer 3 what it has not written"},
+        {"needed 1 below 0 above 1", "needed 2 below 0 above 1", "reads of buffer 3 what it has not written"},
+        {"%3.row[8,z] = 0f32", "%3.row[7,z] = 0f32", "reads of buffer 3 what it has not written"},
+        {"parallel 0 of 8 needed 1 below 0 above 1", "parallel 0 of 8", "reads of buffer 3 what it has not written"},
+        /* the units inside are not those that are dealt out */
+        {"of 3 each 8", "of 3 each 7", "of other units than the loop around it has"},
+        {"of 3 each 8", "of 3", "inside one that deals out the same units"},
+        {"for z = 0, 4 {", "for z = 0, 4 parallel 0 of 4 each 2 {", "inside one that deals out the same units"},
+        {"macs 0 split", "macs 0", "in a function that part 0 alone runs"},
+        /* a row of a block is shared by two parts, so all of it is both's */
+        {"%2.y[c,i,j_2] = acc", "%2.y[c,i - mod(i,2),j_2] = acc", "in n000_rows and part"},
+        {"%2.y[c,i,j_2] = acc", "%2.y[0,i,j_2] = acc", "in n000_rows and part"},
+    };
+    judge(pairs, change, COUNT(change));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_window, setup, teardown),
         cmocka_unit_test_setup_teardown(test_chain, setup, teardown),
         cmocka_unit_test_setup_teardown(test_extent, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_pairs, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Cutting one function for threads: which dimensions of what it makes could be dealt out to parts, and the function with
+ * its loops along them made parallel.
+ */
+#ifndef MLCC_PARALLEL_CUT_H
+#define MLCC_PARALLEL_CUT_H
+
+#include "../ir/part.h"
+
+typedef struct Axis { uint8_t d; int64_t unit, of; } Axis; /* dimension; elements that stay together; how many such units */
+
+/* Of the tensor `buf`. A unit is one of inner, or with outer.of > 0 one of inner within one of outer. */
+typedef struct Cut { uint32_t buf; Axis outer, inner; } Cut;
+
+typedef struct Axes { uint32_t buf; VEC(Axis) v; } Axes; /* buf 0: nothing can be cut */
+
+/* Steps of loops over the largest tensor that the function stores to. */
+Axes cut_axes(Arena *a, const Unit *u, const Func *f);
+
+bool cut_nests(Arena *a, const Unit *u, const Func *f, const Cut *c); /* some loop along c->outer holds one along c->inner */
+
+/* Body of f with the loops along the cut parallel. What no such loop holds is run by the part that owns its place; what
+ * stores to scratch alone by every part, as far as the part reads it where that is known. The cut need not be sound:
+ * parts may clash, and scratch may be read where it is not filled (ir/part.h). */
+Nest *cut_body(Arena *a, const Unit *u, const Func *f, const Cut *c);
+
+#endif

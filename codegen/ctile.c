@@ -15,9 +15,16 @@ static bool can_accumulate(const Tile *t)
     return (dt == DT_f32 || dt == DT_i32) && t->body->dt == dt && (!t->init || t->init->dt == dt);
 }
 
+/* Lanes along the last variable; with others outside they are whole vectors, and their order makes no difference. */
+static bool is_across_vectors(const CGen *g, const Tile *t)
+{
+    const bool any_order = t->red == RED_min || t->red == RED_max || (t->red == RED_sum && t->acc->dt == DT_i32);
+    return t->lane == t->rvar[t->nr - 1] && (t->nr == 1 || (any_order && !t->open && t->lanes % g->lanes == 0));
+}
+
 static bool is_vector_tile(CGen *g, const Tile *t)
 {
-    if (g->lanes < 2 || !t->lane || (t->across && t->nr != 1))
+    if (g->lanes < 2 || !t->lane || (t->across && !is_across_vectors(g, t)))
         return false;
     if (t->body && (!can_accumulate(t) || !v_can(g, t->body, t->lane, NULL)))
         return false;
@@ -152,6 +159,12 @@ static void reduce_step(VGen *v, const Acc *acc, int32_t np, int32_t nv)
         ln(g->o, "V%d_FENCE();", v->width);
 }
 
+static void open_reduction(CGen *g, const Tile *t, int k)
+{
+    const char *i = var_ident(g, t->rvar[k]);
+    open_block(g->o, "for (%s %s = 0; %s < %s; %s++)", c_type(g, DT_ix), i, i, c_expr_prec(g, t->rext[k], P_LT + 1), i);
+}
+
 static void reduction(VGen *v, const Acc *acc, int32_t np, int32_t nv)
 {
     CGen *g = v->g;
@@ -164,8 +177,7 @@ static void reduction(VGen *v, const Acc *acc, int32_t np, int32_t nv)
     for (int k = 0; k < loops; k++) {
         if (unrolled(t, k))
             continue;
-        const char *i = var_ident(g, t->rvar[k]);
-        open_block(g->o, "for (%s %s = 0; %s < %s; %s++)", c_type(g, DT_ix), i, i, c_expr_prec(g, t->rext[k], P_LT + 1), i);
+        open_reduction(g, t, k);
         opened++;
     }
     if (quads)
@@ -337,8 +349,12 @@ static void across_point(VGen *v, int32_t p)
     const Expr *vector = accumulator(v, "c"), *total = accumulator(v, "total");
     const char *c = var_ident(g, vector);
     ln(g->o, "%s %s = %s;", v_type(v, dt), c, v_set(v, red_identity(g->x, t->red, dt)));
+    for (int k = 0; k + 1 < t->nr; k++)
+        open_reduction(g, t, k);
     if (!ex_is_int(whole, 0))
         across_vectors(v, p, c, whole);
+    for (int k = 0; k + 1 < t->nr; k++)
+        close_block(g->o, "");
     ln(g->o, "%s%s %s = %s;", whole != lanes ? "" : "const ", c_type(g, dt), var_ident(g, total), v_fold(v, t->red, dt, c));
     if (whole != lanes)
         across_tail(v, p, total, whole);

@@ -53,6 +53,7 @@ bool is_pure_var(const Expr *e, const Expr *const *var, int n, int *which);
 void auto_bodies(Auto *g);                             /* body and reader from the placements in s */
 
 void auto_views(Auto *g);                              /* fresh schedule with only affine views inline, and its bodies */
+bool runs_across(const Auto *g, uint32_t k);           /* auto_tile.c: a reduction over what lies side by side, by vectors */
 int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t stage); /* auto_tile.c: lanes of the best tile */
 
 /* auto_prepare.c: tensors, stages and layouts of the scheduler's own. */
@@ -71,6 +72,11 @@ uint32_t auto_pack(Auto *g, uint32_t k, const Dot *d, const Expr **packed);
 
 bool auto_matrix(Auto *g, uint32_t k, const Dot *d);   /* whether a matrix unit is to make contraction k; its shape is in g */
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */
+/* auto_join.c: layouts in which views that join dimensions are free. Then: elements of memory that v moves a plain load by, 0
+ * when that is not always the same; and whether its offset is affine. */
+void auto_join(Auto *g);
+int64_t stride_of(const Auto *g, const Expr *load, const Expr *v);
+bool walks_memory(const Auto *g, const Expr *load);
 void auto_scalar(Auto *g);                             /* layouts for machines without vectors */
 /* auto_flatten.c: columns and few channels of a first convolution become one reduction, channels rounded up to a multiple. */
 void auto_flatten(Auto *g, int64_t group);

@@ -140,6 +140,14 @@ static void has_data_index(void *ctx, const Expr *e)
     *yes = *yes || e->op == EX_load || e->op == EX_loadp || e->op == EX_fdiv || e->op == EX_mod || e->op == EX_select;
 }
 
+static bool affine_indices(const Expr *load)
+{
+    bool costly = false;
+    for (uint16_t d = 0; d < load->n; d++)
+        ex_walk(load->a[d], has_data_index, &costly);
+    return !costly;
+}
+
 /* A view whose indices are affine: free wherever it is read. */
 static bool is_affine_view(const Expr *e)
 {
@@ -150,6 +158,9 @@ static bool is_affine_view(const Expr *e)
         ex_walk(e->a[d], has_data_index, &costly);
     return !costly;
 }
+
+/* Or what it reads lies in memory as it walks it. */
+static bool is_free_view(const Auto *g, const Expr *e) { return is_affine_view(e) || (e->op == EX_load && walks_memory(g, e)); }
 
 /* A contraction; a sum of squares is a statistic. */
 static bool is_product(const Stage *s)
@@ -176,10 +187,10 @@ typedef struct Use { double reads; bool product, scatter, call; } Use;
 static void add_use(const Auto *g, Use *use, uint32_t t, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];
-    const bool view = may_inline(g, k) && is_affine_view(g->body[k]);
+    const bool view = may_inline(g, k) && is_free_view(g, g->body[k]);
     const Use *u = &use[s->out];
     use[t].reads += view ? u->reads : loads_in(g, k, t) * (double)steps_of_stage(g, k);
-    use[t].product = use[t].product || (s->body && is_product(s)) || (view && u->product);
+    use[t].product = use[t].product || (s->body && is_product(s)) || g->packed.at[s->out] || (view && u->product);
     use[t].scatter = use[t].scatter || s->kind == ST_scatter || (view && u->scatter);
     use[t].call = use[t].call || s->kind == ST_call || (view && u->call);
 }
@@ -197,9 +208,9 @@ static Use *uses(const Auto *g)
 }
 
 /* Products take their operands from memory, calls too. */
-static bool readers_accept(const Use *u, const Expr *body, int64_t cost)
+static bool readers_accept(const Auto *g, const Use *u, const Expr *body, int64_t cost)
 {
-    return u->reads > 0 && !u->call && !(u->scatter && cost > CHEAP) && !(u->product && !is_affine_view(body));
+    return u->reads > 0 && !u->call && !(u->scatter && cost > CHEAP) && !(u->product && !is_free_view(g, body));
 }
 
 typedef struct CostOf { const Auto *g; const int64_t *cost; int64_t sum; } CostOf;
@@ -276,14 +287,37 @@ static bool second_product(const Auto *g, uint32_t k)
     return q.any || is_epilogue(g, r);
 }
 
-/* Inline in a reduction it would leave the product without an epilogue, and the tensor between them twice as long. */
+typedef struct Apart { const Auto *g; uint32_t ref; bool yes; } Apart;
+
+static void is_load_apart(void *ctx, const Expr *e)
+{
+    Apart *p = ctx;
+    p->yes = p->yes || ((e->op == EX_load || e->op == EX_loadp) && e->v.ref == p->ref && !affine_indices(e) && !walks_memory(p->g, e));
+}
+
+/* Some reader, or one behind a view, reads it at quotients and remainders (heads that are joined): it hosts no product. */
+static bool is_read_apart(const Auto *g, uint32_t t)
+{
+    for (uint32_t q = 0; q < g->nreader[t]; q++) {
+        const uint32_t k = g->reader[t][q];
+        Apart p = {g, t, false};
+        if (g->te->stage.at[k]->kind == ST_map)
+            ex_walk(g->body[k], is_load_apart, &p);
+        if (p.yes || (may_inline(g, k) && is_free_view(g, g->body[k]) && is_read_apart(g, g->te->stage.at[k]->out)))
+            return true;
+    }
+    return false;
+}
+
+/* Inline in a reduction, or where it is read apart, it would leave the product without an epilogue, and the tensor between
+ * them longer than its own. */
 static bool better_as_epilogue(const Auto *g, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];
     for (uint32_t q = 0; q < g->nreader[s->out]; q++)
         if (g->te->stage.at[g->reader[s->out][q]]->kind == ST_reduce)
             return is_epilogue(g, k);
-    return second_product(g, k);
+    return second_product(g, k) || (is_epilogue(g, k) && is_read_apart(g, s->out));
 }
 
 /* Substituting costs arithmetic when elements are read more than once, and saves a buffer and two passes over it. A
@@ -300,7 +334,7 @@ static void decide_inline(Auto *g)
             continue;
         CostOf c = {g, cost, cost_of_element(body)};
         ex_walk(body, add_inline_cost, &c);
-        if (c.sum > MAX_INLINE_COST || !readers_accept(&use[s->out], body, c.sum)) {
+        if (c.sum > MAX_INLINE_COST || !readers_accept(g, &use[s->out], body, c.sum)) {
             g->s->stage[k].why = c.sum > MAX_INLINE_COST ? "expression too large to inline" : "read by a product or a call";
             continue;
         }
@@ -324,7 +358,7 @@ void auto_views(Auto *g)
 {
     g->s = schedule_new(g->a, g->te);
     for (uint32_t k = 0; k < g->te->stage.n; k++)
-        if (may_inline(g, k) && is_affine_view(g->te->stage.at[k]->body))
+        if (may_inline(g, k) && is_free_view(g, g->te->stage.at[k]->body))
             g->s->stage[k].place = PL_inline;
     for (uint32_t k = 0; k < g->te->stage.n; k++) /* functions of runtime-min read memory */
         for (uint8_t q = 0; q < g->te->stage.at[k]->nin; q++) {
@@ -336,14 +370,6 @@ void auto_views(Auto *g)
 }
 
 /* ---- register ---- */
-
-static bool affine_indices(const Expr *load)
-{
-    bool costly = false;
-    for (uint16_t d = 0; d < load->n; d++)
-        ex_walk(load->a[d], has_data_index, &costly);
-    return !costly;
-}
 
 /* The lanes and the points of a contraction's tile must be variables of the host. */
 static bool host_has_tile(const Auto *g, uint32_t host, uint32_t k, const Expr *load)
@@ -365,6 +391,10 @@ static void decide_register(Auto *g, bool products)
         const uint32_t t = s->out;
         if (s->kind != ST_reduce || is_product(s) != products || ten(g->te, t)->output >= 0 || g->nreader[t] != 1 || g->s->stage[k].place != PL_root || g->host[k])
             continue;
+        if (!products && runs_across(g, k)) {
+            g->s->stage[k].why = "it runs across vectors";
+            continue;
+        }
         const uint32_t host = g->reader[t][0];
         const Expr *load = ex_sole_load(g->body[host], t);
         const bool once = load && load->op == EX_load && affine_indices(load) && points_of_stage(g, host) == points_of_stage(g, k) && host_has_tile(g, host, k, load);

@@ -560,6 +560,8 @@ static uint32_t prepare_x(Auto *g, uint32_t k, const Dot *d)
     const Stage *s = g->te->stage.at[k];
     const uint32_t t = d->x->v.ref;
     const Ten *n = ten(g->te, t);
+    if (s->nr && stride_of(g, d->x, s->rvar[s->nr - 1]) == 1)
+        return 0;
     const int c = channel_dim(g, s, d);
     const Layout last = layout_channels_last(g, t, c);
     Layout want = last;
@@ -728,6 +730,10 @@ static void drop_unread(Auto *g)
 void auto_prepare(Auto *g)
 {
     auto_views(g);
+    if (g->m->lanes_f32 > 1) {
+        auto_join(g);
+        auto_views(g);
+    }
     if (g->m->lanes_f32 > 1 && g->te->cx->fp == FP_fast && !g->te->cx->small)
         auto_winograd(g);
     for (uint32_t k = 0; k < g->te->stage.n; k++) {

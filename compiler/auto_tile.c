@@ -286,10 +286,18 @@ static void reads_along(void *ctx, const Expr *e)
     c->yes = c->yes || ex_uses(e->a[order[e->n - 1]], c->s->rvar[c->s->nr - 1]);
 }
 
-static bool runs_across(const Auto *g, uint32_t k)
+/* Over whole vectors also with further variables outside, whose order is another one then: not for sums of floats. */
+bool runs_across(const Auto *g, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];
-    if (s->kind != ST_reduce || s->nr != 1 || extent_of(g, s->rext[0]) < g->m->lanes_f32)
+    if (s->kind != ST_reduce || s->nr == 0)
+        return false;
+    const Expr *n = s->rext[s->nr - 1];
+    bool alone = true;
+    for (uint8_t q = 0; q + 1 < s->nr; q++)
+        alone = alone && ex_is_int(s->rext[q], 1);
+    const bool any_order = s->op == RED_min || s->op == RED_max || (s->op == RED_sum && dtype_is_int((DType)s->body->dt));
+    if (extent_of(g, n) < g->m->lanes_f32 || (!alone && !(any_order && ex_is_const(n) && n->v.i % g->m->lanes_f32 == 0)))
         return false;
     Across c = {g, s, false};
     ex_walk(g->body[k], reads_along, &c);
@@ -465,7 +473,7 @@ static void tile_plain(Auto *g, uint32_t k)
     const bool wide = may_lane(g, t, inner) && extent_of(g, t->dim[inner]) >= g->m->lanes_f32 / 2;
     const int lane = s->kind == ST_map ? lane_of_map(g, k, t, order) : wide ? inner : -1;
     if (runs_across(g, k)) {
-        p->lane = (int8_t)t->rank;
+        p->lane = (int8_t)(t->rank + s->nr - 1);
         outer_loops(g, p, t, order, -1, -1, -1);
     } else if (lane < 0) {
         return;
@@ -496,7 +504,7 @@ static void host_loops(Auto *g, uint32_t k, uint8_t level)
     for (uint8_t v = 0; v < level; v++)
         add_loop(p, v, 1);
     const int lane = t->rank - 1;
-    if (g->m->lanes_f32 < 2 || t->dt != DT_f32 || !may_lane(g, t, lane))
+    if (g->m->lanes_f32 < 2 || !has_lanes(g, k) || !may_lane(g, t, lane))
         return;
     for (uint8_t v = level; v < lane; v++)
         if (!ex_is_int(t->dim[v], 1))

@@ -151,11 +151,26 @@ static void test_activations(void **state)
     check_all(cases, COUNT(cases));
 }
 
+/* Heads that are joined again are read as they lie, and the product of them is one of dots. */
+static void test_joined(void **state)
+{
+    (void)state;
+    const Case cases[] = {
+        {str_fmt(arena, "input %%x u8[3,20,24]\n%s%%p i32 = MatMulInteger %%x %%v\n%%b ? = Cast %%p {to=2}\n%%t ? = Transpose %%b {perm=[1,0,2]}\n"
+                 "const %%s i64[2] (20, 60)\n%%j ? = Reshape %%t %%s\n%s%%y i32 = MatMulInteger %%j %%w\noutput %%y\n",
+                 constant("v", "i8", 24, 20), constant("w", "i8", 60, 40)), true, 0},
+    };
+    check_all(cases, COUNT(cases));
+    const char *text = str_fmt(arena, "graph g\n%s", cases[0].graph);
+    assert_int_equal(built(text, 3, "x86-64-v4-vnni")->func.n, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_constants, setup, teardown),
         cmocka_unit_test_setup_teardown(test_activations, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_joined, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

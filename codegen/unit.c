@@ -121,23 +121,39 @@ static void offsets(Writer *w)
 
 /* ---- weights as readable arrays ---- */
 
-static const char *element_text(Writer *w, const Buf *b, int64_t k)
+static const char *element_text(Arena *a, const Blob *b, int64_t k)
 {
     if (b->dt == DT_f32)
-        return f32_literal(w->a, blob_f(b->data, k));
+        return f32_literal(a, blob_f(b, k));
     if (b->dt == DT_f64)
-        return f64_literal(w->a, blob_f(b->data, k));
+        return f64_literal(a, blob_f(b, k));
     if (b->dt == DT_str) {
         const char *s;
-        blob_get(b->data, k, 1, (void *)&s);
-        return c_string(w->a, s);
+        blob_get(b, k, 1, (void *)&s);
+        return c_string(a, s);
     }
     if (dtype_is_float(b->dt)) {
         uint16_t bits = 0;
-        blob_get(b->data, k, 1, &bits);
-        return str_fmt(w->a, "0x%x", bits);
+        blob_get(b, k, 1, &bits);
+        return str_fmt(a, "0x%x", bits);
     }
-    return int_literal(w->a, b->dt, blob_i(b->data, k));
+    return int_literal(a, b->dt, blob_i(b, k));
+}
+
+/* One line of elements from number k on; returns the number of the first that it does not hold. */
+static int64_t array_line(Out *o, const Blob *b, int64_t k)
+{
+    Arena *scratch = arena_child(o->arena);
+    Text line = {.arena = scratch};
+    for (; k < b->count; k++) {
+        const char *s = element_text(scratch, b, k);
+        if (line.n && line.n + strlen(s) > 110)
+            break;
+        text_add(&line, "%s%s,", line.n ? " " : "", s);
+    }
+    ln(o, "    %s", text_str(&line));
+    arena_free(scratch);
+    return k;
 }
 
 static void array(Writer *w, uint32_t id)
@@ -146,17 +162,12 @@ static void array(Writer *w, uint32_t id)
     const char *type = dtype_info(b->dt)->ctype;
     ln(&w->o, "static const MLCC_ALIGN(64) %s%sW%03u[%" PRId64 "] = { /* %s %s */", b->dt == DT_str ? "char *const" : type, " ", id,
        b->data->count, shape_text(w, b), comment_text(w->a, b->name));
-    Text line = {.arena = w->a};
-    for (int64_t k = 0; k < b->data->count; k++) {
-        const char *s = element_text(w, b, k);
-        if (line.n + strlen(s) > 110) {
-            ln(&w->o, "    %s", text_str(&line));
-            line = (Text){.arena = w->a};
-        }
-        text_add(&line, "%s%s,", line.n ? " " : "", s);
-    }
-    ln(&w->o, "    %s", text_str(&line));
+    Arena *scratch = arena_child(w->a);
+    const Blob *data = blob_held(b->data, scratch);
+    for (int64_t k = 0; k < data->count;)
+        k = array_line(&w->o, data, k);
     ln(&w->o, "};");
+    arena_free(scratch);
 }
 
 static void weights(Writer *w)

@@ -70,6 +70,17 @@ void layout_merge(Auto *g, uint32_t t, const Layout *want);
 bool may_pack_at_run_time(const Auto *g, const Stage *s, const Expr *w);
 uint32_t auto_pack(Auto *g, uint32_t k, const Dot *d, const Expr **packed);
 
+/* auto_constant.c: constant w in blocks of lanes, [groups][blocks][others..][block], or [groups][blocks][others.., K/quad][block][quad]
+ * where the last of the others has K. Lanes and K past the end are 0. */
+typedef struct Packing {
+    const Ten *w;
+    int lane_dim;
+    uint8_t order[MAX_RANK], no;        /* the others in storage order */
+    int64_t group, block, quad;
+} Packing;
+int64_t packed_extent(const Packing *p, int q);          /* of the q-th of the others */
+const Blob *auto_constant(Arena *a, const Packing *p);
+
 bool auto_matrix(Auto *g, uint32_t k, const Dot *d);   /* whether a matrix unit is to make contraction k; its shape is in g */
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */
 /* auto_join.c: layouts in which views that join dimensions are free. Then: elements of memory that v moves a plain load by, 0

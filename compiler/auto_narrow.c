@@ -12,6 +12,8 @@
  */
 #include "auto.h"
 
+#include "runtime-min/mlcc_float.h"
+
 enum { PAIR = 2, STREAM_ROWS = 8 }; /* outputs that share an element of a constant: so many do not hide the wait for it */
 
 typedef struct Product { Dot d; bool both; } Product; /* both: not w alone becomes narrow */
@@ -128,17 +130,29 @@ static void add_copy(Narrow *n, uint32_t t)
     auto_insert(g, at, s);
 }
 
+static void make_rounded(const Recipe *r, const char *from, int64_t first, int64_t n, char *out)
+{
+    (void)r;
+    for (int64_t k = 0; k < n; k++) {
+        float v;
+        memcpy(&v, from + (size_t)(first + k) * sizeof v, sizeof v);
+        const uint16_t bits = mlcc_bf16_of_f32(v);
+        memcpy(out + (size_t)k * sizeof bits, &bits, sizeof bits);
+    }
+}
+
 static const Blob *rounded(Auto *g, const Blob *from)
 {
-    const int64_t n = from->fill ? 1 : from->count;
-    float *in = NEWN(g->a, float, n);
-    uint16_t *out = NEWN(g->a, uint16_t, n);
-    blob_get(from, 0, n, in);
-    for (int64_t k = 0; k < n; k++)
-        dtype_put_f(DT_bf16, &out[k], (double)in[k]);
-    Blob *b = NEW(g->a, Blob);
-    *b = (Blob){.dt = DT_bf16, .count = from->count, .fill = from->fill, .data = out};
-    return b;
+    if (from->fill) {
+        Blob *b = NEW(g->a, Blob);
+        void *one = arena_alloc(g->a, sizeof(uint16_t), sizeof(uint16_t));
+        dtype_put_f(DT_bf16, one, blob_f(from, 0));
+        *b = (Blob){.dt = DT_bf16, .count = from->count, .fill = true, .data = one};
+        return b;
+    }
+    Recipe *r = NEW(g->a, Recipe);
+    *r = (Recipe){.arena = g->a, .from = from, .unit = 1, .make = make_rounded};
+    return blob_made(g->a, DT_bf16, from->count, r);
 }
 
 /* ---- the stages, rewritten ---- */

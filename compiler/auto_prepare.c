@@ -252,72 +252,6 @@ static uint8_t storage_order(const Stage *s, const Expr *load, uint8_t rank, int
     return n;
 }
 
-/* Constant w in blocks of lanes: [groups][blocks][others..][block], or [groups][blocks][others.., K/quad][block][quad] where
- * the last of the others has K. Lanes and K past the end are 0. */
-typedef struct Packing {
-    const Ten *w;
-    int lane_dim;
-    uint8_t order[MAX_RANK], no; /* the others in storage order */
-    int64_t group, block, quad;
-} Packing;
-
-static int64_t packed_extent(const Packing *p, int q)
-{
-    const int64_t n = p->w->dim[p->order[q]]->v.i;
-    return q == p->no - 1 ? (n + p->quad - 1) / p->quad : n;
-}
-
-/* Offset in w of row `row` of the others (of a group of rows when quads are packed), and of its first element of the last. */
-static int64_t packed_source(const Packing *p, int64_t row, const int64_t *stride, int64_t *last)
-{
-    int64_t at = 0;
-    *last = 0;
-    for (int q = p->no - 1; q >= 0; q--) {
-        const int64_t i = row % packed_extent(p, q);
-        row /= packed_extent(p, q);
-        if (q == p->no - 1)
-            *last = i * p->quad;
-        else
-            at += i * stride[p->order[q]];
-    }
-    return at;
-}
-
-/* One row: lanes of a block, quads of the last dimension. */
-static void pack_row(const Packing *p, const int64_t *stride, const char *from, int64_t at, int64_t last, int64_t lanes, char *to)
-{
-    const size_t size = dtype_bytes(p->w->dt);
-    const int d = p->no ? p->order[p->no - 1] : -1;
-    const int64_t left = d < 0 ? 1 : min_i64(p->w->dim[d]->v.i - last, p->quad), step = d < 0 ? 0 : stride[d];
-    for (int64_t l = 0; l < lanes; l++)
-        for (int64_t k = 0; k < left; k++)
-            memcpy(to + (size_t)(l * p->quad + k) * size, from + (size_t)(at + l * stride[p->lane_dim] + (last + k) * step) * size, size);
-}
-
-static const Blob *pack(Auto *g, const Packing *p)
-{
-    int64_t stride[MAX_RANK], run = 1, inner = 1, last;
-    for (int q = p->w->rank - 1; q >= 0; run *= p->w->dim[q--]->v.i)
-        stride[q] = run;
-    for (int q = 0; q < p->no; q++)
-        inner *= packed_extent(p, q);
-    const int64_t per_group = (p->group + p->block - 1) / p->block, blocks = p->w->dim[p->lane_dim]->v.i / p->group * per_group;
-    const int64_t row_size = p->block * p->quad, count = blocks * inner * row_size;
-    const size_t size = dtype_bytes(p->w->dt);
-    Arena *scratch = arena_child(g->a);
-    char *to = arena_alloc(g->a, (size_t)count * size, 64), *from = arena_alloc(scratch, (size_t)p->w->data->count * size, 64);
-    blob_get(p->w->data, 0, p->w->data->count, from);
-    for (int64_t row = 0; row < blocks * inner; row++) {
-        const int64_t b = row / inner, in_group = b % per_group * p->block;
-        const int64_t lane = (b / per_group * p->group + in_group) * stride[p->lane_dim], at = packed_source(p, row % inner, stride, &last);
-        pack_row(p, stride, from, lane + at, last, min_i64(p->block, p->group - in_group), to + (size_t)(row * row_size) * size);
-    }
-    arena_free(scratch);
-    Blob *data = NEW(g->a, Blob);
-    *data = (Blob){.dt = p->w->dt, .count = count, .data = to};
-    return data;
-}
-
 /* -Os: what other stages read as it is would be stored twice. */
 static bool may_pack(const Auto *g, const Dot *d) { return !g->te->cx->small || g->nreader[d->w->v.ref] == 1; }
 
@@ -351,7 +285,7 @@ static void pack_constant(Auto *g, uint32_t k, const Dot *d)
     }
     const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.packed%u", w->name, g->te->ten.n), TEN_const, rank, dim);
     ten(g->te, t)->dt = w->dt;
-    ten(g->te, t)->data = pack(g, &p);
+    ten(g->te, t)->data = auto_constant(g->a, &p);
     exchange_operand(g, k, d->w, ex_load(g->x, w->dt, t, rank, index));
 }
 

@@ -373,15 +373,29 @@ static int64_t step_of(const Auto *g, const Conv *c, const Expr *v)
     ICE("'%s' has no such index", w->name);
 }
 
-/* u = G w G^T for one pair of channels, in double. */
-static void transform_taps(const Filtering *f, const float *w, int64_t row, int64_t col, double *u)
+typedef struct Points {
+    Recipe r;
+    const Filtering *f;
+    int64_t in, out, by_in, by_out, row, col; /* channels, and elements of w from one to the next */
+} Points;
+
+static double tap_of(const char *w, int64_t k)
 {
+    float v;
+    memcpy(&v, w + (size_t)k * sizeof v, sizeof v);
+    return (double)v;
+}
+
+/* u = G w G^T for one pair of channels, whose first tap is at w, in double. */
+static void transform_taps(const Points *p, const char *w, double *u)
+{
+    const Filtering *f = p->f;
     double half[MAX_POINTS][TAPS];
     for (int a = 0; a < f->points; a++)
         for (int s = 0; s < TAPS; s++) {
             half[a][s] = 0;
             for (int r = 0; r < TAPS; r++)
-                half[a][s] += f->g[a * TAPS + r] * (double)w[r * row + s * col];
+                half[a][s] += f->g[a * TAPS + r] * tap_of(w, r * p->row + s * p->col);
         }
     for (int a = 0; a < f->points; a++)
         for (int b = 0; b < f->points; b++) {
@@ -391,25 +405,30 @@ static void transform_taps(const Filtering *f, const float *w, int64_t row, int6
         }
 }
 
+/* All of them: whatever one point takes, the others take too. */
+static void make_points(const Recipe *r, const char *from, int64_t first, int64_t n, char *out)
+{
+    const Points *p = (const Points *)r;
+    const int64_t pairs = p->in * p->out;
+    double u[MAX_POINTS * MAX_POINTS];
+    for (int64_t k = first; k < pairs; k++) {
+        transform_taps(p, from + (size_t)(k / p->out * p->by_in + k % p->out * p->by_out) * sizeof(float), u);
+        for (int64_t z = 0; z < n / pairs; z++) {
+            const float v = (float)u[z];
+            memcpy(out + (size_t)(z * pairs + k) * sizeof v, &v, sizeof v);
+        }
+    }
+}
+
 static const Blob *transformed(Auto *g, const Conv *c, const Filtering *f)
 {
-    const Blob *from = ten(g->te, c->w->v.ref)->data;
-    const int64_t in = c->s->rext[c->channel]->v.i, out = extent(g, c, c->out), points = f->points * f->points;
-    const int64_t by_in = step_of(g, c, c->s->rvar[c->channel]), by_out = step_of(g, c, c->s->var[c->out]);
-    const int64_t row = step_of(g, c, c->s->rvar[c->tap[0]]), col = step_of(g, c, c->s->rvar[c->tap[1]]);
-    Arena *scratch = arena_child(g->a);
-    float *w = NEWN(scratch, float, from->count), *to = NEWN(g->a, float, points * in * out);
-    double u[MAX_POINTS * MAX_POINTS];
-    blob_get(from, 0, from->count, w);
-    for (int64_t k = 0; k < in * out; k++) {
-        transform_taps(f, w + k / out * by_in + k % out * by_out, row, col, u);
-        for (int64_t z = 0; z < points; z++)
-            to[z * in * out + k] = (float)u[z];
-    }
-    arena_free(scratch);
-    Blob *b = NEW(g->a, Blob);
-    *b = (Blob){.dt = DT_f32, .count = points * in * out, .data = to};
-    return b;
+    const int64_t in = c->s->rext[c->channel]->v.i, out = extent(g, c, c->out), count = f->points * f->points * in * out;
+    Points *p = NEW(g->a, Points);
+    *p = (Points){.r = {.arena = g->a, .from = ten(g->te, c->w->v.ref)->data, .unit = count, .make = make_points},
+                  .f = f, .in = in, .out = out,
+                  .by_in = step_of(g, c, c->s->rvar[c->channel]), .by_out = step_of(g, c, c->s->var[c->out]),
+                  .row = step_of(g, c, c->s->rvar[c->tap[0]]), .col = step_of(g, c, c->s->rvar[c->tap[1]])};
+    return blob_made(g->a, DT_f32, count, &p->r);
 }
 
 static uint32_t tensor_of(Auto *g, const Conv *c, const char *what, TenKind kind, const int64_t *n)

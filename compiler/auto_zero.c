@@ -82,12 +82,15 @@ static bool walks_of(Auto *g, const Expr *load, const Expr *const *var, const Ex
 static const Blob *sum_constant(Auto *g, const Blob *from, const Walk *walk, uint8_t n, int64_t at, int64_t count, int64_t steps)
 {
     uint32_t *sum = NEWN(g->a, uint32_t, count);
+    Arena *scratch = arena_child(g->a);
+    from = blob_held(from, scratch);
     for (int64_t i = 0; i < count * steps; i++) {
         int64_t rest = i, p = at;
         for (uint8_t q = n; q-- > 0; rest /= walk[q].extent)
             p += rest % walk[q].extent * walk[q].stride;
         sum[i / steps] += (uint32_t)blob_i(from, p);
     }
+    arena_free(scratch);
     Blob *b = NEW(g->a, Blob);
     *b = (Blob){.dt = DT_i32, .count = count, .data = sum};
     return b;

@@ -114,29 +114,38 @@ static BufClass class_of(const Ten *t)
     return t->output >= 0 ? BC_output : BC_arena;
 }
 
+typedef struct Reorder { Recipe r; uint8_t rank; DType dt; int64_t dim[MAX_RANK], stride[MAX_RANK]; } Reorder;
+
+static void make_reordered(const Recipe *r, const char *from, int64_t first, int64_t n, char *out)
+{
+    const Reorder *o = (const Reorder *)r;
+    const size_t size = dtype_bytes(o->dt);
+    int64_t at[MAX_RANK] = {0};
+    for (int64_t k = first; k < n; k++) {
+        int64_t place = 0;
+        for (uint8_t d = 0; d < o->rank; d++)
+            place += at[d] * o->stride[d];
+        memcpy(out + (size_t)place * size, from + (size_t)k * size, size);
+        for (int d = o->rank - 1; d >= 0 && ++at[d] == o->dim[d]; d--)
+            at[d] = 0;
+    }
+}
+
 /* Constant in the storage order of its layout. */
 static const Blob *reordered(Build *b, const Buf *to, const Blob *from)
 {
     bool same = true;
     for (uint8_t d = 0; d < to->rank; d++)
         same = same && to->order[d] == d;
-    if (same || from->fill)
+    if (same || from->fill || from->count == 0)
         return from;
-    const size_t size = dtype_bytes(to->dt);
-    char *src = arena_alloc(b->a, (size_t)to->bytes, 64), *dst = arena_alloc(b->a, (size_t)to->bytes, 64);
-    blob_get(from, 0, from->count, src);
-    int64_t at[MAX_RANK] = {0};
-    for (int64_t k = 0; k < from->count; k++) {
-        int64_t place = 0;
-        for (uint8_t d = 0; d < to->rank; d++)
-            place += at[d] * to->stride[d]->v.i;
-        memcpy(dst + (size_t)place * size, src + (size_t)k * size, size);
-        for (int d = to->rank - 1; d >= 0 && ++at[d] == to->dim[d]->v.i; d--)
-            at[d] = 0;
+    Reorder *o = NEW(b->a, Reorder);
+    *o = (Reorder){.r = {.arena = b->a, .from = from, .unit = from->count, .make = make_reordered}, .rank = to->rank, .dt = to->dt};
+    for (uint8_t d = 0; d < to->rank; d++) {
+        o->dim[d] = to->dim[d]->v.i;
+        o->stride[d] = to->stride[d]->v.i;
     }
-    Blob *r = NEW(b->a, Blob);
-    *r = (Blob){.dt = from->dt, .count = from->count, .data = dst};
-    return r;
+    return blob_made(b->a, from->dt, from->count, &o->r);
 }
 
 uint32_t buffer_of(Build *b, uint32_t t)

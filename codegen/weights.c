@@ -75,24 +75,28 @@ static void banner(Out *o, const EmitOptions *opt, const char *what)
     ln(o, "/* %s_weights.%s - made by mlcc %s from %s. Free of any condition (0BSD). */", comment_text(o->arena, opt->file), what, opt->version, comment_text(o->arena, opt->source));
 }
 
-static char octal(unsigned char c, int shift) { return (char)('0' + (c >> shift & 7)); }
-
 /* A row of the image as a string literal: a compiler reads them many times faster than a list of numbers. */
 typedef struct Rows { const Sink *to; size_t n; char row[ROW]; } Rows;
 
+static char *put_byte(char *at, unsigned char c)
+{
+    if (c >= 32 && c < 127 && c != '"' && c != '\\' && c != '?') {
+        *at = (char)c;
+        return at + 1;
+    }
+    at[0] = '\\';
+    for (int d = 0; d < 3; d++)
+        at[1 + d] = (char)('0' + (c >> (6 - 3 * d) & 7));
+    return at + 4;
+}
+
 static void end_row(Rows *r)
 {
-    char text[4 * ROW + 16] = "    \"";
-    size_t at = strlen(text);
-    for (size_t k = 0; k < r->n; k++) {
-        const unsigned char c = (unsigned char)r->row[k];
-        const char digits[4] = {'\\', octal(c, 6), octal(c, 3), octal(c, 0)};
-        const bool plain = c >= 32 && c < 127 && c != '"' && c != '\\' && c != '?';
-        memcpy(text + at, plain ? &r->row[k] : digits, plain ? 1 : sizeof digits);
-        at += plain ? 1 : sizeof digits;
-    }
-    memcpy(text + at, "\",\n", 3);
-    sink_put(r->to, text, at + 3);
+    char text[4 * ROW + 16] = "    \"", *at = text + 5;
+    for (size_t k = 0; k < r->n; k++)
+        at = put_byte(at, (unsigned char)r->row[k]);
+    memcpy(at, "\",\n", 3);
+    sink_put(r->to, text, (size_t)(at + 3 - text));
     r->n = 0;
 }
 

@@ -185,6 +185,11 @@ static void drop_use(Rw *rw, TensorId t)
     graph_remove(rw->g, dead);
 }
 
+TensorId rw_const(Rw *rw, const char *hint, uint8_t rank, const int64_t *dim, const Blob *data)
+{
+    return graph_const_of(rw->g, hint, rank, dim, data);
+}
+
 TensorId rw_const_f32(Rw *rw, const char *hint, uint8_t rank, const int64_t *dim, const float *v)
 {
     return graph_const(rw->g, hint, DT_f32, rank, dim, v);

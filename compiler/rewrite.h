@@ -50,6 +50,7 @@ OpCtx rw_ctx(const Rw *rw, NodeId n);           /* for attr_* */
 bool rw_floats(const Rw *rw, TensorId t, int64_t n, double *v); /* n elements of a real constant; one element repeats */
 
 /* Changing. */
+TensorId rw_const(Rw *rw, const char *hint, uint8_t rank, const int64_t *dim, const Blob *data); /* keeps data */
 TensorId rw_const_f32(Rw *rw, const char *hint, uint8_t rank, const int64_t *dim, const float *v);
 TensorId rw_add(Rw *rw, NodeId before, const OpInfo *op, uint16_t nin, const TensorId *in, uint16_t nattr, const Attr *attr, const Tensor *like); /* new node; type and shape of like */
 void rw_become(Rw *rw, NodeId n, const OpInfo *op, uint16_t nin, const TensorId *in, uint16_t nattr, const Attr *attr); /* same results, other computation */

@@ -267,19 +267,23 @@ TensorId graph_temp(Graph *g, const char *hint, DType dt, uint8_t rank, const Ex
     return id;
 }
 
+TensorId graph_const_of(Graph *g, const char *hint, uint8_t rank, const int64_t *dim, const Blob *data)
+{
+    const Expr *e[MAX_RANK];
+    for (uint8_t d = 0; d < rank; d++) e[d] = ex_int(g->cx->x, dim[d]);
+    const TensorId id = graph_temp(g, hint, data->dt, rank, e);
+    tensor(g, id)->kind = TK_CONST;
+    tensor(g, id)->data = data;
+    return id;
+}
+
 /* A new constant; data holds the product of dim elements in memory form and is copied. */
 TensorId graph_const(Graph *g, const char *hint, DType dt, uint8_t rank, const int64_t *dim, const void *data)
 {
-    const Expr *e[MAX_RANK];
     int64_t count = 1;
-    for (uint8_t d = 0; d < rank; d++) {
-        e[d] = ex_int(g->cx->x, dim[d]);
+    for (uint8_t d = 0; d < rank; d++)
         if (!mul_i64(count, dim[d], &count)) ICE("constant '%s' is too large", hint);
-    }
-    const TensorId id = graph_temp(g, hint, dt, rank, e);
-    tensor(g, id)->kind = TK_CONST;
-    tensor(g, id)->data = blob_make(g->cx->arena, dt, count, data);
-    return id;
+    return graph_const_of(g, hint, rank, dim, blob_make(g->cx->arena, dt, count, data));
 }
 
 NodeId graph_node(Graph *g, const OpInfo *op, const char *name, uint16_t nin, const TensorId *in, uint16_t nout,

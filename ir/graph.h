@@ -126,6 +126,7 @@ TensorId graph_tensor(Graph *g, const char *name);        /* finds or adds; "" g
 TensorId graph_find(const Graph *g, const char *name);    /* id 0 when absent */
 TensorId graph_temp(Graph *g, const char *hint, DType dt, uint8_t rank, const Expr *const *dim); /* fresh unique name */
 TensorId graph_const(Graph *g, const char *hint, DType dt, uint8_t rank, const int64_t *dim, const void *data); /* copies */
+TensorId graph_const_of(Graph *g, const char *hint, uint8_t rank, const int64_t *dim, const Blob *data); /* of its type; keeps data */
 /* Adds a node behind the last one (the order must stay topological) and sets producers of its outputs. */
 NodeId graph_node(Graph *g, const OpInfo *op, const char *name, uint16_t nin, const TensorId *in, uint16_t nout, const TensorId *out, uint16_t nattr, const Attr *attr);
 NodeId graph_node_before(Graph *g, NodeId pos, const OpInfo *op, const char *name, uint16_t nin, const TensorId *in, uint16_t nout, const TensorId *out, uint16_t nattr, const Attr *attr);

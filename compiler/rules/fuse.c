@@ -14,6 +14,39 @@ static bool static_dims(const Tensor *t, int64_t *dim)
     return true;
 }
 
+typedef struct Scaled {
+    Recipe r;
+    double alpha;
+    const double *k; /* of n channels, each of so many elements before the next one's come */
+    int64_t n, each;
+} Scaled;
+
+/* alpha * w[q] * k[channel of q], one rounding in the end. */
+static void make_scaled(const Recipe *r, const char *from, int64_t first, int64_t n, char *out)
+{
+    const Scaled *s = (const Scaled *)r;
+    for (int64_t q = first, end; q < first + n; q = end) {
+        const double k = s->k[q / s->each % s->n];
+        end = min_i64((q / s->each + 1) * s->each, first + n);
+        for (int64_t e = q; e < end; e++) {
+            float v;
+            memcpy(&v, from + (size_t)e * sizeof v, sizeof v);
+            v = (float)(s->alpha * (double)v * k);
+            memcpy(out + (size_t)(e - first) * sizeof v, &v, sizeof v);
+        }
+    }
+}
+
+/* The weight is large and nothing before emission needs its values but few of them, so it is computed when it is written. */
+static TensorId scaled(Rw *rw, const Tensor *w, const int64_t *dim, double alpha, const double *k, int64_t n, int64_t each)
+{
+    Arena *a = rw->g->cx->arena;
+    Scaled *s = NEW(a, Scaled);
+    *s = (Scaled){.r = {.arena = a, .from = blob_held(w->data, a), .unit = 1, .make = make_scaled},
+                  .alpha = alpha, .k = arena_copy(a, k, (size_t)n * sizeof *k), .n = n, .each = each};
+    return rw_const(rw, str_fmt(rw->a, "%s.scaled", w->name), w->rank, dim, blob_made(a, DT_f32, w->data->count, &s->r));
+}
+
 /* w[m,..] * k[m] and a bias, as new constants; b: old bias or none. */
 static void scaled_conv(Rw *rw, const Match *m, TensorId w, TensorId b, const double *k, const double *offset,
                         int64_t channels)
@@ -22,12 +55,11 @@ static void scaled_conv(Rw *rw, const Match *m, TensorId w, TensorId b, const do
     const Tensor *t = rw_tensor(rw, w);
     (void)static_dims(t, dim);
     const int64_t each = t->data->count / channels;
-    float *v = NEWN(rw->a, float, t->data->count), *bias = NEWN(rw->a, float, channels);
-    for (int64_t q = 0; q < t->data->count; q++) v[q] = (float)(blob_f(t->data, q) * k[q / each]);
+    float *bias = NEWN(rw->a, float, channels);
     for (int64_t c = 0; c < channels; c++)
         bias[c] = (float)((is_none(b) ? 0 : blob_f(rw_tensor(rw, b)->data, c)) * k[c] + offset[c]);
     const Node *conv = rw_node(rw, m->n['C']);
-    const TensorId in[] = {conv->in[0], rw_const_f32(rw, str_fmt(rw->a, "%s.scaled", t->name), t->rank, dim, v),
+    const TensorId in[] = {conv->in[0], scaled(rw, t, dim, 1, k, channels, each),
                            rw_const_f32(rw, str_fmt(rw->a, "%s.bias", t->name), 1, &channels, bias)};
     rw_become(rw, m->root, conv->op, 3, in, conv->nattr, conv->attr);
 }
@@ -154,12 +186,11 @@ static bool fold_product_bn(Rw *rw, const Match *m)
     const double alpha = gemm ? attr_f(&g, "alpha") : 1, beta = gemm ? attr_f(&g, "beta") : 1;
     double *s = NEWN(rw->a, double, n), *o = NEWN(rw->a, double, n), *b = NEWN(rw->a, double, n);
     if (!norm_affine(rw, m, n, s, o) || (!is_none(m->t['b']) && !per_channel(rw, m->t['b'], 2, n, b))) return false;
-    float *v = NEWN(rw->a, float, n *each), *bias = NEWN(rw->a, float, n);
-    for (int64_t q = 0; q < n * each; q++) v[q] = (float)(alpha * blob_f(w->data, q) * s[rows ? q / each : q % n]);
+    float *bias = NEWN(rw->a, float, n);
     for (int64_t c = 0; c < n; c++) bias[c] = (float)(beta * b[c] * s[c] + o[c]);
     const Attr attr[] = {{.name = "transA", .type = AT_i, .v.i = gemm ? attr_i(&g, "transA") : 0},
                          {.name = "transB", .type = AT_i, .v.i = rows}};
-    const TensorId in[] = {m->t['x'], rw_const_f32(rw, str_fmt(rw->a, "%s.scaled", w->name), 2, dim, v),
+    const TensorId in[] = {m->t['x'], scaled(rw, w, dim, alpha, s, n, rows ? each : 1),
                            rw_const_f32(rw, str_fmt(rw->a, "%s.bias", w->name), 1, &n, bias)};
     rw_become(rw, m->root, op_find("", "Gemm"), 3, in, COUNT(attr), attr);
     return true;

@@ -23,6 +23,9 @@ static const VectorOp vector_op[EX_count] = {
 /* Those that the dialect approximates, as libm names them: what -ffp=strict calls lane by lane. */
 static const char *const function[EX_count] = {[EX_exp] = "expf", [EX_log] = "logf", [EX_tanh] = "tanhf", [EX_erf] = "erff"};
 
+/* Those that have a shorter form for -ffp=bf16. */
+static const char *const rounded[EX_count] = {[EX_erf] = "ERFB"};
+
 /* Elements in memory: their lanes, words around LD and ST, whether stores may saturate. */
 typedef struct Element { DType dt; LaneKind kind; const char *prefix, *suffix; bool saturates; } Element;
 
@@ -356,7 +359,7 @@ static const char *v_operation(VGen *v, const Expr *e, VText operand)
     CGen *g = v->g;
     const Expr *x = g->u->cx->fp == FP_strict ? NULL : sigmoid_of(e);
     if (x)
-        return call1(v, "SIGMOID", operand(v, x));
+        return call1(v, g->u->cx->fp == FP_bf16 ? "SIGMOIDB" : "SIGMOID", operand(v, x));
     if (e->op == EX_select && !by_lane(e->a[0], v->lane, v->acc)) /* the side not taken is not evaluated */
         return str_fmt(g->a, "%s ? %s : %s", c_expr_prec(g, e->a[0], P_OR), v_nested(v, e->a[1]), v_nested(v, e->a[2]));
     if (e->op == EX_select)
@@ -372,6 +375,8 @@ static const char *v_operation(VGen *v, const Expr *e, VText operand)
         return call2(v, op_name(e), p, p);
     if (g->u->cx->fp == FP_strict && function[e->op])
         return call2(v, "EACH", function[e->op], p);
+    if (g->u->cx->fp == FP_bf16 && rounded[e->op])
+        return call1(v, rounded[e->op], p);
     return e->n == 1 ? call1(v, op_name(e), p) : call2(v, op_name(e), p, operand(v, e->a[1]));
 }
 

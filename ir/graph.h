@@ -23,7 +23,7 @@ typedef enum FpMode {
                   (Winograd), which reassociates the sums of several outputs */
     FP_strict, /* nothing else: functions are libm's */
     FP_bf16    /* as fast, and what contractions with constants read is rounded to bfloat16 where that is faster; sums and
-                  epilogues stay f32 */
+                  epilogues stay f32; erf and sigmoid are within 2^-12 */
 } FpMode;
 
 const char *fp_name(FpMode m); /* as in the option: "fast", "strict", "bf16" */

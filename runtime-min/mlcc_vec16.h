@@ -400,6 +400,22 @@ static MLCC_INLINE v16f V16_SIGMOID(v16f x)
     return mlcc_v16_inverse(d);
 }
 
+/* 1 / (1 + 2^t) with t = -x log2(e): 2^(t - n) by a polynomial of four coefficients, the inverse from fourteen bits. */
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16f V16_SIGMOIDB(v16f x)
+{
+    const v16f t = V16_MIN(V16_MAX(x, V16_SET(-32.0f)), V16_SET(32.0f)) * V16_SET(-1.442695041f);
+    const v16f n = (v16f)_mm512_roundscale_ps((__m512)t, 0), r = t - n;
+    v16f p = V16_SET(5.517166853e-2f);
+    p = V16_FMA(p, r, V16_SET(2.426111251e-1f));
+    p = V16_FMA(p, r, V16_SET(6.932609677e-1f));
+    p = V16_FMA(p, r, V16_SET(9.999280572e-1f));
+    return (v16f)_mm512_rcp14_ps((__m512)(V16_SET(1.0f) + mlcc_v16_scale(p, n)));
+}
+#else
+static MLCC_INLINE v16f V16_SIGMOIDB(v16f x) { return V16_SIGMOID(x); }
+#endif
+
 /* e / (e + 2) with e = exp(2|x|) - 1 = 2^n (exp(r) - 1) + (2^n - 1); 1 from |x| = 9.05 on. */
 static MLCC_INLINE v16f V16_TANH(v16f x)
 {
@@ -429,6 +445,22 @@ static MLCC_INLINE v16f V16_ERF(v16f x)
     g = V16_FMA(g, a, V16_SET(1.956670894e-4f));
     const v16f small = V16_FMA(a, p, a), large = V16_SET(1.0f) - V16_EXP(V16_NEG(g));
     return V16_COPYSIGN(V16_SEL((v16i)(a < V16_SET(0.92f)), small, large), x);
+}
+
+/* x p(x^2), 1 from |x| = 3 on. */
+static MLCC_INLINE v16f V16_ERFB(v16f x)
+{
+    const v16f a = V16_MIN(V16_MAX(x, V16_SET(-3.0f)), V16_SET(3.0f)), s = a * a;
+    v16f p = V16_SET(4.074217586e-8f);
+    p = V16_FMA(p, s, V16_SET(-1.944825271e-6f));
+    p = V16_FMA(p, s, V16_SET(4.106056076e-5f));
+    p = V16_FMA(p, s, V16_SET(-5.110371276e-4f));
+    p = V16_FMA(p, s, V16_SET(4.235428758e-3f));
+    p = V16_FMA(p, s, V16_SET(-2.510286309e-2f));
+    p = V16_FMA(p, s, V16_SET(1.110793352e-1f));
+    p = V16_FMA(p, s, V16_SET(-3.753148615e-1f));
+    p = V16_FMA(p, s, V16_SET(1.128268480f));
+    return p * a;
 }
 
 /* x = 2^e (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2): e ln 2 + f - f^2/2 + f^3 p(f). */

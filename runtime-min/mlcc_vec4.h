@@ -355,6 +355,10 @@ static MLCC_INLINE v4f V4_ERF(v4f x)
     return V4_COPYSIGN(V4_SEL((v4i)(a < V4_SET(0.92f)), small, large), x);
 }
 
+static MLCC_INLINE v4f V4_SIGMOIDB(v4f x) { return V4_SIGMOID(x); }
+
+static MLCC_INLINE v4f V4_ERFB(v4f x) { return V4_ERF(x); }
+
 /* x = 2^e (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2): e ln 2 + f - f^2/2 + f^3 p(f). */
 static MLCC_INLINE v4f V4_LOG(v4f x)
 {

@@ -139,7 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_target), WIDTHS(test_unary), WIDTHS(test_each), WIDTHS(test_binary), WIDTHS(test_fma), WIDTHS(test_masks),
         WIDTHS(test_fold), WIDTHS(test_partial), WIDTHS(test_strided), WIDTHS(test_integers), WIDTHS(test_bf16),
-        VECTORS(test_pairs) WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_special)
+        VECTORS(test_pairs) WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_short_functions), WIDTHS(test_special)
             WIDE(test_ints) WIDE(test_longs) WIDE(test_narrow) WIDE(test_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
@@ -644,6 +644,32 @@ static void T(test_functions)(void **state)
 #define CHECK(op, exact, bound) assert_ulps(#op, W, T(map_##op), exact, bound);
     FUNCTIONS(CHECK)
 #undef CHECK
+}
+
+/* The short forms, from where they end to where they end, and at what is no number. */
+static void T(test_short_functions)(void **state)
+{
+    (void)state;
+    float x[W], y[W], z[W];
+    for (float from = -40; from < 40; from += 0.001f * W) {
+        for (int i = 0; i < W; i++)
+            x[i] = from + 0.001f * (float)i;
+        V(ST)(y, V(SIGMOIDB)(V(LD)(x)));
+        V(ST)(z, V(ERFB)(V(LD)(x)));
+        for (int i = 0; i < W; i++) {
+            const double s = sigmoid((double)fmaxf(x[i], -32.0f));
+            assert_true(fabs((double)y[i] - s) <= 0x1p-12 * s);
+            assert_true(fabs((double)z[i] - erf((double)x[i])) <= 0x1p-14);
+        }
+    }
+    for (int i = 0; i < W; i++)
+        x[i] = i % 3 == 0 ? NAN : i % 3 == 1 ? INFINITY : -INFINITY;
+    V(ST)(y, V(SIGMOIDB)(V(LD)(x)));
+    V(ST)(z, V(ERFB)(V(LD)(x)));
+    for (int i = 0; i < W; i++) {
+        assert_true(x[i] != x[i] ? y[i] != y[i] && z[i] != z[i] : fabsf(z[i] - copysignf(1, x[i])) < 0x1p-14f);
+        assert_true(x[i] != x[i] || fabsf(y[i] - (float)(x[i] > 0)) < 0x1p-12f);
+    }
 }
 
 /* Values that a sweep steps over. */

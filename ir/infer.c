@@ -349,6 +349,14 @@ bool next_operand(const char **s, Operand *o)
     return true;
 }
 
+bool op_takes(const OpInfo *op, int operand, DType dt)
+{
+    const Sig sig = read_sig(op);
+    const Operand *o = operand_at(sig.in, sig.nin, operand);
+    bool variable;
+    return o && allowed(alternatives(op, (Span){o->type, o->ntype}, &variable), dt);
+}
+
 /* Types, shapes and values of the outputs of one node, whose inputs have them. May be repeated when inputs changed. */
 bool infer_node(Graph *g, NodeId id)
 {

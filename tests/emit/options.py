@@ -133,6 +133,7 @@ def cases():
         Case('--stop-after', ['infer'], ['chain.nn', *OUT], lambda r: 'Identity' in r.out),
         Case('--disable', ['rewrite'], graph, lambda r: 'Identity' in r.out),
         Case('-Rpass=', ['fuse'], ['chain.nn', *OUT], lambda r: "'s' is inline" in r.err),
+        Case('-Rpass=', ['rewrite'], ['chain.nn', *OUT], lambda r: "identity: Identity 'i' becomes its operand [-Rpass=rewrite]" in r.err),
         Case('-Rpass-missed=', ['fold'], ['chain.nn', *OUT], lambda r: 'remark' in r.err),
         Case('-MD', [], digits, lambda r: 'digits.onnx' in r.file('net.d')),
         Case('-MF', ['other.dep'], depend, lambda r: r.file('other.dep').startswith('net.c:')),

@@ -118,6 +118,7 @@ typedef struct Func {
     VEC(const Expr *) sym;        /* symbols it uses */
     VEC(const Expr *) defines;    /* symbols that its calls define, passed by pointer */
     uint64_t macs;
+    VEC(const char *) kind;       /* of its register tiles whose shape was chosen, as a tuning file names them */
     bool split;                   /* has parallel loops: every part runs it; otherwise part 0 alone does */
     int32_t *meet;                /* by count of parts: before it each waits for those at most so many away; NULL: for none */
     double cycles;                /* what it is expected to take on one part; 0: not known */

@@ -225,6 +225,7 @@ static void tile_matrix(const Auto *g, StagePlan *p, const Ten *t, const uint8_t
     const bool stream = constant_bytes(g, d) > g->m->l2_bytes / 2;
     p->matrix = true;
     p->kind = m->kind;
+    p->far = constant_bytes(g, d) > g->m->l1_bytes;
     if (stream)
         add_loop(p, v->lane, m->lanes);
     for (uint8_t q = 0; q < t->rank; q++)
@@ -606,6 +607,8 @@ Schedule *schedule_auto(Arena *a, const Te *te, const Machine *m, Tuning *t)
         PUSH(a, &g.matrix, NULL);
         PUSH(a, &g.rows, false);
     }
+    if (m->lanes_f32 > 1)
+        auto_join(&g);
     if (te->cx->fp == FP_bf16)
         auto_narrow(&g);
     if (m->lanes_f32 > 1)

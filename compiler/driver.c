@@ -414,10 +414,11 @@ Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out)
 {
     (void)oom;
     Text log = {.arena = a};
-    Ctx cx = {.arena = a, .x = exprs_new(a), .diags = d, .symbol = {.arena = a}, .default_max = 1024, .tflite_rounding = strcmp(o->rounding, "tflite") == 0,
-              .fp = options_fp(o), .small = o->small,
-              .max_elements = UINT64_C(1) << 32};
-    Program p = {.cx = &cx, .opt = o, .name = stem(a, o->model), .log = &log};
+    Ctx *cx = NEW(a, Ctx); /* weights are computed with it when they are written */
+    *cx = (Ctx){.arena = a, .x = exprs_new(a), .diags = d, .symbol = {.arena = a}, .default_max = 1024, .tflite_rounding = strcmp(o->rounding, "tflite") == 0,
+                .fp = options_fp(o), .small = o->small,
+                .max_elements = UINT64_C(1) << 32};
+    Program p = {.cx = cx, .opt = o, .name = stem(a, o->model), .log = &log};
     OnnxOptions opt = {0};
     OnnxFile info = {0};
     Machines machines;
@@ -426,14 +427,14 @@ Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out)
         !choose_prefix(a, d, o, &p.prefix) || !check_output(a, d, o) || !check_passes(d, o))
         return OUT_usage;
     p.machine = machines.at[0];
-    limits(o, &cx, &opt);
+    limits(o, cx, &opt);
     warn_options(d, o);
     if (o->dry) {
         out->text = show_plan(a, &p, machines.at, machines.n);
         return OUT_ok;
     }
     bool io = false;
-    p.graph = load(&cx, o, &opt, &info, &out->maps, &io);
+    p.graph = load(cx, o, &opt, &info, &out->maps, &io);
     p.maps = out->maps;
     bool ok = p.graph != NULL;
     if (ok)

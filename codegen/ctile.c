@@ -266,28 +266,80 @@ static void open_map_tile(VGen *v)
     }
 }
 
-static void map_tile(VGen *v)
+enum { LONG_CHAIN = 30 }; /* operations one after the other, of which a core cannot look past more than a few */
+
+/* Two strips go side by side where each is a long chain: while one waits for a result, the other has work. */
+static int32_t strips_at_once(const Tile *t)
+{
+    int cost = 0;
+    for (int k = 0; k < t->nstore; k++)
+        cost += ex_cost(t->store[k].value);
+    return cost >= LONG_CHAIN ? 2 : 1;
+}
+
+/* One line of each in turn. Loads come earlier by that, never later. */
+static void interleave(Out *o, Out *p, Out *q)
+{
+    const char *a = p->text.n ? text_str(&p->text) : "", *b = q->text.n ? text_str(&q->text) : "";
+    while (*a || *b)
+        for (int k = 0; k < 2; k++) {
+            const char **s = k ? &b : &a, *end = strchr(*s, '\n');
+            const size_t n = end ? (size_t)(end - *s) + 1 : strlen(*s);
+            text_put(&o->text, *s, n);
+            *s += n;
+        }
+}
+
+static void two_strips(VGen *v, const Expr *base)
 {
     CGen *g = v->g;
-    const int64_t whole = v->t->lanes / v->width * v->width;
-    v_set_count(v, v->width);
-    if (whole > v->width) {
-        const Expr *q = ex_var(g->x, VK_INDEX, DT_ix, "l", 0, whole - v->width);
-        const char *i = var_ident(g, q);
-        open_block(g->o, "for (%s %s = 0; %s < %lld; %s += %d)", c_type(g, DT_ix), i, i, (long long)whole, i, v->width);
-        v->strip = q;
-        map_strip(v, q);
-        v_forget(v, true);
-        v->strip = NULL;
-        close_block(g->o, "");
-        c_release(g, i);
-    } else if (whole) {
-        map_strip(v, ex_int(g->x, 0));
+    Out *outer = g->o, part[2];
+    for (int k = 0; k < 2; k++) {
+        out_init(&part[k], g->a);
+        part[k].depth = outer->depth;
+        g->o = &part[k];
+        map_strip(v, ex_add(g->x, base, ex_int(g->x, k * v->width)));
         v_forget(v, false);
     }
+    g->o = outer;
+    interleave(outer, &part[0], &part[1]);
+}
+
+/* The strips from lane `from`, `at_once` of them in a turn. Returns the lane behind. */
+static int64_t map_strips(VGen *v, int64_t from, int64_t end, int32_t at_once)
+{
+    CGen *g = v->g;
+    const int64_t step = (int64_t)at_once * v->width, turns = (end - from) / step;
+    if (turns == 0)
+        return from;
+    const Expr *q = turns > 1 ? ex_var(g->x, VK_INDEX, DT_ix, "l", from, from + (turns - 1) * step) : ex_int(g->x, from);
+    const char *i = turns > 1 ? var_ident(g, q) : NULL;
+    if (i)
+        open_block(g->o, "for (%s %s = %lld; %s < %lld; %s += %lld)", c_type(g, DT_ix), i, (long long)from, i, (long long)(from + turns * step), i, (long long)step);
+    v->strip = i ? q : NULL;
+    if (at_once == 2)
+        two_strips(v, q);
+    else
+        map_strip(v, q);
+    v_forget(v, i != NULL);
+    v->strip = NULL;
+    if (i) {
+        close_block(g->o, "");
+        c_release(g, i);
+    }
+    return from + turns * step;
+}
+
+static void map_tile(VGen *v)
+{
+    const int64_t whole = v->t->lanes / v->width * v->width;
+    v_set_count(v, v->width);
+    int64_t done = 0;
+    for (int32_t n = strips_at_once(v->t); n > 0; n--)
+        done = map_strips(v, done, whole, n);
     if (whole < v->t->lanes) {
         v_set_count(v, v->t->lanes - whole);
-        map_strip(v, ex_int(g->x, whole));
+        map_strip(v, ex_int(v->g->x, whole));
     }
 }
 
@@ -372,7 +424,7 @@ static int32_t width_for(const CGen *g, const Tile *t)
 
 static void vector_tile(CGen *g, const Tile *t)
 {
-    VGen v = {.g = g, .t = t, .width = width_for(g, t), .memo = {.arena = g->a}, .pointer = {.arena = g->a}, .counts = {.arena = g->a}};
+    VGen v = {.g = g, .t = t, .width = width_for(g, t), .memo = {.arena = g->a}, .pointer = {.arena = g->a}, .counts = {.arena = g->a}, .divisor = {.arena = g->a}};
     v.full = ex_var(g->x, VK_INDEX, DT_ix, "lane", 0, v.width - 1);
     v.part = ex_var(g->x, VK_INDEX, DT_ix, "lane", 0, max_i64(t->lanes % v.width - 1, 1));
     v.lane = v.full;
@@ -399,6 +451,8 @@ static void vector_tile(CGen *g, const Tile *t)
         c_release(g, (const char *)(uintptr_t)v.pointer.slot.at[k].val);
     for (uint32_t k = 0; k < v.counts.slot.n; k++)
         c_release(g, (const char *)(uintptr_t)v.counts.slot.at[k].val);
+    for (uint32_t k = 0; k < v.divisor.slot.n; k++)
+        c_release(g, (const char *)(uintptr_t)v.divisor.slot.at[k].val);
     for (int k = 0; k < t->nr; k++) /* not before: pointers named later are declared round the loops */
         if (!unrolled(t, k))
             c_release(g, var_ident(g, t->rvar[k]));

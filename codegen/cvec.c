@@ -327,6 +327,8 @@ static const char *v_convert(VGen *v, const Expr *e, VText operand)
         return call2(v, has == LK_f32 ? "NE" : "INE", operand(v, from), str_fmt(v->g->a, has == LK_f32 ? "V%d_SET(0.0f)" : "V%d_ISET(0)", v->width));
     if (kind == has && kind != LK_i32)
         return operand(v, from);
+    if (has == LK_f32 && e->op == EX_castsat && (to == DT_u8 || to == DT_i8))
+        return call1(v, to == DT_u8 ? "FTOU8" : "FTOI8", operand(v, from));
     const char *s = to_i32(v, from, e->op == EX_castsat, operand);
     if (kind == LK_f32)
         return call1(v, "ITOF", s);
@@ -354,6 +356,30 @@ static const Expr *sigmoid_of(const Expr *e)
     return p && p->op == EX_exp && p->a[0]->op == EX_neg ? p->a[0]->a[0] : NULL;
 }
 
+static void has_varying(void *ctx, const Expr *e)
+{
+    struct Fixed { const VGen *v; bool yes; } *f = ctx;
+    f->yes = f->yes && !(e->op == EX_var && (varies(f->v, e) || e == f->v->acc || ex_var_info(f->v->g->x, e)->kind == VK_REG));
+}
+
+/* A quotient whose divisor is the same in all lanes. Where it is the same in the whole tile, too, it is read before: a result
+ * may lie over what it is made of, and its reciprocal is found once. Not of operands that may not be evaluated. */
+static const char *v_quotient(VGen *v, const Expr *e, VText operand)
+{
+    CGen *g = v->g;
+    const Expr *s = e->a[1];
+    struct Fixed { const VGen *v; bool yes; } f = {v, !ex_is_const(s) && operand == v_text};
+    ex_walk(s, has_varying, &f);
+    const char *a = operand(v, e->a[0]);
+    if (!f.yes)
+        return call2(v, "DIVS", a, c_expr(g, s));
+    const bool known = map_u64(&v->divisor, s->id, false) != NULL;
+    const char *name = c_name(g, &v->divisor, s->id, "by", "by");
+    if (!known)
+        ln(&v->head, "const float %s = %s;", name, c_expr(g, s));
+    return call2(v, "DIVS", a, name);
+}
+
 static const char *v_operation(VGen *v, const Expr *e, VText operand)
 {
     CGen *g = v->g;
@@ -370,6 +396,8 @@ static const char *v_operation(VGen *v, const Expr *e, VText operand)
         const char *p = operand(v, narrow_factor(g->x, e->a[0])), *q = operand(v, narrow_factor(g->x, e->a[1]));
         return call2(v, "LMUL", p, q);
     }
+    if (e->op == EX_div && g->u->cx->fp != FP_strict && !by_lane(e->a[1], v->lane, v->acc))
+        return v_quotient(v, e, operand);
     const char *p = operand(v, e->a[0]);
     if (e->op == EX_isnan) /* differs from itself */
         return call2(v, op_name(e), p, p);
@@ -449,6 +477,8 @@ static const char *stored_lanes(VGen *v, const Expr *e, bool *saturates)
 {
     const Element *m = element_of((DType)e->dt);
     *saturates = e->op == EX_castsat && m->saturates && by_lane(e, v->lane, v->acc);
+    if (*saturates && lane_kind((DType)e->a[0]->dt) == LK_f32 && dtype_bytes(m->dt) == 1)
+        *saturates = false; /* the conversion of floats does */
     if (*saturates)
         return v_text(v, ex_castsat(v->g->x, DT_i32, e->a[0]));
     if (is_narrow_float(m->dt))

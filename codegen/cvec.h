@@ -22,7 +22,8 @@ typedef struct VGen {
     Map counts;            /* of a tile with open lanes: vector -> lanes in use */
     Map memo;              /* expression id -> vector text */
     Map pointer;           /* buffer and invariant part -> pointer name */
-    Out head;              /* pointer declarations */
+    Map divisor;           /* expression id -> name of a number that does not change in the tile */
+    Out head;              /* declarations of both */
     bool keep;             /* inside a reduction: hold loads in registers */
 } VGen;
 

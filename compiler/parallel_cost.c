@@ -77,12 +77,15 @@ static double cycles(const Scope *at, const Nest *n)
     return n->op == NS_for ? (double)ex_upper(s->u->cx->x, n->extent) * (sum + 1) : sum;
 }
 
-double slowest_cycles(const Cost *s, const Func *f, const Touches *touched, int32_t parts)
+double part_cycles(const Cost *s, const Func *f, const Accesses *of, int32_t parts)
 {
     double most = 0;
     for (int32_t p = 0; p < (f->split ? parts : 1); p++) {
+        Arena *work = arena_child(s->a);
         const Scope at = {s, p, parts, NULL};
-        most = fmax(most, fmax(cycles(&at, f->body), touched_bytes(s->u, &touched[p]) / BYTES_PER_CYCLE));
+        const Touches t = part_touches(work, of, p, parts);
+        most = fmax(most, fmax(cycles(&at, f->body), touched_bytes(s->u, &t) / BYTES_PER_CYCLE));
+        arena_free(work);
     }
     return most;
 }

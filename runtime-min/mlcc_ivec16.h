@@ -88,34 +88,22 @@ static MLCC_INLINE v16i V16_WRAPU16(v16i a) { return a & 65535; }
 
 static MLCC_INLINE int32_t V16_IHSUM(v16i v)
 {
-    int32_t s = v[0];
-    for (int i = 1; i < 16; i++)
-        s = mlcc_add_i32(s, v[i]);
-    return s;
+    return V8_IHSUM(V8_IADD((v8i)mlcc_v16_lo((v16f)v), (v8i)mlcc_v16_hi((v16f)v)));
 }
 
 static MLCC_INLINE int32_t V16_IHMIN(v16i v)
 {
-    int32_t s = v[0];
-    for (int i = 1; i < 16; i++)
-        s = v[i] < s ? v[i] : s;
-    return s;
+    return V8_IHMIN(V8_IMIN((v8i)mlcc_v16_lo((v16f)v), (v8i)mlcc_v16_hi((v16f)v)));
 }
 
 static MLCC_INLINE int32_t V16_IHMAX(v16i v)
 {
-    int32_t s = v[0];
-    for (int i = 1; i < 16; i++)
-        s = v[i] > s ? v[i] : s;
-    return s;
+    return V8_IHMAX(V8_IMAX((v8i)mlcc_v16_lo((v16f)v), (v8i)mlcc_v16_hi((v16f)v)));
 }
 
 static MLCC_INLINE int32_t V16_IHPROD(v16i v)
 {
-    int32_t s = v[0];
-    for (int i = 1; i < 16; i++)
-        s = mlcc_mul_i32(s, v[i]);
-    return s;
+    return V8_IHPROD(V8_IMUL((v8i)mlcc_v16_lo((v16f)v), (v8i)mlcc_v16_hi((v16f)v)));
 }
 
 #if MLCC_X86 && defined(__AVX512F__)

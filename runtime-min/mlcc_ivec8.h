@@ -88,34 +88,22 @@ static MLCC_INLINE v8i V8_WRAPU16(v8i a) { return a & 65535; }
 
 static MLCC_INLINE int32_t V8_IHSUM(v8i v)
 {
-    int32_t s = v[0];
-    for (int i = 1; i < 8; i++)
-        s = mlcc_add_i32(s, v[i]);
-    return s;
+    return V4_IHSUM(V4_IADD((v4i)mlcc_v8_lo((v8f)v), (v4i)mlcc_v8_hi((v8f)v)));
 }
 
 static MLCC_INLINE int32_t V8_IHMIN(v8i v)
 {
-    int32_t s = v[0];
-    for (int i = 1; i < 8; i++)
-        s = v[i] < s ? v[i] : s;
-    return s;
+    return V4_IHMIN(V4_IMIN((v4i)mlcc_v8_lo((v8f)v), (v4i)mlcc_v8_hi((v8f)v)));
 }
 
 static MLCC_INLINE int32_t V8_IHMAX(v8i v)
 {
-    int32_t s = v[0];
-    for (int i = 1; i < 8; i++)
-        s = v[i] > s ? v[i] : s;
-    return s;
+    return V4_IHMAX(V4_IMAX((v4i)mlcc_v8_lo((v8f)v), (v4i)mlcc_v8_hi((v8f)v)));
 }
 
 static MLCC_INLINE int32_t V8_IHPROD(v8i v)
 {
-    int32_t s = v[0];
-    for (int i = 1; i < 8; i++)
-        s = mlcc_mul_i32(s, v[i]);
-    return s;
+    return V4_IHPROD(V4_IMUL((v4i)mlcc_v8_lo((v8f)v), (v4i)mlcc_v8_hi((v8f)v)));
 }
 
 #if MLCC_X86 && defined(__AVX2__)

@@ -11,6 +11,7 @@
  *   LDN(p, n) STN(p, v, n)     lanes 0..n-1 only, 0 <= n <= W; other lanes are loaded as 0 and not stored
  *   GATHER(p, s, n)            lane i is p[i * s] for i < n, else 0;  SCATTER(p, s, v, n) stores so
  *   ADD SUB MUL DIV(a, b) NEG ABS(a) COPYSIGN(a, s)
+ *   DIVS(a, s)                 a / s for one float s: the same where a and a / s are above 2^-100, otherwise off by an ulp at most
  *   FMA(a, b, c)               a * b + c, rounded once where the target can
  *   MAX(a, b) MIN(a, b)        (b > a) ? b : a and (b < a) ? b : a: NaN in a stays, NaN in b is passed over
  *   MAXN(a, b) MINN(a, b)      NaN in either gives NaN; equal operands give a
@@ -33,7 +34,7 @@
  *   bits, STS<T> saturates;  BF and HF for T are bfloat16 and IEEE half, from and to floats
  *   INEG IABS INOT(a) IAND IOR IXOR IMIN IMAX(a, b) IEQ INE ILT ILE(a, b) ISEL(m, a, b)
  *   ISHL ISHR LSHL LSHR(a, n)  by lane: counts at the width and above leave 0, or the sign
- *   SAT<T>(a) WRAP<T>(a)       the nearest value of T, its low bits as a value of T
+ *   SAT<T>(a) WRAP<T>(a)       the nearest value of T, its low bits as a value of T;  FTOU8 FTOI8(f) are SAT of FTOI
  *   IMAC(a, b, c)              c + a * b of the low halves, signed; the high half of a must be 0
  *   DOTBF(x, w, c)             c + x0*w0 + x1*w1 of the two bf16 of each lane: products are exact, sums round twice, in
  *                              either order; numbers below the normal range may count as 0
@@ -81,6 +82,12 @@
 #define MLCC_NEON 1
 #else
 #define MLCC_NEON 0
+#endif
+
+#if MLCC_NEON || (MLCC_X86 && defined(__FMA__)) /* FMA rounds once */
+#define MLCC_FUSED 1
+#else
+#define MLCC_FUSED 0
 #endif
 
 #if !MLCC_VECTOR
@@ -145,6 +152,15 @@ static inline float V1_SUB(float a, float b) { return a - b; }
 static inline float V1_MUL(float a, float b) { return a * b; }
 
 static inline float V1_DIV(float a, float b) { return a / b; }
+
+/* As vectors have it: a * (1/s) corrected by its remainder (Markstein, IBM J. Res. Dev. 34(1), 1990), which is the nearest
+ * float where nothing overflows or is subnormal. Of infinities that is NaN, of zeros without its sign: the
+ * product is right there. */
+static inline float V1_DIVS(float a, float s) { return a / s; }
+
+#if MLCC_FUSED || (MLCC_X86 && defined(__AVX512F__))
+static inline int mlcc_has_inverse(float s) { return fabsf(s) >= 0x1p-126f && fabsf(s) <= 0x1p126f; }
+#endif
 
 static inline float V1_MAX(float a, float b) { return b > a ? b : a; }
 
@@ -291,6 +307,7 @@ typedef MLCC_JOIN(v, MLCC_VW, i) VI;
 #define VF_SUB MLCC_JOIN(V, MLCC_VW, _SUB)
 #define VF_MUL MLCC_JOIN(V, MLCC_VW, _MUL)
 #define VF_DIV MLCC_JOIN(V, MLCC_VW, _DIV)
+#define VF_DIVS MLCC_JOIN(V, MLCC_VW, _DIVS)
 #define VF_FMA MLCC_JOIN(V, MLCC_VW, _FMA)
 #define VF_MIN MLCC_JOIN(V, MLCC_VW, _MIN)
 #define VF_MAX MLCC_JOIN(V, MLCC_VW, _MAX)

@@ -306,12 +306,53 @@ static MLCC_INLINE float V16_HMAX(v16f v) { return V8_HMAX(V8_MAXN(mlcc_v16_lo(v
 
 static MLCC_INLINE float V16_HMIN(v16f v) { return V8_HMIN(V8_MINN(mlcc_v16_lo(v), mlcc_v16_hi(v))); }
 
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16i V16_FTOI(v16f a) /* the instruction gives INT32_MIN where there is no answer */
+{
+    const __mmask16 number = _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_ORD_Q), high = _mm512_cmp_ps_mask((__m512)a, _mm512_set1_ps(0x1p31f), _CMP_GE_OQ);
+    return (v16i)_mm512_mask_mov_epi32(_mm512_maskz_cvttps_epi32(number, (__m512)a), high, _mm512_set1_epi32(INT32_MAX));
+}
+#else
 static MLCC_INLINE v16i V16_FTOI(v16f a)
 {
     const v16i low = (v16i)(a < V16_SET(-0x1p31f)), high = (v16i)(a >= V16_SET(0x1p31f));
     const v16i in = (v16i)(a == a) & ~low & ~high;
     const v16i i = __builtin_convertvector((v16f)((v16i)a & in), v16i);
     return i | (low & V16_ISET(INT32_MIN)) | (high & V16_ISET(INT32_MAX));
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16f V16_DIVS(v16f a, float s)
+{
+    const __m512 d = _mm512_set1_ps(s), y = _mm512_set1_ps(1.0f / s), q = _mm512_mul_ps((__m512)a, y);
+    if (!mlcc_has_inverse(s))
+        return a / V16_SET(s);
+    const __m512 p = _mm512_fmadd_ps(_mm512_fnmadd_ps(q, d, (__m512)a), y, q);
+    return (v16f)_mm512_fixupimm_ps(q, p, _mm512_set1_epi32(0x11111000), 0); /* q where p is NaN or 0 */
+}
+#elif MLCC_FUSED
+static MLCC_INLINE v16f V16_DIVS(v16f a, float s)
+{
+    const v16f y = V16_SET(1.0f / s), q = a * y, p = V16_FMA(V16_FMA(-q, V16_SET(s), a), y, q);
+    if (!mlcc_has_inverse(s))
+        return a / V16_SET(s);
+    return V16_SEL((v16i)(p < V16_SET(0.0f)) | (v16i)(p > V16_SET(0.0f)), p, q);
+}
+#else
+static MLCC_INLINE v16f V16_DIVS(v16f a, float s) { return a / V16_SET(s); }
+#endif
+
+/* SAT<T>(FTOI(a)): what is clamped first is in range. NaN is 0. */
+static MLCC_INLINE v16i V16_FTOU8(v16f a)
+{
+    return __builtin_convertvector(V16_MIN(V16_SET(255.0f), V16_MAX(V16_SET(0.0f), a)), v16i);
+}
+
+static MLCC_INLINE v16i V16_FTOI8(v16f a)
+{
+    const v16f number = (v16f)((v16i)a & (v16i)(a == a));
+    return __builtin_convertvector(V16_MIN(V16_SET(127.0f), V16_MAX(V16_SET(-128.0f), number)), v16i);
 }
 
 #if MLCC_X86 && defined(__AVX512F__)

@@ -267,6 +267,30 @@ static MLCC_INLINE v4i V4_FTOI(v4f a)
     return i | (low & V4_ISET(INT32_MIN)) | (high & V4_ISET(INT32_MAX));
 }
 
+#if MLCC_FUSED
+static MLCC_INLINE v4f V4_DIVS(v4f a, float s)
+{
+    const v4f y = V4_SET(1.0f / s), q = a * y, p = V4_FMA(V4_FMA(-q, V4_SET(s), a), y, q);
+    if (!mlcc_has_inverse(s))
+        return a / V4_SET(s);
+    return V4_SEL((v4i)(p < V4_SET(0.0f)) | (v4i)(p > V4_SET(0.0f)), p, q);
+}
+#else
+static MLCC_INLINE v4f V4_DIVS(v4f a, float s) { return a / V4_SET(s); }
+#endif
+
+/* SAT<T>(FTOI(a)): what is clamped first is in range. NaN is 0. */
+static MLCC_INLINE v4i V4_FTOU8(v4f a)
+{
+    return __builtin_convertvector(V4_MIN(V4_SET(255.0f), V4_MAX(V4_SET(0.0f), a)), v4i);
+}
+
+static MLCC_INLINE v4i V4_FTOI8(v4f a)
+{
+    const v4f number = (v4f)((v4i)a & (v4i)(a == a));
+    return __builtin_convertvector(V4_MIN(V4_SET(127.0f), V4_MAX(V4_SET(-128.0f), number)), v4i);
+}
+
 static MLCC_INLINE v4f V4_LDBF(const uint16_t *p)
 {
     const v4u u = __builtin_convertvector(*(const v4h *)(const void *)p, v4u);

@@ -310,6 +310,30 @@ static MLCC_INLINE v8i V8_FTOI(v8f a)
     return i | (low & V8_ISET(INT32_MIN)) | (high & V8_ISET(INT32_MAX));
 }
 
+#if MLCC_FUSED
+static MLCC_INLINE v8f V8_DIVS(v8f a, float s)
+{
+    const v8f y = V8_SET(1.0f / s), q = a * y, p = V8_FMA(V8_FMA(-q, V8_SET(s), a), y, q);
+    if (!mlcc_has_inverse(s))
+        return a / V8_SET(s);
+    return V8_SEL((v8i)(p < V8_SET(0.0f)) | (v8i)(p > V8_SET(0.0f)), p, q);
+}
+#else
+static MLCC_INLINE v8f V8_DIVS(v8f a, float s) { return a / V8_SET(s); }
+#endif
+
+/* SAT<T>(FTOI(a)): what is clamped first is in range. NaN is 0. */
+static MLCC_INLINE v8i V8_FTOU8(v8f a)
+{
+    return __builtin_convertvector(V8_MIN(V8_SET(255.0f), V8_MAX(V8_SET(0.0f), a)), v8i);
+}
+
+static MLCC_INLINE v8i V8_FTOI8(v8f a)
+{
+    const v8f number = (v8f)((v8i)a & (v8i)(a == a));
+    return __builtin_convertvector(V8_MIN(V8_SET(127.0f), V8_MAX(V8_SET(-128.0f), number)), v8i);
+}
+
 static MLCC_INLINE v8f V8_LDBF(const uint16_t *p)
 {
     const v8u u = __builtin_convertvector(*(const v8h *)(const void *)p, v8u);

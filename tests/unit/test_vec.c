@@ -137,10 +137,10 @@ static void test_target(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_target), WIDTHS(test_unary), WIDTHS(test_each), WIDTHS(test_binary), WIDTHS(test_fma), WIDTHS(test_masks),
+        cmocka_unit_test(test_target), WIDTHS(test_unary), WIDTHS(test_quotients), WIDTHS(test_each), WIDTHS(test_binary), WIDTHS(test_fma), WIDTHS(test_masks),
         WIDTHS(test_fold), WIDTHS(test_partial), WIDTHS(test_strided), WIDTHS(test_integers), WIDTHS(test_bf16),
         VECTORS(test_pairs) WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_short_functions), WIDTHS(test_special)
-            WIDE(test_ints) WIDE(test_longs) WIDE(test_narrow) WIDE(test_halves),
+            WIDE(test_ints) WIDE(test_longs) WIDE(test_saturated) WIDE(test_narrow) WIDE(test_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
@@ -174,6 +174,24 @@ static void T(test_unary)(void **state)
         assert_same(#op, y[i], V1_##op(a[i]), a[i], 0);
         UNARY(CHECK)
 #undef CHECK
+    }
+}
+
+/* Quotients by one number: all combinations of edges, then numbers near 1, whose quotients are rounded every way. */
+static void T(test_quotients)(void **state)
+{
+    (void)state;
+    float a[W], b[W], y[W];
+    uint64_t seed = 7;
+    for (int round = 0; round < 400000 / W; round++) {
+        const float s = round < NEDGE * NEDGE ? edge[round % NEDGE] : mlcc_f32_of_bits(0x3f000000u | next_random(&seed) >> 8);
+        fill(a, b, W, round, &seed);
+        for (int i = 0; i < W; i++)
+            a[i] = round < NEDGE * NEDGE ? edge[(round / NEDGE + i) % NEDGE] : mlcc_f32_of_bits(0x3f000000u | next_random(&seed) >> 8);
+        V(ST)(y, V(DIVS)(V(LD)(a), s));
+        for (int i = 0; i < W; i++)
+            if (isnan(a[i] / s) || isinf(a[i] / s) || fabsf(a[i] / s) > 0x1p-100f || a[i] == 0)
+                assert_same("DIVS", y[i], a[i] / s, a[i], s);
     }
 }
 
@@ -470,6 +488,22 @@ static void T(test_longs)(void **state)
         CHECK(V(LSAT)(p), mlcc_sat_i32((int64_t)a[i] * b[i]))
 #define SHIFT(s) CHECK(V(ISHRL)(p, s), (int32_t)(uint32_t)(uint64_t)mlcc_shr_i64((int64_t)a[i] * b[i], s))
         SHIFT(0) SHIFT(1) SHIFT(15) SHIFT(31) SHIFT(32) SHIFT(37) SHIFT(63)
+    }
+}
+
+/* Floats to bytes: edges, halves of whole numbers near the ends, random bits. */
+static void T(test_saturated)(void **state)
+{
+    (void)state;
+    float a[W], b[W];
+    int32_t y[W];
+    uint64_t seed = 9;
+    for (int round = 0; round < 20000 / W; round++) {
+        fill(a, b, W, round, &seed);
+        for (int i = 0; i < W && round % 2; i++)
+            a[i] = (float)(int32_t)(next_random(&seed) % 2048 - 1024) / 2;
+        CHECK(V(FTOU8)(V(LD)(a)), mlcc_sat_u8(mlcc_trunc_i32((double)a[i])))
+        CHECK(V(FTOI8)(V(LD)(a)), mlcc_sat_i8(mlcc_trunc_i32((double)a[i])))
     }
 }
 

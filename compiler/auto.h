@@ -23,7 +23,9 @@ typedef struct Auto {
     uint32_t *nreader;
     bool *host;          /* by stage: others live in its registers or rows */
     int64_t *block;      /* by stage: lanes of its outermost loop, inside which its operand is made; 0: it is not */
-    VEC(bool) rows;      /* by tensor: rows of a window (auto_rows.c), which one contraction reads */
+    VEC(uint32_t) rows;  /* by tensor: the one of which it holds rows with their borders (auto_rows.c); 0: it does not */
+    const bool *tight;   /* by tensor, the first ntight: memory has no room for its border; NULL: for all */
+    uint32_t ntight;
     LoopStep *band;      /* by stage: its outermost loop, in which such rows are made; step 0: none */
     VEC(const struct MatrixShape *) matrix; /* by tensor: how the matrix unit makes it; NULL: it does not */
 } Auto;
@@ -92,7 +94,7 @@ void auto_scalar(Auto *g);                             /* layouts for machines w
 /* auto_flatten.c: columns and few channels of a first convolution become one reduction, channels rounded up to a multiple. */
 void auto_flatten(Auto *g, int64_t group);
 void auto_zero(Auto *g);                               /* auto_zero.c: zero points out of contractions of bytes */
-uint32_t auto_rows(Auto *g, uint32_t k, const Dot *d); /* auto_rows.c: stages put before contraction k; 0: it is as it was */
+uint32_t auto_rows(Auto *g, uint32_t k, const Dot *d, const Layout *last); /* auto_rows.c: stages put before contraction k; 0: it is as it was */
 void auto_bands(Auto *g);                              /* where its rows are made: part of placement, as auto_lanes */
 void auto_narrow(Auto *g);                             /* -ffp=bf16: operands of contractions as bfloat16 */
 void auto_prepare(Auto *g);

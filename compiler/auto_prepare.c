@@ -163,7 +163,7 @@ uint32_t auto_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, cons
     PUSH(g->a, &g->layout, ((Layout){0}));
     PUSH(g->a, &g->packed, false);
     PUSH(g->a, &g->matrix, NULL);
-    PUSH(g->a, &g->rows, false);
+    PUSH(g->a, &g->rows, 0);
     return t;
 }
 
@@ -676,7 +676,8 @@ void auto_prepare(Auto *g)
             continue;
         order_reduction(g, k, &d);
         (void)dot_of(g, k, &d);
-        k += auto_rows(g, k, &d);
+        const Layout last = layout_channels_last(g, d.x->v.ref, channel_dim(g, g->te->stage.at[k], &d));
+        k += auto_rows(g, k, &d, &last);
         (void)dot_of(g, k, &d);
         if (d.quad > 1)
             split_reduction(g, k, &d);

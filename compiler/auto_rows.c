@@ -10,7 +10,8 @@
  *   y[m,i,j] = sum(r:3,e:12) f[2*i+r, 6*j+e] * w'[m,r,e]             e = 3*s + c
  *
  * Nothing but the contraction reads f, so it is made at a few rows of y, in scratch that the first-level cache holds: the
- * rows that two windows share are copied again, which costs less than a pass over all of f through the second level.
+ * rows that two windows share are copied again, which costs less than a pass over all of f through the second level. The same
+ * is done, of any number of channels and row by row, where memory has no room for a border around x.
  */
 #include "auto.h"
 
@@ -107,11 +108,13 @@ static bool find_borders(const Auto *g, Window *f, int64_t group)
     return true;
 }
 
-static bool is_plain(const Auto *g, uint32_t t)
+/* Whether t is stored in that order, or can be, without a border: rows of it are runs. */
+static bool is_stored_so(const Auto *g, uint32_t t, const Layout *last)
 {
     const Layout *l = &g->layout.at[t];
-    for (uint8_t d = 0; l->set && d < ten(g->te, t)->rank; d++)
-        if (l->order[d] != d || l->lo[d] || l->hi[d])
+    const uint8_t rank = ten(g->te, t)->rank;
+    for (uint8_t d = 0; d < rank; d++)
+        if ((l->set || !layout_free(g, t)) && ((l->set ? l->order[d] : d) != last->order[d] || l->lo[d] || l->hi[d]))
             return false;
     return true;
 }
@@ -124,17 +127,26 @@ static bool constant_dims(const Ten *t)
     return true;
 }
 
-/* Whether contraction k reads a window of few channels from a tensor that is stored as it is: a copy is made in any case. */
-static bool window_of(const Auto *g, uint32_t k, const Dot *d, Window *f)
+/* Whether rows are worth making: of few channels where a copy is made in any case, of others where a border has no room. */
+static bool is_worth(const Auto *g, const Window *f)
+{
+    const uint32_t t = f->x->v.ref;
+    const bool tight = g->tight && t < g->ntight && g->tight[t] && f->x->op == EX_loadp; /* of the model's own tensors */
+    return f->taps > 1 && (layout_free(g, t) ? tight : f->channels < FEW_CHANNELS);
+}
+
+/* The window of contraction k, of which x would be stored as `last` says. */
+static bool window_of(const Auto *g, uint32_t k, const Dot *d, const Layout *last, Window *f)
 {
     const Ten *x = ten(g->te, d->x->v.ref), *w = ten(g->te, d->w->v.ref);
     if (d->lane < 0 || d->row < 0 || !d->group || w->kind != TEN_const || w->data->fill || d->w->op != EX_load || x->rank < 3 || w->rank == MAX_RANK)
         return false;
-    *f = (Window){.s = g->te->stage.at[k], .x = d->x, .w = d->w, .xr = x->rank - 3, .xs = x->rank - 2, .xc = x->rank - 1};
-    if (!constant_dims(x) || !constant_dims(w) || !is_plain(g, d->x->v.ref) || (d->x->op == EX_loadp && !ex_is_const(d->x->a[x->rank])))
+    const uint8_t *order = last->order + x->rank - 3;
+    *f = (Window){.s = g->te->stage.at[k], .x = d->x, .w = d->w, .xr = order[0], .xs = order[1], .xc = order[2]};
+    if (!constant_dims(x) || !constant_dims(w) || !is_stored_so(g, d->x->v.ref, last) || (d->x->op == EX_loadp && !ex_is_const(d->x->a[x->rank])))
         return false;
     const int64_t group = d->x->dt == DT_i8 || d->x->dt == DT_u8 ? 4 : 1;
-    return find_columns(g, f) && f->taps > 1 && f->channels < FEW_CHANNELS && find_borders(g, f, group);
+    return find_columns(g, f) && find_borders(g, f, group) && is_worth(g, f);
 }
 
 /* ---- the rewrite ---- */
@@ -157,28 +169,34 @@ static const Expr *bordered(const Auto *g, const Window *f, const Expr *inside, 
     return f->top > 0 ? ex_select(g->x, below(g, i, f->top), fill, e) : e;
 }
 
+/* f[others.., rows, run] */
 static uint32_t insert_rows(Auto *g, uint32_t k, const Window *f)
 {
     const Ten *x = ten(g->te, f->x->v.ref);
     const Expr *dim[MAX_RANK], *index[MAX_RANK];
-    const uint8_t rank = (uint8_t)(x->rank - 1);
     Stage *s = NEW(g->a, Stage);
-    for (int d = 0; d < rank; d++) {
-        dim[d] = d == f->xr ? ex_int(g->x, f->height) : d == f->xs ? ex_int(g->x, f->width) : x->dim[d];
-        index[d] = s->var[d] = ex_index(g->x, d == f->xs ? "p" : "i", dim[d]);
-    }
-    const Expr *p = s->var[f->xs], *channels = ex_int(g->x, f->channels), *at = ex_sub(g->x, p, ex_int(g->x, f->left * f->channels));
-    index[f->xr] = ex_sub(g->x, s->var[f->xr], ex_int(g->x, f->top));
+    uint8_t n = 0;
+    for (int d = 0; d < x->rank; d++)
+        if (d != f->xr && d != f->xs && d != f->xc) {
+            dim[n] = x->dim[d];
+            index[d] = s->var[n++] = ex_index(g->x, "n", x->dim[d]);
+        }
+    const Expr *i = s->var[n] = ex_index(g->x, "i", dim[n] = ex_int(g->x, f->height));
+    n++;
+    const Expr *p = s->var[n] = ex_index(g->x, "p", dim[n] = ex_int(g->x, f->width));
+    n++;
+    const Expr *channels = ex_int(g->x, f->channels), *at = ex_sub(g->x, p, ex_int(g->x, f->left * f->channels));
+    index[f->xr] = ex_sub(g->x, i, ex_int(g->x, f->top));
     index[f->xs] = ex_fdiv(g->x, at, channels);
     index[f->xc] = ex_mod(g->x, at, channels);
     s->kind = ST_map;
-    s->out = auto_tensor(g, str_fmt(g->a, "%s.rows%u", x->name, g->te->ten.n), TEN_stage, rank, dim);
+    s->out = auto_tensor(g, str_fmt(g->a, "%s.rows%u", x->name, g->te->ten.n), TEN_stage, n, dim);
     ten(g->te, s->out)->dt = x->dt;
-    g->rows.at[s->out] = true;
+    g->rows.at[s->out] = f->x->v.ref;
     s->node = f->s->node;
-    s->body = bordered(g, f, ex_load(g->x, x->dt, f->x->v.ref, x->rank, index), s->var[f->xr], p);
+    s->body = bordered(g, f, ex_load(g->x, x->dt, f->x->v.ref, x->rank, index), i, p);
     auto_insert(g, k, s);
-    for (uint8_t d = 0; d < rank; d++)
+    for (uint8_t d = 0; d < n; d++)
         g->layout.at[s->out].order[d] = d;
     g->layout.at[s->out].set = true;
     return s->out;
@@ -201,8 +219,8 @@ static uint32_t run_weights(Auto *g, const Window *f)
             rows *= w->dim[d]->v.i;
         }
     dim[n] = ex_int(g->x, f->run);
-    char *from = arena_alloc(g->a, (size_t)w->data->count * size, 64), *to = arena_alloc(g->a, (size_t)(rows * f->run) * size, 64);
-    blob_get(w->data, 0, w->data->count, from);
+    const char *from = blob_all(w->data, g->a);
+    char *to = arena_alloc(g->a, (size_t)(rows * f->run) * size, 64);
     for (int64_t r = 0; r < rows; r++) {
         int64_t at = 0, rest = r;
         for (int q = n - 1; q >= 0; rest /= dim[q]->v.i, q--)
@@ -233,15 +251,17 @@ static Stage *run_stage(Auto *g, const Window *f, const Expr *body, uint32_t x, 
     const Expr *e = ex_index(g->x, "e", ex_int(g->x, f->run)), *xi[MAX_RANK], *wi[MAX_RANK];
     const Subst first = {f->tap, ex_int(g->x, 0)};
     const Expr *column = ex_add(g->x, ex_subst(g->x, f->x->a[f->xs], &first, 1), ex_int(g->x, f->left));
-    uint16_t n = 0;
-    memcpy(xi, f->x->a, sizeof *xi * (size_t)f->xc);
-    xi[f->xr] = ex_add(g->x, f->x->a[f->xr], ex_int(g->x, f->top));
-    xi[f->xs] = ex_add(g->x, ex_mul(g->x, column, ex_int(g->x, f->channels)), e);
+    uint16_t nx = 0, nw = 0;
+    for (int d = 0; d < rank_of(f->x); d++)
+        if (d != f->xr && d != f->xs && d != f->xc)
+            xi[nx++] = f->x->a[d];
+    xi[nx++] = ex_add(g->x, f->x->a[f->xr], ex_int(g->x, f->top));
+    xi[nx++] = ex_add(g->x, ex_mul(g->x, column, ex_int(g->x, f->channels)), e);
     for (int d = 0; d < rank_of(f->w); d++)
         if (d != f->wc && d != f->ws)
-            wi[n++] = f->w->a[d];
-    wi[n++] = e;
-    Swap swap = {g->x, f, ex_load(g->x, (DType)f->x->dt, x, (uint16_t)f->xc, xi), ex_load(g->x, (DType)f->w->dt, w, n, wi)};
+            wi[nw++] = f->w->a[d];
+    wi[nw++] = e;
+    Swap swap = {g->x, f, ex_load(g->x, (DType)f->x->dt, x, nx, xi), ex_load(g->x, (DType)f->w->dt, w, nw, wi)};
     s->body = ex_map(g->x, body, swap_operand, &swap);
     s->nr = 0;
     for (uint8_t r = 0; r < f->s->nr; r++)
@@ -254,11 +274,13 @@ static Stage *run_stage(Auto *g, const Window *f, const Expr *body, uint32_t x, 
     return s;
 }
 
-uint32_t auto_rows(Auto *g, uint32_t k, const Dot *d)
+uint32_t auto_rows(Auto *g, uint32_t k, const Dot *d, const Layout *last)
 {
     Window f;
-    if (!window_of(g, k, d, &f) || layout_free(g, d->x->v.ref))
+    if (!window_of(g, k, d, last, &f))
         return 0;
+    if (layout_free(g, d->x->v.ref))
+        layout_merge(g, d->x->v.ref, last);
     const Expr *body = g->body[k];
     const uint32_t w = run_weights(g, &f), x = insert_rows(g, k, &f);
     g->te->stage.at[k + 1] = run_stage(g, &f, body, x, w);
@@ -269,7 +291,7 @@ uint32_t auto_rows(Auto *g, uint32_t k, const Dot *d)
 /* ---- bands ---- */
 
 /* Rows of f that so many rows of y read. */
-typedef struct Band { uint32_t f, product, host; int var; int64_t step, taps, row_bytes; } Band;
+typedef struct Band { uint32_t f, product, host; int var; int64_t step, taps, row_bytes; bool tight; } Band;
 
 /* The variable of the host that moves the rows of f, by way of that of the product. */
 static bool find_rows(const Auto *g, Band *b)
@@ -295,17 +317,21 @@ static bool find_rows(const Auto *g, Band *b)
     return b->host == b->product || (load && is_pure_var(load->a[v], h->var, ten(g->te, h->out)->rank, &b->var));
 }
 
-/* Rows of y of one band: copying least, in scratch that leaves the first-level cache to the rest. 0: f whole is as small. */
+static int64_t scratch_of(const Band *b, int64_t rows) { return ((rows - 1) * b->step + b->taps) * b->row_bytes; }
+
+/* Rows of y of one band: copying least, in scratch that leaves the first-level cache to the rest; the smallest where memory is
+ * what counts. 0: f whole is as small. */
 static int64_t rows_of_band(const Auto *g, const Band *b)
 {
     const MatrixShape *m = g->matrix.at[g->te->stage.at[b->product]->out];
     const int64_t n = extent_of(g, ten(g->te, g->te->stage.at[b->host]->out)->dim[b->var]), unit = m ? m->down : 1, room = g->m->l1_bytes / 4;
     int64_t best = 0;
-    if (points_of_stage(g, ten(g->te, b->f)->stage) * (int64_t)dtype_bytes(ten(g->te, b->f)->dt) <= room)
+    if (!b->tight && points_of_tensor(g, b->f) * (int64_t)dtype_bytes(ten(g->te, b->f)->dt) <= room)
         return 0;
+    if (b->tight)
+        return n > unit && scratch_of(b, unit) <= room ? unit : 0;
     for (int64_t r = unit; r <= min_i64(n / FEW_BLOCKS, MOST_ROWS); r += unit)
-        if (n % r == 0 && ((r - 1) * b->step + b->taps) * b->row_bytes <= room)
-            best = r;
+        best = n % r == 0 && scratch_of(b, r) <= room ? r : best;
     return best;
 }
 
@@ -317,7 +343,7 @@ static bool constant_stays(const Auto *g, const Dot *d)
 
 static void place_rows(Auto *g, uint32_t f)
 {
-    Band b = {.f = f, .product = g->reader[f][0]};
+    Band b = {.f = f, .product = g->reader[f][0], .tight = layout_free(g, g->rows.at[f])};
     StagePlan *p = &g->s->stage[b.product];
     b.host = p->place == PL_register ? p->host : b.product;
     Dot d;

@@ -124,8 +124,8 @@ def samples(name, facts):
 def tiny_jobs():
     sets = json.loads((GOLDENS / 'manifest.json').read_text())['sets']
     limits = {'ad01': 768, 'ic01': 32768, 'kws01': 10048, 'vww01': 46080}  # of --target=scalar: what microcontrollers need
-    # With vectors, tensors between dense convolutions have a border, (34 * 34 - 32 * 32) * 16 bytes twice in ic01: bytes for speed.
-    host_limits = {'ad01': 768, 'ic01': 32768 + 2 * (34 * 34 - 32 * 32) * 16, 'kws01': 16000, 'vww01': 55296}
+    # With vectors, a dense convolution of ic01 has three rows with borders for itself beside two whole tensors.
+    host_limits = {'ad01': 768, 'ic01': 32768 + 3 * 34 * 16, 'kws01': 16000, 'vww01': 55296}
     float_off = {'ad01': 3e-4, 'ic01': 2e-5, 'kws01': 2e-6, 'vww01': 2e-6}
     for net in ['ad01', 'ic01', 'kws01', 'vww01']:
         judge = exact(f'{net}_int8_out_qdq_exact.bin')

@@ -14,7 +14,7 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-SINGLE = ['emit/forms.py', 'emit/stack.py', 'emit/symbols.py', 'style/run.py', 'text/run.py', 'conformance/proto_check.py',
+SINGLE = ['emit/forms.py', 'emit/stack.py', 'emit/symbols.py', 'style/run.py', 'text/run.py', 'conformance/proto_check.py', 'conformance/opsets_check.py',
           'emit/cli.py', 'emit/crash.py', 'emit/options.py', 'emit/small.py', 'emit/speed.py', 'emit/pools.py', 'emit/fp.py', 'emit/repro.py', 'emit/names.py', 'emit/threads.py', 'emit/levels.py', 'emit/samples.py',
           'kernel/run.py', 'random/run.py']  # use one core: two run side by side
 PARALLEL = ['conformance/run.py', 'models/run.py', 'sanitize/run.py', 'fuzz/run.py']  # use two cores themselves

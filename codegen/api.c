@@ -124,6 +124,13 @@ void emit_threads(const EmitOptions *opt, EmitFiles *files)
     emit_text(files, "_threads.h", &t);
 }
 
+void emit_profile(EmitFiles *files)
+{
+    Text t = {.arena = files->arena};
+    text_add(&t, "%s", runtime_mlcc_profile_h);
+    emit_text(files, "_profile.h", &t);
+}
+
 void emit_header(Unit *u, const EmitOptions *opt, EmitFiles *files)
 {
     Arena *a = files->arena;

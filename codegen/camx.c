@@ -10,7 +10,7 @@
  */
 #include "cgen.h"
 
-enum { SIDE = 16, FIRST_X = 4, FIRST_W = 6, TILES = 8 };
+enum { SIDE = 16, FIRST_X = 4, FIRST_W = 6, TILES = 8, LINE = 64 }; /* LINE: bytes of a cache line */
 enum { MODEL_BYTES = 8256 };                      /* sizeof(mlcc_amx) where tiles are a model in plain C */
 #define AMX_NAMES (UINT64_C(1) << 40)             /* ids of names beside those of buffers */
 
@@ -286,6 +286,19 @@ static void multiply(CGen *g, const Tile *t, const Matrix *m, const Expr *step)
         }
 }
 
+/* Hints for `step` and those that go with it in one product: a line of the cache once. */
+static void fetch(CGen *g, const Tile *t, const Matrix *m, const Expr *step)
+{
+    const Subst first[] = {{t->rvar[t->nr - 1], ex_int(g->x, 0)}, {t->rvar[t->nr - 2], step}};
+    for (uint8_t k = 0; k < t->nfetch; k++) {
+        const Fetch *f = &t->fetch[k];
+        const int64_t stride = along(f->at, t->rvar[t->nr - 2]) * m->size, lines = (stride * m->step + LINE - 1) / LINE;
+        const Expr *at = ex_subst(g->x, f->at, first, 2);
+        for (int64_t q = 0; q < lines; q++)
+            ln(g->o, "MLCC_FETCH%s(%s, %s);", f->far ? "2" : "", buf_name(g, f->buf), c_expr(g, ex_add(g->x, at, ex_int(g->x, q * LINE / m->size))));
+    }
+}
+
 static void open_loop(CGen *g, const Expr *var, const Expr *extent)
 {
     const char *i = var_ident(g, var);
@@ -306,7 +319,9 @@ static void products(CGen *g, const Tile *t, const Matrix *m)
         open_loop(g, t->rvar[q], t->rext[q]);
     if (steps > 1)
         open_loop(g, k, count);
-    multiply(g, t, m, steps > 1 ? ex_mul(g->x, k, ex_int(g->x, m->step)) : ex_int(g->x, 0));
+    const Expr *step = steps > 1 ? ex_mul(g->x, k, ex_int(g->x, m->step)) : ex_int(g->x, 0);
+    multiply(g, t, m, step);
+    fetch(g, t, m, step);
     if (steps > 1)
         close_loop(g, k);
     for (int q = t->nr - 2; q-- > 0;)

@@ -40,6 +40,7 @@ void emit_c(Unit *u, const EmitOptions *opt, EmitFiles *files);            /* un
 const Unit *emit_levels(const Level *at, uint32_t n, const EmitOptions *opt, EmitFiles *files);
 void emit_header(Unit *u, const EmitOptions *opt, EmitFiles *files);       /* api.c */
 void emit_threads(const EmitOptions *opt, EmitFiles *files); /* api.c: the pool of threads, to include beside the model */
+void emit_profile(EmitFiles *files);                         /* api.c: what times the functions of a model, to include behind it */
 void emit_report(const Unit *u, const EmitOptions *opt, EmitFiles *files); /* report.c: model.json */
 void emit_weights(const Unit *u, const EmitOptions *opt, EmitFiles *files); /* weights.c: what is not in model.c */
 

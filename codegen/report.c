@@ -140,17 +140,19 @@ static int64_t touched_bytes(const Unit *u, const Func *f)
     return n;
 }
 
-/* Expected cycles, on one part and of the part that has most to do; whether parts meet before it. */
+/* Expected cycles, on one part and of the part that has most to do; how far away those are that a part meets before it. */
 static const char *share(Report *r, const Func *f)
 {
-    static const char *const meet[] = {[MEET_none] = "none", [MEET_near] = "near", [MEET_all] = "all"};
     Text t = {.arena = r->a};
     if (!r->u->threads.n)
         return "";
     text_add(&t, " \"cycles\": %.0f, \"slowest\": [", f->cycles);
     for (uint32_t k = 0; k < r->u->threads.n; k++)
         text_add(&t, "%s%.0f", k ? ", " : "", f->slowest ? f->slowest[k] : 0);
-    text_add(&t, "], \"meet\": \"%s\", \"split\": %s,", meet[f->meet], f->split ? "true" : "false");
+    text_add(&t, "], \"meet\": [");
+    for (uint32_t k = 0; k < r->u->threads.n; k++)
+        text_add(&t, "%s%d", k ? ", " : "", func_meet(f, k));
+    text_add(&t, "], \"split\": %s,", f->split ? "true" : "false");
     return text_str(&t);
 }
 
@@ -166,24 +168,34 @@ static void functions(Report *r)
     ln(&r->o, "  ],");
 }
 
-/* Counts of threads with the arena of each; how often their parts meet in one run, all of them or neighbours. */
+/* One count: its arena, and how often a part meets all others in a run, or some. */
+static const char *count_row(Report *r, uint32_t t)
+{
+    const Unit *u = r->u;
+    const int32_t parts = u->threads.at[t];
+    uint32_t all = 0, near = 0;
+    for (uint32_t k = 0; k < u->func.n; k++) {
+        const int32_t reach = func_meet(u->func.at[k], t);
+        all += reach >= parts - 1;
+        near += reach > 0 && reach < parts - 1;
+    }
+    return str_fmt(r->a, "    {\"count\": %d, \"arena_bytes\": %" PRId64 ", \"meetings\": {\"all\": %u, \"near\": %u}}", parts, u->arena_bytes + (parts - 1) * u->part_bytes, all, near);
+}
+
 static void threads(Report *r, const EmitOptions *opt)
 {
     const Unit *u = r->u;
-    uint32_t split = 0, meet[MEET_all + 1] = {0};
+    uint32_t split = 0;
     if (!opt->threads)
         return;
-    for (uint32_t k = 0; k < u->func.n; k++) {
+    for (uint32_t k = 0; k < u->func.n; k++)
         split += u->func.at[k]->split;
-        meet[u->func.at[k]->meet]++;
-    }
     ln(&r->o, "  \"threads\": [");
-    ln(&r->o, "    {\"count\": 1, \"arena_bytes\": %" PRId64 "}%s", u->arena_bytes, u->threads.n ? "," : "");
+    ln(&r->o, "    {\"count\": 1, \"arena_bytes\": %" PRId64 ", \"meetings\": {\"all\": 0, \"near\": 0}}%s", u->arena_bytes, u->threads.n ? "," : "");
     for (uint32_t k = 0; k < u->threads.n; k++)
-        ln(&r->o, "    {\"count\": %d, \"arena_bytes\": %" PRId64 "}%s", u->threads.at[k], u->arena_bytes + (u->threads.at[k] - 1) * u->part_bytes, k + 1 < u->threads.n ? "," : "");
+        ln(&r->o, "%s%s", count_row(r, k), k + 1 < u->threads.n ? "," : "");
     ln(&r->o, "  ],");
     ln(&r->o, "  \"split_functions\": %u,", split);
-    ln(&r->o, "  \"meetings\": {\"all\": %u, \"near\": %u},", meet[MEET_all], meet[MEET_near]);
 }
 
 void emit_report(const Unit *u, const EmitOptions *opt, EmitFiles *files)

@@ -12,7 +12,7 @@ static uint32_t count_steps(const Unit *u)
 {
     uint32_t n = u->func.n > 0;
     for (uint32_t k = 1; k < u->func.n; k++)
-        n += u->func.at[k]->meet != MEET_none;
+        n += u->func.at[k]->meet != NULL;
     return n;
 }
 
@@ -27,6 +27,7 @@ static void frame(Writer *w)
     o->depth++;
     ln(o, "const struct %s_io *io;", w->opt->prefix);
     ln(o, "const mlcc_parallel *parallel;");
+    ln(o, "const unsigned char *reach; /* by step: before it a part waits for those at most so far away */");
     if (writer_uses_pool(w, 0))
         ln(o, "unsigned char *a;");
     if (writer_uses_weights(w))
@@ -74,16 +75,17 @@ static void step_function(Writer *w)
 
 static void meetings(Writer *w)
 {
-    Text t = {.arena = w->a};
-    bool near = false;
-    for (uint32_t k = 0; k < w->u->func.n; k++) {
-        const Meet meet = w->u->func.at[k]->meet;
-        near = near || meet == MEET_near;
-        if (k == 0 || meet)
-            text_add(&t, "%s%d", k ? ", " : "", meet == MEET_near);
+    const Unit *u = w->u;
+    ln(&w->o, "/* Before a step a part waits for those at most so far away; 0: for none. */");
+    ln(&w->o, "static const unsigned char %s_reach[%u][%u] = {", w->opt->prefix, u->threads.n, count_steps(u));
+    for (uint32_t t = 0; t < u->threads.n; t++) {
+        Text line = {.arena = w->a};
+        for (uint32_t k = 0; k < u->func.n; k++)
+            if (k == 0 || u->func.at[k]->meet)
+                text_add(&line, "%s%d", k ? ", " : "", func_meet(u->func.at[k], t));
+        ln(&w->o, "    {%s}, /* %d threads */", text_str(&line), u->threads.at[t]);
     }
-    ln(&w->o, "/* Before a step parts wait for those beside them (1) or for all (0). */");
-    ln(&w->o, "static const unsigned char %s_near[] = {%s};", w->opt->prefix, text_str(&t));
+    ln(&w->o, "};");
     blank(&w->o);
 }
 
@@ -93,8 +95,8 @@ static const char steps_text[] =
     "{\n"
     "    struct @_frame *f = arg;\n"
     "    for (int step = 0; step < #; step++) {\n"
-    "        if (step > 0)\n"
-    "            f->parallel->meet(f->parallel->user, part, parts, step, @_near[step]);\n"
+    "        if (f->reach[step] > 0)\n"
+    "            f->parallel->meet(f->parallel->user, part, parts, step, f->reach[step]);\n"
     "        @_step(f, step, part, parts);\n"
     "    }\n"
     "}\n"
@@ -148,14 +150,17 @@ static void run_threads(Writer *w)
     ln(o, "mlcc_status %s_run_threads(const struct %s_io *io, void *arena, const mlcc_parallel *parallel)", p, p);
     ln(o, "{");
     o->depth++;
-    Text parts = {.arena = w->a};
-    for (uint32_t k = w->u->threads.n; k-- > 0;)
+    Text parts = {.arena = w->a}, count = {.arena = w->a};
+    for (uint32_t k = w->u->threads.n; k-- > 0;) {
         text_add(&parts, "most >= %d ? %d : ", w->u->threads.at[k], w->u->threads.at[k]);
+        text_add(&count, k ? "most >= %d ? %u : " : "0", w->u->threads.at[k], k);
+    }
     ln(o, "struct %s_frame frame = {0}, *f = &frame;", p);
     ln(o, "const int most = parallel ? parallel->parts : 1, parts = %s1;", text_str(&parts));
     ln(o, "const mlcc_status status = %s_begin(f, io, arena, parallel);", p);
     ln(o, "if (status != MLCC_OK)");
     ln(o, "    return status;");
+    ln(o, "f->reach = %s_reach[%s];", p, text_str(&count));
     ln(o, "if (%s_share(f, parts) != 0)", p);
     ln(o, "    return (mlcc_status)MLCC_BAD_PARALLEL;");
     writer_extents(w);

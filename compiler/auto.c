@@ -28,9 +28,9 @@ static Te *own_copy(Arena *a, const Te *from)
     return te;
 }
 
-static Auto new_scheduler(Arena *a, const Te *te, const Machine *m)
+static Auto new_scheduler(Arena *a, const Te *te, const Machine *m, Tuning *t)
 {
-    Auto g = {.a = a, .x = te->cx->x, .te = own_copy(a, te), .m = m};
+    Auto g = {.a = a, .x = te->cx->x, .te = own_copy(a, te), .m = m, .tuning = t};
     for (uint32_t k = 0; k < te->ten.n; k++) {
         PUSH(a, &g.pinned, false);
         PUSH(a, &g.layout, ((Layout){0}));
@@ -43,6 +43,8 @@ static Auto new_scheduler(Arena *a, const Te *te, const Machine *m)
 
 static void make_schedule(Auto *g)
 {
+    if (g->m->lanes_f32 > 1)
+        auto_join(g);
     if (g->te->cx->fp == FP_bf16)
         auto_narrow(g);
     if (g->m->lanes_f32 > 1)
@@ -171,13 +173,13 @@ static bool *without_whole(const Auto *g, const bool *tight, uint32_t count)
     return any ? left : NULL;
 }
 
-Schedule *schedule_auto(Arena *a, const Te *te, const Machine *m)
+Schedule *schedule_auto(Arena *a, const Te *te, const Machine *m, Tuning *t)
 {
     const uint32_t count = te->ten.n;
-    Auto g = new_scheduler(a, te, m);
+    Auto g = new_scheduler(a, te, m, t);
     make_schedule(&g);
     for (bool *tight = m->lanes_f32 > 1 ? tight_tensors(&g, count) : NULL; tight; tight = without_whole(&g, tight, count)) {
-        g = new_scheduler(a, te, m);
+        g = new_scheduler(a, te, m, t);
         g.tight = tight;
         g.ntight = count;
         make_schedule(&g);

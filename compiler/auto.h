@@ -14,6 +14,7 @@ typedef struct Auto {
     Exprs *x;
     Te *te;              /* the scheduler's own copy: packing and copy stages are added */
     const Machine *m;
+    Tuning *tuning;      /* choices of tiles; NULL: the model's */
     Schedule *s;
     VEC(bool) pinned;    /* by tensor: stays at root (copies made on purpose) */
     VEC(bool) packed;    /* by tensor: an operand brought into groups at run time */
@@ -40,7 +41,7 @@ typedef struct Dot {
 } Dot;
 
 /* Tile for a matrix unit: `rows` values of the row variable and `down` of variable `outer` (-1: there is none), so many lanes. */
-typedef struct MatrixShape { int32_t down, rows, lanes; int outer; double cost; } MatrixShape;
+typedef struct MatrixShape { int32_t down, rows, lanes; int outer; const char *kind; } MatrixShape;
 
 bool dot_of(const Auto *g, uint32_t stage, Dot *d);
 int64_t extent_of(const Auto *g, const Expr *e);       /* upper bound */

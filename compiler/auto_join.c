@@ -89,6 +89,7 @@ static bool find_order(Join *j, const Stage *s)
 
 void auto_join(Auto *g)
 {
+    auto_views(g);
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
         const Stage *s = g->te->stage.at[k];
         Join j = {.g = g, .load = g->body[k]};

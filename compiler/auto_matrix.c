@@ -4,6 +4,8 @@
  * measures them on Sapphire and Granite Rapids. A tile has up to four sums of 16 x 16: two down and two along, or one down
  * and four along where there are few rows.
  */
+#include <inttypes.h>
+
 #include "auto.h"
 
 enum { SIDE = 16, LOAD = 8, LOAD_FAR = 20, STORE = 15, BLOCK = 60, CONFIGURE = 160 };
@@ -31,7 +33,7 @@ static double block_cost(const MatrixWork *w, int64_t down, int64_t rows, int64_
 static bool agrees(int64_t rows, int64_t left) { return rows > SIDE && left == (rows + 1) / 2; }
 
 /* The rows in tiles of s->rows, of which what is left has a shape of its own. */
-static double rows_cost(const MatrixWork *w, const MatrixShape *s, int64_t lanes, int64_t steps)
+static double rows_cost(const MatrixWork *w, const TileShape *s, int64_t lanes, int64_t steps)
 {
     const int64_t tiles = s->rows > SIDE ? 2 : 1, left = w->rows % s->rows, left_tiles = left > SIDE ? 2 : 1;
     double sum = (double)(w->rows / s->rows) * block_cost(w, tiles * s->down, s->rows / tiles, lanes, steps);
@@ -49,20 +51,19 @@ static int64_t steps_of(int64_t groups)
     return groups / step;
 }
 
-static void try_shape(MatrixShape *best, const MatrixWork *w, int64_t down, int64_t rows, int64_t lanes)
+static void try_shape(ShapeList *best, const MatrixWork *w, int64_t down, int64_t rows, int64_t lanes)
 {
-    MatrixShape s = {.down = (int32_t)down, .rows = (int32_t)rows, .lanes = (int32_t)min_i64(lanes, w->lanes)};
+    TileShape s = {.down = (int32_t)down, .rows = (int32_t)rows, .lanes = (int32_t)min_i64(lanes, w->lanes)};
     const int64_t blocks = w->lanes / s.lanes, left = w->lanes % s.lanes, steps = w->windows * steps_of(w->groups);
     s.cost = (double)blocks * rows_cost(w, &s, s.lanes, steps);
     if (left)
         s.cost += rows_cost(w, &s, left, steps) + (left % SIDE ? 2 * CONFIGURE : 0);
-    if (s.cost < best->cost * 0.999)
-        *best = s;
+    shapes_add(best, s);
 }
 
-static MatrixShape matrix_shape(const MatrixWork *w)
+static ShapeList matrix_shapes(const MatrixWork *w)
 {
-    MatrixShape best = {.cost = 1e300};
+    ShapeList best = {0};
     for (int64_t rows = min_i64(w->rows, 2 * SIDE); rows > FEW_ROWS; rows--)
         try_shape(&best, w, 1, rows, 2 * SIDE);
     for (int64_t rows = min_i64(w->rows, SIDE); rows > FEW_ROWS; rows--)
@@ -122,9 +123,11 @@ bool auto_matrix(Auto *g, uint32_t k, const Dot *d)
     MatrixWork w = {t->dim[d->row]->v.i, outer >= 0 ? t->dim[outer]->v.i : 1, t->dim[d->lane]->v.i, 1, s->rext[s->nr - 2]->v.i, g->m->l1_bytes};
     for (int q = 0; q < s->nr - 2; q++)
         w.windows *= s->rext[q]->v.i;
+    const ShapeList best = matrix_shapes(&w);
+    const char *kind = str_fmt(g->a, "matrix %s %" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64, dtype_info((DType)d->w->dt)->name, w.outer, w.rows, w.lanes, w.windows, w.groups);
+    const TileShape pick = tuning_choose(g->tuning, kind, &best);
     MatrixShape *shape = NEW(g->a, MatrixShape);
-    *shape = matrix_shape(&w);
-    shape->outer = shape->down > 1 ? outer : -1;
+    *shape = (MatrixShape){pick.down, pick.rows, pick.lanes, pick.down > 1 ? outer : -1, kind};
     g->matrix.at[s->out] = shape;
     return true;
 }

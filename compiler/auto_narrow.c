@@ -70,8 +70,8 @@ static bool has_pairs(const Auto *g, const Stage *s, const Dot *d)
     for (int r = 0; r < s->nr && zero_outside(d->x); r++) {
         const Expr *v = s->rvar[r];
         const int xd = dim_of(d->x, v), wd = dim_of(d->w, v);
-        const bool walks = xd >= 0 && wd >= 0 && d->w->a[wd] == v && (alone(g, s, d->x, xd) || xd == rank_of(d->x) - 1);
-        if (walks && ex_is_const(s->rext[r]) && s->rext[r]->v.i % PAIR == 0)
+        const bool walks_x = (xd >= 0 && (alone(g, s, d->x, xd) || xd == rank_of(d->x) - 1)) || stride_of(g, d->x, v) == 1;
+        if (walks_x && wd >= 0 && d->w->a[wd] == v && ex_is_const(s->rext[r]) && s->rext[r]->v.i % PAIR == 0)
             return true;
     }
     return false;

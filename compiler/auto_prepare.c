@@ -120,7 +120,8 @@ static int64_t quad_of(const Auto *g, const Stage *s, const Dot *d)
     const Expr *v = s->rvar[s->nr - 1];
     const int64_t size = is_byte(d->x) ? QUAD : PAIR, n = s->rext[s->nr - 1]->v.i;
     const bool alone = walks_alone(g, s, d->x, v), pads = alone && is_byte(d->x) && n >= QUAD - 1;
-    return index_uses(d->w, v) && (alone || walks_last(g, d->x, v)) && (n % size == 0 || pads) ? size : 1;
+    const bool beside = alone || walks_last(g, d->x, v) || stride_of(g, d->x, v) == 1;
+    return index_uses(d->w, v) && beside && (n % size == 0 || pads) ? size : 1;
 }
 
 /* How much rather an operand is w than x: factors have no order of their own. What is padded must be x. */
@@ -664,10 +665,6 @@ static void drop_unread(Auto *g)
 void auto_prepare(Auto *g)
 {
     auto_views(g);
-    if (g->m->lanes_f32 > 1) {
-        auto_join(g);
-        auto_views(g);
-    }
     if (g->m->lanes_f32 > 1 && g->te->cx->fp == FP_fast && !g->te->cx->small)
         auto_winograd(g);
     for (uint32_t k = 0; k < g->te->stage.n; k++) {

@@ -5,6 +5,8 @@
  * fit in half of the second-level cache are walked once, outside the rows. Everything else gets its innermost storage
  * dimension along the vectors.
  */
+#include <inttypes.h>
+
 #include "auto.h"
 
 enum { COMPACT_TILE = 4 }; /* vectors of sums under -Os: enough to keep two multiply-add units busy for half of their latency */
@@ -14,7 +16,7 @@ enum { TAP_REGISTERS = 8 };   /* of a depthwise tile: the constants of a row of 
 enum { TAP_VECTORS = 2 };     /* more would walk as many places of memory at a time */
 enum { FMA_LATENCY = 8, STEP_OVERHEAD = 2, TILE_OVERHEAD = 48, OPEN_ROWS = 64, MAX_ROWS = 14, MAX_VECTORS = 4, MAX_CHOICES = 64 };
 
-typedef struct Shape { int64_t rows, vectors; double cost; } Shape;
+typedef struct Shape { int64_t rows, vectors; const char *kind; } Shape;
 
 /* Half cycles of one reduction step of a rows x vectors tile: two FMAs, two loads (vector or broadcast) a cycle, and what
  * the step costs whatever its size (loop, start of the streams): larger tiles are better. */
@@ -46,9 +48,9 @@ static bool is_compact(int64_t n, int64_t nv, int64_t rows, int64_t vectors)
     return n % rows == 0 && nv % vectors == 0 && rows * vectors <= COMPACT_TILE;
 }
 
-static Shape best_shape(const Auto *g, int64_t n, int64_t lanes, int64_t steps, bool depthwise, int64_t most)
+static ShapeList best_shapes(const Auto *g, int64_t n, int64_t lanes, int64_t steps, bool depthwise, int64_t most)
 {
-    Shape best = {1, 1, 1e300};
+    ShapeList best = {0};
     const int64_t width = g->m->lanes_f32, nv = (lanes + width - 1) / width;
     for (int64_t v = 1; v <= min_i64(most, nv); v++)
         for (int64_t r = 1; r <= min_i64(MAX_ROWS, n); r++) {
@@ -56,10 +58,10 @@ static Shape best_shape(const Auto *g, int64_t n, int64_t lanes, int64_t steps, 
                 continue;
             if (g->te->cx->small && !is_compact(n, nv, r, v))
                 continue;
-            const double c = cover_cost(g, n, lanes, steps, r, v, depthwise);
-            if (c < best.cost * 0.999)
-                best = (Shape){r, v, c};
+            shapes_add(&best, (TileShape){1, (int32_t)r, (int32_t)(v * width), cover_cost(g, n, lanes, steps, r, v, depthwise)});
         }
+    if (!best.n) /* -Os: nothing is small enough */
+        shapes_add(&best, (TileShape){1, 1, (int32_t)width, 0});
     return best;
 }
 
@@ -90,7 +92,11 @@ static Shape shape_for(const Auto *g, const Dot *d, const Stage *s, const Ten *t
     const Expr *row = d->row >= 0 ? t->dim[d->row] : NULL;
     const int64_t rows = !row ? 1 : ex_is_const(row) ? row->v.i : OPEN_ROWS;
     const bool depthwise = is_depthwise(g, s, d);
-    return best_shape(g, rows, lanes, reduction_steps(g, s) / d->quad, depthwise, open ? OPEN_VECTORS : depthwise ? TAP_VECTORS : MAX_VECTORS);
+    const int64_t steps = reduction_steps(g, s) / d->quad;
+    const ShapeList best = best_shapes(g, rows, lanes, steps, depthwise, open ? OPEN_VECTORS : depthwise ? TAP_VECTORS : MAX_VECTORS);
+    const char *kind = str_fmt(g->a, "%s %s %s%" PRId64 "x%" PRId64 "x%" PRId64, depthwise ? "depthwise" : "dense", dtype_info((DType)d->w->dt)->name, open ? "open " : "", rows, lanes, steps);
+    const TileShape shape = tuning_choose(g->tuning, kind, &best);
+    return (Shape){shape.rows, shape.lanes / g->m->lanes_f32, kind};
 }
 
 int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t k)
@@ -218,6 +224,8 @@ static void tile_matrix(const Auto *g, StagePlan *p, const Ten *t, const uint8_t
 {
     const bool stream = constant_bytes(g, d) > g->m->l2_bytes / 2;
     p->matrix = true;
+    p->kind = m->kind;
+    p->far = constant_bytes(g, d) > g->m->l1_bytes;
     if (stream)
         add_loop(p, v->lane, m->lanes);
     for (uint8_t q = 0; q < t->rank; q++)
@@ -259,6 +267,7 @@ static void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
     const int64_t n = extent_of(g, t->dim[lane]), all = d->group ? d->group : n, most = g->block[host] ? g->block[host] : all;
     const Shape shape = shape_for(g, d, reg, ten(g->te, reg->out), most);
     const int64_t lanes = min_i64(shape.vectors * g->m->lanes_f32, most);
+    p->kind = shape.kind;
     if (all < n)
         add_loop(p, lane, all);
     const bool stream = constant_bytes(g, d) > g->m->l2_bytes / 2;

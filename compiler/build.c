@@ -212,8 +212,13 @@ static void build_root(Build *b, uint32_t k)
     const NodeId from = s->node;
     b->f = unit_func(b->u, from.i && b->te->g ? node(b->te->g, from)->op->name : ident(b->a, t->name, 24, "stage"));
     describe(b, k);
-    for (uint32_t q = 0; q < b->te->stage.n; q++)
-        b->f->macs += in_host(b, q, k) ? stage_macs(b, q) : 0;
+    for (uint32_t q = 0; q < b->te->stage.n; q++) {
+        if (!in_host(b, q, k))
+            continue;
+        b->f->macs += stage_macs(b, q);
+        if (plan_of(b, q)->kind)
+            PUSH(b->a, &b->f->kind, plan_of(b, q)->kind);
+    }
     if (s->kind == ST_call) {
         build_call(b, b->f->body, k);
         return;

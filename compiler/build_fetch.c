@@ -2,7 +2,8 @@
  *
  * Fetch hints of dot tiles. The hardware follows a stream within a page only, and the constant of a large product is one
  * long stream, so a tile asks for its own vectors some steps ahead (near), and its row tiles together for the whole next
- * block of lanes, an even share each (far): behind the last block of one layer lies the first of the next.
+ * block of lanes, an even share each (far): behind the last block of one layer lies the first of the next. A constant that
+ * is walked once for every few rows stays in the second-level cache; its tiles fetch as much behind it.
  */
 #include "build.h"
 
@@ -65,33 +66,51 @@ static uint32_t outside_lanes(const StagePlan *p)
             outside = set;
         set |= 1u << p->loop[q].var;
     }
-    return outside;
+    return outside & ~(p->lane >= 0 ? 1u << p->lane : 0);
 }
 
-/* Share of the next block: rows of the host are numbered, a tile with `here` of all `rows` fetches here / rows of it. */
+/* The output's rows, numbered in the order of its dimensions, those in `skip` and the lanes left out. */
+typedef struct Rows { const Expr *first; int64_t here, all; } Rows;
+
+static Rows rows_of(Build *b, const StagePlan *p, const Ten *t, const Box *box, uint32_t skip)
+{
+    Exprs *x = b->x;
+    Rows r = {ex_int(x, 0), 1, 1};
+    for (uint8_t d = 0; d < t->rank; d++) {
+        if (p->lane == (int8_t)d || (skip >> d & 1))
+            continue;
+        r.first = ex_add(x, ex_mul(x, r.first, t->dim[d]), box->lo[d]);
+        r.all *= ex_upper(x, t->dim[d]);
+        r.here *= ex_upper(x, box->ext[d]);
+    }
+    return r;
+}
+
+/* A tile's share of what lies behind the block of lanes or, where rows go outside the lanes and the whole constant is walked
+ * again and again, behind the constant: rows of the host are numbered, a tile with `here` of all `rows` fetches here / rows
+ * of it, and a block of lanes its part. */
 static void fetch_far(const Stream *s, const Box *box, uint32_t k, Fetch *f, uint8_t *n)
 {
     Build *b = s->b;
     Exprs *x = b->x;
     const StagePlan *p = plan_of(b, k);
     const Ten *t = out_of(b, b->te->stage.at[k]);
-    const uint32_t outside = outside_lanes(p);
-    int64_t rows = 1, here = 1, steps = 1;
-    const Expr *row = ex_int(x, 0), *step = ex_int(x, 0);
-    for (uint8_t d = 0; d < t->rank; d++) {
-        if (p->lane == (int8_t)d || (outside >> d & 1))
-            continue;
-        row = ex_add(x, ex_mul(x, row, t->dim[d]), box->lo[d]);
-        rows *= ex_upper(x, t->dim[d]);
-        here *= ex_upper(x, box->ext[d]);
-    }
+    const bool whole = outside_lanes(p) != 0;
+    const Rows r = rows_of(b, p, t, box, whole ? 0 : outside_lanes(p));
+    int64_t steps = 1;
+    const Expr *step = ex_int(x, 0);
     for (uint8_t d = 0; d <= s->step; d++) {
         step = ex_add(x, ex_mul(x, step, s->t->rext[d]), s->t->rvar[d]);
         steps *= ex_upper(x, s->t->rext[d]);
     }
-    const int64_t stride = (s->run * here + rows - 1) / rows;
+    const int64_t lanes = whole ? ex_upper(x, t->dim[p->lane]) : s->t->lanes, blocks = (lanes + s->t->lanes - 1) / s->t->lanes;
+    const int64_t stride = (s->run * r.here + r.all - 1) / r.all, tile = stride * steps;
     const Expr *next = ex_add(x, offset(s, 0), ex_int(x, steps * s->run));
-    const Expr *start = ex_add(x, next, ex_mul(x, row, ex_int(x, stride * steps / here)));
+    if (whole) {
+        const Expr *lane = ex_mul(x, box->lo[p->lane], ex_int(x, tile / s->t->lanes));
+        next = ex_add(x, ex_int(x, steps * s->run * blocks), lane);
+    }
+    const Expr *start = ex_add(x, next, ex_mul(x, r.first, ex_int(x, tile * blocks / r.here)));
     f[(*n)++] = (Fetch){s->load->v.ref, ex_add(x, start, ex_mul(x, step, ex_int(x, stride))), true};
 }
 

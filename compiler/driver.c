@@ -8,6 +8,7 @@
 #include "../codegen/out.h"
 #include "onnx.h"
 #include "pass.h"
+#include "tune.h"
 #include "../targets/target.h"
 #include "verb.h"
 #include "warning.h"
@@ -287,6 +288,8 @@ static bool fits_levels(Diags *d, const Options *o)
         return diag_error(d, "option-conflict", "--pool places buffers of one machine; name one machine with -march=");
     if (strcmp(o->weights, "file") == 0)
         return diag_error(d, "option-conflict", "--weights=file has one layout, levels differ in theirs; use --weights=auto, or one machine with -march=");
+    if (o->tune || o->tuning)
+        return diag_error(d, "option-conflict", "%s is for one machine; name one with -march=", o->tune ? "--tune" : "--tuning");
     return !o->schedule || diag_error(d, "option-conflict", "--schedule is for one machine; name one with -march=");
 }
 
@@ -321,6 +324,21 @@ static bool compile_levels(Arena *a, Diags *d, Program *p, const Machine *m, uin
     EmitFiles files = {.arena = a};
     const Unit *all = emit_levels(level, n, &e, &files);
     return within_budget(d, p->opt, all) && take_files(a, d, p->opt, &files, info, out);
+}
+
+/* ---- tuning ---- */
+
+static bool compile_tuned(Arena *a, Diags *d, Program *p, const OnnxFile *info, Outputs *out)
+{
+    const EmitOptions like = emit_options(a, p, info);
+    if (p->opt->tuning)
+        return diag_error(d, "option-conflict", "--tune writes what --tuning reads; give one of them");
+    if (!passes_run(p, last_pass(REP_te)) || !tune(a, d, p, &like) || !passes_resume(p, REP_schedule))
+        return false;
+    Text t = {.arena = a};
+    tuning_print(&t, p->tuning, &p->machine);
+    PUSH(a, &out->file, ((OutputFile){.path = p->opt->tune, .part = emit_part(a, &t)}));
+    return emit(a, d, p, info, out);
 }
 
 static Rep asked_rep(const char *emit_kind)
@@ -379,6 +397,8 @@ static bool compile(Arena *a, Diags *d, Program *p, const Machines *m, const Onn
         return print_program(p, d, out);
     if (m->n > 1)
         return compile_levels(a, d, p, m->at, m->n, info, out);
+    if (p->opt->tune)
+        return compile_tuned(a, d, p, info, out);
     return passes_run(p, NULL) && emit(a, d, p, info, out);
 }
 
@@ -394,10 +414,11 @@ Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out)
 {
     (void)oom;
     Text log = {.arena = a};
-    Ctx cx = {.arena = a, .x = exprs_new(a), .diags = d, .symbol = {.arena = a}, .default_max = 1024, .tflite_rounding = strcmp(o->rounding, "tflite") == 0,
-              .fp = options_fp(o), .small = o->small,
-              .max_elements = UINT64_C(1) << 32};
-    Program p = {.cx = &cx, .opt = o, .name = stem(a, o->model), .log = &log};
+    Ctx *cx = NEW(a, Ctx); /* weights are computed with it when they are written */
+    *cx = (Ctx){.arena = a, .x = exprs_new(a), .diags = d, .symbol = {.arena = a}, .default_max = 1024, .tflite_rounding = strcmp(o->rounding, "tflite") == 0,
+                .fp = options_fp(o), .small = o->small,
+                .max_elements = UINT64_C(1) << 32};
+    Program p = {.cx = cx, .opt = o, .name = stem(a, o->model), .log = &log};
     OnnxOptions opt = {0};
     OnnxFile info = {0};
     Machines machines;
@@ -406,14 +427,14 @@ Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out)
         !choose_prefix(a, d, o, &p.prefix) || !check_output(a, d, o) || !check_passes(d, o))
         return OUT_usage;
     p.machine = machines.at[0];
-    limits(o, &cx, &opt);
+    limits(o, cx, &opt);
     warn_options(d, o);
     if (o->dry) {
         out->text = show_plan(a, &p, machines.at, machines.n);
         return OUT_ok;
     }
     bool io = false;
-    p.graph = load(&cx, o, &opt, &info, &out->maps, &io);
+    p.graph = load(cx, o, &opt, &info, &out->maps, &io);
     p.maps = out->maps;
     bool ok = p.graph != NULL;
     if (ok)

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See memory.h. Time is the number of the function in the run; in a run of several parts, how often all parts have met
- * before it, as until they meet one may be far ahead of another. A buffer lives from the first function that has it as a
- * parameter to the last; scratch lives in one function. A function that reads each element of an input only where it
+ * See memory.h. Time is the number of the function in the run. A buffer lives from the first function that has it as a
+ * parameter to the last; in a run of several parts, to the last that one part may have entered while another is still in
+ * that; scratch lives in one function. A function that reads each element of an input only where it
  * writes the same element of its output may do so in place when that input dies there: both then are one block. Where it
  * reads elsewhere too, the output may still lie over that input as far as overlap.h says.
  */
 #include "memory.h"
 
+#include "../ir/part.h"
 #include "overlap.h"
 #include "plan_check.h"
 #include "traffic.h"
@@ -16,13 +17,14 @@ enum { REPORT_NODES = 1 << 14 }; /* search effort for a figure that nothing depe
 
 typedef struct Life { int32_t first, last; } Life;
 
-/* By function. */
-static int32_t *times(const Unit *u, Arena *a)
+/* By function: the last one that some part may have entered before all have left this. */
+static int32_t *ends(const Unit *u, Arena *a)
 {
-    int32_t *t = NEWN(a, int32_t, u->func.n + 1), met = 0;
-    for (uint32_t f = 0; f < u->func.n; f++) {
-        met += u->func.at[f]->meet == MEET_all;
-        t[f] = u->threads.n ? met : (int32_t)f;
+    int32_t *t = NEWN(a, int32_t, u->func.n + 1);
+    for (uint32_t f = 0, g = 0; f < u->func.n; f++) {
+        for (g = g > f ? g : f; u->threads.n && g + 1 < u->func.n && !part_ordered(u, f, g + 1);)
+            g++;
+        t[f] = (int32_t)g;
     }
     return t;
 }
@@ -30,14 +32,14 @@ static int32_t *times(const Unit *u, Arena *a)
 static Life *lifetimes(const Unit *u, Arena *a)
 {
     Life *life = NEWN(a, Life, u->buf.n);
-    const int32_t *time = times(u, a);
+    const int32_t *end = ends(u, a);
     for (uint32_t k = 0; k < u->buf.n; k++)
         life[k] = (Life){INT32_MAX, -1};
     for (uint32_t f = 0; f < u->func.n; f++)
         for (uint32_t p = 0; p < u->func.at[f]->param.n; p++) {
             Life *l = &life[u->func.at[f]->param.at[p]];
-            l->first = l->first == INT32_MAX ? time[f] : l->first;
-            l->last = time[f];
+            l->first = l->first < (int32_t)f ? l->first : (int32_t)f;
+            l->last = l->last > end[f] ? l->last : end[f];
         }
     return life;
 }
@@ -272,14 +274,13 @@ int64_t ram_with_io(Unit *u)
 {
     Arena *a = arena_child(u->cx->arena);
     Life *life = lifetimes(u, a);
-    const int32_t *time = times(u, a);
     const uint32_t *root = share(u, a, life);
     Jobs j = collect(u, a, root, life);
     for (uint32_t k = 0; k < j.n; k++)
         j.b[k].align = 1;
     for (uint32_t k = 1; k < u->buf.n; k++) {
         const Buf *b = buf(u, k);
-        const int32_t end = u->func.n ? time[u->func.n - 1] : 0;
+        const int32_t end = u->func.n ? (int32_t)u->func.n - 1 : 0;
         if (b->cls == BC_input && life[k].last >= 0)
             j.b[j.n++] = (PlanBuf){.bytes = b->bytes, .align = 1, .first = 0, .last = life[k].last, .pools = 1, .fixed = -1};
         else if (b->cls == BC_output && life[k].last >= 0)

@@ -17,7 +17,7 @@ typedef struct OptionWord { const char *spelling, *value; } OptionWord;
 typedef struct Options {
     Verb verb;
     const char *model;
-    const char *output, *march, *target, *prefix, *emit, *weights, *rounding, *fp, *threads, *schedule, *limits, *stop_after, *crash_after, *rpass, *rmissed, *depname,
+    const char *output, *march, *target, *prefix, *emit, *weights, *rounding, *fp, *threads, *schedule, *tune, *tuning, *limits, *stop_after, *crash_after, *rpass, *rmissed, *depname,
         *deptarget, *report, *output_dir, *diag_format;
     StrList define, max, shape, bind, pool, dump_after, disable, input, warn, werror_slug;
     int64_t level, max_ram, max_flash, max_stack; /* sizes: -1 when not given */

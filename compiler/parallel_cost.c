@@ -77,15 +77,12 @@ static double cycles(const Scope *at, const Nest *n)
     return n->op == NS_for ? (double)ex_upper(s->u->cx->x, n->extent) * (sum + 1) : sum;
 }
 
-double part_cycles(const Cost *s, const Func *f, const Accesses *of, int32_t parts)
+double slowest_cycles(const Cost *s, const Func *f, const Touches *touched, int32_t parts)
 {
     double most = 0;
     for (int32_t p = 0; p < (f->split ? parts : 1); p++) {
-        Arena *work = arena_child(s->a);
         const Scope at = {s, p, parts, NULL};
-        const Touches t = part_touches(work, of, p, parts);
-        most = fmax(most, fmax(cycles(&at, f->body), touched_bytes(s->u, &t) / BYTES_PER_CYCLE));
-        arena_free(work);
+        most = fmax(most, fmax(cycles(&at, f->body), touched_bytes(s->u, &touched[p]) / BYTES_PER_CYCLE));
     }
     return most;
 }

@@ -8,8 +8,8 @@
 
 #include "../ir/part.h"
 
-typedef struct Cost { const Unit *u; Arena *a; int32_t lanes; } Cost; /* lanes: of f32 in a vector */
+typedef struct Cost { const Unit *u; int32_t lanes; } Cost; /* lanes: of f32 in a vector */
 
-double part_cycles(const Cost *s, const Func *f, const Accesses *of, int32_t parts);
+double slowest_cycles(const Cost *s, const Func *f, const Touches *touched, int32_t parts); /* touched: by part */
 
 #endif

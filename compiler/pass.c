@@ -206,11 +206,12 @@ bool pass_parts(Program *p)
     return true;
 }
 
-static const char *read_text(Program *p, const char *path)
+/* what: "schedule" or "tuning" */
+static const char *read_text(Program *p, const char *what, const char *path)
 {
     FILE *f = fopen(path, "rb");
     if (!f) {
-        (void)diag_error(p->cx->diags, "schedule-file", "cannot read the schedule '%s'", path);
+        (void)diag_error(p->cx->diags, str_fmt(p->cx->arena, "%s-file", what), "cannot read the %s '%s'", what, printable(p->cx->arena, path));
         return NULL;
     }
     Text t = {.arena = p->cx->arena};
@@ -233,12 +234,28 @@ static void say_placements(Program *p)
     }
 }
 
+/* What --tuning names, unless trials brought a tuning of their own. */
+static bool find_tuning(Program *p)
+{
+    Arena *a = p->cx->arena;
+    if (p->tuning || !p->opt->tuning)
+        return true;
+    const char *text = read_text(p, "tuning", p->opt->tuning);
+    p->tuning = NEW(a, Tuning);
+    *p->tuning = (Tuning){.a = a, .index = {.arena = a}};
+    return text && tuning_read(a, p->cx->diags, p->opt->tuning, text, &p->machine, p->tuning);
+}
+
 bool pass_schedule(Program *p)
 {
-    p->schedule = p->opt->level < 2 ? schedule_O0(p->cx->arena, p->te) : schedule_auto(p->cx->arena, p->te, &p->machine);
+    if (!find_tuning(p))
+        return false;
+    p->schedule = p->opt->level < 2 ? schedule_O0(p->cx->arena, p->te) : schedule_auto(p->cx->arena, p->te, &p->machine, p->tuning);
     say_placements(p);
+    if (p->tuning)
+        tuning_stale(p->cx->diags, p->tuning);
     if (!p->opt->schedule)
         return true;
-    const char *text = read_text(p, p->opt->schedule);
+    const char *text = read_text(p, "schedule", p->opt->schedule);
     return text && schedule_parse(p->schedule, p->cx->diags, text);
 }

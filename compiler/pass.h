@@ -20,6 +20,7 @@ typedef struct Program {
     const char *name;
     const char *prefix; /* of public symbols */
     Machine machine;
+    Tuning *tuning;     /* choices of tiles that were measured or are being tried; NULL: none */
     PlanPool *pool;
     uint32_t npool;
     VEC(int32_t) threads; /* counts above 1 asked for, ascending */

@@ -13,7 +13,7 @@ enum { MAX_COPY = 256 << 20 }; /* bytes in all */
 typedef enum Role { R_none, R_reads, R_reads_named, R_writes, R_writes_folder, R_drop } Role;
 
 static const struct { const char *spelling; Role role; } roles[] = {
-    {"--schedule", R_reads}, {"--bind", R_reads_named}, {"--input", R_reads_named}, {"-o", R_writes},           {"-MF", R_writes},
+    {"--schedule", R_reads}, {"--tuning", R_reads}, {"--tune", R_writes}, {"--bind", R_reads_named}, {"--input", R_reads_named}, {"-o", R_writes},           {"-MF", R_writes},
     {"-MT", R_drop},         {"--report", R_writes},    {"--output-dir", R_writes_folder},
 };
 

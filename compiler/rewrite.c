@@ -245,6 +245,13 @@ bool rw_forward(Rw *rw, NodeId id, TensorId t)
 
 /* ---- driver ---- */
 
+/* What a trace calls a node: its own name, or that of its result. */
+static const char *subject(const Rw *rw, NodeId id)
+{
+    const Node *n = node(rw->g, id);
+    return str_fmt(rw->a, "%s '%s'", n->op->name, n->name[0] ? n->name : tensor(rw->g, n->out[0])->name);
+}
+
 static bool try_rules(Rw *rw, const Rule *const *sets, uint32_t nsets, NodeId id)
 {
     for (uint32_t s = 0; s < nsets; s++)
@@ -253,11 +260,12 @@ static bool try_rules(Rw *rw, const Rule *const *sets, uint32_t nsets, NodeId id
             if (!rule_matches(rw, r->pattern, id, &m))
                 continue;
             rw->rule = r->name;
-            const char *what = str_fmt(rw->a, "%s '%s'", node(rw->g, id)->op->name, node(rw->g, id)->name);
+            const char *what = subject(rw, id);
             if (!r->action(rw, &m))
                 continue;
             rw->fired++;
-            remark(rw->p, "rewrite", true, "%s: %s", r->name, what);
+            const Node *n = node(rw->g, id);
+            remark(rw->p, "rewrite", true, "%s: %s becomes %s", r->name, what, n->dead ? "its operand" : n->op->name);
             return true;
         }
     return false;

@@ -9,9 +9,12 @@
  *   *          any further operands, not captured (the last one of a node)
  *
  * Laws. (1) The type and shape of the root's result are kept. (2) Matching changes nothing; actions change the graph
- * through rw_* alone. (3) Every rule lowers the number of nodes, or the bytes or multiply-accumulates they need, so
- * rewriting ends; a limit on firings (fuel) turns a mistake into an internal error. (4) An action may decline, by
- * returning false before its first rw_* call. (5) The algebra of an action stands above it as a comment.
+ * through rw_* alone. (3) Every rule lowers a measure, so rewriting ends: first, the sum of what stands between each
+ * DequantizeLinear and the outputs, what stands between the inputs and each QuantizeLinear, divisions, and constants on
+ * the left; then the number of nodes. A limit on firings (fuel) turns a mistake into an internal error. (4) An action may
+ * decline, by returning false before its first rw_* call. (5) The algebra of an action stands above it as a comment.
+ * (6) On its own result a rule does not fire again. tests/unit/rule_case.h holds every rule to them, on graphs that are
+ * evaluated before and after; a rule without such a graph fails there. -Rpass=rewrite is the trace of what fired.
  * Order of the rows is priority. Source of the form: LuaJIT's fold rules and MLIR's match-then-mutate.
  */
 #ifndef MLCC_REWRITE_H

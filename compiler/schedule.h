@@ -16,6 +16,7 @@
 
 #include "../ir/nest.h"
 #include "../targets/target.h"
+#include "tuning.h"
 
 typedef enum Placement { PL_root, PL_inline, PL_register, PL_at } Placement;
 
@@ -35,6 +36,7 @@ typedef struct StagePlan { /* of one stage */
     int8_t lane;                        /* variable along vectors: 0..rank-1, or rank+k for reduction variable k; -1 none */
     uint8_t turn;                       /* so many values of the lane variable in a row are points, lanes are that far apart; 0: 1 */
     const char *why;                    /* reason, for -Rpass and -Rpass-missed; NULL */
+    const char *kind;                   /* of its tile, for tuning; NULL: nothing was chosen */
 } StagePlan;
 
 typedef struct Layout { uint8_t order[MAX_RANK]; int32_t lo[MAX_RANK], hi[MAX_RANK]; double pad; bool set; } Layout;
@@ -48,7 +50,7 @@ typedef struct Schedule {
 
 Schedule *schedule_new(Arena *a, const Te *te);                              /* every stage at root */
 Schedule *schedule_O0(Arena *a, const Te *te);                              /* every stage at root, plain loops */
-Schedule *schedule_auto(Arena *a, const Te *te, const Machine *m);           /* over a copy of te with packing and copy stages */
+Schedule *schedule_auto(Arena *a, const Te *te, const Machine *m, Tuning *t); /* over a copy of te with packing and copy stages; t: NULL, or the choices of tiles */
 void schedule_print(Text *out, const Schedule *s);
 bool schedule_parse(Schedule *s, Diags *d, const char *text);               /* entries replace those of s */
 bool schedule_plainer(Schedule *s, uint32_t k);                              /* root stage k with less done to it; false: it is plain */

@@ -22,7 +22,7 @@ static void show_files(Text *t, const Options *o)
         return;
     }
     const char *const report = o->report ? o->report : beside(t->arena, o->output, ".json");
-    const char *const name[] = {o->output, beside(t->arena, o->output, ".h"), report, o->depfile ? o->depname ? o->depname : beside(t->arena, o->output, ".d") : NULL};
+    const char *const name[] = {o->output, beside(t->arena, o->output, ".h"), report, o->depfile ? o->depname ? o->depname : beside(t->arena, o->output, ".d") : NULL, o->tune};
     for (size_t k = 0; k < COUNT(name); k++)
         if (name[k])
             text_add(t, "writes   %s\n", printable(t->arena, name[k]));

@@ -117,6 +117,7 @@ void warn_options(Diags *d, const Options *o)
         {"-MT", "-MD", o->deptarget, o->depfile},
         {"-MP", "-MD", o->depphony, o->depfile},
         {"-MD", "files of C", o->depfile, files},
+        {"--tune", "files of C", o->tune, files},
         {"--report", "files of C", o->report, files},
         {"--input", "the verb run", o->input.v.n, run},
         {"--output-dir", "the verb run", o->output_dir, run},

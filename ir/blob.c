@@ -61,16 +61,21 @@ static void make_inside(const Blob *b, Arena *a, const char *from, int64_t first
     memcpy(out, whole + (size_t)(first - lo) * size, (size_t)n * size);
 }
 
+static const char *operand(const Recipe *r, Arena *a)
+{
+    return r->from ? blob_all(r->from, a) : NULL;
+}
+
 static void make_elements(const Blob *b, int64_t first, int64_t n, char *out)
 {
     const Recipe *r = b->recipe;
     const bool whole = first % r->unit == 0 && n % r->unit == 0;
-    if (whole && r->from->data && !r->from->fill) {
+    if (whole && r->from && r->from->data && !r->from->fill) {
         r->make(r, r->from->data, first, n, out);
         return;
     }
     Arena *a = arena_child(r->arena);
-    const char *from = blob_all(r->from, a);
+    const char *from = operand(r, a);
     if (whole)
         r->make(r, from, first, n, out);
     else
@@ -150,7 +155,7 @@ void blob_put(const Blob *b, Arena *a, const Sink *to)
     Arena *scratch = arena_child(a);
     const size_t size = dtype_bytes(b->dt);
     const int64_t most = piece_of(b);
-    const char *from = b->recipe ? blob_all(b->recipe->from, scratch) : NULL;
+    const char *from = b->recipe ? operand(b->recipe, scratch) : NULL;
     char *piece = arena_alloc(scratch, mul_size_or_oom(scratch, (size_t)most, size), 64);
     for (int64_t at = 0; at < b->count; at += most) {
         const int64_t n = min_i64(most, b->count - at);

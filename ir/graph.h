@@ -55,7 +55,7 @@ typedef struct Blob {
  * its own until it is written. Stands first in a structure that holds what else `make` needs. */
 typedef struct Recipe {
     Arena *arena;      /* for scratch memory while elements are made */
-    const Blob *from;
+    const Blob *from;  /* NULL: it knows itself what from */
     int64_t unit;      /* elements that are made together */
     /* Writes elements first..first+n-1, whole units. from: all elements of `from`, possibly unaligned. */
     void (*make)(const struct Recipe *r, const char *from, int64_t first, int64_t n, char *out);

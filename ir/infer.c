@@ -229,6 +229,19 @@ static bool check_result(const OpCtx *c, const Sig *g)
     return true;
 }
 
+/* Whether a graph's input stays within the limit that holds for every tensor, at the upper bounds of its symbols. */
+static bool fits(const Graph *g, const Tensor *t)
+{
+    uint64_t count = 1;
+    for (uint8_t d = 0; d < t->rank; d++) {
+        int64_t lo, hi;
+        if (!ex_range(g->cx->x, t->dim[d], &lo, &hi) || hi < 0 || hi == INT64_MAX) return false;
+        if (count && hi && (uint64_t)hi > g->cx->max_elements / count) return false;
+        count *= (uint64_t)hi;
+    }
+    return true;
+}
+
 static bool check_input(Graph *g, TensorId id)
 {
     const Tensor *t = tensor(g, id);
@@ -239,7 +252,11 @@ static bool check_input(Graph *g, TensorId id)
         what = "it has no shape";
     for (uint8_t d = 0; !what && d < t->rank; d++) what = t->dim[d] ? NULL : "not all of its dimensions are known";
     if (what) diag_add(g->cx->diags, SEV_ERROR, "input-shape", subject, "%s", what);
-    return !what;
+    if (what || fits(g, t)) return !what;
+    Diag *e = diag_add(g->cx->diags, SEV_ERROR, "tensor-too-large", subject, "it has more than %llu elements",
+                       (unsigned long long)g->cx->max_elements);
+    diag_help(g->cx->diags, e, "-D and --max bound free dimensions, --limits elements= raises the limit");
+    return false;
 }
 
 static bool stands_alone(const Graph *g, const Expr *sym)
@@ -330,6 +347,14 @@ bool next_operand(const char **s, Operand *o)
     o->ntype = (int)strcspn(p, ", ");
     *s = p + o->ntype;
     return true;
+}
+
+bool op_takes(const OpInfo *op, int operand, DType dt)
+{
+    const Sig sig = read_sig(op);
+    const Operand *o = operand_at(sig.in, sig.nin, operand);
+    bool variable;
+    return o && allowed(alternatives(op, (Span){o->type, o->ntype}, &variable), dt);
 }
 
 /* Types, shapes and values of the outputs of one node, whose inputs have them. May be repeated when inputs changed. */

@@ -62,9 +62,6 @@ typedef enum ForKind { FOR_serial, FOR_unroll, FOR_parallel } ForKind;
  *            may run the same iteration: it stores to scratch alone, which each part has for itself */
 typedef struct Share { int64_t at, of, each, times, below, above; } Share;
 
-/* What the parts of a run do before a function: nothing, wait for the parts beside them, wait for all. */
-typedef enum Meet { MEET_none, MEET_near, MEET_all } Meet;
-
 typedef struct Store { uint32_t buf; const Expr *idx[MAX_RANK]; const Expr *value; } Store;
 
 /* Hint of a tile: at each reduction step the cache line of one element is asked for, into the first-level cache or, far,
@@ -121,8 +118,9 @@ typedef struct Func {
     VEC(const Expr *) sym;        /* symbols it uses */
     VEC(const Expr *) defines;    /* symbols that its calls define, passed by pointer */
     uint64_t macs;
+    VEC(const char *) kind;       /* of its register tiles whose shape was chosen, as a tuning file names them */
     bool split;                   /* has parallel loops: every part runs it; otherwise part 0 alone does */
-    Meet meet;                    /* before it, in a run of several parts */
+    int32_t *meet;                /* by count of parts: before it each waits for those at most so many away; NULL: for none */
     double cycles;                /* what it is expected to take on one part; 0: not known */
     double *slowest;              /* and the part that has most to do, by count of parts */
     int64_t frame_bytes;          /* stack of the emitted function at most; set by emission */
@@ -171,6 +169,8 @@ const bool *unit_used(Unit *u);                 /* by buffer: some function ment
 void unit_finish(Unit *u);                      /* params, symbols, sizes of every function */
 void nest_walk(Nest *n, void (*pre)(void *ctx, Nest *n), void *ctx);
 void nest_exprs(const Nest *n, void (*fn)(void *ctx, const Nest *at, const Expr *e, bool store), void *ctx); /* every expression once */
+
+static inline int32_t func_meet(const Func *f, uint32_t count) { return f->meet ? f->meet[count] : 0; } /* at threads.at[count] parts */
 
 /* Unit that part `part` of `parts` owns first: ceil(of * part / parts). A single unit is part 0's. */
 static inline int64_t part_first(int64_t of, int32_t part, int32_t parts) { return (of * part + parts - 1) / parts; }

@@ -625,10 +625,17 @@ static bool starts_function(Parser *p)
     return strncmp(p->s, "func ", 5) == 0;
 }
 
-static bool meeting(Parser *p, Meet *meet)
+/* A distance for each count of parts. */
+static bool meeting(Parser *p, Func *f)
 {
-    *meet = accept(p, meet_name[MEET_near]) ? MEET_near : MEET_all;
-    return *meet == MEET_near || expect(p, meet_name[MEET_all]);
+    int64_t n;
+    f->meet = NEWN(p->a, int32_t, p->u->threads.n + 1);
+    for (uint32_t k = 0; k < p->u->threads.n; k++) {
+        if (!integer(p, 0, p->u->threads.at[k], &n))
+            return false;
+        f->meet[k] = (int32_t)n;
+    }
+    return p->u->threads.n > 0 || fail(p, "parts meet, but the unit has no counts of threads");
 }
 
 /* Notes at the head are the function's; variables and scratch follow, then statements. */
@@ -640,7 +647,7 @@ static bool func_line(Parser *p)
     if (!(f->name = word(p, false)) || !expect(p, "macs") || !integer(p, 0, INT64_MAX, &macs))
         return false;
     f->split = accept(p, "split");
-    if (accept(p, "meet") && !meeting(p, &f->meet))
+    if (accept(p, "meet") && !meeting(p, f))
         return false;
     if (!end_line(p))
         return false;

@@ -417,7 +417,10 @@ static void print_body(Printer *p, const Func *f)
     nest_walk(f->body, note_nest, p);
     nest_exprs(f->body, note_expr, p);
     note_scratch(p);
-    text_add(p->out, "func %s macs %" PRIu64 "%s%s%s\n", f->name, f->macs, f->split ? " split" : "", f->meet ? " meet " : "", meet_name[f->meet]);
+    text_add(p->out, "func %s macs %" PRIu64 "%s%s", f->name, f->macs, f->split ? " split" : "", f->meet ? " meet" : "");
+    for (uint32_t k = 0; k < p->u->threads.n && f->meet; k++)
+        text_add(p->out, " %d", f->meet[k]);
+    text_add(p->out, "\n");
     p->depth = 1;
     for (uint32_t k = 0; k < f->note.n; k++)
         text_add(p->out, "  note %s\n", printable(p->a, f->note.at[k]));

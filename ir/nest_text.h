@@ -10,7 +10,7 @@
  *     buf %2.w const f32[2,3] order 1,0 (1.0, ..)       storage order when it is not 0,1,..; elements
  *     buf %3.t arena f32[8,8] halo 0+0,1+1 pad 0.0 at 64 pool 0 alias %1
  *     threads 2 4 scratch 4096                          counts of parts, scratch of one of them
- *     func n000_Conv macs 123 split meet all            every part runs it; before it parts meet: "near" or "all"
+ *     func n000_Conv macs 123 split meet 1 3            every part runs it; before it, by count, those so far apart meet
  *       note any text
  *       var i 0..7, k < N, acc f32                      index with its bounds, index below an extent, register
  *       buf %4.s scratch stack f32[16]                  scratch of this function
@@ -45,6 +45,5 @@ static const char *const buf_class_name[] = {
     [BC_input] = "input", [BC_output] = "output", [BC_const] = "const", [BC_arena] = "arena", [BC_scratch] = "scratch"};
 static const char *const red_op_name[] = {[RED_none] = "", [RED_sum] = "sum", [RED_prod] = "prod", [RED_min] = "min", [RED_max] = "max"};
 static const char *const for_kind_name[] = {[FOR_serial] = "", [FOR_unroll] = "unroll", [FOR_parallel] = "parallel"};
-static const char *const meet_name[] = {[MEET_none] = "", [MEET_near] = "near", [MEET_all] = "all"};
 
 #endif

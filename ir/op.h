@@ -55,6 +55,7 @@ struct OpCtx {
 };
 
 /* infer.c */
+bool op_takes(const OpInfo *op, int operand, DType dt); /* whether the row allows this type there */
 bool infer_node(Graph *g, NodeId n);      /* checks operands, attributes, types; calls infer; finds values */
 bool infer_graph(Graph *g);               /* every node; a node after a failed one is skipped silently */
 

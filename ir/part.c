@@ -137,6 +137,22 @@ Accesses *part_accesses(Arena *a, const Unit *u, const Func *f)
     return to;
 }
 
+int32_t part_reach(const Unit *u, uint32_t f, uint32_t g, uint32_t count)
+{
+    int64_t reach = 0;
+    for (uint32_t k = f + 1; k <= g; k++)
+        reach = min_i64(reach + func_meet(u->func.at[k], count), u->threads.at[count]);
+    return (int32_t)reach;
+}
+
+bool part_ordered(const Unit *u, uint32_t f, uint32_t g)
+{
+    for (uint32_t t = 0; t < u->threads.n; t++)
+        if (part_reach(u, f, g, t) < u->threads.at[t] - 1)
+            return false;
+    return true;
+}
+
 int part_pieces(const Share *s, int32_t part, int32_t parts, Piece piece[PIECES])
 {
     const int64_t each = s->each > 1 ? s->each : s->of, units = s->each > 1 ? s->of * each : s->of;

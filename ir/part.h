@@ -22,6 +22,11 @@ uint32_t part_unfilled(Arena *a, const Accesses *of, int32_t part, int32_t parts
 bool touches_clash(const Unit *u, const Touches *p, const Touches *q); /* an element that both touch and one of them writes */
 double touched_bytes(const Unit *u, const Touches *t);                 /* hull of each buffer, once */
 
+/* Between function f and a later one g at the count-th number of parts: part p enters g when those at most so many away
+ * have left f. Distances of meetings add up: who is met has met others. */
+int32_t part_reach(const Unit *u, uint32_t f, uint32_t g, uint32_t count);
+bool part_ordered(const Unit *u, uint32_t f, uint32_t g); /* all parts have left f before any enters g, at each count */
+
 /* The units of a part as runs of iterations first .. last of the outer loop, counted as units of it, in each of which the
  * part owns units from .. end-1: the rest of one, those between, the beginning of another. Without an outer loop, one. */
 enum { PIECES = 3 };

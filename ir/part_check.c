@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See part.h. Between two meetings of all parts (an epoch) nothing orders what different parts do, but that a part that
- * has met its neighbours m times has seen those up to m away finish what lies before. So in each epoch: functions f <= g
- * and parts p != q, further apart than the meetings of neighbours between f and g, must not clash; and no two buffers in
- * use may share bytes, whoever uses them. Scratch that a part fills only where it needs it must be filled wherever it is read.
+ * See part.h. A part that meets those up to m away has seen them finish what lies before, and whom they had met earlier; by
+ * such meetings between functions f <= g it has seen those within the sum of the distances leave f when it enters g. So:
+ * parts further apart than that must not clash, one in f, the other in g; and where it is not all parts, no buffer that f
+ * uses may share bytes with another that g uses, whoever uses them. Scratch that a part fills only where it needs it must be filled wherever it is read.
  */
 #include "part.h"
 
 typedef struct Prove {
     Arena *a;
     const Unit *u;
-    uint32_t first, end;  /* functions of the epoch */
     Touches *at;          /* by function and part */
     int32_t parts;
+    uint32_t count;       /* its number among the unit's */
     const char *why;
 } Prove;
 
@@ -25,25 +25,42 @@ static bool share_bytes(const Buf *p, const Buf *q)
     return p->pool == q->pool && p->offset < q->offset + q->bytes && q->offset < p->offset + p->bytes;
 }
 
-static bool used_in(const Prove *c, uint32_t id)
+/* First and last function that has the buffer as a parameter; last < first: none. */
+typedef struct Uses { uint32_t first, last; } Uses;
+
+static Uses *uses_of(const Prove *c)
 {
-    for (uint32_t f = c->first; f < c->end; f++)
-        for (uint32_t k = 0; k < c->u->func.at[f]->param.n; k++)
-            if (c->u->func.at[f]->param.at[k] == id)
-                return true;
-    return false;
+    Uses *use = NEWN(c->a, Uses, c->u->buf.n);
+    for (uint32_t k = 0; k < c->u->buf.n; k++)
+        use[k].first = UINT32_MAX;
+    for (uint32_t f = 0; f < c->u->func.n; f++)
+        for (uint32_t k = 0; k < c->u->func.at[f]->param.n; k++) {
+            Uses *s = &use[c->u->func.at[f]->param.at[k]];
+            s->first = s->first == UINT32_MAX ? f : s->first;
+            s->last = f;
+        }
+    return use;
+}
+
+/* One is used before the other, and all parts have met in between. */
+static bool follow(const Prove *c, const Uses *p, const Uses *q)
+{
+    return p->last < q->first && part_reach(c->u, p->last, q->first, c->count) >= c->parts - 1;
 }
 
 static void check_bytes(Prove *c)
 {
+    const Uses *use = uses_of(c);
     VEC(uint32_t) live = {0};
     for (uint32_t k = 1; k < c->u->buf.n; k++)
-        if (buf(c->u, k)->cls == BC_arena && is_planned(buf(c->u, k)) && used_in(c, k))
+        if (buf(c->u, k)->cls == BC_arena && is_planned(buf(c->u, k)) && use[k].first != UINT32_MAX)
             PUSH(c->a, &live, k);
     for (uint32_t k = 0; k < live.n; k++)
-        for (uint32_t m = 0; m < k && !c->why; m++)
-            if (share_bytes(buf(c->u, live.at[k]), buf(c->u, live.at[m])))
-                c->why = str_fmt(c->a, "buffers %u and %u share bytes while parts have not met, from %s on", live.at[k], live.at[m], c->u->func.at[c->first]->name);
+        for (uint32_t m = 0; m < k && !c->why; m++) {
+            const uint32_t p = live.at[k], q = live.at[m];
+            if (share_bytes(buf(c->u, p), buf(c->u, q)) && !follow(c, &use[p], &use[q]) && !follow(c, &use[q], &use[p]))
+                c->why = str_fmt(c->a, "buffers %u and %u share bytes while parts have not met", p, q);
+        }
 }
 
 static bool defines(const Func *f, const Expr *sym)
@@ -62,28 +79,27 @@ static void check_symbols(Prove *c, uint32_t f, uint32_t g)
             c->why = str_fmt(c->a, "%s uses an extent that %s decides, and parts have not met", later->name, c->u->func.at[f]->name);
 }
 
-/* near: meetings of neighbours between f and g. */
-static void check_pair(Prove *c, uint32_t f, uint32_t g, int near)
+/* Parts at most `reach` apart have met between f and g. */
+static void check_pair(Prove *c, uint32_t f, uint32_t g, int32_t reach)
 {
     check_symbols(c, f, g);
     for (int32_t p = 0; p < c->parts && !c->why; p++)
         for (int32_t q = 0; q < c->parts && !c->why; q++) {
             const int32_t apart = p < q ? q - p : p - q;
-            if (apart > (f == g ? 0 : near) && touches_clash(c->u, touches_of(c, f, p), touches_of(c, g, q)))
+            if (apart > reach && touches_clash(c->u, touches_of(c, f, p), touches_of(c, g, q)))
                 c->why = str_fmt(c->a, "part %d of %d in %s and part %d in %s touch the same element", p, c->parts, c->u->func.at[f]->name, q, c->u->func.at[g]->name);
         }
 }
 
-static void check_epoch(Prove *c)
+static void check_from(Prove *c, uint32_t f)
 {
-    check_bytes(c);
-    for (uint32_t f = c->first; f < c->end; f++) {
-        int near = 0;
-        for (uint32_t g = f; g < c->end && !c->why; g++) {
-            near += g > f && c->u->func.at[g]->meet == MEET_near;
-            if (c->u->func.at[f]->split || c->u->func.at[g]->split)
-                check_pair(c, f, g, near);
-        }
+    int32_t reach = 0;
+    for (uint32_t g = f; g < c->u->func.n && !c->why; g++) {
+        reach = g == f ? 0 : part_reach(c->u, f, g, c->count);
+        if (reach >= c->parts - 1)
+            return;
+        if (c->u->func.at[f]->split || c->u->func.at[g]->split)
+            check_pair(c, f, g, reach);
     }
 }
 
@@ -104,11 +120,9 @@ static void check_count(Prove *c)
     c->at = NEWN(c->a, Touches, n * (uint32_t)c->parts + 1);
     for (uint32_t f = 0; f < n; f++)
         collect_touches(c, f);
-    for (c->first = 0; c->first < n && !c->why; c->first = c->end) {
-        for (c->end = c->first + 1; c->end < n && c->u->func.at[c->end]->meet != MEET_all; c->end++)
-            continue;
-        check_epoch(c);
-    }
+    check_bytes(c);
+    for (uint32_t f = 0; f < n && !c->why; f++)
+        check_from(c, f);
 }
 
 /* Scratch lies in a block that each part has for itself, behind all that is shared. */
@@ -161,6 +175,7 @@ const char *part_check(Arena *a, const Unit *u)
         check_loops(&c, u->func.at[f]->body, (Around){.f = u->func.at[f]});
     for (uint32_t k = 0; k < u->threads.n && !c.why; k++) {
         c.parts = u->threads.at[k];
+        c.count = k;
         check_count(&c);
     }
     const char *why = c.why ? str_dup(a, c.why) : NULL;

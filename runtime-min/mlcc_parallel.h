@@ -13,12 +13,12 @@ enum { MLCC_BAD_PARALLEL = 5 }; /* a further mlcc_status: run of mlcc_parallel s
  *
  * meet may be NULL; the model then calls run for each of its steps. Where it is not, run must give every part a thread of
  * its own for as long as the call takes, and parts wait for each other inside: meet says that `part` has finished all
- * before `step` and returns when the others have too, or with `near` when part-1 and part+1 have. */
+ * before `step` and returns when those at most `reach` away, part-reach .. part+reach, have too. */
 typedef struct mlcc_parallel {
     void *user;
     int parts; /* at most */
     int (*run)(void *user, void (*fn)(void *arg, int part, int parts), void *arg, int parts);
-    void (*meet)(void *user, int part, int parts, int step, int near);
+    void (*meet)(void *user, int part, int parts, int step, int reach);
 } mlcc_parallel;
 
 #endif

@@ -133,10 +133,10 @@ static inline int mlcc_pool_run(void *user, void (*fn)(void *arg, int part, int 
 }
 
 /* meet of mlcc_parallel. */
-static inline void mlcc_pool_meet(void *user, int part, int parts, int step, int near)
+static inline void mlcc_pool_meet(void *user, int part, int parts, int step, int reach)
 {
     mlcc_pool *p = user;
-    const int first = near && part > 0 ? part - 1 : 0, last = near && part + 1 < parts ? part + 1 : parts - 1;
+    const int first = part > reach ? part - reach : 0, last = reach < parts - part ? part + reach : parts - 1;
     mlcc_count(p, &p->at[part], (unsigned)step);
     for (int k = first; k <= last; k++)
         mlcc_await(p, &p->at[k], (unsigned)step);

@@ -11,6 +11,8 @@
  */
 #include "channels.h"
 
+#include "../onnx.h"
+
 #include <math.h>
 
 /* ---- which stay ---- */
@@ -92,7 +94,9 @@ static void need_all(Channels *k)
         news = false;
         for (uint32_t i = k->g->order.n; i-- > 0;) {
             const NodeId id = k->g->order.at[i];
-            news = (k->role[id.i] == CR_mix && need_through(k, id)) || news;
+            if (k->role[id.i] != CR_mix) continue;
+            news = need_through(k, id) || news;
+            onnx_release(k->p->maps);
         }
     }
 }

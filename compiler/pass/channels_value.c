@@ -7,6 +7,8 @@
  */
 #include "channels.h"
 
+#include "../onnx.h"
+
 /* ---- which ---- */
 
 static bool known(const Channels *k, TensorId t, int64_t c)
@@ -190,12 +192,14 @@ static bool evaluate(const Channels *k, NodeId id, ChannelFacts *f, DType dt)
     const Unit *u = te ? build_nests(k->p->cx, schedule_O0(k->a, te), "channels") : NULL;
     const size_t size = dtype_bytes(dt);
     mlcc_tensor out = {.data = arena_alloc(k->a, (size_t)f->n * size, 64)};
-    if (!u || !unit_run(k->a, u, e.in, &out)) return false;
-    for (int64_t c = 0; c < f->n; c++) {
+    Arena *scratch = arena_child(k->a);
+    const bool ok = u && unit_run(scratch, u, e.in, &out);
+    arena_free(scratch);
+    for (int64_t c = 0; ok && c < f->n; c++) {
         const char *v = (const char *)out.data + (size_t)c * size;
         f->value[c] = dtype_is_float(dt) ? dtype_get_f(dt, v) : (double)dtype_get_i(dt, v);
     }
-    return true;
+    return ok;
 }
 
 /* Types whose every value is a double. */
@@ -242,7 +246,9 @@ bool channels_values(Channels *k)
 {
     for (uint32_t i = 0; i < k->g->order.n; i++) {
         const NodeId id = k->g->order.at[i];
-        if (!node(k->g, id)->dead && k->role[id.i] != CR_none && !value_of(k, id)) return false;
+        if (node(k->g, id)->dead || k->role[id.i] == CR_none) continue;
+        if (!value_of(k, id)) return false;
+        onnx_release(k->p->maps);
     }
     return true;
 }

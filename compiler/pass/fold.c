@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Constant folding on stages. A map whose body is one constant becomes a fill (never expanded in memory); every other
- * stage that reads constants alone is evaluated by the interpreter, all of them in one run of a small program. Stages
- * whose results would dwarf what they read are left to run time, so a model cannot make the compiler write terabytes.
+ * stage that reads constants alone is evaluated by the interpreter: what is small at once, in one run of a small program,
+ * a weight when it is asked for, in a run of its own, so that only one is in memory. Stages whose results would dwarf what
+ * they read are left to run time, so a model cannot make the compiler write terabytes.
  */
+#include "../auto.h"
 #include "../pass.h"
 
-enum { MAX_GROWTH = 16, SMALL = 1 << 20 };
+enum { MAX_GROWTH = 16, SMALL = 1 << 20, LARGE = 1 << 16 };
 #define MAX_STEPS (INT64_C(1) << 32)
 
 typedef struct Fold { Te *te; Arena *a; Exprs *x; bool *fold; /* by stage */ } Fold;
@@ -67,7 +69,7 @@ static bool try_fill(Fold *f, uint32_t k)
     return true;
 }
 
-/* ---- evaluation ---- */
+/* ---- which stages ---- */
 
 typedef struct Reads { const Fold *f; bool constant; int64_t elements; } Reads;
 
@@ -107,74 +109,144 @@ static bool can_evaluate(const Fold *f, uint32_t k)
     return r.constant && (count_of(t) <= SMALL || count_of(t) / MAX_GROWTH <= r.elements);
 }
 
-typedef struct Needed { const Fold *f; bool *needed; } Needed;
+/* ---- evaluation ---- */
 
-static void mark_needed(void *ctx, const Expr *e)
+typedef struct Marks { const Te *te; bool *marked; } Marks;
+
+static void mark_load(void *ctx, const Expr *e)
 {
-    const Needed *n = ctx;
-    if ((e->op == EX_load || e->op == EX_loadp) && ten(n->f->te, e->v.ref)->kind == TEN_stage && n->f->fold[ten(n->f->te, e->v.ref)->stage])
-        n->needed[e->v.ref] = true;
+    const Marks *m = ctx;
+    if (e->op == EX_load || e->op == EX_loadp)
+        m->marked[e->v.ref] = true;
 }
 
-/* Folded tensors that something at run time reads. */
+/* By tensor: folded ones that something at run time reads. */
 static bool *results(const Fold *f)
 {
-    Needed n = {f, NEWN(f->a, bool, f->te->ten.n)};
-    for (uint32_t k = 0; k < f->te->stage.n; k++) {
-        const Stage *s = f->te->stage.at[k];
+    const Te *te = f->te;
+    Marks m = {te, NEWN(f->a, bool, te->ten.n)};
+    for (uint32_t k = 0; k < te->stage.n; k++) {
+        const Stage *s = te->stage.at[k];
         if (f->fold[k])
             continue;
-        if (s->body)
-            ex_walk(s->body, mark_needed, &n);
-        if (s->init)
-            ex_walk(s->init, mark_needed, &n);
-        for (uint8_t d = 0; s->kind == ST_scatter && d < ten(f->te, s->out)->rank; d++)
-            ex_walk(s->at[d], mark_needed, &n);
+        walk_stage(te, s, s->body, mark_load, &m);
         for (uint8_t q = 0; q < s->nin; q++)
-            if (s->in[q] && ten(f->te, s->in[q])->kind == TEN_stage && f->fold[ten(f->te, s->in[q])->stage])
-                n.needed[s->in[q]] = true;
+            m.marked[s->in[q]] = true;
     }
-    return n.needed;
+    for (uint32_t t = 1; t < te->ten.n; t++)
+        m.marked[t] = m.marked[t] && ten(te, t)->kind == TEN_stage && f->fold[ten(te, t)->stage];
+    return m.marked;
 }
 
-/* The folded stages as a program of their own, whose outputs are the needed tensors. */
-static Te *constant_program(const Fold *f, const bool *needed, uint32_t *nout)
+/* The stages that the wanted tensors rest on, as a program of its own with these as outputs. Inputs are not read. */
+static Te *constant_program(Ctx *cx, const Te *all, const bool *wanted)
 {
-    Te *te = NEW(f->a, Te);
-    te->cx = f->te->cx;
-    *nout = 0;
-    for (uint32_t k = 0; k < f->te->ten.n; k++) {
-        Ten *t = k ? arena_copy(f->a, ten(f->te, k), sizeof(Ten)) : NULL;
+    Arena *a = cx->arena;
+    Te *te = NEW(a, Te);
+    Marks m = {all, arena_copy(a, wanted, all->ten.n * sizeof *wanted)};
+    bool *run = NEWN(a, bool, all->stage.n);
+    int32_t nout = 0;
+    te->cx = cx;
+    for (uint32_t k = 0; k < all->ten.n; k++) {
+        Ten *t = k ? arena_copy(a, ten(all, k), sizeof(Ten)) : NULL;
         if (t && t->kind == TEN_input)
             t->kind = TEN_const;
         if (t)
-            t->output = needed[k] ? (int32_t)(*nout)++ : -1;
-        PUSH(f->a, &te->ten, t);
+            t->output = wanted[k] ? nout++ : -1;
+        PUSH(a, &te->ten, t);
     }
-    for (uint32_t k = 0; k < f->te->stage.n; k++)
-        if (f->fold[k]) {
-            ten(te, f->te->stage.at[k]->out)->stage = te->stage.n;
-            PUSH(f->a, &te->stage, f->te->stage.at[k]);
+    for (uint32_t k = all->stage.n; k-- > 0;) {
+        const Stage *s = all->stage.at[k];
+        run[k] = s->kind != ST_call && m.marked[s->out];
+        if (run[k])
+            walk_stage(all, s, s->body, mark_load, &m);
+    }
+    for (uint32_t k = 0; k < all->stage.n; k++)
+        if (run[k]) {
+            ten(te, all->stage.at[k]->out)->stage = te->stage.n;
+            PUSH(a, &te->stage, all->stage.at[k]);
         }
     return te;
 }
 
-static bool evaluate(Fold *f, const bool *needed)
+/* Runs the wanted tensors' program; result(ctx, tensor, elements) of each. cx: of the whole compile. */
+static bool evaluate(const Ctx *cx, const Te *all, const bool *wanted, void (*result)(void *ctx, uint32_t t, const void *data), void *ctx)
 {
-    uint32_t nout;
-    const Te *te = constant_program(f, needed, &nout);
-    const Unit *u = build_nests(f->te->cx, schedule_O0(f->a, te), "constants");
-    mlcc_tensor *out = NEWN(f->a, mlcc_tensor, nout + 1);
-    for (uint32_t k = 0; k < nout; k++)
-        out[k].data = arena_alloc(f->a, (size_t)buf(u, u->output.at[k])->bytes + 1, 64);
-    if (!unit_run(f->a, u, NULL, out))
-        return false;
-    for (uint32_t k = 1; k < te->ten.n; k++)
-        if (needed[k]) {
-            Ten *t = ten(f->te, k);
-            become_constant(t, blob_make(f->a, t->dt, count_of(t), out[ten(te, k)->output].data));
-        }
-    return true;
+    Ctx scratch = *cx;
+    Arena *a = scratch.arena = arena_child(cx->arena);
+    const Te *te = constant_program(&scratch, all, wanted);
+    const Unit *u = build_nests(&scratch, schedule_O0(a, te), "constants");
+    mlcc_tensor *out = NEWN(a, mlcc_tensor, u->output.n + 1);
+    for (uint32_t k = 0; k < u->output.n; k++)
+        out[k].data = arena_alloc(a, (size_t)buf(u, u->output.at[k])->bytes + 1, 64);
+    const bool ok = unit_run(a, u, NULL, out);
+    for (uint32_t t = 1; ok && t < te->ten.n; t++)
+        if (wanted[t])
+            result(ctx, t, out[ten(te, t)->output].data);
+    arena_free(a);
+    return ok;
+}
+
+static void keep_result(void *ctx, uint32_t t, const void *data)
+{
+    const Fold *f = ctx;
+    Ten *to = ten(f->te, t);
+    become_constant(to, blob_make(f->a, to->dt, count_of(to), data));
+}
+
+/* ---- large results: evaluated when they are asked for ---- */
+
+typedef struct Folded { Recipe r; const Ctx *cx; const Te *all; uint32_t t; } Folded;
+typedef struct Into { char *out; size_t bytes; } Into;
+
+static void copy_result(void *ctx, uint32_t t, const void *data)
+{
+    const Into *to = ctx;
+    (void)t;
+    memcpy(to->out, data, to->bytes);
+}
+
+static void make_folded(const Recipe *r, const char *from, int64_t first, int64_t n, char *out)
+{
+    const Folded *f = (const Folded *)r;
+    Arena *scratch = arena_child(r->arena);
+    bool *wanted = NEWN(scratch, bool, f->all->ten.n);
+    Into to = {out, (size_t)n * dtype_bytes(ten(f->all, f->t)->dt)};
+    (void)from;
+    (void)first;
+    wanted[f->t] = true;
+    if (!evaluate(f->cx, f->all, wanted, copy_result, &to))
+        ICE("'%s' was to be computed from constants", ten(f->all, f->t)->name);
+    arena_free(scratch);
+}
+
+/* The program as it is before anything becomes a constant. */
+static const Te *snapshot(const Fold *f)
+{
+    Te *te = NEW(f->a, Te);
+    te->cx = f->te->cx;
+    for (uint32_t k = 0; k < f->te->ten.n; k++)
+        PUSH(f->a, &te->ten, k ? arena_copy(f->a, ten(f->te, k), sizeof(Ten)) : NULL);
+    for (uint32_t k = 0; k < f->te->stage.n; k++)
+        PUSH(f->a, &te->stage, f->te->stage.at[k]);
+    return te;
+}
+
+static bool evaluate_all(Fold *f, const bool *needed)
+{
+    const Te *all = snapshot(f);
+    bool *now = NEWN(f->a, bool, all->ten.n), any = false;
+    for (uint32_t t = 1; t < all->ten.n; t++) {
+        const int64_t count = needed[t] ? count_of(ten(all, t)) : 0;
+        now[t] = needed[t] && count <= LARGE;
+        any = any || now[t];
+        if (count <= LARGE)
+            continue;
+        Folded *r = NEW(f->a, Folded);
+        *r = (Folded){{.arena = f->a, .unit = count, .make = make_folded}, f->te->cx, all, t};
+        become_constant(ten(f->te, t), blob_made(f->a, ten(all, t)->dt, count, &r->r));
+    }
+    return !any || evaluate(f->te->cx, all, now, keep_result, f);
 }
 
 /* Drops the stages whose tensors became constants or are read by nothing any more. */
@@ -208,7 +280,7 @@ bool pass_fold(Program *p)
         any = any || f.fold[k];
     }
     const bool *needed = results(&f);
-    if (any && !evaluate(&f, needed))
+    if (any && !evaluate_all(&f, needed))
         return false;
     drop_stages(&f, gone);
     for (uint32_t k = 0; k < p->te->stage.n; k++)

@@ -211,7 +211,7 @@ static TensorId *moving(Rw *rw, NodeId n, TensorId data, const Quant *q, uint16_
 {
     const OpCtx c = rw_ctx(rw, n);
     const bool pad = strcmp(c.n->op->name, "Pad") == 0;
-    if (c.n->nout != 1 || (pad && !pads_zero(rw, &c)) || (strcmp(c.n->op->name, "Resize") == 0 && !picks_elements(&c)))
+    if (c.n->nout != 1 || !op_takes(c.n->op, 0, q->dt) || (pad && !pads_zero(rw, &c)) || (strcmp(c.n->op->name, "Resize") == 0 && !picks_elements(&c)))
         return NULL;
     *nin = (uint16_t)max_i64(c.n->nin, pad && has_text(&c, "mode", "constant") ? 3 : 1);
     TensorId *in = NEWN(rw->a, TensorId, *nin);

@@ -6,7 +6,8 @@
 
 The row of a count: how many times faster than one thread the functions are when parts meet for nothing, what share of `count` that
 is, and what of the rest is due to functions that run on one part and to parts of unequal size. Below it the N functions that lose
-most, in thousand cycles above an even share. Figures are the cost model's (compiler/parallel_cost.c), so they say how even the cut
+most, in thousand cycles above an even share. A count that
+gains nothing over a smaller one is left out. Figures are the cost model's (compiler/parallel_cost.c), so they say how even the cut
 is, not how fast the model runs.
 """
 import argparse
@@ -23,11 +24,12 @@ def facts_of(args):
         return json.loads(pathlib.Path(tmp, 'model.json').read_text())
 
 
-def show_count(nodes, k, count, worst):
+def show_count(nodes, k, row, worst):
+    count, meet = row['count'], row['meetings']
     alone, slowest = sum(f['cycles'] for f in nodes), sum(f['slowest'][k] for f in nodes)
     serial = sum(f['cycles'] * (1 - 1 / count) for f in nodes if not f['split']) / slowest
     even = alone / count / slowest
-    print(f'{count:7} {alone / slowest:7.2f} {even:8.1%} {serial:14.1%} {1 - even - serial:13.1%}')
+    print(f'{count:7} {alone / slowest:7.2f} {even:8.1%} {serial:14.1%} {1 - even - serial:15.1%} {meet["all"]:14} {meet["near"]:8} {row["arena_bytes"] / 1e6:10.2f}')
     lost = sorted(((f['slowest'][k] - f['cycles'] / count, f) for f in nodes), key=lambda x: -x[0])[:worst]
     for cycles, f in lost:
         balance = f['slowest'][k] * count / f['cycles'] if f['cycles'] else 1
@@ -46,10 +48,10 @@ def main():
     if not facts['split_functions']:
         print('the model is not cut')
         return
-    print(f'{pathlib.Path(args.model).name}: {facts["split_functions"]} of {len(facts["nodes"])} functions are cut, parts meet: {facts["meetings"]}')
-    print('threads   times   of even   one part only   unequal parts')
-    for k, count in enumerate(args.threads):
-        show_count(facts['nodes'], k, count, args.worst)
+    print(f'{pathlib.Path(args.model).name}: {facts["split_functions"]} of {len(facts["nodes"])} functions are cut')
+    print('threads   times   of even   one part only   unequal parts   meetings: all, near   arena MB')
+    for k, row in enumerate(facts['threads'][1:]):
+        show_count(facts['nodes'], k, row, args.worst)
 
 
 if __name__ == '__main__':

@@ -49,7 +49,7 @@ def measure(mlcc, model, folder, options, seconds):
     built = tool.compile_model(mlcc, model, folder, 'model', ['--prefix', 'model', *options], 600)
     if built.rc:
         sys.exit(f'nodes.py: {built.message}')
-    run([*CC, '-DMLCC_PROFILE', f'-Wa,-I,{folder}', f'-I{folder}', HERE / 'nodes.c', *built.sources, '-lm', '-o', folder / 'nodes'])
+    run([*CC, '-DMLCC_PROFILE', f'-Wa,-I,{folder}', f'-I{folder}', f'-I{tool.ROOT}/runtime-min', HERE / 'nodes.c', *built.sources, '-lm', '-o', folder / 'nodes'])
     return json.loads((folder / 'model.json').read_text()), json.loads(run([folder / 'nodes', str(seconds)]))
 
 

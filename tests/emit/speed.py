@@ -22,6 +22,7 @@ LIGHT_SECONDS, LARGE_SECONDS, CC_SECONDS, PRINT_SECONDS = 0.5, 2, 10, 2
 LARGE_MEMORY = 1.5  # times the weights
 LARGE_FORMS = {'': [], ' bf16': ['-ffp=bf16', '-march=sapphirerapids'], ' levels': ['-march=x86-64-v3,x86-64-v4'], ' scalar': ['-march=generic'],
                ' string': ['--weights=string'], ' object': ['--weights=object'], ' file': ['--weights=file']}
+PRODUCTS, PRODUCT_SIZE = 6, 1536
 BLOCKS = [(64, 3), (128, 4), (256, 6), (512, 3)]  # ResNet-50: channels inside a block, and how many blocks
 
 
@@ -51,7 +52,15 @@ class Net:
         side = self.conv(x, cin, 4 * c, 1, stride) if cin != 4 * c else x
         return self.node('Relu', [self.node('Add', [y, side])])
 
-    def save(self, path):
+    def products(self, path):
+        """Weights that the compiler must compute: each a transpose, halved."""
+        x, half = 'x', self.weight(1)
+        for _ in range(PRODUCTS):
+            w = self.node('Mul', [self.node('Transpose', [self.weight(PRODUCT_SIZE, PRODUCT_SIZE)], perm=[1, 0]), half])
+            x = self.node('Relu', [self.node('MatMul', [x, w])])
+        self.write(path, x, [16, PRODUCT_SIZE], [16, PRODUCT_SIZE])
+
+    def convolutions(self, path):
         x, channels = self.node('Relu', [self.conv('x', 3, 64, 7, 2)]), 64
         x = self.node('MaxPool', [x], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
         for c, count in BLOCKS:
@@ -59,9 +68,11 @@ class Net:
                 x, channels = self.block(x, channels, c, 2 if k == 0 and c > 64 else 1), 4 * c
         x = self.node('Flatten', [self.node('GlobalAveragePool', [x])])
         y = self.node('Gemm', [x, self.weight(channels, 1000), self.weight(1000)])
-        info = helper.make_tensor_value_info
-        f32 = onnx.TensorProto.FLOAT
-        graph = helper.make_graph(self.nodes, 'g', [info('x', f32, [1, 3, 224, 224])], [info(y, f32, [1, 1000])], self.weights)
+        self.write(path, y, [1, 3, 224, 224], [1, 1000])
+
+    def write(self, path, y, taken, given):
+        info, f32 = helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+        graph = helper.make_graph(self.nodes, 'g', [info('x', f32, taken)], [info(y, f32, given)], self.weights)
         onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 21)], ir_version=10), path)
 
 
@@ -92,32 +103,38 @@ def cc_fault(name, source):
     return f'gcc: status {status}' if status else over(f'{name} seconds of gcc -O2', seconds, CC_SECONDS)
 
 
-def make(path):
+def make(kind, path):
     """In a process of its own: a child's peak starts at what its parent holds."""
     net = Net()
-    net.save(path)
+    getattr(net, kind)(path)
     print(net.bytes)
+
+
+def made(kind, path):
+    """Bytes of the weights of a network written to path."""
+    p = subprocess.run([sys.executable, __file__, '--make', kind, path], capture_output=True, text=True, check=True)
+    return int(p.stdout)
 
 
 def main():
     build, r = pathlib.Path(sys.argv[1]).resolve(), report.Report()
     folder, mlcc = build / 'emit' / 'speed', build / 'mlcc'
     folder.mkdir(parents=True, exist_ok=True)
-    large = folder / 'large.onnx'
-    made_it = subprocess.run([sys.executable, __file__, '--make', large], capture_output=True, text=True, check=True)
-    weights = int(made_it.stdout)
+    large, folded = folder / 'large.onnx', folder / 'folded.onnx'
     r.check('speed/light_resnet50', compile_fault('light', [mlcc, LIGHT, '-o', folder / 'light.c'], LIGHT_SECONDS))
     r.check('speed/light_resnet50 cc', cc_fault('light', folder / 'light.c'))
+    weights = made('products', folded)
+    r.check('speed/folded', compile_fault('folded', [mlcc, folded, '-o', folder / 'big.c'], LARGE_SECONDS, LARGE_MEMORY, weights))
+    weights = made('convolutions', large)
     for name, args in LARGE_FORMS.items():
         command = [mlcc, large, '-o', folder / 'big.c', *args]
         r.check(f'speed/large{name}', compile_fault('large' + name, command, LARGE_SECONDS, LARGE_MEMORY, weights))
     r.check('speed/large cc', cc_fault('large', folder / 'big.c'))
     r.check('speed/large graph', compile_fault('graph', [mlcc, large, '--emit=graph'], PRINT_SECONDS))
-    large.unlink()
-    for made in folder.glob('big*'):
-        made.unlink()
+    for file in [large, folded, *folder.glob('big*')]:
+        file.unlink()
     r.finish()
 
 
 if __name__ == '__main__':
-    make(sys.argv[2]) if sys.argv[1] == '--make' else main()
+    make(*sys.argv[2:]) if sys.argv[1] == '--make' else main()

@@ -4,6 +4,9 @@
 A call is made twice, over an arena and outputs that were filled with different bytes before. A model whose outputs differ,
 or that touches a guard band, is reported by Broken: emitted code may use nothing but what it was given, and may lean on no
 value that it did not write.
+
+Where the code runs is a library's business: in this process here, in another one in cross.py. A library has facts about its
+models, memory for a call, and the call.
 """
 import ctypes
 import pathlib
@@ -27,17 +30,57 @@ class Tensor(ctypes.Structure):
     _fields_ = [('data', ctypes.c_void_p), ('dtype', ctypes.c_int32), ('rank', ctypes.c_int32), ('dim', ctypes.c_int64 * MAX_RANK)]
 
 
+class Heap:
+    """Memory of one call, in this process."""
+
+    def __init__(self):
+        self.kept = []
+
+    def take(self, size):
+        self.kept.append(np.empty(size, np.uint8))
+        return self.kept[-1]
+
+    def put(self, array):
+        self.kept.append(array)
+        return array
+
+    def address(self, array):
+        return array.ctypes.data
+
+    def text(self, address):
+        return ctypes.string_at(address)
+
+
+class Library:
+    """A shared object with models, loaded into this process."""
+    memory = Heap
+
+    def __init__(self, path):
+        self.lib = ctypes.CDLL(str(path))
+        self.lib.harness_fact.restype = ctypes.c_uint64
+
+    def facts(self, number):
+        return [self.lib.harness_fact(number, k) for k in range(6)]
+
+    def tensor(self, number, is_output, k):
+        dim = (ctypes.c_int64 * (MAX_RANK + 1))()
+        dtype = self.lib.harness_tensor(number, is_output, k, dim)
+        return dtype, list(dim[:dim[MAX_RANK]])
+
+    def call(self, number, memory, ins, outs, arena):
+        """The status of a call; the arguments are addresses in memory."""
+        return self.lib.harness_call(number, *map(ctypes.c_void_p, (ins, outs, arena)))
+
+
 class Guarded:
     """Bytes between two guard bands, at an address aligned as asked."""
 
-    def __init__(self, size, align, fill):
-        self.raw = np.full(size + align + 2 * GUARD, fill, np.uint8)
-        self.at = GUARD + -(self.raw.ctypes.data + GUARD) % align
-        self.size, self.fill = size, fill
-
-    @property
-    def address(self):
-        return self.raw.ctypes.data + self.at
+    def __init__(self, memory, size, align, fill):
+        self.raw = memory.take(size + align + 2 * GUARD)
+        self.raw[:] = fill
+        start = memory.address(self.raw)
+        self.at = GUARD + -(start + GUARD) % align
+        self.address, self.size, self.fill = start + self.at, size, fill
 
     @property
     def bytes(self):
@@ -52,15 +95,9 @@ class Model:
 
     def __init__(self, lib, number):
         self.lib, self.number = lib, number
-        facts = [lib.harness_fact(number, k) for k in range(6)]
-        self.arena_bytes, self.arena_align, self.stack_bytes, self.weight_bytes, nin, nout = facts
-        self.inputs = [self.tensor(0, k) for k in range(nin)]
-        self.outputs = [self.tensor(1, k) for k in range(nout)]
-
-    def tensor(self, is_output, k):
-        dim = (ctypes.c_int64 * (MAX_RANK + 1))()
-        dtype = self.lib.harness_tensor(self.number, is_output, k, dim)
-        return dtype, list(dim[:dim[MAX_RANK]])
+        self.arena_bytes, self.arena_align, self.stack_bytes, self.weight_bytes, nin, nout = lib.facts(number)
+        self.inputs = [lib.tensor(number, 0, k) for k in range(nin)]
+        self.outputs = [lib.tensor(number, 1, k) for k in range(nout)]
 
     def check_inputs(self, arrays):
         if len(arrays) != len(self.inputs):
@@ -85,67 +122,85 @@ class Model:
                 raise Broken(f'output {k} depends on what the arena or the output held before')
 
     def call_once(self, arrays, poison):
-        keep = []
-        memory = [values.to_memory(a, keep) for a in arrays]
-        ins = (Tensor * max(1, len(memory)))(*[describe(m.ctypes.data, values.onnx_type(a), a.shape) for m, a in zip(memory, arrays)])
-        room = [Guarded(capacity(dtype, shape), 64, poison) for dtype, shape in self.outputs]
-        outs = (Tensor * max(1, len(room)))(*[describe(r.address, dtype, shape) for r, (dtype, shape) in zip(room, self.outputs)])
-        arena = Guarded(self.arena_bytes, max(64, self.arena_align), poison)
-        status = self.lib.harness_call(self.number, ins, outs, ctypes.c_void_p(arena.address))
+        memory = self.lib.memory()
+        given = [(values.to_memory(a, memory), a) for a in arrays]
+        ins, _ = describe(memory, [(memory.address(m), values.onnx_type(a), a.shape) for m, a in given])
+        room = [Guarded(memory, capacity(dtype, shape), 64, poison) for dtype, shape in self.outputs]
+        outs, out = describe(memory, [(r.address, dtype, shape) for r, (dtype, shape) in zip(room, self.outputs)])
+        arena = Guarded(memory, self.arena_bytes, max(64, self.arena_align), poison)
+        status = self.lib.call(self.number, memory, ins, outs, arena.address)
         if status:
             raise Broken(f'the call returned status {status}')
         if not arena.intact():
             raise Broken('the call wrote outside the arena')
-        return [self.take(k, room[k], outs[k]) for k in range(len(room))]
+        return [self.take(k, memory, room[k], out[k]) for k in range(len(room))]
 
-    def take(self, k, room, out):
+    def take(self, k, memory, room, out):
         if not room.intact():
             raise Broken(f'the call wrote outside output {k}')
         shape = list(out.dim[:out.rank])
         if any(d < 0 for d in shape) or capacity(out.dtype, shape) > room.size:
             raise Broken(f'output {k} has shape {shape}, its declared bound is {self.outputs[k][1]}')
-        return values.from_memory(room.bytes, out.dtype, shape)
+        return values.from_memory(room.bytes, out.dtype, shape, memory)
 
 
-def describe(address, dtype, shape):
-    return Tensor(address, dtype, len(shape), (ctypes.c_int64 * MAX_RANK)(*shape))
+def describe(memory, tensors):
+    """(address, view) of an array of mlcc_tensor for [(address, dtype, shape)]."""
+    listed = (Tensor * max(1, len(tensors)))
+    raw = memory.take(ctypes.sizeof(listed))
+    view = listed.from_buffer(raw)
+    for k, (address, dtype, shape) in enumerate(tensors):
+        view[k] = Tensor(address, dtype, len(shape), (ctypes.c_int64 * MAX_RANK)(*shape))
+    return memory.address(raw), view
 
 
 def capacity(dtype, shape):
     return int(np.prod(shape, dtype=np.int64)) * values.memory_type(dtype).itemsize
 
 
-def link(cc, folder, name, models):
-    """Links models {prefix: [objects]} into folder/name.so. Returns (path, '') or (None, why not)."""
-    here = folder / f'{name}.shim'
-    shutil.rmtree(here, ignore_errors=True)
-    here.mkdir(parents=True)
+def models_header(folder, models):
+    """Writes models.h, through which shim.c and cross.c see the models of these prefixes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     lines = [f'#include "{prefix}.h"' for prefix in models]
     listed = ' '.join(f'MODEL({prefix})' for prefix in models)
-    (here / 'models.h').write_text('\n'.join(lines) + f'\n#define MODELS {listed}\n')
-    target = folder / f'{name}.so'
+    (folder / 'models.h').write_text('\n'.join(lines) + f'\n#define MODELS {listed}\n')
+
+
+def link_with(command, source, target, models):
+    """Links models {prefix: [objects]} and a C file of the harness into target. Returns (target, '') or (None, why not)."""
+    here = target.with_suffix('.shim')
+    models_header(here, models)
     objects = [o for group in models.values() for o in group]
     includes = [f'-I{d}' for d in sorted({here, *(o.parent for o in objects)})]
-    command = [cc, '-std=c11', '-fPIC', '-shared', *tool.WARNINGS, *includes, pathlib.Path(__file__).with_name('shim.c'), *objects]
-    rc, _, err = tool.run([*command, '-Wl,--no-undefined', '-lm', '-o', target], 300)
+    source = pathlib.Path(__file__).with_name(source)
+    rc, _, err = tool.run([*command, '-std=c11', *tool.WARNINGS, *includes, source, *objects, '-lm', '-o', target], 300)
     return (target, '') if rc == 0 else (None, (err.strip().splitlines() or [f'status {rc}'])[0])
 
 
-def library(cc, built, name, flags):
-    """Compiles and links what mlcc wrote for one model of the prefix `name`; returns the shared object or raises Broken."""
-    objects = []
+def link(cc, folder, name, models):
+    """Links models {prefix: [objects]} into folder/name.so. Returns (path, '') or (None, why not)."""
+    return link_with([cc, '-fPIC', '-shared', '-Wl,--no-undefined'], 'shim.c', folder / f'{name}.so', models)
+
+
+def objects(cc, built, flags):
+    """The objects of what mlcc wrote for one model; raises Broken."""
+    made = []
     for source in built.sources:
         obj, why = tool.compile_object(cc, source, flags)
         if obj is None:
             raise Broken(f'cc: {why}')
-        objects.append(obj)
-    path, why = link(cc, built.header.parent, 'lib', {name: objects})
+        made.append(obj)
+    return made
+
+
+def library(cc, built, name, flags):
+    """Compiles and links what mlcc wrote for one model of the prefix `name`; returns the shared object or raises Broken."""
+    path, why = link(cc, built.header.parent, 'lib', {name: objects(cc, built, flags)})
     if path is None:
         raise Broken(f'cc: {why}')
     return path
 
 
 def load(path):
-    lib = ctypes.CDLL(str(path))
-    lib.harness_fact.restype = ctypes.c_uint64
-    return lib
+    return Library(path)

@@ -4,8 +4,6 @@
 In memory a sub-byte element takes one byte, a narrow float is its bits, bool is a byte, a string is a char pointer.
 Here a tensor is a numpy array; bfloat16 and narrower types have ml_dtypes' types, strings are objects of type str.
 """
-import ctypes
-
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
@@ -31,26 +29,25 @@ def onnx_type(array):
     return STRING if array.dtype == object else helper.np_dtype_to_tensor_dtype(array.dtype)
 
 
-def to_memory(array, keep):
-    """A contiguous array laid out as emitted code reads it. keep: a list that holds what the result points to."""
+def to_memory(array, memory):
+    """A contiguous array in memory (native.Heap or the like), laid out as emitted code reads it."""
     dtype = onnx_type(array)
     if dtype == STRING:
-        texts = [ctypes.create_string_buffer(s if isinstance(s, bytes) else s.encode()) for s in array.ravel()]
-        keep.extend(texts)
-        return np.array([ctypes.addressof(t) for t in texts], np.uint64).reshape(array.shape)
+        texts = [(s if isinstance(s, bytes) else s.encode()) + b'\0' for s in array.ravel()]
+        at = [memory.address(memory.put(np.frombuffer(s, np.uint8))) for s in texts]
+        return memory.put(np.array(at, np.uint64).reshape(array.shape))
     if dtype in PACKED:
-        return np.ascontiguousarray(array.astype(MEMORY[dtype]))
-    return np.ascontiguousarray(array).reshape(array.shape)
+        array = array.astype(MEMORY[dtype])
+    return memory.put(np.ascontiguousarray(array).reshape(array.shape))
 
 
-def from_memory(raw, dtype, shape):
+def from_memory(raw, dtype, shape, memory):
     """The tensor that emitted code left in raw (bytes, at least as long as needed), as a copy."""
-    memory = memory_type(dtype)
+    kind = memory_type(dtype)
     count = int(np.prod(shape, dtype=np.int64))
-    flat = raw[:count * memory.itemsize].view(memory).copy()
+    flat = raw[:count * kind.itemsize].view(kind).copy()
     if dtype == STRING:
-        texts = [ctypes.string_at(int(p)).decode('utf-8', 'replace') if p else '' for p in flat]
-        flat = np.array(texts, dtype=object)
+        flat = np.array([memory.text(int(p)).decode('utf-8', 'replace') if p else '' for p in flat], dtype=object)
     elif dtype in PACKED:
         flat = flat.astype(numpy_type(dtype))
     return flat.reshape(shape)

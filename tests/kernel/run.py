@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Register tiles at every tail, on every machine row that runs here, against the plain nest.
+"""Register tiles at every tail, on every machine row that runs here or under emulation, against the plain nest.
 
     run.py BUILD_DIR [MODEL ..]
 
@@ -130,11 +130,11 @@ MODELS = {'matmul-f32': matmul_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8
           'windows-i8': windows_i8}
 
 
-def outputs(mlcc, model, folder, options, flags):
+def outputs(mlcc, model, folder, options, way, level='-O2'):
     built, why = models.build(mlcc, model, folder, PREFIX, options)
     if why:
         raise native.Broken(why)
-    net = native.Model(native.load(native.library('gcc', built, PREFIX, flags)), 0)
+    net = native.Model(machines.load(way, built, PREFIX, level), 0)
     rng = np.random.default_rng(11)
     draw = {TensorProto.FLOAT: lambda shape: rng.standard_normal(shape).astype(np.float32),
             TensorProto.INT8: lambda shape: rng.integers(-128, 127, shape, endpoint=True).astype(np.int8)}
@@ -150,9 +150,9 @@ def differs(k, got, want):
     return '' if off <= bound else f'output {k} {list(got.shape)} is off by {off:.3g}, more than {bound:.3g}'
 
 
-def check(mlcc, model, folder, march, want):
+def check(mlcc, model, folder, march, way, want):
     try:
-        got = outputs(mlcc, model, folder / march, [f'-march={march}'], ['-O2', '-march=native'])
+        got = outputs(mlcc, model, folder / march, [f'-march={march}'], way)
     except native.Broken as broken:
         return str(broken)
     return next((why for k, (a, b) in enumerate(zip(got, want, strict=True)) if (why := differs(k, a, b))), '')
@@ -166,14 +166,16 @@ def main():
         folder = build / 'kernel' / name
         model = make(build / 'kernel' / f'{name}.onnx')
         try:
-            want = outputs(build / 'mlcc', model, folder / 'O0', ['-O0'], ['-O1'])
+            want = outputs(build / 'mlcc', model, folder / 'O0', ['-O0'], machines.Native(flags=()), '-O1')
         except native.Broken as broken:
             r.check(f'kernel/{name} -O0', str(broken))
             continue
-        for march in machines.runnable():
-            r.check(f'kernel/{name} {march}', check(build / 'mlcc', model, folder, march, want))
-        for march in set(machines.rows()) - set(machines.runnable()):
-            r.skip(f'kernel/{name} {march}', 'not this processor')
+        for march in machines.rows():
+            way, why = machines.way(march)
+            if way:
+                r.check(f'kernel/{name} {march}', check(build / 'mlcc', model, folder, march, way, want))
+            else:
+                r.skip(f'kernel/{name} {march}', why)
     r.finish()
 
 

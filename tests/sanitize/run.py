@@ -17,7 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness import report, sanitized, tool
 
 HERE = pathlib.Path(__file__).resolve().parent
-SUITES = [['text/run.py'], ['emit/cli.py'], ['models/run.py', '--only', 'tiny']]
+SUITES = [['text/run.py'], ['emit/cli.py'], ['emit/hostile.py', 'sparse', 'tensors', 'structure', 'indices', 'bombs', 'dimensions'], ['models/run.py', '--only', 'tiny']]
 RANDOM = ['--no-cc', '--seed', '1', '--count', '120']
 LAST = re.compile(r'^(\d+) passed, (\d+) failed', re.MULTILINE)
 MARKS = re.compile(r'runtime error: .*|ERROR: AddressSanitizer.*|^FAIL .*|^ *\d+/\d+ .*(?:FAIL|TIMEOUT).*', re.MULTILINE)

@@ -96,7 +96,7 @@ static const char window[] =
     "      %2.t[i,j_3] = %1.x[i,j_3]\n"
     "    }\n"
     "  }\n"
-    "func n001_window macs 0 split meet near\n"
+    "func n001_window macs 0 split meet 1 1\n"
     "  var i < 8, j < 4, r < 3, acc f32\n"
     "  buf %5.row scratch f32[4] at 768 pool 0\n"
     "  for i = 0, 8 parallel 0 of 8 {\n"
@@ -109,7 +109,7 @@ static const char window[] =
     "      %3.u[i,j] = %5.row[j]\n"
     "    }\n"
     "  }\n"
-    "func n002_sum macs 0 meet all\n"
+    "func n002_sum macs 0 meet 1 3\n"
     "  var i < 8, acc f32\n"
     "  let acc = 0f32\n"
     "  for i = 0, 8 {\n"
@@ -121,11 +121,11 @@ static void test_window(void **state)
 {
     (void)state;
     static const Change change[] = {
-        {"func n001_window macs 0 split meet near", "func n001_window macs 0 split meet all", NULL},
+        {"func n001_window macs 0 split meet 1 1", "func n001_window macs 0 split meet 1 3", NULL},
         /* a meeting removed, or too weak */
-        {"func n001_window macs 0 split meet near", "func n001_window macs 0 split", "in n000_rows and part"},
-        {"func n002_sum macs 0 meet all", "func n002_sum macs 0", "in n001_window and part"},
-        {"func n002_sum macs 0 meet all", "func n002_sum macs 0 meet near", "part 0 in n002_sum touch the same element"},
+        {"func n001_window macs 0 split meet 1 1", "func n001_window macs 0 split", "in n000_rows and part"},
+        {"func n002_sum macs 0 meet 1 3", "func n002_sum macs 0", "in n001_window and part"},
+        {"func n002_sum macs 0 meet 1 3", "func n002_sum macs 0 meet 1 1", "part 0 in n002_sum touch the same element"},
         {"%2.t[i + r - 1,4*j]", "%2.t[7 - i,4*j + r]", "part 3 in n001_window"},
         /* the next part's rows, two parts away with four parts: a unit may be sound for some counts only */
         {"%2.t[i + r - 1,4*j]", "%2.t[min(i + 2*r, 7),4*j]", "of 4 in n000_rows"},
@@ -145,7 +145,7 @@ static void test_window(void **state)
         {"%5.row scratch f32[4] at 768", "%5.row scratch f32[4] at 832", "buffer 5 lies on the border"},
         {"%3.u arena f32[8,4] at 640", "%3.u arena f32[8,4] at 704", "buffer 3 lies on the border"},
         /* every part writes what is not in a parallel loop of a split function */
-        {"func n002_sum macs 0 meet all", "func n002_sum macs 0 split meet all", "in n002_sum and part 1 in n002_sum"},
+        {"func n002_sum macs 0 meet 1 3", "func n002_sum macs 0 split meet 1 3", "in n002_sum and part 1 in n002_sum"},
     };
     judge(window, change, COUNT(change));
 }
@@ -164,12 +164,12 @@ static const char chain[] =
     "  for i = 0, 4 parallel 0 of 4 {\n"
     "    %2.t[i] = %1.x[i]\n"
     "  }\n"
-    "func n001_b macs 0 split meet near\n"
+    "func n001_b macs 0 split meet 1\n"
     "  var i < 4\n"
     "  for i = 0, 4 parallel 0 of 4 {\n"
     "    %3.u[i] = %2.t[i + 1]\n"
     "  }\n"
-    "func n002_c macs 0 split meet near\n"
+    "func n002_c macs 0 split meet 1\n"
     "  var i < 4\n"
     "  for i = 0, 4 parallel 0 of 4 {\n"
     "    %4.y[i] = %2.t[i + 2]\n"
@@ -179,8 +179,8 @@ static void test_chain(void **state)
 {
     (void)state;
     static const Change change[] = {
-        {"func n002_c macs 0 split meet near", "func n002_c macs 0 split", "in n000_a and part 0 in n002_c"},
-        {"func n001_b macs 0 split meet near", "func n001_b macs 0 split", "in n000_a and part 0 in n001_b"},
+        {"func n002_c macs 0 split meet 1", "func n002_c macs 0 split", "in n000_a and part 0 in n002_c"},
+        {"func n001_b macs 0 split meet 1", "func n001_b macs 0 split", "in n000_a and part 0 in n001_b"},
         {"%4.y[i] = %2.t[i + 2]", "%4.y[i] = %2.t[3 - i]", "part 0 of 4 in n000_a and part 3 in n002_c"},
         {"%4.y[i] = %2.t[i + 2]", "%4.y[i] = %2.t[i]", NULL},
         /* written again before those who read it have been met */
@@ -201,7 +201,7 @@ static const char extent[] =
     "buf %4.y output 0 f32[8]\n"
     "func n000_call macs 0\n"
     "  call compress(%1.on, %2.places; 8; C; _)\n"
-    "func n001_use macs 0 split meet all\n"
+    "func n001_use macs 0 split meet 1\n"
     "  var i < 8\n"
     "  for i = 0, 8 parallel 0 of 8 {\n"
     "    if lt(i, C) {\n"
@@ -213,8 +213,8 @@ static void test_extent(void **state)
 {
     (void)state;
     static const Change change[] = {
-        {"func n001_use macs 0 split meet all", "func n001_use macs 0 split", "n001_use uses an extent that n000_call decides"},
-        {"func n001_use macs 0 split meet all", "func n001_use macs 0 split meet near", "n001_use uses an extent that n000_call decides"},
+        {"func n001_use macs 0 split meet 1", "func n001_use macs 0 split", "n001_use uses an extent that n000_call decides"},
+        {"func n001_use macs 0 split meet 1", "func n001_use macs 0 split meet 0", "n001_use uses an extent that n000_call decides"},
     };
     judge(extent, change, COUNT(change));
 }

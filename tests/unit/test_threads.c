@@ -9,7 +9,7 @@
 
 enum { STEPS = 40 };
 
-typedef struct Job { mlcc_parallel par; int done[MLCC_THREADS_MAX], seen_late, near; } Job;
+typedef struct Job { mlcc_parallel par; int done[MLCC_THREADS_MAX], seen_late, reach; } Job;
 
 static double seconds(void)
 {
@@ -45,26 +45,26 @@ static void every_part_runs_once(void **state)
     mlcc_pool_stop(&pool);
 }
 
-/* done[] is plain memory: each part reads what its neighbours (or all) wrote before the meeting, and none is behind. */
+/* done[] is plain memory: each part reads what those within reach wrote before the meeting, and none is behind. */
 static void steps(void *arg, int part, int parts)
 {
     Job *j = arg;
     for (int step = 1; step <= STEPS; step++) {
         j->done[part] = step;
-        j->par.meet(j->par.user, part, parts, 2 * step - 1, j->near);
-        const int first = j->near && part ? part - 1 : 0, last = j->near && part + 1 < parts ? part + 1 : parts - 1;
+        j->par.meet(j->par.user, part, parts, 2 * step - 1, j->reach);
+        const int first = part > j->reach ? part - j->reach : 0, last = part + j->reach < parts ? part + j->reach : parts - 1;
         for (int k = first; k <= last; k++)
             if (j->done[k] != step)
                 j->seen_late = 1;
-        j->par.meet(j->par.user, part, parts, 2 * step, j->near);
+        j->par.meet(j->par.user, part, parts, 2 * step, j->reach);
     }
 }
 
-static void meet_with(int threads, int runs, int near)
+static void meet_with(int threads, int runs, int reach)
 {
     static mlcc_pool pool;
     assert_int_equal(mlcc_pool_start(&pool, threads), 0);
-    Job j = {.par = mlcc_pool_parallel(&pool), .near = near};
+    Job j = {.par = mlcc_pool_parallel(&pool), .reach = reach};
     for (int k = 0; k < runs; k++)
         assert_int_equal(j.par.run(j.par.user, steps, &j, threads), 0);
     assert_int_equal(j.seen_late, 0);
@@ -74,10 +74,11 @@ static void meet_with(int threads, int runs, int near)
 static void parts_meet(void **state)
 {
     (void)state;
-    for (int near = 0; near < 2; near++) {
-        meet_with(1, 2, near);
-        meet_with(2, 100, near);
-        meet_with(3, 50, near);
+    for (int reach = 1; reach < 5; reach++) {
+        meet_with(1, 2, reach);
+        meet_with(2, 100, reach);
+        meet_with(3, 50, reach);
+        meet_with(4, 20, reach);
     }
 }
 
@@ -86,7 +87,7 @@ static void more_threads_than_processors(void **state)
 {
     (void)state;
     const double start = seconds();
-    meet_with(24, 4, 0);
+    meet_with(24, 4, 23);
     meet_with(24, 4, 1);
     assert_true(seconds() - start < 20);
 }

@@ -109,12 +109,13 @@ static void own(CGen *g, const Nest *n, const char **first, const char **end)
     }
 }
 
-/* What an outer iteration runs, with the variable's name for the loops inside. */
+/* What an iteration runs; the loops inside see which one of an outer loop it is. NULL: the only one. */
 static void c_own(CGen *g, const Nest *n, const char *iteration)
 {
+    const long long at = (long long)n->share.at;
     if (n->share.each > 1) {
         g->outer = n;
-        g->outer_at = n->share.at ? str_fmt(g->a, "(%s + %lld)", iteration, (long long)n->share.at) : iteration;
+        g->outer_at = !iteration ? str_fmt(g->a, "%lld", at) : at ? str_fmt(g->a, "(%s + %lld)", iteration, at) : iteration;
     }
     c_nest(g, n);
     if (n->share.each > 1)
@@ -135,7 +136,7 @@ static void c_parallel(CGen *g, const Nest *n)
             open_block(g->o, "if (mlcc_owns(%s, %lld, part, parts))", first_unit(g, n->share.at), all);
         else
             open_block(g->o, "if (%s < %s)", first, end);
-        c_own(g, n, "0");
+        c_own(g, n, NULL);
         close_block(g->o, "");
         return;
     }

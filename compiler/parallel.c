@@ -167,7 +167,7 @@ static bool keep_useful(const Split *s)
 bool pass_parallel(Program *p)
 {
     Unit *u = p->unit;
-    Split s = {.p = p, .u = u, .a = p->cx->arena, .cost = {u, p->machine.lanes_f32}};
+    Split s = {.p = p, .u = u, .a = p->cx->arena, .cost = cost_on(u, &p->machine)};
     Nest **before = NEWN(s.a, Nest *, u->func.n + 1);
     for (uint32_t k = 0; k < p->threads.n; k++)
         PUSH(s.a, &u->threads, p->threads.at[k]);

@@ -6,7 +6,52 @@
 
 #include "../ir/call.h"
 
-enum { BYTES_PER_CYCLE = 8 };
+enum { BYTES_PER_CYCLE = 8, NEAR_BYTES_PER_CYCLE = 32, MATRIX_GAIN = 8 }; /* last level of caches, second; of a matrix unit over dots of vectors */
+
+typedef struct Work { double all, loads; bool choice; size_t widest; } Work; /* widest: bytes of an element loaded */
+
+/* Index arithmetic is left out: it is done once for many elements. */
+static void add_work(void *ctx, const Expr *e)
+{
+    Work *w = ctx;
+    const bool indexes = e->dt == DT_ix || (e->n > 0 && e->a[0]->dt == DT_ix && e->op != EX_cast && e->op != EX_load && e->op != EX_loadp);
+    const bool loads = !indexes && (e->op == EX_load || e->op == EX_loadp);
+    w->all += indexes ? 0 : expr_info((ExprOp)e->op)->cost;
+    w->loads += loads;
+    w->widest = loads && dtype_bytes((DType)e->dt) > w->widest ? dtype_bytes((DType)e->dt) : w->widest;
+    w->choice = w->choice || (e->op == EX_select && e->a[0]->n > 0 && e->a[0]->a[0]->dt == DT_ix);
+}
+
+static Work work_of(const Expr *e)
+{
+    Work w = {0};
+    ex_walk(e, add_work, &w);
+    return w;
+}
+
+/* Per point of a tile of so many: one that chooses by position evaluates each side once in all. */
+static double store_work(const Expr *e, double points)
+{
+    const Work w = work_of(e);
+    return (w.choice ? w.all / points : w.all) + 1;
+}
+
+/* Steps of a product of narrow operands that one instruction takes; 0: the tile is none. */
+static double dot_steps(const Tile *t, const Work *w)
+{
+    const int64_t group = w->widest == 1 ? 4 : w->widest == 2 ? 2 : 0;
+    const bool product = t->red == RED_sum && t->body->op == EX_mul && t->nr > 0;
+    return product && group && ex_is_int(t->rext[t->nr - 1], group) ? (double)group * (t->matrix ? MATRIX_GAIN : 1) : 0;
+}
+
+/* A step of a reduction: the combination, which takes a product along, and loads where points do not share them. */
+static double step_work(const Tile *t, double points)
+{
+    const Work w = work_of(t->body);
+    const double dot = dot_steps(t, &w);
+    const bool fused = t->red == RED_sum && t->body->op == EX_mul;
+    return dot > 0 ? 1 / dot : fmax(w.all - (points > 2 ? w.loads : w.loads / 2) + !fused, 1);
+}
 
 static double tile_cycles(const Cost *s, const Tile *t)
 {
@@ -16,13 +61,13 @@ static double tile_cycles(const Cost *s, const Tile *t)
     for (uint8_t k = 0; k < t->nr; k++)
         steps *= (double)ex_upper(s->u->cx->x, t->rext[k]);
     for (uint8_t k = 0; k < t->nstore; k++)
-        stores += ex_cost(t->store[k].value) + 1;
-    const double vectors = t->lane ? ceil((double)t->lanes / s->lanes) : 1;
+        stores += store_work(t->store[k].value, points);
+    const double vectors = t->lane ? ceil((double)t->lanes / s->lanes) : 1, step = t->red ? step_work(t, points) : 0;
     if (t->across)
         steps *= vectors / t->lanes;
     else
         points *= vectors;
-    return points * ((t->red ? steps * fmax(ex_cost(t->body) - 2, 1) : 0) + stores) / 2;
+    return points * (steps * step + stores) / 2;
 }
 
 static double call_cycles(const Cost *s, const Nest *n)
@@ -65,9 +110,17 @@ static double parallel_cycles(const Scope *at, const Nest *n)
     return sum;
 }
 
+/* The C compiler makes vectors of it. */
+static bool is_fill(const Nest *n)
+{
+    return n->op == NS_for && n->kind == FOR_serial && n->body.n == 1 && n->body.at[0]->op == NS_store && n->body.at[0]->store.value->op == EX_const;
+}
+
 static double cycles(const Scope *at, const Nest *n)
 {
     const Cost *s = at->s;
+    if (is_fill(n))
+        return ceil((double)ex_upper(s->u->cx->x, n->extent) / s->lanes);
     if (n->op == NS_for && n->kind == FOR_parallel)
         return parallel_cycles(at, n);
     double sum = n->expr ? ex_cost(n->expr) : 0;
@@ -77,12 +130,20 @@ static double cycles(const Scope *at, const Nest *n)
     return n->op == NS_for ? (double)ex_upper(s->u->cx->x, n->extent) * (sum + 1) : sum;
 }
 
+Cost cost_on(const Unit *u, const Machine *m)
+{
+    double bytes = 0;
+    for (uint32_t k = 1; k < u->buf.n; k++)
+        bytes += (double)buf(u, k)->bytes;
+    return (Cost){u, m->lanes_f32, bytes > m->l2_bytes ? BYTES_PER_CYCLE : NEAR_BYTES_PER_CYCLE};
+}
+
 double slowest_cycles(const Cost *s, const Func *f, const Touches *touched, int32_t parts)
 {
     double most = 0;
     for (int32_t p = 0; p < (f->split ? parts : 1); p++) {
         const Scope at = {s, p, parts, NULL};
-        most = fmax(most, fmax(cycles(&at, f->body), touched_bytes(s->u, &touched[p]) / BYTES_PER_CYCLE));
+        most = fmax(most, fmax(cycles(&at, f->body), touched_bytes(s->u, &touched[p]) / s->rate));
     }
     return most;
 }

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What a function costs the part of a run that has most of it to do: cycles of one core, elements and steps by lanes, or
- * what its bytes take at the rate of the last level of caches when that is more.
+ * what its bytes take at the rate of the caches that hold the model when that is more.
  */
 #ifndef MLCC_PARALLEL_COST_H
 #define MLCC_PARALLEL_COST_H
 
 #include "../ir/part.h"
+#include "../targets/target.h"
 
-typedef struct Cost { const Unit *u; int32_t lanes; } Cost; /* lanes: of f32 in a vector */
+typedef struct Cost { const Unit *u; int32_t lanes; double rate; } Cost; /* lanes: of f32 in a vector; rate: bytes a cycle */
 
+Cost cost_on(const Unit *u, const Machine *m);
 double slowest_cycles(const Cost *s, const Func *f, const Touches *touched, int32_t parts); /* touched: by part */
 
 #endif

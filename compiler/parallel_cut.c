@@ -224,7 +224,7 @@ static void add_read(void *ctx, const Expr *e)
     Need *all = &r->need;
     if (!all->any)
         *all = n;
-    if (all->times != n.times || all->of != n.of || all->outer != n.outer)
+    if (all->times != n.times || all->of != n.of || !nest_same_outer(all->outer, n.outer))
         all->times = 0;
     all->below = max_i64(all->below, n.below);
     all->above = max_i64(all->above, n.above);
@@ -304,18 +304,32 @@ static bool limit_loop(const Cutter *c, Nest *loop, uint32_t id, uint8_t d, cons
     return true;
 }
 
-static void limit_writes(const Cutter *c, Nest *n, const Nest *outer, uint32_t id, uint8_t d, const Need *need)
+static bool is_once(const Nest *outer) { return outer && ex_is_int(outer->extent, 1); }
+
+/* The loop where `outer`, a single iteration elsewhere, is run. */
+static Nest *run_with(const Cutter *c, Nest *loop, const Nest *outer)
+{
+    Nest *once = NEW(c->a, Nest);
+    *once = (Nest){.op = NS_for, .kind = FOR_parallel, .share = outer->share, .lo = outer->lo, .extent = outer->extent};
+    once->var = ex_var(c->x, VK_INDEX, DT_ix, "once", 0, 0);
+    PUSH(c->a, &once->body, loop);
+    return once;
+}
+
+static Nest *limit_writes(const Cutter *c, Nest *n, const Nest *outer, uint32_t id, uint8_t d, const Need *need)
 {
     if (n->op == NS_for && n->kind == FOR_parallel && n->share.each == 1)
-        return;
-    if (n->op == NS_for && outer == need->outer && limit_loop(c, n, id, d, need))
-        return;
+        return n;
+    const bool elsewhere = !outer && is_once(need->outer);
+    if (n->op == NS_for && (outer == need->outer || elsewhere) && limit_loop(c, n, id, d, need))
+        return elsewhere ? run_with(c, n, need->outer) : n;
     if (n->op == NS_for && n->kind == FOR_parallel)
         outer = n;
     for (uint32_t k = 0; k < n->body.n; k++)
-        limit_writes(c, n->body.at[k], outer, id, d, need);
+        n->body.at[k] = limit_writes(c, n->body.at[k], outer, id, d, need);
     for (uint32_t k = 0; k < n->other.n; k++)
-        limit_writes(c, n->other.at[k], outer, id, d, need);
+        n->other.at[k] = limit_writes(c, n->other.at[k], outer, id, d, need);
+    return n;
 }
 
 typedef struct Made { Arena *a; const Unit *u; VEC(uint32_t) v; } Made; /* scratch in the order in which it is made first */
@@ -348,7 +362,7 @@ static void limit_scratch(const Cutter *c, Nest *body)
             Reads r = {.c = c, .buf = m.v.at[k], .d = d};
             find_reads(&r, body);
             if (r.need.any && r.need.times > 0)
-                limit_writes(c, body, NULL, m.v.at[k], d, &r.need);
+                (void)limit_writes(c, body, NULL, m.v.at[k], d, &r.need);
         }
 }
 

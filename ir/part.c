@@ -271,20 +271,31 @@ bool touches_clash(const Unit *u, const Touches *p, const Touches *q)
     return false;
 }
 
-/* The touches of one buffer as one box. */
-static double hull_bytes(const Unit *u, const Touches *t, uint32_t from)
+static double box_bytes(const Buf *b, const Touch *t)
+{
+    double n = (double)dtype_bytes(b->dt);
+    for (uint8_t d = 0; d < b->rank; d++)
+        n *= (double)(t->hi[d] - t->lo[d] + 1);
+    return n;
+}
+
+/* Of the buffer that touch `from` is the first of: all touches as one box, or one after the other when that is less. */
+static double buffer_bytes(const Unit *u, const Touches *t, uint32_t from)
 {
     const Buf *b = buf(u, t->v.at[from].buf);
     Touch hull = t->v.at[from];
-    double n = (double)dtype_bytes(b->dt);
-    for (uint32_t k = from + 1; k < t->v.n; k++)
-        for (uint8_t d = 0; d < b->rank && t->v.at[k].buf == hull.buf; d++) {
+    double sum = 0;
+    for (uint32_t k = from; k < t->v.n; k++) {
+        if (t->v.at[k].buf != hull.buf)
+            continue;
+        sum += box_bytes(b, &t->v.at[k]);
+        for (uint8_t d = 0; d < b->rank; d++) {
             hull.lo[d] = min_i64(hull.lo[d], t->v.at[k].lo[d]);
             hull.hi[d] = max_i64(hull.hi[d], t->v.at[k].hi[d]);
         }
-    for (uint8_t d = 0; d < b->rank; d++)
-        n *= (double)(hull.hi[d] - hull.lo[d] + 1);
-    return n;
+    }
+    const double all = box_bytes(b, &hull);
+    return sum < all ? sum : all;
 }
 
 double touched_bytes(const Unit *u, const Touches *t)
@@ -294,7 +305,7 @@ double touched_bytes(const Unit *u, const Touches *t)
         bool first = true;
         for (uint32_t m = 0; m < k; m++)
             first = first && t->v.at[m].buf != t->v.at[k].buf;
-        bytes += first ? hull_bytes(u, t, k) : 0;
+        bytes += first ? buffer_bytes(u, t, k) : 0;
     }
     return bytes;
 }
@@ -319,6 +330,15 @@ static bool covered(const Touch *box, const Touch *by, uint32_t n, uint8_t rank)
     return n > 0;
 }
 
+bool nest_same_outer(const Nest *p, const Nest *q)
+{
+    const bool once = p && q && ex_is_int(p->extent, 1) && ex_is_int(q->extent, 1);
+    return p == q || (once && p->share.at == q->share.at && p->share.of == q->share.of && p->share.each == q->share.each);
+}
+
+/* Every part does all of it. */
+static bool is_everywhere(const Access *x) { return !x->outer && !x->inner; }
+
 /* Whether a part has written what this read of scratch reaches in a piece, in the same iterations of an outer loop. */
 static bool is_filled(Arena *a, const Accesses *of, const Access *read, const Piece *p, int32_t part, int32_t parts)
 {
@@ -330,7 +350,7 @@ static bool is_filled(Arena *a, const Accesses *of, const Access *read, const Pi
         const Access *w = &of->v.at[k];
         Piece own[PIECES] = {*p};
         Touch t;
-        if (!w->write || w->buf != read->buf || w->outer != read->outer || (!w->outer && !pieces_of(w, part, parts, own)))
+        if (!w->write || w->buf != read->buf || !(nest_same_outer(w->outer, read->outer) || is_everywhere(w)) || (!w->outer && !pieces_of(w, part, parts, own)))
             continue;
         if (touch(of, w, own, &t))
             PUSH(a, &by.v, t);

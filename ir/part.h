@@ -20,7 +20,7 @@ Accesses *part_accesses(Arena *a, const Unit *u, const Func *f);
 Touches part_touches(Arena *a, const Accesses *of, int32_t part, int32_t parts);
 uint32_t part_unfilled(Arena *a, const Accesses *of, int32_t part, int32_t parts); /* scratch of which it reads what it has not written; 0: none */
 bool touches_clash(const Unit *u, const Touches *p, const Touches *q); /* an element that both touch and one of them writes */
-double touched_bytes(const Unit *u, const Touches *t);                 /* hull of each buffer, once */
+double touched_bytes(const Unit *u, const Touches *t);                 /* of each buffer once, about */
 
 /* Between function f and a later one g at the count-th number of parts: part p enters g when those at most so many away
  * have left f. Distances of meetings add up: who is met has met others. */
@@ -32,6 +32,7 @@ bool part_ordered(const Unit *u, uint32_t f, uint32_t g); /* all parts have left
 enum { PIECES = 3 };
 typedef struct Piece { int64_t first, last, from, end; } Piece;
 typedef struct Run { int64_t first, last; } Run; /* iterations from 0; last < first: none */
+bool nest_same_outer(const Nest *p, const Nest *q); /* the same loop, or single iterations of the same units */
 int part_pieces(const Share *s, int32_t part, int32_t parts, Piece piece[PIECES]); /* s: of the outer loop, or the only one */
 Run part_outer_run(const Exprs *x, const Nest *outer, const Piece *p);
 Run part_inner_run(const Exprs *x, const Nest *inner, const Piece *p);

@@ -322,7 +322,7 @@ static MLCC_INLINE v16i V16_FTOI(v16f a)
 }
 #endif
 
-#if MLCC_X86 && defined(__AVX512F__)
+#if MLCC_X86 && defined(__AVX512F__) && defined(__OPTIMIZE__) /* a macro without it, whose constants -Wconversion sees */
 static MLCC_INLINE v16f V16_DIVS(v16f a, float s)
 {
     const __m512 d = _mm512_set1_ps(s), y = _mm512_set1_ps(1.0f / s), q = _mm512_mul_ps((__m512)a, y);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Emitted objects at every level: compiled by gcc and clang as C99 and C11 without a warning, no writable data, no name without
-the prefix, and nothing used that runtime-min/README.md does not list. The headers must also be usable from C++.
+"""Emitted objects at every level: compiled by gcc and clang as C99 and C11, for any processor and for this one, without a warning;
+no writable data, no name without the prefix, and nothing used that runtime-min/README.md does not list. The headers must also be
+usable from C++.
 
     symbols.py BUILD_DIR
 """
@@ -13,28 +14,29 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness import models, report, symbols, tool
 
 DIALECTS = [('gcc', '-std=c99'), ('gcc', '-std=c11'), ('clang', '-std=c99'), ('clang', '-std=c11')]
+FOR_HOST = [('gcc', '-std=c99', '-O0'), ('gcc', '-std=c11', '-O2'), ('clang', '-std=c99', '-O1')]  # some intrinsics are macros at -O0
 LEVELS = ['-O0', '-O2', '-O3']
 
 
-def compile_all(built, cc, std):
+def compile_all(built, cc, flags):
     """(objects, '') or (None, why not)."""
     objects = []
     for source in built.sources:
-        obj, why = tool.compile_object(cc, source, ['-O1', std, '-pedantic-errors'])
+        obj, why = tool.compile_object(cc, source, [*flags, '-pedantic-errors'])
         if obj is None:
-            return None, f'{cc} {std}: {why}'
+            return None, f'{cc} {" ".join(flags)}: {why}'
         objects.append(obj)
     return objects, ''
 
 
 def check(built, known, dialects):
-    for cc, std in dialects:
-        objects, why = compile_all(built, cc, std)
+    for cc, *flags in dialects:
+        objects, why = compile_all(built, cc, flags)
         if objects is None:
             return why
         bad = symbols.violations({o: 'net' for o in objects}, known)
         if bad:
-            return f'{cc} {std}: {next(iter(bad.values()))}'
+            return f'{cc} {" ".join(flags)}: {next(iter(bad.values()))}'
     return ''
 
 
@@ -47,7 +49,8 @@ def header_in_cxx(built, folder):
 
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
-    dialects = [d for d in DIALECTS if shutil.which(d[0])]
+    dialects = [(cc, std, '-O1') for cc, std in DIALECTS] + [(*d, '-march=native') for d in FOR_HOST]
+    dialects = [d for d in dialects if shutil.which(d[0])]
     r, known = report.Report(), symbols.allowed()
     for name, model in (models.samples() | models.cases()).items():
         for level in LEVELS if name in models.samples() else ['-O3']:

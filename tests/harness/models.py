@@ -8,7 +8,7 @@ import onnx
 from . import tool
 
 NODE = pathlib.Path(onnx.__file__).parent / 'backend' / 'test' / 'data' / 'node'
-CASES = ['add_bcast', 'batchnorm_epsilon', 'convtranspose', 'einsum_batch_matmul', 'erf', 'gathernd_example_int32',
+CASES = ['add_bcast', 'attention_3d_with_past_and_present_qk_matmul_softcap', 'batchnorm_epsilon', 'convtranspose', 'einsum_batch_matmul', 'erf', 'gathernd_example_int32',
          'instancenorm_epsilon', 'layer_normalization_4d_axis1', 'lstm_defaults', 'maxpool_2d_pads', 'nonzero_example', 'pow',
          'quantizelinear', 'logsoftmax_axis_1', 'resize_upsample_scales_linear', 'scatter_elements_with_axis',
          'softmax_axis_1', 'top_k', 'transpose_all_permutations_3', 'where_example']

@@ -327,8 +327,10 @@ static const char *v_convert(VGen *v, const Expr *e, VText operand)
         return call2(v, has == LK_f32 ? "NE" : "INE", operand(v, from), str_fmt(v->g->a, has == LK_f32 ? "V%d_SET(0.0f)" : "V%d_ISET(0)", v->width));
     if (kind == has && kind != LK_i32)
         return operand(v, from);
-    if (has == LK_f32 && e->op == EX_castsat && (to == DT_u8 || to == DT_i8))
-        return call1(v, to == DT_u8 ? "FTOU8" : "FTOI8", operand(v, from));
+    if (has == LK_f32 && e->op == EX_castsat && (to == DT_u8 || to == DT_i8)) {
+        const bool rounds = from->op == EX_rint && by_lane(from, v->lane, v->acc);
+        return call1(v, str_fmt(v->g->a, "%sTO%s", rounds ? "R" : "F", to == DT_u8 ? "U8" : "I8"), operand(v, rounds ? from->a[0] : from));
+    }
     const char *s = to_i32(v, from, e->op == EX_castsat, operand);
     if (kind == LK_f32)
         return call1(v, "ITOF", s);

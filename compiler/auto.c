@@ -47,8 +47,10 @@ static void make_schedule(Auto *g)
         auto_join(g);
     if (g->te->cx->fp == FP_bf16)
         auto_narrow(g);
-    if (g->m->lanes_f32 > 1)
+    if (g->m->lanes_f32 > 1) {
+        auto_pair(g);
         auto_zero(g);
+    }
     auto_prepare(g);
     g->s = schedule_new(g->a, g->te);
     auto_place(g);

@@ -97,6 +97,7 @@ void auto_flatten(Auto *g, int64_t group);
 void auto_zero(Auto *g);                               /* auto_zero.c: zero points out of contractions of bytes */
 uint32_t auto_rows(Auto *g, uint32_t k, const Dot *d, const Layout *last); /* auto_rows.c: stages put before contraction k; 0: it is as it was */
 void auto_bands(Auto *g);                              /* where its rows are made: part of placement, as auto_lanes */
+void auto_pair(Auto *g);                               /* auto_pair.c: sums of two scaled bytes in floats */
 void auto_narrow(Auto *g);                             /* -ffp=bf16: operands of contractions as bfloat16 */
 void auto_prepare(Auto *g);
 void auto_place(Auto *g);

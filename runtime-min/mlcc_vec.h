@@ -34,7 +34,8 @@
  *   bits, STS<T> saturates;  BF and HF for T are bfloat16 and IEEE half, from and to floats
  *   INEG IABS INOT(a) IAND IOR IXOR IMIN IMAX(a, b) IEQ INE ILT ILE(a, b) ISEL(m, a, b)
  *   ISHL ISHR LSHL LSHR(a, n)  by lane: counts at the width and above leave 0, or the sign
- *   SAT<T>(a) WRAP<T>(a)       the nearest value of T, its low bits as a value of T;  FTOU8 FTOI8(f) are SAT of FTOI
+ *   SAT<T>(a) WRAP<T>(a)       the nearest value of T, its low bits as a value of T;  FTOU8 FTOI8(f) are SAT of FTOI,
+ *                              RTOU8 RTOI8(f) of the nearest whole number
  *   IMAC(a, b, c)              c + a * b of the low halves, signed; the high half of a must be 0
  *   DOTBF(x, w, c)             c + x0*w0 + x1*w1 of the two bf16 of each lane: products are exact, sums round twice, in
  *                              either order; numbers below the normal range may count as 0

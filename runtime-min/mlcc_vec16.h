@@ -355,6 +355,24 @@ static MLCC_INLINE v16i V16_FTOI8(v16f a)
     return __builtin_convertvector(V16_MIN(V16_SET(127.0f), V16_MAX(V16_SET(-128.0f), number)), v16i);
 }
 
+/* The same of RINT(a): the conversion rounds, the ends are whole numbers. */
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16i V16_RTOU8(v16f a)
+{
+    return (v16i)_mm512_cvtps_epi32((__m512)V16_MIN(V16_SET(255.0f), V16_MAX(V16_SET(0.0f), a)));
+}
+
+static MLCC_INLINE v16i V16_RTOI8(v16f a)
+{
+    const v16f number = (v16f)((v16i)a & (v16i)(a == a));
+    return (v16i)_mm512_cvtps_epi32((__m512)V16_MIN(V16_SET(127.0f), V16_MAX(V16_SET(-128.0f), number)));
+}
+#else
+static MLCC_INLINE v16i V16_RTOU8(v16f a) { return V16_FTOU8(V16_RINT(a)); }
+
+static MLCC_INLINE v16i V16_RTOI8(v16f a) { return V16_FTOI8(V16_RINT(a)); }
+#endif
+
 #if MLCC_X86 && defined(__AVX512F__)
 static MLCC_INLINE v16f V16_LDBF(const uint16_t *p)
 {

@@ -291,6 +291,11 @@ static MLCC_INLINE v4i V4_FTOI8(v4f a)
     return __builtin_convertvector(V4_MIN(V4_SET(127.0f), V4_MAX(V4_SET(-128.0f), number)), v4i);
 }
 
+/* The same of RINT(a). */
+static MLCC_INLINE v4i V4_RTOU8(v4f a) { return V4_FTOU8(V4_RINT(a)); }
+
+static MLCC_INLINE v4i V4_RTOI8(v4f a) { return V4_FTOI8(V4_RINT(a)); }
+
 static MLCC_INLINE v4f V4_LDBF(const uint16_t *p)
 {
     const v4u u = __builtin_convertvector(*(const v4h *)(const void *)p, v4u);

@@ -334,6 +334,24 @@ static MLCC_INLINE v8i V8_FTOI8(v8f a)
     return __builtin_convertvector(V8_MIN(V8_SET(127.0f), V8_MAX(V8_SET(-128.0f), number)), v8i);
 }
 
+/* The same of RINT(a): the conversion rounds, the ends are whole numbers. */
+#if MLCC_X86 && defined(__AVX__)
+static MLCC_INLINE v8i V8_RTOU8(v8f a)
+{
+    return (v8i)_mm256_cvtps_epi32((__m256)V8_MIN(V8_SET(255.0f), V8_MAX(V8_SET(0.0f), a)));
+}
+
+static MLCC_INLINE v8i V8_RTOI8(v8f a)
+{
+    const v8f number = (v8f)((v8i)a & (v8i)(a == a));
+    return (v8i)_mm256_cvtps_epi32((__m256)V8_MIN(V8_SET(127.0f), V8_MAX(V8_SET(-128.0f), number)));
+}
+#else
+static MLCC_INLINE v8i V8_RTOU8(v8f a) { return V8_FTOU8(V8_RINT(a)); }
+
+static MLCC_INLINE v8i V8_RTOI8(v8f a) { return V8_FTOI8(V8_RINT(a)); }
+#endif
+
 static MLCC_INLINE v8f V8_LDBF(const uint16_t *p)
 {
     const v8u u = __builtin_convertvector(*(const v8h *)(const void *)p, v8u);

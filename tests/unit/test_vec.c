@@ -504,6 +504,8 @@ static void T(test_saturated)(void **state)
             a[i] = (float)(int32_t)(next_random(&seed) % 2048 - 1024) / 2;
         CHECK(V(FTOU8)(V(LD)(a)), mlcc_sat_u8(mlcc_trunc_i32((double)a[i])))
         CHECK(V(FTOI8)(V(LD)(a)), mlcc_sat_i8(mlcc_trunc_i32((double)a[i])))
+        CHECK(V(RTOU8)(V(LD)(a)), mlcc_sat_u8(mlcc_trunc_i32((double)rintf(a[i]))))
+        CHECK(V(RTOI8)(V(LD)(a)), mlcc_sat_i8(mlcc_trunc_i32((double)rintf(a[i]))))
     }
 }
 

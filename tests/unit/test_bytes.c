@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Contractions of bytes with zero points (compiler/auto_zero.c) and of two activations (compiler/auto_pack.c): as they are
- * scheduled against the plain sums, to the bit, and that the forms are taken where they pay and only there.
+ * Arithmetic of bytes as it is scheduled against its plain meaning, to the bit: contractions with zero points
+ * (compiler/auto_zero.c), of two activations (compiler/auto_pack.c) and of joined heads (compiler/auto_join.c), sums of scaled
+ * bytes in floats (compiler/auto_pair.c); and that the forms are taken where they pay and only there.
  */
 #include "compiler/pass.h"
 
@@ -165,12 +166,41 @@ static void test_joined(void **state)
     assert_int_equal(built(text, 3, "x86-64-v4-vnni")->func.n, 2);
 }
 
+/* The sum of all pairs of bytes, in floats where the machine has vectors. */
+static void test_sums(void **state)
+{
+    (void)state;
+    static const struct { const char *type; double a, b, y; int za, zb, zy; bool floats; } cases[] = {
+        {"u8", 0.0471, 0.0208, 0.0512, 140, 0, 128, true},
+        {"u8", 0.01, 0.02, 0.015, 3, 250, 0, true},
+        {"i8", 0.11, 0.07, 0.09, -20, 5, -128, true},
+        {"u8", 0.5, 0.25, 1, 0, 0, 0, false}, /* half of all sums are ties, which have an integer form of their own */
+    };
+    for (size_t k = 0; k < COUNT(cases); k++) {
+        const char *t = cases[k].type;
+        const char *graph = str_fmt(arena, "graph g\ninput %%a %s[256,1]\ninput %%b %s[1,256]\nconst %%as f32[] (%g)\nconst %%bs f32[] (%g)\nconst %%ys f32[] (%g)\n"
+                                    "const %%az %s[] (%d)\nconst %%bz %s[] (%d)\nconst %%yz %s[] (%d)\n"
+                                    "%%y ? = com.microsoft:QLinearAdd %%a %%as %%az %%b %%bs %%bz %%ys %%yz\noutput %%y\n",
+                                    t, t, cases[k].a, cases[k].b, cases[k].y, t, cases[k].za, t, cases[k].zb, t, cases[k].zy);
+        const Unit *plain = built(graph, 0, "generic"), *u = built(graph, 3, "x86-64-v4");
+        const mlcc_tensor *in = inputs_of(plain);
+        for (int e = 0; e < 256; e++)
+            ((uint8_t *)in[0].data)[e] = ((uint8_t *)in[1].data)[e] = (uint8_t)e;
+        assert_memory_equal(result(plain, in), result(u, in), 65536);
+        Text text = {.arena = arena};
+        unit_print(&text, u);
+        if ((strstr(text_str(&text), "i64") == NULL) != cases[k].floats)
+            fail_msg("case %zu is not summed as expected", k);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_constants, setup, teardown),
         cmocka_unit_test_setup_teardown(test_activations, setup, teardown),
         cmocka_unit_test_setup_teardown(test_joined, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sums, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

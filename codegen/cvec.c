@@ -70,12 +70,19 @@ static bool is_load(const Expr *e) { return e->op == EX_load || e->op == EX_load
 
 static bool is_narrow_float(DType dt) { return dtype_is_float(dt) && dt != DT_f32; }
 
+/* What a guarded load gives outside, in the type of its lanes. */
+static const Expr *lanes_outside(const CGen *g, const Expr *e)
+{
+    const Expr *fill = e->a[e->n - 1];
+    return is_narrow_float((DType)e->dt) ? ex_cast(g->x, DT_f32, fill) : fill;
+}
+
 /* A guarded load whose guard does not depend on the lane is a scalar choice between two vectors. */
 static bool is_invariant_guard(CGen *g, const Expr *e, const Expr *lane)
 {
     int64_t stride;
     const Expr *in = c_guard(g, e);
-    return !is_narrow_float((DType)e->dt) && !(in && ex_uses(in, lane)) && lane_stride(g, e, lane, &stride);
+    return !(in && ex_uses(in, lane)) && lane_stride(g, e, lane, &stride);
 }
 
 typedef struct Check { CGen *g; const Expr *lane, *acc; Map seen, always; bool ok; } Check;
@@ -150,7 +157,7 @@ static bool can_vector(Check *c, const Expr *e)
     if (e->op == EX_load)
         ok = ok && lane_stride(c->g, e, c->lane, &stride);
     else if (e->op == EX_loadp)
-        ok = ok && is_invariant_guard(c->g, e, c->lane) && can_vector(c, e->a[e->n - 1]);
+        ok = ok && is_invariant_guard(c->g, e, c->lane) && can_vector(c, lanes_outside(c->g, e));
     for (uint16_t k = 0; ok && !is_load(e) && k < e->n; k++)
         ok = can_vector(c, e->a[k]);
     *map_u64(&c->seen, e->id, true) = ok;
@@ -289,7 +296,7 @@ static const char *v_guarded(VGen *v, const Expr *e)
         return v_nested(v, e->a[e->n - 1]);
     const Subst first = {v->lane, ex_int(g->x, 0)}; /* all lanes in use agree, and the first is in use */
     in = ex_subst(g->x, in, &first, 1);
-    return str_fmt(g->a, "%s ? %s : %s", c_expr_prec(g, in, P_OR), v_load(v, plain), v_nested(v, e->a[e->n - 1]));
+    return str_fmt(g->a, "%s ? %s : %s", c_expr_prec(g, in, P_OR), v_load(v, plain), v_nested(v, lanes_outside(g, e)));
 }
 
 typedef const char *(*VText)(VGen *v, const Expr *e);

@@ -99,6 +99,7 @@ uint32_t auto_rows(Auto *g, uint32_t k, const Dot *d, const Layout *last); /* au
 void auto_bands(Auto *g);                              /* where its rows are made: part of placement, as auto_lanes */
 void auto_pair(Auto *g);                               /* auto_pair.c: sums of two scaled bytes in floats */
 void auto_narrow(Auto *g);                             /* -ffp=bf16: operands of contractions as bfloat16 */
+void auto_narrow_rest(Auto *g);                        /* after placement: large tensors that no contraction reads */
 void auto_prepare(Auto *g);
 void auto_place(Auto *g);
 void auto_lanes(Auto *g);   /* auto_lanes.c: part of placement, when products have their registers */

@@ -8,7 +8,8 @@
  * A constant of which each element serves a few outputs only is waited for: half the bytes are half the time, on any machine,
  * and x stays as it is. Of denser products both operands are narrow where the machine multiplies pairs of bf16. A tensor of the
  * scheduler's own is stored so itself, and whoever else reads it reads what was rounded; of a tensor that must keep its type
- * (inputs and outputs of the model, operands and results of functions of runtime-min) contractions get a copy.
+ * (inputs and outputs of the model, operands and results of functions of runtime-min) contractions get a copy. When it is
+ * known what is stored at all, large tensors that are only added, chosen from and the like become narrow too (residuals).
  */
 #include "auto.h"
 
@@ -190,20 +191,27 @@ static const Expr *product_body(Narrow *n, const Product *p)
     return ex_mul(x, other, narrow_constant(n->g, p->d.w));
 }
 
-static void narrow_stage(Narrow *n, uint32_t k)
+/* A copy of stage k that reads what is stored as bf16, and makes it. */
+static Stage *store_narrow(Narrow *n, uint32_t k)
 {
     Auto *g = n->g;
-    Product p;
     Stage *s = arena_copy(g->a, g->te->stage.at[k], sizeof *s);
-    if (product_of(g, k, &p))
-        s->body = product_body(n, &p);
-    else if (s->body)
+    if (s->body)
         s->body = ex_map(g->x, s->body, read_stored, n);
     if (s->init)
         s->init = ex_map(g->x, s->init, read_stored, n);
     if (s->kind == ST_map && n->as[s->out] == s->out)
         s->body = ex_cast(g->x, DT_bf16, s->body);
-    g->te->stage.at[k] = s;
+    return g->te->stage.at[k] = s;
+}
+
+static void narrow_stage(Narrow *n, uint32_t k)
+{
+    Product p;
+    const bool product = product_of(n->g, k, &p);
+    Stage *s = store_narrow(n, k);
+    if (product)
+        s->body = product_body(n, &p);
 }
 
 void auto_narrow(Auto *g)
@@ -222,4 +230,60 @@ void auto_narrow(Auto *g)
     for (uint32_t t = 1; t < count; t++)
         if (n.as[t] && n.as[t] != t)
             add_copy(&n, t);
+}
+
+/* ---- what nothing multiplies, once it is known what is stored ---- */
+
+static void magnifies(void *ctx, const Expr *e)
+{
+    bool *yes = ctx;
+    *yes = *yes || e->op == EX_exp || e->op == EX_log || e->op == EX_div || e->op == EX_sqrt;
+}
+
+/* Sums, products and choices of what t holds; no statistics of rows, and no operand of a dot, which would be widened as often
+ * as it is read. */
+static bool reads_gently(const Auto *g, uint32_t k, uint32_t t)
+{
+    Dot d;
+    bool harsh = false;
+    walk_scheduled(g->s, g->body, k, magnifies, &harsh);
+    return !harsh && g->s->stage[k].place != PL_at && !(dot_of(g, k, &d) && (d.x->v.ref == t || d.w->v.ref == t));
+}
+
+static bool is_large(const Auto *g, uint32_t t)
+{
+    int64_t bytes = (int64_t)sizeof(float);
+    for (uint8_t d = 0; d < ten(g->te, t)->rank; d++)
+        bytes *= extent_of(g, ten(g->te, t)->dim[d]);
+    return bytes > g->m->l2_bytes / 8;
+}
+
+static bool may_store(const Auto *g, uint32_t k)
+{
+    const Stage *s = g->te->stage.at[k];
+    const uint32_t t = s->out;
+    if (g->s->stage[k].place != PL_root || (s->kind != ST_map && s->kind != ST_reduce) || ten(g->te, t)->dt != DT_f32)
+        return false;
+    if (!layout_free(g, t) || is_operand_of_call(g->te, t) || !is_large(g, t))
+        return false;
+    for (uint32_t q = 0; q < g->nreader[t]; q++)
+        if (!reads_gently(g, g->reader[t][q], t))
+            return false;
+    return true;
+}
+
+void auto_narrow_rest(Auto *g)
+{
+    Narrow n = {.g = g, .as = NEWN(g->a, uint32_t, g->te->ten.n)};
+    if (!multiplies_pairs(g->m))
+        return;
+    for (uint32_t k = 0; k < g->te->stage.n; k++)
+        if (may_store(g, k))
+            n.as[g->te->stage.at[k]->out] = g->te->stage.at[k]->out;
+    for (uint32_t k = 0; k < g->te->stage.n; k++)
+        store_narrow(&n, k);
+    for (uint32_t t = 1; t < g->te->ten.n; t++)
+        if (n.as[t])
+            ten(g->te, t)->dt = DT_bf16;
+    auto_bodies(g);
 }

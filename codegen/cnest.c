@@ -361,14 +361,19 @@ static int64_t declare_scratch(CGen *g, const Func *f)
     return bytes;
 }
 
-void c_function(CGen *g, Func *f)
+static void start_function(CGen *g)
 {
     g->var = (Map){.arena = g->a};
     g->param = (Map){.arena = g->a};
     g->taken = g->tried = (Map){.arena = g->a};
+    c_forget(g);
+}
+
+static void function(CGen *g, Func *f)
+{
+    start_function(g);
     if (f->split)
         *map_str(&g->taken, "part", true) = *map_str(&g->taken, "parts", true) = 1;
-    c_forget(g);
     const char *head = c_prototype(g, f);
     for (uint32_t k = 0; k < f->note.n; k++)
         ln(g->o, "%s%s%s", k ? " * " : "/* ", comment_text(g->a, f->note.at[k]), k + 1 == f->note.n ? " */" : "");
@@ -384,4 +389,15 @@ void c_function(CGen *g, Func *f)
     close_block(g->o, "");
     blank(g->o);
     f->frame_bytes = frame_bound(g->taken.slot.n, g->lanes > 1 ? 4 * g->lanes : 0, arrays);
+}
+
+/* The words that it is put together from take many times the room of its text. */
+void c_function(CGen *g, Func *f)
+{
+    Arena *all = g->a;
+    g->a = arena_child(all);
+    function(g, f);
+    arena_free(g->a);
+    g->a = all;
+    start_function(g);
 }

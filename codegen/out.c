@@ -14,11 +14,16 @@ void out_init(Out *o, Arena *a)
     *o = (Out){.arena = a, .text = {.arena = a}};
 }
 
+/* An empty line has no indentation. */
 static void vline(Out *o, const char *fmt, va_list ap)
 {
-    const char *s = str_vfmt(o->arena, fmt, ap);
-    if (*s)
-        text_add(&o->text, "%*s%s", 4 * o->depth, "", s);
+    Text *t = &o->text;
+    const size_t start = t->n;
+    text_add(t, "%*s", 4 * o->depth, "");
+    const size_t margin = t->n;
+    text_vadd(t, fmt, ap);
+    if (t->n == margin)
+        t->n = start;
 }
 
 static void open_brace(Out *o, bool bare)

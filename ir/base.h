@@ -57,6 +57,7 @@ uint64_t hash_bytes(uint64_t seed, const void *p, size_t n);
 /* Text builder. */
 typedef struct Text { Arena *arena; char *at; size_t n, cap; } Text;
 void text_add(Text *t, const char *fmt, ...) PRINTF(2, 3);
+void text_vadd(Text *t, const char *fmt, va_list ap);
 void text_put(Text *t, const char *s, size_t n);
 const char *text_str(Text *t); /* NUL-terminated contents; valid until the next addition */
 

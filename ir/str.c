@@ -35,7 +35,7 @@ static void text_grow(Text *t, size_t more)
     t->cap = cap < 64 ? 64 : cap;
 }
 
-static void text_vadd(Text *t, const char *fmt, va_list ap)
+void text_vadd(Text *t, const char *fmt, va_list ap)
 {
     va_list again;
     va_copy(again, ap);

@@ -119,41 +119,11 @@ static void offsets(Writer *w)
     }
 }
 
-/* ---- weights as readable arrays ---- */
-
-static const char *element_text(Arena *a, const Blob *b, int64_t k)
+/* Ends a part of the file, behind which `make` writes. */
+static void end_part(Writer *w, void (*make)(const void *ctx, Arena *a, const Sink *to), const void *ctx)
 {
-    if (b->dt == DT_f32)
-        return f32_literal(a, blob_f(b, k));
-    if (b->dt == DT_f64)
-        return f64_literal(a, blob_f(b, k));
-    if (b->dt == DT_str) {
-        const char *s;
-        blob_get(b, k, 1, (void *)&s);
-        return c_string(a, s);
-    }
-    if (dtype_is_float(b->dt)) {
-        uint16_t bits = 0;
-        blob_get(b, k, 1, &bits);
-        return str_fmt(a, "0x%x", bits);
-    }
-    return int_literal(a, b->dt, blob_i(b, k));
-}
-
-/* One line of elements from number k on; returns the number of the first that it does not hold. */
-static int64_t array_line(Out *o, const Blob *b, int64_t k)
-{
-    Arena *scratch = arena_child(o->arena);
-    Text line = {.arena = scratch};
-    for (; k < b->count; k++) {
-        const char *s = element_text(scratch, b, k);
-        if (line.n && line.n + strlen(s) > 110)
-            break;
-        text_add(&line, "%s%s,", line.n ? " " : "", s);
-    }
-    ln(o, "    %s", text_str(&line));
-    arena_free(scratch);
-    return k;
+    PUSH(w->a, &w->part, ((EmitPart){text_str(&w->o.text), w->o.text.n, make, ctx}));
+    w->o.text = (Text){.arena = w->a};
 }
 
 static void array(Writer *w, uint32_t id)
@@ -162,12 +132,8 @@ static void array(Writer *w, uint32_t id)
     const char *type = dtype_info(b->dt)->ctype;
     ln(&w->o, "static const MLCC_ALIGN(64) %s%sW%03u[%" PRId64 "] = { /* %s %s */", b->dt == DT_str ? "char *const" : type, " ", id,
        b->data->count, shape_text(w, b), comment_text(w->a, b->name));
-    Arena *scratch = arena_child(w->a);
-    const Blob *data = blob_held(b->data, scratch);
-    for (int64_t k = 0; k < data->count;)
-        k = array_line(&w->o, data, k);
+    end_part(w, array_put, b->data);
     ln(&w->o, "};");
-    arena_free(scratch);
 }
 
 static void weights(Writer *w)
@@ -450,41 +416,61 @@ static bool needs_wide(const Unit *u)
     return far;
 }
 
+/* The runtime functions that the parts use, and the headers that they and the elements of arrays need, which come later. */
+static const char *runtime_of(const Writer *w)
+{
+    Text all = {.arena = w->a};
+    for (uint32_t k = 0; k < w->part.n; k++)
+        text_put(&all, w->part.at[k].data, w->part.at[k].n);
+    if (w->part.n > 1)
+        text_add(&all, "/* of elements: NAN, INFINITY */");
+    return paste_runtime(w->a, text_str(&all));
+}
+
+static void functions(Writer *w)
+{
+    w->g.o = &w->o;
+    for (uint32_t k = 0; k < w->u->func.n; k++)
+        c_function(&w->g, w->u->func.at[k]);
+    w->u->stack_bytes = stack_bound(w->u);
+}
+
+/* What comes behind the runtime functions. */
+static void model(Writer *w, const Out *body)
+{
+    offsets(w);
+    weights(w);
+    text_put(&w->o.text, body->text.at, body->text.n);
+    if (w->u->threads.n)
+        emit_run_shared(w);
+    else
+        run_alone(w);
+    emit_untyped(w);
+    emit_info_tables(w);
+    end_part(w, NULL, NULL);
+}
+
 /* Files of a unit: code, header, weights and report. The unit must be planned. */
 void emit_c(Unit *u, const EmitOptions *opt, EmitFiles *files)
 {
     Arena *a = files->arena;
     Writer w = {.u = u, .opt = opt, .names = names_make(a, u, opt), .a = a};
+    w.g = (CGen){.u = u, .a = a, .x = u->cx->x, .wide = needs_wide(u), .lanes = opt->lanes};
     out_init(&w.o, a);
-    w.g = (CGen){.u = u, .o = &w.o, .a = a, .x = u->cx->x, .wide = needs_wide(u), .lanes = opt->lanes};
-    Out body;
-    out_init(&body, a);
-    w.g.o = &body;
-    for (uint32_t k = 0; k < u->func.n; k++)
-        c_function(&w.g, u->func.at[k]);
-    u->stack_bytes = stack_bound(u);
-    Out head = w.o;
+    functions(&w);
+    const Out body = w.o;
     out_init(&w.o, a);
-    w.g.o = &w.o;
-    offsets(&w);
-    weights(&w);
-    text_put(&w.o.text, text_str(&body.text), body.text.n);
-    if (u->threads.n)
-        emit_run_shared(&w);
-    else
-        run_alone(&w);
-    emit_untyped(&w);
-    emit_info_tables(&w);
-    const char *rest = text_str(&w.o.text), *runtime = paste_runtime(a, rest);
-    const size_t n = w.o.text.n;
-    w.o = head;
+    model(&w, &body);
+    const char *runtime = runtime_of(&w);
     banner(&w);
     target(&w);
     ln(&w.o, "#include \"%s.h\"", opt->file);
     blank(&w.o);
     text_put(&w.o.text, runtime, strlen(runtime));
-    text_put(&w.o.text, rest, n);
-    emit_text(files, ".c", &w.o.text);
+    EmitFile f = {".c", emit_part(a, &w.o.text)};
+    for (uint32_t k = 0; k < w.part.n; k++)
+        PUSH(a, &f.part, w.part.at[k]);
+    PUSH(a, &files->file, f);
     emit_header(u, opt, files);
     emit_threads(opt, files);
     emit_weights(u, opt, files);

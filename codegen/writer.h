@@ -16,7 +16,11 @@ typedef struct Writer {
     CGen g;
     Out o;
     Arena *a;
+    EmitParts part;   /* of model.c, so far, behind the runtime functions */
 } Writer;
+
+/* arrays.c: the elements of a blob as numbers that C reads, between the braces of an array. */
+void array_put(const void *blob, Arena *a, const Sink *to);
 
 /* unit.c */
 bool writer_apart(const Writer *w);                   /* weights are not arrays of model.c */

@@ -107,6 +107,17 @@ def symbolic_fault(mlcc, folder):
     return 'takes an input beyond the bound'
 
 
+def special_fault(mlcc, folder):
+    """Numbers that have no digits, in an array of the code."""
+    w = np.array([[1, np.inf, -np.inf], [np.nan, -0.0, 1e-40]], np.float32)
+    x, y = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2, 3]) for name in 'xy')
+    graph = helper.make_graph([helper.make_node('Mul', ['x', 'w'], ['y'])], 'special', [x], [y], [numpy_helper.from_array(w, 'w')])
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8), folder / 'special.onnx')
+    path, _ = build(mlcc, folder / 'special.onnx', folder, ['--weights=array', '--target=scalar'])
+    return values.difference(native.Model(native.load(path), 0).call([np.ones((2, 3), np.float32)])[0], w, 0, 0)
+
+
 def pinned_fault(mlcc, folder):
     symbolic_model(folder / 'symbolic.onnx')
     path, _ = build(mlcc, folder / 'symbolic.onnx', folder, ['-D', 'seq=3'])
@@ -123,6 +134,7 @@ def main():
             r.check(f'forms/{name} {args}', isolated(lambda: form_fault(mlcc, model, top / name, [args], rtol)))
         r.check(f'forms/{name} interpreter', isolated(lambda: interpreter_fault(mlcc, model, top / name)))
     r.check('forms/symbolic', isolated(lambda: symbolic_fault(mlcc, top / 'symbolic')))
+    r.check('forms/special', isolated(lambda: special_fault(mlcc, top / 'special')))
     r.check('forms/pinned', isolated(lambda: pinned_fault(mlcc, top / 'pinned')))
     r.finish()
 

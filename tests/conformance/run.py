@@ -3,7 +3,7 @@
 """The ONNX conformance suite through emitted C: every test model of the onnx package is compiled by mlcc, then by cc with
 warnings as errors, and called; outputs must match the stored ones.
 
-    run.py BUILD_DIR [--only WORD] [--jobs N] [--update] [--table README.md]
+    run.py BUILD_DIR [--only WORD] [--jobs N] [--march ROW] [--update] [--table README.md]
 
 Results of a case: pass, rejected (mlcc said that it does not support the model), or a failure: wrong, cc-failed, symbols, crash,
 timeout, internal. A rejected case must stand in expected.txt with the slug of its diagnostic, and nothing else may stand there, so that
@@ -12,6 +12,8 @@ the support table between two marker lines of a document.
 
 A graph input that must be known at compile time (slug value-unknown: the shape of a Reshape, say) is given to mlcc by --bind on
 a second try, and the case counts as 'bound' instead of 'runtime'.
+
+A sample is made for the rows of targets/target.def that machines.emulated() names as well; --march makes all cases for one row.
 
 Speed: cases go in batches; each batch is compiled file by file, linked into one shared object and called in a child process that
 reports case by case, so that a crash costs one case. A case whose emitted files are the same as at its last pass is not run again.
@@ -22,18 +24,19 @@ import json
 import multiprocessing
 import pathlib
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from harness import isolate, native, symbols, tool, values
+from harness import isolate, machines, native, symbols, tool, values
 
 HERE = pathlib.Path(__file__).resolve().parent
 DATA = pathlib.Path(onnx.__file__).parent / 'backend' / 'test' / 'data'
 FOLDERS = ['node', 'simple', 'pytorch-operator', 'pytorch-converted']
 BATCH = 24
+SAMPLE = 20 # one case of so many for each row, each time another one
 RTOL, ATOL = 1e-3, 1e-7
 LIGHT_RTOL = {'light_densenet121': 2e-3}  # the onnx package's own exception
 # The stored outputs hold zeros as float32 rounding noise of the FFT that made them, up to 2e-7: more than ATOL.
@@ -52,6 +55,11 @@ class Case:
     data: pathlib.Path | None  # folder of input_N.pb and output_N.pb; None: a light model
     number: int
     rtol: float = RTOL
+    row: str = ''              # of targets/target.def; '': this processor
+
+    @property
+    def title(self):
+        return f'{self.name} {self.row}'.rstrip()
 
     @property
     def prefix(self):
@@ -77,6 +85,19 @@ def discover():
     for path in sorted((DATA / 'light').glob('*.onnx')):
         cases.append(Case(f'light/{path.stem}', path, None, len(cases), LIGHT_RTOL.get(path.stem, RTOL)))
     return cases
+
+
+def is_of_row(title):
+    return ' ' in title
+
+
+def with_rows(cases, march):
+    """All cases for the row `march`, or for this processor and some of them for the rows that are emulated."""
+    if march:
+        return [replace(c, row=march) for c in cases]
+    small = [c for c in cases if c.data]
+    rows = machines.emulated()
+    return cases + [replace(c, row=row) for k, row in enumerate(rows) for c in small[k * SAMPLE // len(rows)::SAMPLE]]
 
 
 def graph_inputs(model):
@@ -140,15 +161,15 @@ def drawn(a, b):
 
 def build(case, model, env):
     """Runs mlcc, a second time with bound inputs where it asks for that. Returns (Built, names of the bound inputs)."""
-    options = env.options
-    built = tool.compile_model(env.mlcc, case.model, env.folder, case.prefix, options, CASE_SECONDS)
+    options, folder = env.options + ([f'-march={case.row}'] if case.row else []), env.folder_of(case)
+    built = tool.compile_model(env.mlcc, case.model, folder, case.prefix, options, CASE_SECONDS)
     if built.slug != 'value-unknown' or case.data is None:
         return built, []
     bound = bindable(case, model)
     if not bound:
         return built, []
     binds = [word for name, path in bound for word in ('--bind', f'{name}={path}')]
-    return tool.compile_model(env.mlcc, case.model, env.folder, case.prefix, [*options, *binds], CASE_SECONDS), [n for n, _ in bound]
+    return tool.compile_model(env.mlcc, case.model, folder, case.prefix, [*options, *binds], CASE_SECONDS), [n for n, _ in bound]
 
 
 def from_build(built):
@@ -172,6 +193,12 @@ class Env:
     cache: dict
     known: set  # what emitted code may use of libc
 
+    def folder_of(self, case):
+        return self.folder / case.row
+
+    def way(self, case):
+        return machines.way(case.row)[0] if case.row else machines.here(self.cc, () if case.data else ('-march=native',))
+
 
 def prepare(case, env):
     """Compiles one case up to objects. Returns (Result or None, objects, bound names, key)."""
@@ -183,14 +210,14 @@ def prepare(case, env):
         result = from_build(built)
         result.kind, result.ops = kind, ops
         return result, [], bound, ''
-    key = tool.fingerprint([*built.sources, built.header, *tool.harness_files()], env.cc, bound)
-    old = env.cache.get(case.name)
+    way = env.way(case)
+    key = tool.fingerprint([*built.sources, built.header, *tool.harness_files()], way.cc, way.flags, bound)
+    old = env.cache.get(case.title)
     if old and old['key'] == key:
         return Result('pass', kind=kind, ops=ops, key=key), [], bound, key
     objects = []
     for source in built.sources:
-        flags = ['-O1'] if case.data else ['-O2', '-march=native']
-        obj, why = tool.compile_object(env.cc, source, flags)
+        obj, why = tool.compile_object(way.cc, source, ['-O1' if case.data else '-O2', *way.flags])
         if obj is None:
             return Result('cc-failed', why, kind=kind, ops=ops), [], bound, ''
         objects.append(obj)
@@ -218,7 +245,7 @@ def call_case(library, item):
 
 
 def run_batch(job):
-    """[(case, Result)] of a batch: compile all, link, call."""
+    """[(case, Result)] of a batch of one row: compile all, link, call."""
     cases, env = job
     done, ready, owner = [], [], {}
     for case in cases:
@@ -232,18 +259,19 @@ def run_batch(job):
         return done
     foreign = symbols.violations(owner, env.known)
     name = f'b{ready[0][0].number:04}'
-    path, why = native.link(env.cc, env.folder, name, {case.prefix: objects for case, _, objects, _ in ready})
+    way, folder = env.way(cases[0]), env.folder_of(cases[0])
+    path, why = way.link(way.cc, folder, name, {case.prefix: objects for case, _, objects, _ in ready})
     if path is None and len(ready) > 1:
         return done + [r for case, *_ in ready for r in run_batch(([case], env))]
     items = [(case, number, bound) for number, (case, _, _, bound) in enumerate(ready)]
     seconds = CASE_SECONDS if cases[0].data else LIGHT_SECONDS
-    outcome = isolate.each(items, call_case, seconds, lambda: native.load(path)) if path else {0: ('cc-failed', why)}
+    outcome = isolate.each(items, call_case, seconds, lambda: way.load(path)) if path else {0: ('cc-failed', why)}
     for k, (case, result, objects, _) in enumerate(ready):
         result.status, result.detail = outcome[k]
         for obj in foreign.keys() & set(objects):
             result.status, result.detail = 'symbols', foreign[obj]
         done.append((case, result))
-    clean(env.folder, [case.prefix for case, result in done if result.status == 'pass'] + [name])
+    clean(folder, [case.prefix for case, result in done if result.status == 'pass'] + [name])
     return done
 
 
@@ -251,7 +279,7 @@ def clean(folder, names):
     """Emitted text stays for a look; objects and shared objects of what passed are only in the way."""
     for name in names:
         for path in folder.glob(f'{name}[._]*'):
-            if path.suffix in ('.obj', '.so'):
+            if path.suffix in ('.obj', '.so', '.elf'):
                 path.unlink()
 
 
@@ -313,10 +341,10 @@ def write_table(path, text):
 
 
 def batches(cases, env):
-    small = [c for c in cases if c.data]
+    small = {row: [c for c in cases if c.data and c.row == row] for row in sorted({c.row for c in cases})}
     large = [c for c in cases if not c.data]
     # the slow models first, alone, so that no worker ends up with one when the other has nothing left to do
-    return [([c], env) for c in large] + [(small[k:k + BATCH], env) for k in range(0, len(small), BATCH)]
+    return [([c], env) for c in large] + [(group[k:k + BATCH], env) for group in small.values() for k in range(0, len(group), BATCH)]
 
 
 def summary(results):
@@ -337,6 +365,7 @@ def main():
     p.add_argument('--only', default='', help='cases whose name contains this')
     p.add_argument('--jobs', type=int, default=2)
     p.add_argument('--cc', default='cc')
+    p.add_argument('--march', default='', metavar='ROW', help='of targets/target.def, by emulation where it is not of this processor')
     p.add_argument('--option', action='append', default=[], help='a further option of mlcc')
     p.add_argument('--update', action='store_true')
     p.add_argument('--table', type=pathlib.Path, metavar='FILE', help='write the support table between the markers of this file')
@@ -347,11 +376,13 @@ def main():
     cache_path = folder / 'passed.json'
     cache = load_cache(cache_path)
     env = Env((args.mlcc or args.build / 'mlcc').resolve(), folder, args.cc, args.option, cache, symbols.allowed())
-    cases = [c for c in discover() if args.only in c.name]
+    cases = [c for c in with_rows(discover(), args.march) if args.only in c.title]
+    absent = {row: why for row in sorted({c.row for c in cases} - {''}) if (why := machines.way(row)[1])}
+    cases = [c for c in cases if c.row not in absent]
     results = {}
     with multiprocessing.Pool(args.jobs) as pool:
         for batch in pool.imap_unordered(run_batch, batches(cases, env)):
-            results.update((case.name, result) for case, result in batch)
+            results.update((case.title, result) for case, result in batch)
     for name, r in results.items():
         cache.pop(name, None)
         if r.status == 'pass':
@@ -359,17 +390,20 @@ def main():
     cache_path.write_text(json.dumps(cache))
     (args.build / 'conformance.json').write_text(json.dumps({n: vars(r) for n, r in sorted(results.items())}, indent=1))
 
+    here = {n: r for n, r in results.items() if not is_of_row(n)}
     if args.update:
-        write_expected(results)
+        write_expected(here)
     if args.table:
-        write_table(args.table, table(results))
+        write_table(args.table, table(here))
     expected = read_expected()
-    complaints = {n: c for n, r in sorted(results.items()) if (c := verdict(n, r, expected))}
+    complaints = {n: c for n, r in sorted(results.items()) if (c := verdict(n.partition(' ')[0], r, expected))}
     for name, complaint in complaints.items():
         print(f'FAIL {name}: {complaint}')
+    for row, why in absent.items():
+        print(f'skipped {row}: {why}')
     print(summary(results))
     refused = sum(r.status == 'rejected' for n, r in results.items() if n not in complaints)
-    print(f'{len(results) - len(complaints) - refused} passed, {len(complaints)} failed, {refused} skipped')
+    print(f'{len(results) - len(complaints) - refused} passed, {len(complaints)} failed, {refused + len(absent)} skipped')
     return 1 if complaints else 0
 
 

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A program with emitted models in it, for processors other than this one; see cross.py. Without arguments it says what
- * shim.c's functions say: for each model a line of facts, then a line for each input and output. Otherwise
+ * A program with emitted models in it, for processors other than this one; see cross.py. Its arguments are numbers,
  *
- *     FD BYTES AT MODEL IN OUT ARENA USED      numbers; addresses as the program is to see them
+ *     FD BYTES AT
  *
- * maps the file of that descriptor at address AT, calls the model with what lies there, and prints the status. Text that the
- * model returns is copied behind the first USED bytes, since nobody outside can see it elsewhere. */
+ * and it maps the file of that descriptor at that address. It says for each model a line of facts and a line for each input
+ * and output, then an empty one. After that it answers each line
+ *
+ *     MODEL IN OUT ARENA USED
+ *
+ * by the status of a call with those addresses. Text that the model returns is copied behind the first USED bytes of the file,
+ * since nobody outside can see it elsewhere. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +22,7 @@
 #define MODEL(prefix) &prefix##_info,
 static const mlcc_model_info *const model[] = {MODELS};
 
-enum { FD = 1, BYTES, AT, WHICH, IN, OUT, ARENA, USED, COUNT, TEXT = 8 /* TensorProto.STRING */, SECONDS = 300 };
+enum { TEXT = 8 /* TensorProto.STRING */, SECONDS = 300 };
 
 typedef struct Image { char *at; size_t used, bytes; } Image;
 
@@ -60,28 +64,35 @@ static void take_texts(Image *image, mlcc_tensor *t)
         text[k] = text[k] ? take_text(image, text[k]) : NULL;
 }
 
-static void *pointer(const char *text) { return (void *)(uintptr_t)strtoull(text, NULL, 10); }
-
-static int call(char **word)
+static int call(const mlcc_model_info *m, const mlcc_tensor *in, mlcc_tensor *out, void *arena, Image image)
 {
-    Image image = {.at = pointer(word[AT]), .used = strtoull(word[USED], NULL, 10), .bytes = strtoull(word[BYTES], NULL, 10)};
-    if (mmap(image.at, image.bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, atoi(word[FD]), 0) != image.at)
-        return perror("mmap"), 1;
-    const mlcc_model_info *m = model[atoi(word[WHICH])];
-    mlcc_tensor *out = pointer(word[OUT]);
-    const int status = m->call(pointer(word[IN]), out, pointer(word[ARENA]));
+    alarm(SECONDS); /* also when nobody waits any more */
+    const int status = m->call(in, out, arena);
+    alarm(0);
     for (uint32_t k = 0; status == 0 && k < m->nout; k++)
         if (out[k].dtype == TEXT)
             take_texts(&image, &out[k]);
-    return printf("%d\n", status) < 0;
+    return status;
 }
+
+static void *pointer(uint64_t address) { return (void *)(uintptr_t)address; }
 
 int main(int argc, char **argv)
 {
-    alarm(SECONDS); /* also when nobody waits any more */
-    if (argc == COUNT)
-        return call(argv);
+    if (argc != 4)
+        return 2;
+    Image image = {.at = pointer(strtoull(argv[3], NULL, 10)), .bytes = strtoull(argv[2], NULL, 10)};
+    if (mmap(image.at, image.bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, atoi(argv[1]), 0) != image.at)
+        return 1;
     for (size_t m = 0; m < sizeof model / sizeof *model; m++)
         show(model[m]);
+    puts("");
+    fflush(stdout);
+    unsigned m;
+    uint64_t in, out, arena;
+    while (scanf("%u %" SCNu64 " %" SCNu64 " %" SCNu64 " %zu", &m, &in, &out, &arena, &image.used) == 5) {
+        printf("%d\n", call(model[m], pointer(in), pointer(out), pointer(arena), image));
+        fflush(stdout);
+    }
     return 0;
 }

@@ -1,35 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """Emitted code in a program for another processor, under qemu's emulation: what native.py offers, for rows of AArch64.
 
-The memory of a call is a file that this process and the program both map, the program at a fixed address. So guard bands,
-poison and tensors are laid out and looked at here, by the same code as for calls in this process.
+Memory of calls is a file that this process and the program both map, the program at a fixed address. So guard bands, poison
+and tensors are laid out and looked at here, by the same code as for calls in this process.
 """
 import ctypes
 import mmap
-import os
 import shutil
+import subprocess
 import tempfile
-from dataclasses import dataclass
 
 import numpy as np
 
-from . import native, tool
+from . import native
 
 CC, QEMU = 'aarch64-linux-gnu-gcc', 'qemu-aarch64'
 BASE = 1 << 37       # where the program sees the image; free in a static program
 ROOM = 1 << 32       # of the image; what is not touched is not there
 MALLOC = 16          # alignment of what is not asked to be aligned
-SECONDS = 300        # as in cross.c
+ROWS = {             # gcc's flag, and a processor of qemu that has no more than that
+    'neon': ('-march=armv8-a', 'cortex-a57'),
+    'neon-dotprod': ('-march=armv8.2-a+dotprod', 'cortex-a76'),
+    'neon-i8mm': ('-march=armv8.6-a', 'max'),
+}
 
 
 class Image:
-    """Memory of one call, in a file."""
+    """Memory of one call, at the start of a file."""
 
-    def __init__(self):
-        self.file = tempfile.TemporaryFile()
-        os.ftruncate(self.file.fileno(), ROOM)
-        self.raw = np.frombuffer(mmap.mmap(self.file.fileno(), ROOM), np.uint8)
-        self.used = 0
+    def __init__(self, raw):
+        self.raw, self.used = raw, 0
 
     def take(self, size):
         start, self.used = self.used, self.used + size + -size % MALLOC
@@ -50,19 +50,31 @@ class Image:
 
 
 class Program:
-    """An executable with models; each call is a run of it."""
-    memory = Image
+    """An executable with models, which waits for calls; it is started again after one that it did not survive."""
 
     def __init__(self, path, cpu):
-        self.command = [QEMU, '-cpu', cpu, str(path)]
-        lines = iter([int(n) for n in line.split()] for line in self.run([]).splitlines())
-        self.models = [(facts, [[next(lines) for _ in range(n)] for n in facts[4:]]) for facts in lines]
+        self.file = tempfile.TemporaryFile()
+        self.file.truncate(ROOM)
+        self.raw = np.frombuffer(mmap.mmap(self.file.fileno(), ROOM), np.uint8)
+        self.command = [QEMU, '-cpu', cpu, path, *map(str, (self.file.fileno(), ROOM, BASE))]
+        self.models = self.start()
 
-    def run(self, words, **kwargs):
-        rc, out, err = tool.run([*self.command, *words], SECONDS, **kwargs)
-        if rc:
-            raise native.Broken(f'{QEMU} ended with {f"signal {-rc}" if rc < 0 else f"status {rc}"}: {err.strip()}')
-        return out
+    def start(self):
+        """[(facts, [inputs, outputs])] of the models, as the program says before it waits."""
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                        text=True, pass_fds=[self.file.fileno()])
+        lines = iter(self.line, [])
+        return [(facts, [[next(lines) for _ in range(n)] for n in facts[4:]]) for facts in lines]
+
+    def line(self):
+        """The numbers of the next line."""
+        text = self.process.stdout.readline()
+        if not text:
+            raise native.Broken(f'the program ended with status {self.process.wait()}')
+        return [int(n) for n in text.split()]
+
+    def memory(self):
+        return Image(self.raw)
 
     def facts(self, number):
         return self.models[number][0]
@@ -72,8 +84,11 @@ class Program:
         return dtype, shape
 
     def call(self, number, memory, ins, outs, arena):
-        fd = memory.file.fileno()
-        return int(self.run([fd, ROOM, BASE, number, ins, outs, arena, memory.used], pass_fds=[fd]))
+        if self.process.returncode is not None:
+            self.start()
+        self.process.stdin.write(f'{number} {ins} {outs} {arena} {memory.used}\n')
+        self.process.stdin.flush()
+        return self.line()[0]
 
 
 def missing():
@@ -81,22 +96,6 @@ def missing():
     return next((f'{name} is not installed' for name in (CC, QEMU) if not shutil.which(name)), '')
 
 
-@dataclass(frozen=True)
-class Way:
-    """As machines.Native, for one row."""
-    flags: tuple
-    cpu: str  # as qemu calls the least that has what the row takes for granted
-    cc: str = CC
-
-    def link(self, folder, name, models):
-        return native.link_with([CC, '-static'], 'cross.c', folder / f'{name}.elf', models)
-
-    def load(self, path):
-        return Program(path, self.cpu)
-
-
-ROWS = {
-    'neon': Way(('-march=armv8-a',), 'cortex-a57'),
-    'neon-dotprod': Way(('-march=armv8.2-a+dotprod',), 'cortex-a76'),
-    'neon-i8mm': Way(('-march=armv8.6-a',), 'max'),
-}
+def link(cc, folder, name, models):
+    """As native.link, into folder/name.elf."""
+    return native.link_with([cc, '-static'], 'cross.c', folder / f'{name}.elf', models)

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows of targets/target.def, and how code for each of them runs here: on the processor at hand, where a new row is tested
 without a word here, by emulation, or not at all."""
+import functools
 import pathlib
 import platform
 import re
 from dataclasses import dataclass
+from typing import Callable
 
 from . import cross, native, tool
 
@@ -35,32 +37,33 @@ def runnable():
 
 
 @dataclass(frozen=True)
-class Native:
-    """Emitted code is compiled by cc with these flags, linked and loaded, and then called through native.Model."""
-    cc: str = 'gcc'
-    flags: tuple = ('-march=native',)
+class Way:
+    """How emitted code is compiled, linked (as native.link does) and loaded (as native.load does) for calls by native.Model."""
+    cc: str
+    flags: tuple
+    link: Callable
+    load: Callable
 
-    def link(self, folder, name, models):
-        return native.link(self.cc, folder, name, models)
+    def library(self, built, name, level='-O2'):
+        """As native.library."""
+        return native.library(self.cc, built, name, [level, *self.flags], self.link)
 
-    def load(self, path):
-        return native.load(path)
+
+def here(cc='gcc', flags=('-march=native',)):
+    return Way(cc, flags, native.link, native.load)
+
+
+def emulated():
+    """Names of the rows whose code runs in another process only, or would if what way() says were installed."""
+    return [name for name in cross.ROWS if name not in runnable()]
 
 
 def way(name):
-    """(what compiles, links and loads code for a row, ''), or (None, why nothing does)."""
+    """(Way of a row, ''), or (None, why there is none)."""
     if name in runnable():
-        return Native(), ''
+        return here(), ''
     if name not in cross.ROWS:
         return None, 'not this processor'
+    flag, cpu = cross.ROWS[name]
     why = cross.missing()
-    return (None, why) if why else (cross.ROWS[name], '')
-
-
-def load(way, built, name, level='-O2'):
-    """The library of what mlcc wrote for one model of the prefix `name`; raises native.Broken."""
-    objects = native.objects(way.cc, built, [level, *way.flags])
-    path, why = way.link(built.header.parent, 'lib', {name: objects})
-    if path is None:
-        raise native.Broken(f'cc: {why}')
-    return way.load(path)
+    return (None, why) if why else (Way(cross.CC, (flag,), cross.link, functools.partial(cross.Program, cpu=cpu)), '')

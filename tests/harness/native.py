@@ -183,20 +183,15 @@ def link(cc, folder, name, models):
     return link_with([cc, '-fPIC', '-shared', '-Wl,--no-undefined'], 'shim.c', folder / f'{name}.so', models)
 
 
-def objects(cc, built, flags):
-    """The objects of what mlcc wrote for one model; raises Broken."""
-    made = []
+def library(cc, built, name, flags, link=link):
+    """Compiles and links what mlcc wrote for one model of the prefix `name`; returns the library's path or raises Broken."""
+    objects = []
     for source in built.sources:
         obj, why = tool.compile_object(cc, source, flags)
         if obj is None:
             raise Broken(f'cc: {why}')
-        made.append(obj)
-    return made
-
-
-def library(cc, built, name, flags):
-    """Compiles and links what mlcc wrote for one model of the prefix `name`; returns the shared object or raises Broken."""
-    path, why = link(cc, built.header.parent, 'lib', {name: objects(cc, built, flags)})
+        objects.append(obj)
+    path, why = link(cc, built.header.parent, 'lib', {name: objects})
     if path is None:
         raise Broken(f'cc: {why}')
     return path

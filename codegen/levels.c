@@ -9,23 +9,65 @@
 
 typedef struct Levels { const Level *at; uint32_t n; const EmitOptions *opt; Unit *all; Names names; Out o; Arena *a; } Levels;
 
+/* Functions of one level, without what is said of its own counts of parts. */
+static void forget_shares(Arena *a, Unit *all)
+{
+    const Unit *of = arena_copy(a, all, sizeof *all);
+    memset(&all->func, 0, sizeof all->func);
+    for (uint32_t k = 0; k < of->func.n; k++) {
+        Func *f = arena_copy(a, of->func.at[k], sizeof *f);
+        f->slowest = NULL;
+        f->meet = NULL;
+        PUSH(a, &all->func, f);
+    }
+}
+
+static bool has_count(const Unit *u, int32_t count)
+{
+    for (uint32_t k = 0; k < u->threads.n; k++)
+        if (u->threads.at[k] == count)
+            return true;
+    return false;
+}
+
+/* Every count of parts that some level is made for, ascending. */
+static void join_counts(Arena *a, Unit *all, const Level *at, uint32_t n)
+{
+    memset(&all->threads, 0, sizeof all->threads);
+    for (int32_t count = 2, left = 1; left; count++) {
+        bool any = false;
+        left = 0;
+        for (uint32_t k = 0; k < n; k++) {
+            const Unit *u = at[k].unit;
+            any = any || has_count(u, count);
+            left = left || (u->threads.n && u->threads.at[u->threads.n - 1] > count);
+        }
+        if (any)
+            PUSH(a, &all->threads, count);
+    }
+}
+
 /* What a caller must provide for whichever level runs; the rest is that of the level with the largest arena. */
 static Unit *envelope(Arena *a, const Level *at, uint32_t n)
 {
     const Unit *most = at[0].unit;
     int32_t align = most->arena_align;
-    int64_t stack = 0, weights = 0;
+    int64_t stack = 0, weights = 0, part = 0;
     for (uint32_t k = 0; k < n; k++) {
         const Unit *u = at[k].unit;
         most = u->arena_bytes > most->arena_bytes ? u : most;
         align = u->arena_align > align ? u->arena_align : align;
         stack = max_i64(stack, u->stack_bytes);
+        part = max_i64(part, u->part_bytes);
         weights += u->weight_bytes;
     }
     Unit *all = arena_copy(a, most, sizeof *most);
     all->arena_align = align;
     all->stack_bytes = stack + (int64_t)sizeof(void *) * 32;
     all->weight_bytes = weights;
+    all->part_bytes = part;
+    forget_shares(a, all);
+    join_counts(a, all, at, n);
     return all;
 }
 
@@ -110,31 +152,43 @@ static void copy_fields(Levels *l)
         copy(l, "unused");
 }
 
-static void run(Levels *l)
+/* threads: the form that takes a parallel-for. */
+static void run(Levels *l, bool threads)
 {
-    const char *p = l->opt->prefix;
-    ln(&l->o, "mlcc_status %s_run(const struct %s_io *io, void *arena)", p, p);
+    const char *p = l->opt->prefix, *form = threads ? "_threads" : "", *arg = threads ? ", parallel" : "";
+    ln(&l->o, "mlcc_status %s_run%s(const struct %s_io *io, void *arena%s)", p, form, p, threads ? ", const mlcc_parallel *parallel" : "");
     ln(&l->o, "{");
     l->o.depth++;
     for (uint32_t k = 0; k < l->n; k++) {
         open_level(l, &l->at[k]);
         ln(&l->o, "struct %s_io level;", l->at[k].opt.prefix);
         copy_fields(l);
-        close_level(l, &l->at[k], "mlcc_status", str_fmt(l->a, "%s_run(&level, arena)", l->at[k].opt.prefix));
+        close_level(l, &l->at[k], "mlcc_status", str_fmt(l->a, "%s_run%s(&level, arena%s)", l->at[k].opt.prefix, form, arg));
     }
     end(l, "");
 }
 
-static void call(Levels *l)
+static void call(Levels *l, bool threads)
 {
-    ln(&l->o, "int %s_call(const mlcc_tensor *in, mlcc_tensor *out, void *arena)", l->opt->prefix);
+    const char *form = threads ? "_threads" : "", *arg = threads ? ", parallel" : "";
+    ln(&l->o, "int %s_call%s(const mlcc_tensor *in, mlcc_tensor *out, void *arena%s)", l->opt->prefix, form, threads ? ", const mlcc_parallel *parallel" : "");
     ln(&l->o, "{");
     l->o.depth++;
     for (uint32_t k = 0; k < l->n; k++) {
         open_level(l, &l->at[k]);
-        close_level(l, &l->at[k], "int", str_fmt(l->a, "%s_call(in, out, arena)", l->at[k].opt.prefix));
+        close_level(l, &l->at[k], "int", str_fmt(l->a, "%s_call%s(in, out, arena%s)", l->at[k].opt.prefix, form, arg));
     }
     end(l, "(int)");
+}
+
+/* The pool of threads lies beside the public header alone. */
+static void add_files(EmitFiles *files, const Level *at)
+{
+    for (uint32_t f = 0; f < at->files.file.n; f++) {
+        const EmitFile *e = &at->files.file.at[f];
+        if (strcmp(e->suffix, "_threads.h") != 0)
+            PUSH(files->arena, &files->file, ((EmitFile){str_fmt(files->arena, "_%s%s", at->name, e->suffix), e->part}));
+    }
 }
 
 const Unit *emit_levels(const Level *at, uint32_t n, const EmitOptions *opt, EmitFiles *files)
@@ -148,16 +202,16 @@ const Unit *emit_levels(const Level *at, uint32_t n, const EmitOptions *opt, Emi
     for (uint32_t k = 0; k < n; k++)
         ln(&l.o, "#include \"%s.h\"", at[k].opt.file);
     blank(&l.o);
-    run(&l);
-    call(&l);
+    for (int threads = 0; threads <= opt->threads; threads++) {
+        run(&l, threads);
+        call(&l, threads);
+    }
     emit_info(l.all, opt, a, &l.o);
     for (uint32_t k = 0; k < n; k++)
-        for (uint32_t f = 0; f < at[k].files.file.n; f++) {
-            const EmitFile *e = &at[k].files.file.at[f];
-            PUSH(a, &files->file, ((EmitFile){str_fmt(a, "_%s%s", at[k].name, e->suffix), e->part}));
-        }
+        add_files(files, &at[k]);
     emit_text(files, ".c", &l.o.text);
     emit_header(l.all, opt, files);
+    emit_threads(opt, files);
     emit_report(l.all, opt, files);
     return l.all;
 }

@@ -144,11 +144,11 @@ static int64_t touched_bytes(const Unit *u, const Func *f)
 static const char *share(Report *r, const Func *f)
 {
     Text t = {.arena = r->a};
-    if (!r->u->threads.n)
+    if (!f->slowest)
         return "";
     text_add(&t, " \"cycles\": %.0f, \"slowest\": [", f->cycles);
     for (uint32_t k = 0; k < r->u->threads.n; k++)
-        text_add(&t, "%s%.0f", k ? ", " : "", f->slowest ? f->slowest[k] : 0);
+        text_add(&t, "%s%.0f", k ? ", " : "", f->slowest[k]);
     text_add(&t, "], \"meet\": [");
     for (uint32_t k = 0; k < r->u->threads.n; k++)
         text_add(&t, "%s%d", k ? ", " : "", func_meet(f, k));
@@ -168,18 +168,20 @@ static void functions(Report *r)
     ln(&r->o, "  ],");
 }
 
-/* One count: its arena, and how often a part meets all others in a run, or some. */
-static const char *count_row(Report *r, uint32_t t)
+/* How often a part meets all others in a run, or some. */
+static const char *meetings(Report *r, uint32_t t)
 {
     const Unit *u = r->u;
     const int32_t parts = u->threads.at[t];
     uint32_t all = 0, near = 0;
+    if (u->func.n && !u->func.at[0]->slowest) /* of several levels, which differ */
+        return "";
     for (uint32_t k = 0; k < u->func.n; k++) {
         const int32_t reach = func_meet(u->func.at[k], t);
         all += reach >= parts - 1;
         near += reach > 0 && reach < parts - 1;
     }
-    return str_fmt(r->a, "    {\"count\": %d, \"arena_bytes\": %" PRId64 ", \"meetings\": {\"all\": %u, \"near\": %u}}", parts, u->arena_bytes + (parts - 1) * u->part_bytes, all, near);
+    return str_fmt(r->a, ", \"meetings\": {\"all\": %u, \"near\": %u}", all, near);
 }
 
 static void threads(Report *r, const EmitOptions *opt)
@@ -191,9 +193,10 @@ static void threads(Report *r, const EmitOptions *opt)
     for (uint32_t k = 0; k < u->func.n; k++)
         split += u->func.at[k]->split;
     ln(&r->o, "  \"threads\": [");
-    ln(&r->o, "    {\"count\": 1, \"arena_bytes\": %" PRId64 ", \"meetings\": {\"all\": 0, \"near\": 0}}%s", u->arena_bytes, u->threads.n ? "," : "");
+    ln(&r->o, "    {\"count\": 1, \"arena_bytes\": %" PRId64 "}%s", u->arena_bytes, u->threads.n ? "," : "");
     for (uint32_t k = 0; k < u->threads.n; k++)
-        ln(&r->o, "%s%s", count_row(r, k), k + 1 < u->threads.n ? "," : "");
+        ln(&r->o, "    {\"count\": %d, \"arena_bytes\": %" PRId64 "%s}%s", u->threads.at[k], u->arena_bytes + (u->threads.at[k] - 1) * u->part_bytes,
+           meetings(r, k), k + 1 < u->threads.n ? "," : "");
     ln(&r->o, "  ],");
     ln(&r->o, "  \"split_functions\": %u,", split);
 }

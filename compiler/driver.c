@@ -282,8 +282,6 @@ static const char *last_pass(Rep rep)
 
 static bool fits_levels(Diags *d, const Options *o)
 {
-    if (strcmp(o->threads, "1") != 0)
-        return diag_error(d, "option-conflict", "--threads cuts for one machine; name one with -march=");
     if (o->pool.v.n)
         return diag_error(d, "option-conflict", "--pool places buffers of one machine; name one machine with -march=");
     if (strcmp(o->weights, "file") == 0)

@@ -21,4 +21,14 @@ typedef struct mlcc_parallel {
     void (*meet)(void *user, int part, int parts, int step, int reach);
 } mlcc_parallel;
 
+/* MLCC_NODE in a run of several parts: called on part 0, so the time to the next call is the function's, with the wait for
+ * parts that have more to do. */
+#if defined(MLCC_PROFILE)
+#define MLCC_PART_NODE(part, name) \
+    if ((part) == 0)               \
+        mlcc_profile_node(name);
+#else
+#define MLCC_PART_NODE(part, name)
+#endif
+
 #endif

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the time of a model goes: every function against what the core could do at most.
 
-    nodes.py BUILD_DIR MODEL [--seconds S] [--top N] [--json FILE] [--svg FILE] [--history FILE] [-- MLCC OPTIONS]
+    nodes.py BUILD_DIR MODEL [--seconds S] [--threads N] [--top N] [--json FILE] [--svg FILE] [--history FILE] [-- MLCC OPTIONS]
 
-The model is compiled with -DMLCC_PROFILE and run alone on one thread. For each function: time (least of many runs), billions
+The model is compiled with -DMLCC_PROFILE and run alone, on one thread or N: then a bound is that of N such cores, and the time of
+a function includes that the first part waits for the others. For each function: time (least of many runs), billions
 of operations a second, bytes it must move at least, the roofline bound (the larger of operations over the peak for their type
 and bytes over the bandwidth of the level that holds them), and the share of that bound that was reached. The peaks are measured
 by peak.c just before. The worst functions are those that lose most time to their bound. --history appends one line per run
@@ -44,27 +45,28 @@ def peaks(folder):
     return json.loads(run([folder / 'peak']))
 
 
-def measure(mlcc, model, folder, options, seconds):
+def measure(mlcc, model, folder, options, seconds, threads):
     """(report of the compiler, what the program measured)"""
-    built = tool.compile_model(mlcc, model, folder, 'model', ['--prefix', 'model', *options], 600)
+    built = tool.compile_model(mlcc, model, folder, 'model', ['--prefix', 'model', f'--threads={threads}', *options], 600)
     if built.rc:
         sys.exit(f'nodes.py: {built.message}')
-    run([*CC, '-DMLCC_PROFILE', f'-Wa,-I,{folder}', f'-I{folder}', f'-I{tool.ROOT}/runtime-min', HERE / 'nodes.c', *built.sources, '-lm', '-o', folder / 'nodes'])
-    return json.loads((folder / 'model.json').read_text()), json.loads(run([folder / 'nodes', str(seconds)]))
+    several = ['-DTHREADS', '-pthread'] if threads > 1 else []
+    run([*CC, '-DMLCC_PROFILE', *several, f'-Wa,-I,{folder}', f'-I{folder}', f'-I{tool.ROOT}/runtime-min', HERE / 'nodes.c', *built.sources, '-lm', '-o', folder / 'nodes'])
+    return json.loads((folder / 'model.json').read_text()), json.loads(run([folder / 'nodes', str(seconds), *([str(threads)] if several else [])]))
 
 
 def bandwidth(peak, n):
     return peak['l1_gbs'] if n <= L1 else peak['l2_gbs'] if n <= L2 else peak['memory_gbs']
 
 
-def judged(fact, time, peak):
-    """One function with its bound: dict of what is printed and stored."""
+def judged(fact, time, peak, threads):
+    """One function with its bound, of so many cores: dict of what is printed and stored."""
     kind = {'i8': 'i8', 'u8': 'i8', 'bf16': 'bf16'}.get(fact['operands'], 'f32')
     matrix = fact['unit'] == 'matrix' and peak.get(f'{kind}_matrix')
     rate = matrix or max(peak[kind], peak['f32'])
     compute = 2 * fact['macs'] / rate / 1e3
     move = fact['bytes'] / bandwidth(peak, fact['bytes']) / 1e3
-    bound = max(compute, move)
+    bound = max(compute, move) / threads
     us = max(time['us'], 1e-3)
     return {'function': fact['function'], 'from': fact['from'], 'us': time['us'], 'median_us': time['median_us'], 'macs': fact['macs'],
             'bytes': fact['bytes'], 'gops': 2 * fact['macs'] / us / 1e3, 'gbs': fact['bytes'] / us / 1e3, 'bound_us': bound,
@@ -127,6 +129,7 @@ def main():
     p.add_argument('build', type=pathlib.Path)
     p.add_argument('model', type=pathlib.Path)
     p.add_argument('--seconds', type=float, default=2)
+    p.add_argument('--threads', type=int, default=1)
     p.add_argument('--top', type=int, default=10)
     p.add_argument('--json', type=pathlib.Path)
     p.add_argument('--svg', type=pathlib.Path)
@@ -138,14 +141,14 @@ def main():
     folder = build / 'bench' / args.model.stem
     folder.mkdir(parents=True, exist_ok=True)
     peak = peaks(folder)
-    report, measured = measure(build / 'mlcc', args.model.resolve(), folder, args.options, args.seconds)
-    rows = [judged(fact, time, peak) for fact, time in zip(report['nodes'], measured['nodes'], strict=True)]
+    report, measured = measure(build / 'mlcc', args.model.resolve(), folder, args.options, args.seconds, args.threads)
+    rows = [judged(fact, time, peak, args.threads) for fact, time in zip(report['nodes'], measured['nodes'], strict=True)]
     table(rows)
     worst(rows, args.top)
     us, bound = measured['whole']['us'], sum(r['bound_us'] for r in rows)
     print(f'\n{args.model.stem}: {us:.1f} us (median {measured["whole"]["median_us"]:.1f}), bounds add up to {bound:.1f} us: {100 * bound / us:.0f} %')
     print('peaks: ' + ', '.join(f'{k} {v}' for k, v in peak.items()))
-    entry = {'model': args.model.stem, 'options': args.options, 'machine': machine(), 'us': us, 'bound_us': bound, 'peak': peak}
+    entry = {'model': args.model.stem, 'options': [*args.options, *([f'--threads={args.threads}'] if args.threads > 1 else [])], 'machine': machine(), 'us': us, 'bound_us': bound, 'peak': peak}
     if args.json:
         args.json.write_text(json.dumps({**entry, 'nodes': rows}, indent=1) + '\n')
     if args.svg:

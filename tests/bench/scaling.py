@@ -76,7 +76,7 @@ def same_outputs(folder, first, count):
 def show(args, folder, facts, model, loop):
     first = args.threads[0]
     print(f'{pathlib.Path(args.model).name}: {facts.get("split_functions", 0)} of {len(facts["nodes"])} functions are cut')
-    print(f'made for {[t["count"] for t in facts["threads"]]} threads, meetings {[t["meetings"] for t in facts["threads"]]}; {os.cpu_count()} processors')
+    print(f'made for {[t["count"] for t in facts["threads"]]} threads, meetings {[t.get("meetings") for t in facts["threads"]]}; {os.cpu_count()} processors')
     print('threads   least ms  median ms   times   loop times   of the loop   bytes')
     for n in args.threads:
         times, ideal = min(model[first]) / min(model[n]), min(loop[first]) / min(loop[n])

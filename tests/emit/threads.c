@@ -50,6 +50,13 @@ static void make(Io *io, const mlcc_tensor_info *info, unsigned n, int with_data
     }
 }
 
+/* Made with -DMLCC_PROFILE, the model calls it before each of its functions, on one part alone. */
+static unsigned nodes, nodes_of_one;
+
+#if defined(MLCC_PROFILE)
+void mlcc_profile_node(const char *name) { nodes += name != NULL; }
+#endif
+
 static int last_first(void *user, void (*fn)(void *arg, int part, int parts), void *arg, int parts)
 {
     (void)user;
@@ -64,7 +71,8 @@ static int refuses(void *user, void (*fn)(void *arg, int part, int parts), void 
     return 1;
 }
 
-/* A run over memory that holds a pattern; 0 when all went well and nothing behind the arena was written. */
+/* A run over memory that holds a pattern; 0 when all went well, nothing behind the arena was written, and the hook was called
+ * as often as on one thread. */
 static int run(const Io *in, Io *out, const mlcc_parallel *p)
 {
     const size_t bytes = NET_THREADS_ARENA_BYTES;
@@ -72,7 +80,10 @@ static int run(const Io *in, Io *out, const mlcc_parallel *p)
     memset(arena, POISON, bytes + GUARD);
     for (unsigned k = 0; k < out->n; k++)
         memset(out->t[k].data, POISON, out->bytes[k]);
+    nodes = 0;
     int bad = net_call_threads(in->t, out->t, arena, p);
+    nodes_of_one = p ? nodes_of_one : nodes;
+    bad |= !bad && nodes != nodes_of_one;
     for (size_t k = bytes; k < bytes + GUARD; k++)
         bad |= arena[k] != POISON;
     free(arena);

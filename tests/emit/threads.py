@@ -8,6 +8,7 @@ models are cut against the cost model's advice (--threads-always). A model made 
 """
 import json
 import pathlib
+import platform
 import re
 import shutil
 import sys
@@ -66,6 +67,26 @@ def cut(r, build, name, model, level, known, sanitizer):
     r.check(f'threads/{name} {level}', why)
     if sanitizer and not why and level == '-O3':
         r.check(f'threads/sanitizer {name}', same_bytes(folder, built, ['-fsanitize=thread', '-g'], 1))
+
+
+def several_levels(build):
+    """Each level is cut for itself; the public name takes threads and hands them on."""
+    folder = build / 'emit' / 'threads' / 'levels'
+    built, why = models.build(build / 'mlcc', models.samples()['digits'], folder, 'net', ['-march=x86-64-v2,x86-64-v3', COUNTS, '--threads-always', '--weights=array'])
+    if why:
+        return why
+    pools = sorted(p.name for p in folder.glob('*_threads.h'))
+    return same_bytes(folder, built) or ('' if pools == ['net_threads.h'] else f'pools of threads: {pools}')
+
+
+def hooks(build):
+    folder = build / 'emit' / 'threads' / 'digits-profile'
+    built, why = models.build(build / 'mlcc', models.samples()['digits'], folder, 'net', [COUNTS, '--threads-always', '--weights=array'])
+    if why:
+        return why
+    calls = (folder / 'net.c').read_text().count('MLCC_PART_NODE(part')
+    nodes = len(json.loads((folder / 'net.json').read_text())['nodes'])
+    return same_bytes(folder, built, ['-DMLCC_PROFILE']) if calls == nodes else f'{calls} hooks for {nodes} functions'
 
 
 def untouched(build, name, model):
@@ -141,6 +162,11 @@ def main():
         for level in ['-O0', '-O3'] if name in models.samples() else ['-O3']:
             cut(r, build, name, model, level, known, sanitizer and name in models.networks())
     r.check('threads/rows as needed', as_needed(build, sanitizer))
+    if platform.machine() == 'x86_64':
+        r.check('threads/several levels', several_levels(build))
+    else:
+        r.skip('threads/several levels', 'not an x86-64 machine')
+    r.check('threads/hooks', hooks(build))
     r.check('threads/none without --threads', untouched(build, 'digits', models.samples()['digits']))
     r.check('threads/small models stay on one', serial_when_small(build))
     r.finish()

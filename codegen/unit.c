@@ -98,25 +98,38 @@ static void target(Writer *w)
 
 bool writer_apart(const Writer *w) { return w->opt->weights != WM_array; }
 
-static void offsets(Writer *w)
+static bool has_offset(const Writer *w, const Buf *b, bool weights)
+{
+    return weights ? weights_stored(b) && b->dt != DT_str && writer_apart(w) : in_arena(b);
+}
+
+/* Constants of an enum are int; where one does not fit, all are macros. */
+static void offsets_of(Writer *w, bool weights)
 {
     Out *o = &w->o;
-    for (int pass = 0; pass < 2; pass++) {
-        bool any = false;
-        for (uint32_t k = 1; k < w->u->buf.n; k++) {
-            const Buf *b = buf(w->u, k);
-            if (pass == 0 ? !in_arena(b) : !(weights_stored(b) && b->dt != DT_str && writer_apart(w)))
-                continue;
-            if (!any)
-                ln(o, pass == 0 ? "enum { /* byte offsets in the arena */" : "enum { /* byte offsets in the weights */");
-            any = true;
-            ln(o, "    %c%03u = %" PRId64 ", /* %s %s */", pass == 0 ? 'T' : 'W', k, b->offset, shape_text(w, b), comment_text(w->a, b->name));
-        }
-        if (any)
-            ln(o, "};");
-        if (any)
-            blank(o);
+    int64_t most = -1;
+    for (uint32_t k = 1; k < w->u->buf.n; k++)
+        if (has_offset(w, buf(w->u, k), weights))
+            most = max_i64(most, buf(w->u, k)->offset);
+    if (most < 0)
+        return;
+    const bool macros = most > INT32_MAX;
+    ln(o, macros ? "/* byte offsets in the %s */" : "enum { /* byte offsets in the %s */", weights ? "weights" : "arena");
+    for (uint32_t k = 1; k < w->u->buf.n; k++) {
+        const Buf *b = buf(w->u, k);
+        if (has_offset(w, b, weights))
+            ln(o, macros ? "#define %c%03u %" PRId64 " /* %s %s */" : "    %c%03u = %" PRId64 ", /* %s %s */", weights ? 'W' : 'T', k, b->offset, shape_text(w, b),
+               comment_text(w->a, b->name));
     }
+    if (!macros)
+        ln(o, "};");
+    blank(o);
+}
+
+static void offsets(Writer *w)
+{
+    offsets_of(w, false);
+    offsets_of(w, true);
 }
 
 /* Ends a part of the file, behind which `make` writes. */

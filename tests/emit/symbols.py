@@ -47,6 +47,14 @@ def header_in_cxx(built, folder):
     return '' if rc == 0 else f'header in C++: {err.splitlines()[0] if err else rc}'
 
 
+def large_model(folder):
+    """Two results of 3.2 GB each in the arena at once: offsets that are no int."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / 'large.nn'
+    path.write_text('graph g\ninput %x f32[40000,20000]\n%s ? = Neg %x\n%t ? = Exp %s\n%y ? = Add %s %t\noutput %y\n')
+    return path
+
+
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
     dialects = [(cc, std, '-O1') for cc, std in DIALECTS] + [(*d, '-march=native') for d in FOR_HOST]
@@ -58,6 +66,9 @@ def main():
             built, why = models.build(build / 'mlcc', model, folder, 'net', [level])
             why = why or check(built, known, dialects) or (header_in_cxx(built, folder) if shutil.which('clang++') else '')
             r.check(f'symbols/{name} {level}', why)
+    folder = build / 'emit' / 'symbols' / 'large'
+    built, why = models.build(build / 'mlcc', large_model(folder), folder, 'net', ['-O0'])
+    r.check('symbols/large arena', why or check(built, known, dialects))
     r.finish()
 
 

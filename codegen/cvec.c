@@ -372,7 +372,7 @@ static void has_varying(void *ctx, const Expr *e)
 }
 
 /* A quotient whose divisor is the same in all lanes. Where it is the same in the whole tile, too, it is read before: a result
- * may lie over what it is made of, and its reciprocal is found once. Not of operands that may not be evaluated. */
+ * may lie over what it is made of, and its reciprocal is found once; -ffp=bf16 multiplies by that. Not of operands that may not be evaluated. */
 static const char *v_quotient(VGen *v, const Expr *e, VText operand)
 {
     CGen *g = v->g;
@@ -382,11 +382,12 @@ static const char *v_quotient(VGen *v, const Expr *e, VText operand)
     const char *a = operand(v, e->a[0]);
     if (!f.yes)
         return call2(v, "DIVS", a, c_expr(g, s));
-    const bool known = map_u64(&v->divisor, s->id, false) != NULL;
+    const bool known = map_u64(&v->divisor, s->id, false) != NULL, rounds = g->u->cx->fp == FP_bf16;
     const char *name = c_name(g, &v->divisor, s->id, "by", "by");
+    const Expr *by = rounds ? ex_binary(g->x, EX_div, ex_const_f(g->x, DT_f32, 1), s) : s;
     if (!known)
-        ln(&v->head, "const float %s = %s;", name, c_expr(g, s));
-    return call2(v, "DIVS", a, name);
+        ln(&v->head, "const float %s = %s;", name, c_expr(g, by));
+    return rounds ? call2(v, "MUL", a, str_fmt(g->a, "V%d_SET(%s)", v->width, name)) : call2(v, "DIVS", a, name);
 }
 
 static const char *v_operation(VGen *v, const Expr *e, VText operand)

@@ -40,7 +40,7 @@ static void life(const Unit *u, uint32_t id, uint32_t *first, uint32_t *last)
 static const char *const fp_meaning[] = {
     [FP_fast] = "-ffp=fast, f32; sums are reassociated, 3x3 convolutions may be filtered (Winograd), exp, log, tanh and erf are polynomials where loops are vectors",
     [FP_strict] = "-ffp=strict, f32 as the model writes it; sums are reassociated, functions are libm's",
-    [FP_bf16] = "-ffp=bf16, what products with constants read may be rounded to bfloat16; sums and epilogues are f32, sigmoid and erf within 2^-12",
+    [FP_bf16] = "-ffp=bf16, what products read may be rounded to bfloat16; sums and epilogues are f32, sigmoid and erf within 2^-12",
 };
 
 static void banner(Writer *w)

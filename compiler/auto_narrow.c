@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * -ffp=bf16: operands of contractions with constants are stored as bfloat16 where that is faster; sums, epilogues, statistics
+ * -ffp=bf16: operands of contractions are stored as bfloat16 where that is faster; sums, epilogues, statistics
  * and everything else stay f32.
  *
  *   y[m,n] = sum(k) x[m,k]*w[k,n]   becomes   y[m,n] = sum(k) f32(x'[m,k])*f32(w'[k,n])
@@ -64,15 +64,27 @@ static bool alone(const Auto *g, const Stage *s, const Expr *load, int d)
     return !any;
 }
 
+static bool is_constant(const Auto *g, const Expr *load) { return ten(g->te, load->v.ref)->kind == TEN_const; }
+
+static bool uses(const Expr *load, const Expr *v)
+{
+    for (uint16_t d = 0; d < rank_of(load); d++)
+        if (ex_uses(load->a[d], v))
+            return true;
+    return false;
+}
+
 /* Some variable of the reduction has an even extent and walks a dimension of both operands by itself, so that it can be
- * innermost in memory. Of windows only those along the last dimension are there already. */
+ * innermost in memory. Of windows only those along the last dimension are there already. What is packed at run time (an
+ * activation with the lanes) need not walk one. */
 static bool has_pairs(const Auto *g, const Stage *s, const Dot *d)
 {
     for (int r = 0; r < s->nr && zero_outside(d->x); r++) {
         const Expr *v = s->rvar[r];
         const int xd = dim_of(d->x, v), wd = dim_of(d->w, v);
+        const bool walks_w = is_constant(g, d->w) ? wd >= 0 && d->w->a[wd] == v : uses(d->w, v);
         const bool walks_x = (xd >= 0 && (alone(g, s, d->x, xd) || xd == rank_of(d->x) - 1)) || stride_of(g, d->x, v) == 1;
-        if (walks_x && wd >= 0 && d->w->a[wd] == v && ex_is_const(s->rext[r]) && s->rext[r]->v.i % PAIR == 0)
+        if (walks_x && walks_w && ex_is_const(s->rext[r]) && s->rext[r]->v.i % PAIR == 0)
             return true;
     }
     return false;
@@ -81,16 +93,20 @@ static bool has_pairs(const Auto *g, const Stage *s, const Dot *d)
 /* Faster than it multiplies floats. */
 static bool multiplies_pairs(const Machine *m) { return m->amx || m->dot_bf16 >= 1; }
 
-/* Where both operands go with the lane (depthwise) each is used but a few times, and would have to be widened as often. */
+/* Where both operands go with the lane (depthwise) each is used but a few times, and would have to be widened as often.
+ * Between two activations, of which one is packed, both become narrow for a matrix unit. */
 static bool product_of(const Auto *g, uint32_t k, Product *p)
 {
     const Stage *s = g->te->stage.at[k];
-    if (!dot_of(g, k, &p->d) || p->d.lane < 0 || !p->d.group || ten(g->te, p->d.w->v.ref)->kind != TEN_const)
+    if (!dot_of(g, k, &p->d) || p->d.lane < 0 || !p->d.group)
         return false;
     if (p->d.x->dt != DT_f32 || p->d.w->dt != DT_f32 || p->d.w->op != EX_load)
         return false;
+    const bool pairs = multiplies_pairs(g->m) && has_pairs(g, s, &p->d);
+    if (!is_constant(g, p->d.w))
+        return p->both = pairs && g->m->amx && ten(g->te, p->d.w->v.ref)->kind == TEN_stage && may_pack_at_run_time(g, s, p->d.w);
     const bool streams = rows_of(g, s, p->d.w) <= STREAM_ROWS;
-    p->both = !streams && multiplies_pairs(g->m) && has_pairs(g, s, &p->d);
+    p->both = !streams && pairs;
     return p->both || streams;
 }
 
@@ -184,11 +200,16 @@ static const Expr *narrow_constant(Auto *g, const Expr *load)
     return ex_cast(g->x, DT_f32, narrow_load(g->x, load, to));
 }
 
+static const Expr *narrow_operand(const Narrow *n, const Expr *load)
+{
+    return ex_cast(n->g->x, DT_f32, narrow_load(n->g->x, load, n->as[load->v.ref]));
+}
+
 static const Expr *product_body(Narrow *n, const Product *p)
 {
     Exprs *x = n->g->x;
-    const Expr *other = p->both ? ex_cast(x, DT_f32, narrow_load(x, p->d.x, n->as[p->d.x->v.ref])) : ex_map(x, p->d.x, read_stored, n);
-    return ex_mul(x, other, narrow_constant(n->g, p->d.w));
+    const Expr *other = p->both ? narrow_operand(n, p->d.x) : ex_map(x, p->d.x, read_stored, n);
+    return ex_mul(x, other, is_constant(n->g, p->d.w) ? narrow_constant(n->g, p->d.w) : narrow_operand(n, p->d.w));
 }
 
 /* A copy of stage k that reads what is stored as bf16, and makes it. */
@@ -223,8 +244,11 @@ void auto_narrow(Auto *g)
     Narrow n = {.g = g, .as = NEWN(g->a, uint32_t, count)};
     Product p;
     for (uint32_t k = 0; k < g->te->stage.n; k++)
-        if (product_of(g, k, &p) && p.both)
+        if (product_of(g, k, &p) && p.both) {
             choose_storage(&n, p.d.x->v.ref);
+            if (!is_constant(g, p.d.w))
+                choose_storage(&n, p.d.w->v.ref);
+        }
     for (uint32_t k = 0; k < g->te->stage.n; k++)
         narrow_stage(&n, k);
     for (uint32_t t = 1; t < count; t++)

@@ -22,7 +22,7 @@ typedef enum FpMode {
     FP_fast,   /* and exp, log, tanh, erf are polynomials, within the bounds that mlcc_vec.h states; convolutions may be filtered
                   (Winograd), which reassociates the sums of several outputs */
     FP_strict, /* nothing else: functions are libm's */
-    FP_bf16    /* as fast, and what contractions with constants read is rounded to bfloat16 where that is faster; sums and
+    FP_bf16    /* as fast, and what contractions read is rounded to bfloat16 where that is faster; sums and
                   epilogues stay f32; erf and sigmoid are within 2^-12 */
 } FpMode;
 

@@ -497,6 +497,8 @@ static uint32_t prepare_x(Auto *g, uint32_t k, const Dot *d)
     const Ten *n = ten(g->te, t);
     if (s->nr && stride_of(g, d->x, s->rvar[s->nr - 1]) == 1)
         return 0;
+    if (g->rows.at[t]) /* made as it should be */
+        return 0;
     const int c = channel_dim(g, s, d);
     const Layout last = layout_channels_last(g, t, c);
     Layout want = last;

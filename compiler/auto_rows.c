@@ -9,6 +9,10 @@
  *   f[i,p] = x[i-1, p div 3 - 1, p mod 3], z on the border
  *   y[m,i,j] = sum(r:3,e:12) f[2*i+r, 6*j+e] * w'[m,r,e]             e = 3*s + c
  *
+ * Floats are read one by one for all lanes, so few channels may lie anywhere, and are rows with borders of their own:
+ *
+ *   f[c,i,j] = x[c,i-1,j-1], z on the border
+ *
  * Nothing but the contraction reads f, so it is made at a few rows of y, in scratch that the first-level cache holds: the
  * rows that two windows share are copied again, which costs less than a pass over all of f through the second level. The same
  * is done, of any number of channels and row by row, where memory has no room for a border around x.
@@ -22,8 +26,8 @@ enum { MOST_ROWS = 16 };     /* of y made of one block of f */
 typedef struct Window {
     const Stage *s;
     const Expr *x, *w;       /* loads */
-    const Expr *tap, *channel; /* reduction variables; no channel: there is one */
-    int xr, xs, xc, ws, wc;  /* dimensions: rows, columns, channels */
+    const Expr *tap, *channel; /* reduction variables; channel NULL: there is one, or it stays */
+    int xr, xs, xc, ws, wc;  /* dimensions: rows, columns, channels; xc -1: they lie elsewhere */
     int64_t taps, channels;
     int64_t run;             /* elements of a row that one output reads */
     int64_t left, top;       /* columns and rows before those of x */
@@ -79,6 +83,8 @@ static bool find_columns(const Auto *g, Window *f)
     f->ws = f->tap ? walked(g, f, f->tap, &f->taps) : -1;
     f->channels = 1;
     f->wc = -1;
+    if (f->xc < 0)
+        return f->ws >= 0;
     if (ex_is_int(x->dim[f->xc], 1))
         return f->ws >= 0 && ex_is_int(f->x->a[f->xc], 0);
     f->channel = moves(f, f->xc);
@@ -94,6 +100,18 @@ static bool reach(const Auto *g, const Expr *at, int64_t *before, int64_t *all)
         return false;
     *before = max_i64(-least, 0);
     *all = most + *before + 1;
+    return true;
+}
+
+/* Whether only rows and columns reach beyond x. */
+static bool stays_inside(const Auto *g, const Window *f)
+{
+    const Ten *x = ten(g->te, f->x->v.ref);
+    for (int d = 0; f->x->op == EX_loadp && d < x->rank; d++) {
+        int64_t least, most;
+        if (d != f->xr && d != f->xs && (!ex_range(g->x, f->x->a[d], &least, &most) || least < 0 || most >= extent_of(g, x->dim[d])))
+            return false;
+    }
     return true;
 }
 
@@ -127,11 +145,32 @@ static bool constant_dims(const Ten *t)
     return true;
 }
 
+/* Rows, columns and channels as they lie in memory. Dots take channels that lie side by side; floats are read one by one, so
+ * that few channels may lie anywhere. */
+static bool find_dims(const Auto *g, const Layout *last, Window *f)
+{
+    const Ten *x = ten(g->te, f->x->v.ref);
+    const uint8_t *order = last->order + x->rank - 3;
+    Layout plain = {0};
+    for (uint8_t d = 0; d < x->rank; d++)
+        plain.order[d] = d;
+    if (is_stored_so(g, f->x->v.ref, last)) {
+        f->xr = order[0];
+        f->xs = order[1];
+        f->xc = order[2];
+        return true;
+    }
+    f->xr = x->rank - 2;
+    f->xs = x->rank - 1;
+    f->xc = -1;
+    return x->dt == DT_f32 && !layout_free(g, f->x->v.ref) && is_stored_so(g, f->x->v.ref, &plain) && extent_of(g, x->dim[order[2]]) < FEW_CHANNELS;
+}
+
 /* Whether rows are worth making: of few channels where a copy is made in any case, of others where a border has no room. */
 static bool is_worth(const Auto *g, const Window *f)
 {
     const uint32_t t = f->x->v.ref;
-    const bool tight = g->tight && t < g->ntight && g->tight[t] && f->x->op == EX_loadp; /* of the model's own tensors */
+    const bool tight = g->tight && t < g->ntight && g->tight[t] && f->x->op == EX_loadp;
     return f->taps > 1 && (layout_free(g, t) ? tight : f->channels < FEW_CHANNELS);
 }
 
@@ -139,14 +178,13 @@ static bool is_worth(const Auto *g, const Window *f)
 static bool window_of(const Auto *g, uint32_t k, const Dot *d, const Layout *last, Window *f)
 {
     const Ten *x = ten(g->te, d->x->v.ref), *w = ten(g->te, d->w->v.ref);
+    const bool bytes = x->dt == DT_i8 || x->dt == DT_u8;
     if (d->lane < 0 || d->row < 0 || !d->group || w->kind != TEN_const || w->data->fill || d->w->op != EX_load || x->rank < 3 || w->rank == MAX_RANK)
         return false;
-    const uint8_t *order = last->order + x->rank - 3;
-    *f = (Window){.s = g->te->stage.at[k], .x = d->x, .w = d->w, .xr = order[0], .xs = order[1], .xc = order[2]};
-    if (!constant_dims(x) || !constant_dims(w) || !is_stored_so(g, d->x->v.ref, last) || (d->x->op == EX_loadp && !ex_is_const(d->x->a[x->rank])))
+    *f = (Window){.s = g->te->stage.at[k], .x = d->x, .w = d->w};
+    if (!constant_dims(x) || !constant_dims(w) || !(bytes || x->dt == DT_f32) || (d->x->op == EX_loadp && !ex_is_const(d->x->a[x->rank])))
         return false;
-    const int64_t group = d->x->dt == DT_i8 || d->x->dt == DT_u8 ? 4 : 1;
-    return find_columns(g, f) && find_borders(g, f, group) && is_worth(g, f);
+    return find_dims(g, last, f) && find_columns(g, f) && stays_inside(g, f) && find_borders(g, f, bytes ? 4 : 1) && is_worth(g, f);
 }
 
 /* ---- the rewrite ---- */
@@ -179,7 +217,8 @@ static uint32_t insert_rows(Auto *g, uint32_t k, const Window *f)
     for (int d = 0; d < x->rank; d++)
         if (d != f->xr && d != f->xs && d != f->xc) {
             dim[n] = x->dim[d];
-            index[d] = s->var[n++] = ex_index(g->x, "n", x->dim[d]);
+            index[d] = s->var[n] = ex_index(g->x, (const char *const[]){"n", "c", "d", "g"}[n % 4], x->dim[d]);
+            n++;
         }
     const Expr *i = s->var[n] = ex_index(g->x, "i", dim[n] = ex_int(g->x, f->height));
     n++;
@@ -188,7 +227,8 @@ static uint32_t insert_rows(Auto *g, uint32_t k, const Window *f)
     const Expr *channels = ex_int(g->x, f->channels), *at = ex_sub(g->x, p, ex_int(g->x, f->left * f->channels));
     index[f->xr] = ex_sub(g->x, i, ex_int(g->x, f->top));
     index[f->xs] = ex_fdiv(g->x, at, channels);
-    index[f->xc] = ex_mod(g->x, at, channels);
+    if (f->xc >= 0)
+        index[f->xc] = ex_mod(g->x, at, channels);
     s->kind = ST_map;
     s->out = auto_tensor(g, str_fmt(g->a, "%s.rows%u", x->name, g->te->ten.n), TEN_stage, n, dim);
     ten(g->te, s->out)->dt = x->dt;
@@ -311,7 +351,7 @@ static bool find_rows(const Auto *g, Band *b)
     if (!linear || b->step < 1 || !ex_range(g->x, ex_subst(g->x, at, &first, 1), &least, &most))
         return false;
     b->taps = most - least + 1;
-    b->row_bytes = extent_of(g, f->dim[f->rank - 1]) * (int64_t)dtype_bytes(f->dt);
+    b->row_bytes = points_of_tensor(g, b->f) / extent_of(g, f->dim[f->rank - 2]) * (int64_t)dtype_bytes(f->dt);
     b->var = v;
     const Expr *load = b->host == b->product ? NULL : ex_sole_load(g->body[b->host], p->out);
     return b->host == b->product || (load && is_pure_var(load->a[v], h->var, ten(g->te, h->out)->rank, &b->var));
@@ -319,12 +359,13 @@ static bool find_rows(const Auto *g, Band *b)
 
 static int64_t scratch_of(const Band *b, int64_t rows) { return ((rows - 1) * b->step + b->taps) * b->row_bytes; }
 
-/* Rows of y of one band: copying least, in scratch that leaves the first-level cache to the rest; the smallest where memory is
- * what counts. 0: f whole is as small. */
+/* Rows of y of one band: copying least, in scratch that leaves room in the first-level cache or, where a row is too long for it, in
+ * the second; the smallest where memory is what counts. 0: f whole is as small. */
 static int64_t rows_of_band(const Auto *g, const Band *b)
 {
     const MatrixShape *m = g->matrix.at[g->te->stage.at[b->product]->out];
-    const int64_t n = extent_of(g, ten(g->te, g->te->stage.at[b->host]->out)->dim[b->var]), unit = m ? m->down : 1, room = g->m->l1_bytes / 4;
+    const int64_t n = extent_of(g, ten(g->te, g->te->stage.at[b->host]->out)->dim[b->var]), unit = m ? m->down : 1, near = g->m->l1_bytes / 4;
+    const int64_t room = scratch_of(b, unit) <= near ? near : g->m->l2_bytes / 8;
     int64_t best = 0;
     if (!b->tight && points_of_tensor(g, b->f) * (int64_t)dtype_bytes(ten(g->te, b->f)->dt) <= room)
         return 0;

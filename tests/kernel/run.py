@@ -99,7 +99,7 @@ def conv_i8(path):
     return g.save(path, {'x': [1, 64, 9, 9]}, leaves(g))
 
 
-# Windows of few channels on inputs that have channels last: (channels in and out, height, width, window's two sides, stride). Some
+# Windows of few channels on inputs that have channels last, and floats also first: (channels in and out, height, width, window's two sides, stride). Some
 # are made whole, some in bands of rows.
 WINDOWS = [(3, 8, 48, 52, 3, 3, 2), (1, 17, 49, 10, 10, 4, 2), (3, 16, 64, 64, 3, 3, 1), (2, 5, 7, 9, 3, 1, 1), (5, 33, 80, 31, 2, 5, 3), (7, 24, 9, 6, 3, 2, 1), (3, 9, 64, 96, 7, 7, 2)]
 
@@ -111,9 +111,11 @@ def borders(kh, kw):
 def windows_f32(path):
     g = Graph(6)
     for k, (cin, cout, _, _, kh, kw, stride) in enumerate(WINDOWS):
-        x = g.node('Transpose', f'x{k}', perm=[0, 3, 1, 2])
-        g.node('Relu', g.node('Conv', x, g.normal(cout, cin, kh, kw), g.normal(cout), pads=borders(kh, kw), strides=[stride] * 2))
-    return g.save(path, {f'x{k}': [1, h, w, cin] for k, (cin, _, h, w, *_) in enumerate(WINDOWS)}, leaves(g))
+        for x in (g.node('Transpose', f'x{k}', perm=[0, 3, 1, 2]), f'y{k}'):
+            g.node('Relu', g.node('Conv', x, g.normal(cout, cin, kh, kw), g.normal(cout), pads=borders(kh, kw), strides=[stride] * 2))
+    last = {f'x{k}': [1, h, w, cin] for k, (cin, _, h, w, *_) in enumerate(WINDOWS)}
+    first = {f'y{k}': [1, cin, h, w] for k, (cin, _, h, w, *_) in enumerate(WINDOWS)}
+    return g.save(path, last | first, leaves(g))
 
 
 def windows_i8(path):

@@ -49,6 +49,7 @@ static void make_schedule(Auto *g)
         auto_narrow(g);
     if (g->m->lanes_f32 > 1) {
         auto_pair(g);
+        auto_sign(g);
         auto_zero(g);
     }
     auto_prepare(g);

@@ -94,6 +94,11 @@ bool walks_memory(const Auto *g, const Expr *load);
 void auto_scalar(Auto *g);                             /* layouts for machines without vectors */
 /* auto_flatten.c: columns and few channels of a first convolution become one reduction, channels rounded up to a multiple. */
 void auto_flatten(Auto *g, int64_t group);
+/* auto_zero.c: whether stage k sums products of bytes less zero points that dots can make of what is stored; its factors in
+ * any order, and the operands of the dot. */
+typedef struct Factor { const Expr *load, *zero; } Factor; /* i32(load) - zero; zero NULL: there is none */
+bool byte_product(Auto *g, uint32_t k, Factor *p, Factor *q, Dot *d);
+void auto_sign(Auto *g);                               /* auto_sign.c: bytes with the sign that dots of the machine take */
 void auto_zero(Auto *g);                               /* auto_zero.c: zero points out of contractions of bytes */
 uint32_t auto_rows(Auto *g, uint32_t k, const Dot *d, const Layout *last); /* auto_rows.c: stages put before contraction k; 0: it is as it was */
 void auto_bands(Auto *g);                              /* where its rows are made: part of placement, as auto_lanes */

@@ -11,9 +11,6 @@
 
 enum { MIN_STEPS = 8 }; /* shorter sums are not worth those of rows and columns */
 
-/* i32(load) - zero, of bytes; zero NULL: there is none. */
-typedef struct Factor { const Expr *load, *zero; } Factor;
-
 static bool reduces_over(const Stage *s, const Expr *e)
 {
     for (uint8_t q = 0; q < s->nr; q++)
@@ -45,14 +42,24 @@ static int64_t steps_of(const Stage *s)
 }
 
 /* Whether stage k without zero points is a product of rows and columns, which dots can make. */
-static bool is_product_of(Auto *g, uint32_t k, const Expr *product)
+static bool is_product_of(Auto *g, uint32_t k, const Expr *product, Dot *d)
 {
     const Expr *body = g->body[k];
-    Dot d;
     g->body[k] = product;
-    const bool yes = dot_of(g, k, &d) && d.lane >= 0 && d.group;
+    const bool yes = dot_of(g, k, d) && d->lane >= 0 && d->group;
     g->body[k] = body;
     return yes;
+}
+
+static const Expr *stored_product(Exprs *x, const Factor *p, const Factor *q) { return ex_mul(x, wide(x, p), wide(x, q)); }
+
+bool byte_product(Auto *g, uint32_t k, Factor *p, Factor *q, Dot *d)
+{
+    const Stage *s = g->te->stage.at[k];
+    const Expr *b = s->body ? g->body[k] : NULL;
+    if (s->kind != ST_reduce || s->op != RED_sum || b->op != EX_mul || b->dt != DT_i32 || ten(g->te, s->out)->dt != DT_i32)
+        return false;
+    return factor_of(s, b->a[0], p) && factor_of(s, b->a[1], q) && steps_of(s) >= MIN_STEPS && is_product_of(g, k, stored_product(g->x, p, q), d);
 }
 
 /* ---- sums of an operand ---- */
@@ -78,8 +85,8 @@ static bool walks_of(Auto *g, const Expr *load, const Expr *const *var, const Ex
     return ex_is_const(flat);
 }
 
-/* Sums over the last walks, `steps` values each; they wrap. */
-static const Blob *sum_constant(Auto *g, const Blob *from, const Walk *walk, uint8_t n, int64_t at, int64_t count, int64_t steps)
+/* Sums over the last walks, `steps` values each, times a factor; they wrap. */
+static const Blob *sum_constant(Auto *g, const Blob *from, const Walk *walk, uint8_t n, int64_t at, int64_t count, int64_t steps, uint32_t factor)
 {
     uint32_t *sum = NEWN(g->a, uint32_t, count);
     Arena *scratch = arena_child(g->a);
@@ -88,7 +95,7 @@ static const Blob *sum_constant(Auto *g, const Blob *from, const Walk *walk, uin
         int64_t rest = i, p = at;
         for (uint8_t q = n; q-- > 0; rest /= walk[q].extent)
             p += rest % walk[q].extent * walk[q].stride;
-        sum[i / steps] += (uint32_t)blob_i(from, p);
+        sum[i / steps] += factor * (uint32_t)blob_i(from, p);
     }
     arena_free(scratch);
     Blob *b = NEW(g->a, Blob);
@@ -121,7 +128,7 @@ static void sum_over(Auto *g, const Stage *s, const Expr *load, Sum *sum)
     sum->s.body = ex_cast(g->x, DT_i32, ex_subst(g->x, load, sub, n));
 }
 
-static const Blob *constant_sum(Auto *g, const Expr *load, const Sum *sum, int64_t steps)
+static const Blob *constant_sum(Auto *g, const Expr *load, const Sum *sum, int64_t steps, uint32_t factor)
 {
     const Expr *var[2 * MAX_RANK], *extent[2 * MAX_RANK];
     Walk walk[2 * MAX_RANK];
@@ -140,15 +147,16 @@ static const Blob *constant_sum(Auto *g, const Expr *load, const Sum *sum, int64
         extent[n] = sum->s.rext[q];
     }
     const Ten *w = ten(g->te, load->v.ref);
-    return walks_of(g, sum->s.body->a[0], var, extent, n, walk, &at) ? sum_constant(g, w->data, walk, n, at, count, steps) : NULL;
+    return walks_of(g, sum->s.body->a[0], var, extent, n, walk, &at) ? sum_constant(g, w->data, walk, n, at, count, steps, factor) : NULL;
 }
 
-/* Adds the sum of a factor's load before stage k, and reads it at `at`, values of the variables of the stage. *k moves on. */
-static const Expr *sum_of(Auto *g, uint32_t *k, const Stage *s, const Factor *f, const char *what, const Expr *const *at)
+/* zero times the sum of a factor's load, which is added before stage k and read at `at`, values of the variables of the stage.
+ * *k moves on. */
+static const Expr *zero_sum(Auto *g, uint32_t *k, const Stage *s, const Expr *zero, const Factor *f, const char *what, const Expr *const *at)
 {
     Sum sum;
     sum_over(g, s, f->load, &sum);
-    const Blob *data = constant_sum(g, f->load, &sum, steps_of(s));
+    const Blob *data = constant_sum(g, f->load, &sum, steps_of(s), ex_is_const(zero) ? (uint32_t)zero->v.i : 1);
     const char *name = str_fmt(g->a, "%s.%s", ten(g->te, s->out)->name, what);
     const uint32_t t = auto_tensor(g, name, data ? TEN_const : TEN_stage, sum.rank, sum.dim);
     ten(g->te, t)->dt = DT_i32;
@@ -161,7 +169,8 @@ static const Expr *sum_of(Auto *g, uint32_t *k, const Stage *s, const Factor *f,
     const Expr *index[MAX_RANK];
     for (uint8_t v = 0; v < sum.rank; v++)
         index[v] = at[sum.used[v]];
-    return ex_load(g->x, DT_i32, t, sum.rank, index);
+    const Expr *e = ex_load(g->x, DT_i32, t, sum.rank, index);
+    return data && ex_is_const(zero) ? e : ex_mul(g->x, zero, e);
 }
 
 /* ---- the stage, rewritten ---- */
@@ -196,9 +205,9 @@ static uint32_t rewrite(Auto *g, uint32_t k, const Factor *x, const Factor *w, c
     const Expr *p = x->zero ? ex_subst(g->x, x->zero, sub, y->rank) : NULL, *q = w->zero ? ex_subst(g->x, w->zero, sub, y->rank) : NULL;
     const Expr *e = add_product(g, &k, s, product, map->var);
     if (p)
-        e = ex_sub(g->x, e, ex_mul(g->x, p, sum_of(g, &k, s, w, "wsum", map->var)));
+        e = ex_sub(g->x, e, zero_sum(g, &k, s, p, w, "wsum", map->var));
     if (q)
-        e = ex_sub(g->x, e, ex_mul(g->x, q, sum_of(g, &k, s, x, "xsum", map->var)));
+        e = ex_sub(g->x, e, zero_sum(g, &k, s, q, x, "xsum", map->var));
     if (p && q)
         e = ex_add(g->x, e, ex_mul(g->x, ex_const_i(g->x, DT_i32, steps_of(s)), ex_mul(g->x, p, q)));
     map->body = e;
@@ -210,17 +219,11 @@ void auto_zero(Auto *g)
 {
     auto_views(g);
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
-        const Stage *s = g->te->stage.at[k];
-        const Expr *b = s->body ? g->body[k] : NULL;
         Factor x, w;
-        if (s->kind != ST_reduce || s->op != RED_sum || b->op != EX_mul || b->dt != DT_i32 || ten(g->te, s->out)->dt != DT_i32)
+        Dot d;
+        if (!byte_product(g, k, &x, &w, &d) || (!x.zero && !w.zero))
             continue;
-        if (!factor_of(s, b->a[0], &x) || !factor_of(s, b->a[1], &w) || (!x.zero && !w.zero) || steps_of(s) < MIN_STEPS)
-            continue;
-        const Expr *product = ex_mul(g->x, wide(g->x, &x), wide(g->x, &w));
-        if (!is_product_of(g, k, product))
-            continue;
-        k += rewrite(g, k, &x, &w, product);
+        k += rewrite(g, k, &x, &w, stored_product(g->x, &x, &w));
         auto_views(g);
     }
 }

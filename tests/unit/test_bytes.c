@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Arithmetic of bytes as it is scheduled against its plain meaning, to the bit: contractions with zero points
- * (compiler/auto_zero.c), of two activations (compiler/auto_pack.c) and of joined heads (compiler/auto_join.c), sums of scaled
+ * (compiler/auto_zero.c), with signs that the machine multiplies (compiler/auto_sign.c), of two activations (compiler/auto_pack.c) and of joined heads (compiler/auto_join.c), sums of scaled
  * bytes in floats (compiler/auto_pair.c); and that the forms are taken where they pay and only there.
  */
 #include "compiler/pass.h"
@@ -63,11 +63,16 @@ static mlcc_tensor *inputs_of(const Unit *u)
     return in;
 }
 
-static const char *result(const Unit *u, const mlcc_tensor *in)
+static void assert_same_results(const Unit *p, const Unit *q, const mlcc_tensor *in)
 {
-    mlcc_tensor out = {.data = arena_alloc(arena, (size_t)buf(u, u->output.at[0])->bytes + 1, 64)};
-    assert_true(unit_run(arena, u, in, &out));
-    return out.data;
+    mlcc_tensor *x = NEWN(arena, mlcc_tensor, p->output.n), *y = NEWN(arena, mlcc_tensor, p->output.n);
+    for (uint32_t k = 0; k < p->output.n; k++) {
+        x[k].data = arena_alloc(arena, (size_t)buf(p, p->output.at[k])->bytes + 1, 64);
+        y[k].data = arena_alloc(arena, (size_t)buf(p, p->output.at[k])->bytes + 1, 64);
+    }
+    assert_true(unit_run(arena, p, in, x) && unit_run(arena, q, in, y));
+    for (uint32_t k = 0; k < p->output.n; k++)
+        assert_memory_equal(x[k].data, y[k].data, (size_t)buf(p, p->output.at[k])->bytes);
 }
 
 /* Whether tiles multiply what is stored, and how many operands were packed at run time. */
@@ -114,7 +119,7 @@ static void check(const Case *c, const char *march)
         fail_msg("%s on %s: %s", c->graph, march, error);
     if (f.plain != c->plain || f.packed != c->packed)
         fail_msg("%s on %s: %s, %d operands packed", c->graph, march, f.plain ? "of what is stored" : "of differences", f.packed);
-    assert_memory_equal(result(plain, in), result(u, in), (size_t)buf(plain, plain->output.at[0])->bytes);
+    assert_same_results(plain, u, in);
 }
 
 static void check_all(const Case *c, size_t n)
@@ -166,6 +171,40 @@ static void test_joined(void **state)
     assert_int_equal(built(text, 3, "x86-64-v4-vnni")->func.n, 2);
 }
 
+static void find_mixed(void *ctx, Nest *n)
+{
+    bool *mixed = ctx;
+    const Expr *e = n->op == NS_tile && n->tile->red == RED_sum ? n->tile->body : NULL;
+    if (e && e->op == EX_mul)
+        *mixed = e->a[0]->a[0]->dt != e->a[1]->a[0]->dt;
+}
+
+/* Tensors of the scheduler's own get the sign that the machine's dots take; a second reader and padding see the same values. */
+static void test_signs(void **state)
+{
+    (void)state;
+    const char *weight = constant("w", "i8", 24, 40);
+    const struct { const char *graph, *march; bool mixed; } cases[] = {
+        {"input %p i32[3,20,24]\ninput %q i32[3,24,33]\ninput %z u8[]\n%a ? = Cast %p {to=2}\n%b ? = Cast %q {to=2}\n%y i32 = MatMulInteger %a %b %z\noutput %y\n", "x86-64-v4-vnni", true},
+        {str_fmt(arena, "input %%p i32[20,24]\n%s%%a ? = Cast %%p {to=3}\n%%y i32 = MatMulInteger %%a %%w\n%%n ? = Neg %%a\noutput %%y\noutput %%n\n", weight), "x86-64-v4-vnni", true},
+        {str_fmt(arena, "input %%p i32[20,24]\n%s%%a ? = Cast %%p {to=2}\n%%y i32 = MatMulInteger %%a %%w\noutput %%y\n", weight), "neon-dotprod", false},
+        {str_fmt(arena, "input %%p i32[1,8,6,6]\n%sconst %%s i64[4] (20, 8, 3, 2)\n%%f ? = Reshape %%w %%s\n%%a ? = Cast %%p {to=3}\n"
+                 "%%y i32 = ConvInteger %%a %%f {pads=[1,1,1,1]}\noutput %%y\n", weight), "x86-64-v4-vnni", true},
+        {str_fmt(arena, "input %%a i8[20,24]\n%s%%y i32 = MatMulInteger %%a %%w\noutput %%y\n", weight), "x86-64-v4-vnni", false}, /* the caller's */
+    };
+    for (size_t k = 0; k < COUNT(cases); k++) {
+        const char *graph = str_fmt(arena, "graph g\n%s", cases[k].graph);
+        const Unit *plain = built(graph, 0, "generic"), *u = built(graph, 3, cases[k].march);
+        const mlcc_tensor *in = inputs_of(plain);
+        bool mixed = false;
+        for (uint32_t f = 0; f < u->func.n; f++)
+            nest_walk(u->func.at[f]->body, find_mixed, &mixed);
+        if (mixed != cases[k].mixed)
+            fail_msg("case %zu multiplies bytes of %s", k, mixed ? "both signs" : "one sign");
+        assert_same_results(plain, u, in);
+    }
+}
+
 /* The sum of all pairs of bytes, in floats where the machine has vectors. */
 static void test_sums(void **state)
 {
@@ -186,7 +225,7 @@ static void test_sums(void **state)
         const mlcc_tensor *in = inputs_of(plain);
         for (int e = 0; e < 256; e++)
             ((uint8_t *)in[0].data)[e] = ((uint8_t *)in[1].data)[e] = (uint8_t)e;
-        assert_memory_equal(result(plain, in), result(u, in), 65536);
+        assert_same_results(plain, u, in);
         Text text = {.arena = arena};
         unit_print(&text, u);
         if ((strstr(text_str(&text), "i64") == NULL) != cases[k].floats)
@@ -200,6 +239,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_constants, setup, teardown),
         cmocka_unit_test_setup_teardown(test_activations, setup, teardown),
         cmocka_unit_test_setup_teardown(test_joined, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_signs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sums, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

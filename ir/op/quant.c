@@ -231,49 +231,91 @@ static int64_t integer_at(const OpCtx *c, int k, int64_t at)
     return blob_i(b, b->count == 1 ? 0 : at);
 }
 
-static int64_t channel_of(const WeightOf *o, int64_t k)
-{
-    return k / o->inner % o->channels;
-}
-
-static int64_t centred(const OpCtx *c, const WeightOf *o, int64_t k)
-{
-    return blob_i(in_t(c, o->w)->data, k) - integer_at(c, o->wz, channel_of(o, k));
-}
-
-/* The weight with its zero points subtracted, in the narrowest type that holds it; itself where they are 0. */
-static uint32_t centred_weight(OpCtx *c, const WeightOf *o)
-{
-    const Tensor *t = in_t(c, o->w);
-    Span s = {0, 0};
-    if (!has_zero(c, o->wz)) return in_ten(c, o->w);
-    for (int64_t k = 0; k < t->data->count; k++)
-        s = (Span){min_i64(s.lo, centred(c, o, k)), max_i64(s.hi, centred(c, o, k))};
-    const DType dt = s.lo >= INT8_MIN && s.hi <= INT8_MAX ? DT_i8 : DT_i16;
-    const size_t each = dtype_bytes(dt);
-    char *to = arena_alloc(c->a, mul_size_or_oom(c->a, (size_t)t->data->count, each), 16);
-    for (int64_t k = 0; k < t->data->count; k++) dtype_put_i(dt, to + (size_t)k * each, centred(c, o, k));
-    const uint32_t at = te_tensor(c->te, str_fmt(c->a, "%s.centred", t->name), dt, TEN_const, t->rank, t->dim);
-    ten(c->te, at)->data = blob_make(c->cx->arena, dt, t->data->count, to);
-    return at;
-}
-
 static bool in_i32(Span s)
 {
     return s.lo >= INT32_MIN && s.hi <= INT32_MAX;
 }
 
-/* Bounds of the sum of x * weight for stored x, and the sum of the weights, by channel. */
-static void sums_of(const OpCtx *c, const WeightOf *o, Span *span, int64_t *sum)
+/* A weight of stored integers without its zero points, as a recipe from what is stored. */
+typedef struct Centred {
+    Recipe r;
+    DType from, to;
+    int64_t inner, channels;
+    const int64_t *zero; /* by channel */
+} Centred;
+
+enum { RUN = 1024, SMALL = 1 << 16 }; /* elements at a time; in a constant that is made at once */
+
+/* Centred elements first..first+n-1, and the channel of each. */
+static void centre(const Centred *w, const char *from, int64_t first, int64_t n, int64_t *v, int64_t *channel)
+{
+    const size_t size = dtype_bytes(w->from);
+    int64_t m = first / w->inner % w->channels, left = w->inner - first % w->inner;
+    for (int64_t k = 0; k < n; k++) {
+        channel[k] = m;
+        v[k] = dtype_get_i(w->from, from + (size_t)(first + k) * size) - w->zero[m];
+        if (--left > 0) continue;
+        left = w->inner;
+        m = m + 1 < w->channels ? m + 1 : 0;
+    }
+}
+
+static void make_centred(const Recipe *r, const char *from, int64_t first, int64_t n, char *out)
+{
+    const Centred *w = (const Centred *)r;
+    const size_t size = dtype_bytes(w->to);
+    int64_t v[RUN], channel[RUN];
+    for (int64_t at = 0; at < n; at += RUN) {
+        const int64_t some = min_i64(RUN, n - at);
+        centre(w, from, first + at, some, v, channel);
+        for (int64_t k = 0; k < some; k++) dtype_put_i(w->to, out + (size_t)(at + k) * size, v[k]);
+    }
+}
+
+static Centred *centred_of(OpCtx *c, const WeightOf *o)
+{
+    Arena *a = c->cx->arena;
+    Centred *w = NEW(a, Centred);
+    int64_t *zero = NEWN(a, int64_t, o->channels);
+    const Blob *from = in_t(c, o->w)->data;
+    for (int64_t m = 0; m < o->channels; m++) zero[m] = integer_at(c, o->wz, m);
+    *w = (Centred){.r = {.arena = a, .from = from, .unit = 1, .make = make_centred},
+                   .from = from->dt, .inner = o->inner, .channels = o->channels, .zero = zero};
+    return w;
+}
+
+/* Bounds of the sum of x * weight for stored x, and the sum of the weights, by channel; returns bounds of the weight. */
+static Span sums_of(const OpCtx *c, const WeightOf *o, const Centred *w, Span *span, int64_t *sum)
 {
     const DType dt = in_t(c, o->x)->dt;
-    const int64_t low = dtype_min(dt), high = dtype_max(dt), count = in_t(c, o->w)->data->count;
-    for (int64_t k = 0; k < count; k++) {
-        const int64_t m = channel_of(o, k), v = centred(c, o, k);
-        sum[m] += v;
-        span[m].lo += v * (v < 0 ? high : low);
-        span[m].hi += v * (v < 0 ? low : high);
+    const int64_t low = dtype_min(dt), high = dtype_max(dt), count = w->r.from->count;
+    const char *from = blob_all(w->r.from, c->a);
+    int64_t v[RUN], m[RUN];
+    Span all = {0, 0};
+    for (int64_t at = 0; at < count; at += RUN) {
+        const int64_t n = min_i64(RUN, count - at);
+        centre(w, from, at, n, v, m);
+        for (int64_t k = 0; k < n; k++) {
+            all = (Span){min_i64(all.lo, v[k]), max_i64(all.hi, v[k])};
+            sum[m[k]] += v[k];
+            span[m[k]].lo += v[k] * (v[k] < 0 ? high : low);
+            span[m[k]].hi += v[k] * (v[k] < 0 ? low : high);
+        }
     }
+    return all;
+}
+
+/* The weight with its zero points subtracted, in the narrowest type that holds it; itself where they are 0. */
+static uint32_t centred_weight(OpCtx *c, const WeightOf *o, Centred *w, Span range)
+{
+    const Tensor *t = in_t(c, o->w);
+    if (!has_zero(c, o->wz)) return in_ten(c, o->w);
+    w->to = range.lo >= INT8_MIN && range.hi <= INT8_MAX ? DT_i8 : DT_i16;
+    const Blob *b = blob_made(c->cx->arena, w->to, t->data->count, &w->r);
+    if (b->count <= SMALL) b = blob_make(c->cx->arena, w->to, b->count, blob_all(b, c->a));
+    const uint32_t at = te_tensor(c->te, str_fmt(c->a, "%s.centred", t->name), w->to, TEN_const, t->rank, t->dim);
+    ten(c->te, at)->data = b;
+    return at;
 }
 
 static bool foldable(const OpCtx *c, const WeightOf *o)
@@ -291,7 +333,8 @@ bool fold_weight(OpCtx *c, const WeightOf *o, Folded *f)
     int32_t *bias = NEWN(c->a, int32_t, o->channels);
     bool any = false;
     f->span = NEWN(c->a, Span, o->channels);
-    sums_of(c, o, f->span, sum);
+    Centred *w = centred_of(c, o);
+    const Span range = sums_of(c, o, w, f->span, sum);
     for (int64_t m = 0; m < o->channels; m++) {
         const int64_t b = integer_at(c, o->b, m) - integer_at(c, o->xz, 0) * sum[m];
         const Span raw = f->span[m];
@@ -300,7 +343,7 @@ bool fold_weight(OpCtx *c, const WeightOf *o, Folded *f)
         bias[m] = (int32_t)b;
         any = any || b != 0;
     }
-    f->weight = centred_weight(c, o);
+    f->weight = centred_weight(c, o, w, range);
     f->bias = any ? const_vector(c, "bias", o->channels, bias) : 0;
     return true;
 }

@@ -63,11 +63,11 @@ static double ratio_value(const Ratio *r)
     return ldexp((double)r->num / (double)r->den, r->exp);
 }
 
+/* v >= 0 */
 static int bits_of(Wide v)
 {
-    int n = 0;
-    for (; v; v >>= 1) n++;
-    return n;
+    const uint64_t high = (uint64_t)(v >> 64), low = (uint64_t)v;
+    return high ? 128 - __builtin_clzll(high) : low ? 64 - __builtin_clzll(low) : 0;
 }
 
 /* v * 2^n for v > 0, saturated at 2^126. */

@@ -37,6 +37,13 @@ static void define(Paste *p, const char *s, size_t n, uint32_t block)
         *v = block + 1;
 }
 
+/* Where a type that is defined in one line, struct { int a; } name;, has its name. */
+static const char *behind_members(const char *line, size_t n)
+{
+    const char *open = memchr(line, '{', n), *shut = open ? memchr(open, '}', n - (size_t)(open - line)) : NULL;
+    return shut ? shut : line;
+}
+
 /* Names a block defines: macros, functions (the name before the first parenthesis), types. */
 static void define_line(Paste *p, const char *line, size_t n, uint32_t block)
 {
@@ -50,8 +57,8 @@ static void define_line(Paste *p, const char *line, size_t n, uint32_t block)
     }
     if (!starts(line, "static ") && !starts(line, "typedef ") && line[0] != '}' && !starts(line, "enum "))
         return;
-    const char stop = starts(line, "static ") ? '(' : ';';
-    const char *e = memchr(line, stop, n), *s;
+    const char stop = starts(line, "static ") ? '(' : ';', *s;
+    const char *from = stop == ';' ? behind_members(line, n) : line, *e = memchr(from, stop, n - (size_t)(from - line));
     const char *attr = starts(line, "typedef ") ? strstr(line, " __attribute__") : NULL;
     if (attr && attr < line + n)
         e = attr;

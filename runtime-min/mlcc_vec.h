@@ -78,7 +78,11 @@
 #define MLCC_X86 0
 #endif
 
+/* gcc would bring all loads of a tile to its front before it gives out registers, and then has too few. */
 #if MLCC_VECTOR && defined(__aarch64__) && defined(__ARM_NEON)
+#if !defined(__clang__)
+#pragma GCC optimize("no-schedule-insns")
+#endif
 #include <arm_neon.h>
 #define MLCC_NEON 1
 #else
@@ -109,13 +113,15 @@
 #endif
 
 /* Registers of 16 and 32 bytes: AVX-512 has more of them. */
-#if defined(__AVX512VL__)
+#if MLCC_NEON
+#define MLCC_REG "+w"
+#elif defined(__AVX512VL__)
 #define MLCC_REG "+v"
 #else
 #define MLCC_REG "+x"
 #endif
 
-#if MLCC_X86
+#if MLCC_X86 || MLCC_NEON
 #define V1_FENCE() __asm__ volatile("" ::: "memory")
 #else
 #define V1_FENCE() ((void)0)

@@ -28,7 +28,7 @@ static MLCC_INLINE v4f V4_SET(float x) { return (v4f){x, x, x, x}; }
 static MLCC_INLINE v4i V4_ISET(int32_t x) { return (v4i){x, x, x, x}; }
 
 /* Barriers: only where one register holds the vector. */
-#if MLCC_X86
+#if MLCC_X86 || MLCC_NEON
 #define V4_KEEP(v) __asm__("" : MLCC_REG(v))
 #define V4_PIN(v) __asm__ volatile("" : MLCC_REG(v))
 #else

@@ -211,6 +211,16 @@ static const char *sym_name(const Writer *w, const Expr *s)
     ICE("symbol '%s' has no source", ex_var_info(w->u->cx->x, s)->name);
 }
 
+/* An extent that data decides may be more than memory was planned for, where its bound was a guess. Such units are not cut
+ * for threads. */
+static void check_defined(Writer *w, const Expr *sym)
+{
+    if (!symbol_assumed(w->u->cx, sym))
+        return;
+    ln(&w->o, "if (%s > %" PRId64 ")", sym_name(w, sym), ex_var_info(w->u->cx->x, sym)->hi);
+    ln(&w->o, "    return MLCC_BAD_SHAPE;");
+}
+
 void writer_call(Writer *w, const Func *f)
 {
     Text t = {.arena = w->a};
@@ -226,6 +236,8 @@ void writer_call(Writer *w, const Func *f)
     if (!f->split && w->u->threads.n)
         ln(&w->o, "if (part == 0)");
     ln(&w->o, "%s%s(%s);", !f->split && w->u->threads.n ? "    " : "", f->name, text_str(&t));
+    for (uint32_t k = 0; k < f->defines.n; k++)
+        check_defined(w, f->defines.at[k]);
 }
 
 bool writer_uses_pool(const Writer *w, int32_t pool)

@@ -439,6 +439,8 @@ Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out)
         warn_inputs(p.graph);
     if (ok)
         ok = o->verb == VERB_check ? verb_check(&p, out) : o->verb == VERB_run ? verb_run(&p, out, &io) : compile(a, d, &p, &machines, &info, out);
+    if (ok)
+        warn_lengths(p.graph);
     ok = ok && d->errors == 0;
     out->log = text_str(&log);
     return ok ? OUT_ok : io ? OUT_io : OUT_rejected;

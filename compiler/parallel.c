@@ -164,12 +164,22 @@ static bool keep_useful(const Split *s)
     return all && s->split;
 }
 
+/* Only a run on one thread can give up when a function finds more elements than there is memory for. */
+static bool may_give_up(const Unit *u)
+{
+    for (uint32_t k = 0; k < u->func.n; k++)
+        for (uint32_t q = 0; q < u->func.at[k]->defines.n; q++)
+            if (symbol_assumed(u->cx, u->func.at[k]->defines.at[q]))
+                return true;
+    return false;
+}
+
 bool pass_parallel(Program *p)
 {
     Unit *u = p->unit;
     Split s = {.p = p, .u = u, .a = p->cx->arena, .cost = cost_on(u, &p->machine)};
     Nest **before = NEWN(s.a, Nest *, u->func.n + 1);
-    for (uint32_t k = 0; k < p->threads.n; k++)
+    for (uint32_t k = 0; k < p->threads.n && !may_give_up(u); k++)
         PUSH(s.a, &u->threads, p->threads.at[k]);
     for (uint32_t k = 0; k < u->func.n; k++)
         before[k] = u->func.at[k]->body;

@@ -147,6 +147,34 @@ static void free_dimension(const Graph *g, const Tensor *t, const Expr *e)
     diag_help(cx->diags, w, "--max '%s=%lld' keeps this bound, another number sets another, and -D '%s=N' fixes the dimension", name, max, name);
 }
 
+static bool is_of_input(const Graph *g, const Expr *e)
+{
+    for (uint32_t k = 0; k < g->input.n; k++)
+        for (uint8_t d = 0; d < tensor(g, g->input.at[k])->rank; d++)
+            if (tensor(g, g->input.at[k])->dim[d] == e)
+                return true;
+    return false;
+}
+
+static void warn_length(const Graph *g, const Tensor *t, const Expr *e)
+{
+    Diag *w = diag_add(g->cx->diags, SEV_WARNING, "free-dimension", str_fmt(g->cx->arena, "'%s'", t->name),
+                       "the data decide its length; memory is planned for %lld elements, and a run that needs more is refused", (long long)ex_upper(g->cx->x, e));
+    diag_help(g->cx->diags, w, "--bind makes the inputs that decide it constants");
+}
+
+void warn_lengths(const Graph *g)
+{
+    Map said = {.arena = g->cx->arena};
+    for (uint32_t k = 0; k < g->order.n; k++) {
+        const Node *n = node(g, g->order.at[k]);
+        const Tensor *t = n->nout && !is_none(n->out[0]) ? tensor(g, n->out[0]) : NULL;
+        for (uint8_t d = 0; t && t->ranked && d < t->rank; d++)
+            if (symbol_assumed(g->cx, t->dim[d]) && !is_of_input(g, t->dim[d]) && (*map_u64(&said, (uint64_t)(uintptr_t)t->dim[d], true))++ == 0)
+                warn_length(g, t, t->dim[d]);
+    }
+}
+
 void warn_inputs(const Graph *g)
 {
     Map said = {.arena = g->cx->arena}; /* symbols */

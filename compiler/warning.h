@@ -14,5 +14,6 @@ bool warnings_apply(Diags *d, const Options *o);
 
 void warn_options(Diags *d, const Options *o);
 void warn_inputs(const Graph *g); /* as the file has it, before any pass */
+void warn_lengths(const Graph *g); /* of what data decides; shapes are known */
 
 #endif

@@ -35,7 +35,7 @@ typedef struct Ctx {
     Diags *diags;
     Map symbol;             /* dimension symbols of the model by name -> const Expr * */
     int64_t default_max;    /* upper bound of a symbol without --max */
-    VEC(const Expr *) assumed; /* symbols that have it */
+    VEC(const Expr *) assumed; /* symbols that have it: of inputs, and extents that data decides without any bound */
     bool tflite_rounding;   /* --int-rounding=tflite */
     FpMode fp;              /* -ffp= */
     bool small;             /* -Os: bytes of code and weights come before time */

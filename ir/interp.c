@@ -17,6 +17,7 @@ typedef struct Run {
     Map sym;          /* symbol id -> int64_t * */
     Memory *memory;   /* by buffer */
     int32_t lanes;    /* of the strip at hand */
+    const Expr *over; /* a symbol for which a call found more than its bound; NULL: none */
 } Run;
 
 /* ---- symbols ---- */
@@ -274,8 +275,11 @@ static void run_call(Run *r, const Step *s)
         if (sscanf(where, " %d.%d%n", &o, &d, &used) != 2)
             ICE("result %u of %s is not described", k, c->name);
         where += used;
-        if (is_symbol(n->result[k]))
-            *sym_place(r, n->result[k]) = out[o].dim[d];
+        if (!is_symbol(n->result[k]))
+            continue;
+        const int64_t hi = ex_var_info(r->u->cx->x, n->result[k])->hi;
+        *sym_place(r, n->result[k]) = min_i64(out[o].dim[d], hi);
+        r->over = out[o].dim[d] > hi ? n->result[k] : r->over;
     }
 }
 
@@ -334,7 +338,8 @@ static void report_extents(Run *r, mlcc_tensor *out)
 
 /* Runs u. in[k]: data and actual extents of input k; out[k].data: room for output k at its bounds, type and extents are
  * filled. Buffers stand where the plan put them, or each in memory of its own when there is no plan. All memory is a's
- * and lives until a is freed. False: an input's type or extents do not fit, or give an output no extents, with a diagnostic. */
+ * and lives until a is freed. False, with a diagnostic: an input's type or extents do not
+ * fit, or give an output no extents, or data make more elements than an assumed bound allows. */
 bool unit_run(Arena *a, const Unit *u, const mlcc_tensor *in, mlcc_tensor *out)
 {
     Run r = {.u = u, .a = a, .sym = {.arena = a}};
@@ -343,6 +348,9 @@ bool unit_run(Arena *a, const Unit *u, const mlcc_tensor *in, mlcc_tensor *out)
     place_buffers(&r, in, out);
     for (uint32_t k = 0; k < u->func.n; k++)
         run_function(&r, u->func.at[k]);
+    if (r.over)
+        return diag_error(u->cx->diags, "extent-bound", "the data make more than %lld elements, for which memory was planned",
+                          (long long)ex_var_info(u->cx->x, r.over)->hi);
     report_extents(&r, out);
     return true;
 }

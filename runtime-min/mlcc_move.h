@@ -52,11 +52,12 @@ static inline int64_t mlcc_scalar_i(const mlcc_tensor *t)
     }
 }
 
-/* in: start, limit, delta, scalars of one type. out[0]: u8, only its extent is set. */
+/* in: start, limit, delta, scalars of one type. out[0]: u8, only its extent is set; one more than it had room for when there
+ * are more steps than that. */
 static inline void mlcc_range_count(const mlcc_tensor *in, mlcc_tensor *out, const int64_t *arg, void *scratch)
 {
     const int32_t t = in[0].dtype;
-    const int64_t most = out[0].dim[0];
+    const int64_t most = out[0].dim[0] + 1;
     (void)arg, (void)scratch;
     if (t == 1 || t == 10 || t == 11 || t == 16)
         out[0].dim[0] = mlcc_steps_f(mlcc_scalar_f(&in[0]), mlcc_scalar_f(&in[1]), mlcc_scalar_f(&in[2]), most);

@@ -225,7 +225,10 @@ bool infer_Range(OpCtx *c)
     const Blob *delta = in_t(c, 2)->data;
     if (delta && blob_f(delta, 0) == 0) return op_error(c, 2, "range-delta", "the step of the range is 0");
     const Expr *n = known_steps(c);
-    if (!n) n = fresh_symbol(c, "range", 0, c->cx->default_max);
+    if (!n) {
+        n = fresh_symbol(c, "range", 0, c->cx->default_max);
+        PUSH(c->cx->arena, &c->cx->assumed, n);
+    }
     return set_shape(c, 0, 1, &n);
 }
 

@@ -118,6 +118,29 @@ def special_fault(mlcc, folder):
     return values.difference(native.Model(native.load(path), 0).call([np.ones((2, 3), np.float32)])[0], w, 0, 0)
 
 
+def decided_fault(mlcc, folder, args):
+    """A length that data decides, up to the bound that mlcc assumed, and not a number beyond it."""
+    scalar = lambda name: helper.make_tensor_value_info(name, onnx.TensorProto.INT64, [])
+    graph = helper.make_graph([helper.make_node('Range', ['a', 'b', 'c'], ['y'])], 'decided', [scalar(n) for n in 'abc'],
+                              [helper.make_tensor_value_info('y', onnx.TensorProto.INT64, ['n'])])
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8), folder / 'decided.onnx')
+    path, _ = build(mlcc, folder / 'decided.onnx', folder, args)
+    model = native.Model(native.load(path), 0)
+    call = lambda n: model.call([np.array(v, np.int64) for v in (7, 7 + 2 * n, 2)])[0]
+    wrong = [n for n in (0, 1, 5, 1024) if call(n).tolist() != list(range(7, 7 + 2 * n, 2))]
+    if wrong:
+        return f'wrong values for lengths {wrong}'
+    for n in (1025, 1 << 40):
+        try:
+            call(n)
+        except native.Broken as e:
+            if 'status 2' in str(e):
+                continue
+        return f'takes a length of {n}'
+    return ''
+
+
 def pinned_fault(mlcc, folder):
     symbolic_model(folder / 'symbolic.onnx')
     path, _ = build(mlcc, folder / 'symbolic.onnx', folder, ['-D', 'seq=3'])
@@ -135,6 +158,8 @@ def main():
         r.check(f'forms/{name} interpreter', isolated(lambda: interpreter_fault(mlcc, model, top / name)))
     r.check('forms/symbolic', isolated(lambda: symbolic_fault(mlcc, top / 'symbolic')))
     r.check('forms/special', isolated(lambda: special_fault(mlcc, top / 'special')))
+    for args in ([], ['-O0'], ['--threads=2']):
+        r.check(f'forms/decided by data {args}', isolated(lambda args=args: decided_fault(mlcc, top / 'decided', args)))
     r.check('forms/pinned', isolated(lambda: pinned_fault(mlcc, top / 'pinned')))
     r.finish()
 

@@ -528,13 +528,13 @@ static void test_range_count(void **state)
         {5, 5, 1, 0},
         {INT64_MIN, INT64_MAX, INT64_MAX, 3},
         {INT64_MAX, INT64_MIN, INT64_MIN, 2},
-        {INT64_MIN, INT64_MAX, 1, 1000},
+        {INT64_MIN, INT64_MAX, 1, 1001}, /* one more than there is room for */
     };
     static const struct {
         float start, limit, delta;
         int64_t n;
     } real[] = {
-        {0, 1, 0.25f, 4}, {0, 1.1f, 0.25f, 5}, {1, 0, -0.5f, 2}, {0, 1, 0, 0}, {0, 1, -1, 0}, {0, 1, 1e-30f, 1000},
+        {0, 1, 0.25f, 4}, {0, 1.1f, 0.25f, 5}, {1, 0, -0.5f, 2}, {0, 1, 0, 0}, {0, 1, -1, 0}, {0, 1, 1e-30f, 1001},
     };
     for (size_t k = 0; k < COUNT(whole); k++) {
         int64_t v[3] = {whole[k].start, whole[k].limit, whole[k].delta};

@@ -38,7 +38,7 @@ class Graph:
         values = [helper.make_tensor_value_info(n, dtype, s) for n, s in inputs.items()]
         results = [helper.make_tensor_value_info(n, TensorProto.UNDEFINED, None) for n in outputs]
         graph = helper.make_graph(self.nodes, path.stem, values, results, self.weights)
-        model = onnx.shape_inference.infer_shapes(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 20)]))
+        model = onnx.shape_inference.infer_shapes(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 20)], ir_version=9))
         path.parent.mkdir(parents=True, exist_ok=True)
         onnx.save(model, path)
         return path

@@ -20,8 +20,6 @@ enum {
     MAX_UNITS = 1 << 30   /* emitted code counts them in int */
 };
 
-static const double UNEVEN = 1.02; /* largest part over the mean: below it a second axis is not looked for */
-
 typedef struct Split {
     Program *p;
     Unit *u;
@@ -74,7 +72,7 @@ static void consider(const Split *s, uint32_t k, const Cut *c, double alone, Cho
         arena_free(a);
 }
 
-/* Two axes where none alone comes near an even share. */
+/* Two axes: more even parts, or such as own what those of the functions before own. */
 static void choose_two(const Split *s, uint32_t k, const Axes *axes, double alone, Choice *best)
 {
     for (uint32_t p = 0; p < axes->v.n; p++)
@@ -89,10 +87,9 @@ static void choose_two(const Split *s, uint32_t k, const Axes *axes, double alon
 static void choose(const Split *s, uint32_t k, double alone, Choice *best)
 {
     const Axes axes = cut_axes(s->a, s->u, s->u->func.at[k]);
-    for (uint32_t p = 0; axes.buf && p < axes.v.n; p++)
+    for (uint32_t p = 0; p < axes.v.n; p++)
         consider(s, k, &(Cut){.buf = axes.buf, .inner = axes.v.at[p]}, alone, best);
-    if (axes.buf && (!best->body || best->cost > s->u->threads.n * UNEVEN))
-        choose_two(s, k, &axes, alone, best);
+    choose_two(s, k, &axes, alone, best);
 }
 
 /* What the function takes on one part, between two meetings of all. */

@@ -32,16 +32,24 @@ static int32_t *ends(const Unit *u, Arena *a)
 static Life *lifetimes(const Unit *u, Arena *a)
 {
     Life *life = NEWN(a, Life, u->buf.n);
-    const int32_t *end = ends(u, a);
     for (uint32_t k = 0; k < u->buf.n; k++)
         life[k] = (Life){INT32_MAX, -1};
     for (uint32_t f = 0; f < u->func.n; f++)
         for (uint32_t p = 0; p < u->func.at[f]->param.n; p++) {
             Life *l = &life[u->func.at[f]->param.at[p]];
             l->first = l->first < (int32_t)f ? l->first : (int32_t)f;
-            l->last = l->last > end[f] ? l->last : end[f];
+            l->last = (int32_t)f;
         }
     return life;
+}
+
+/* Parts that are behind still use what others have done with. */
+static void outlive(const Unit *u, Arena *a, Life *life)
+{
+    const int32_t *end = ends(u, a);
+    for (uint32_t k = 0; k < u->buf.n; k++)
+        if (life[k].last >= 0)
+            life[k].last = end[life[k].last];
 }
 
 static bool planned(const Buf *b)
@@ -58,13 +66,25 @@ static bool dies_at(const Unit *u, const Life *life, uint32_t in, uint32_t f)
     return buf(u, in)->cls == BC_arena && life[in].last == (int32_t)f && life[in].first < (int32_t)f;
 }
 
+/* Whether parts may write `out` where `in` and what shares its block lie: what one of them has not read yet another does
+ * not write over, as the elements of both are the same parts'. */
+static bool parts_may_share(const Unit *u, Arena *a, const uint32_t *root, uint32_t in, uint32_t out)
+{
+    if (!u->threads.n)
+        return true;
+    uint32_t *name = NEWN(a, uint32_t, u->buf.n);
+    for (uint32_t k = 1; k < u->buf.n; k++)
+        name[k] = root[k] == root[in] || k == out ? in : 0;
+    return buf_same_layout(buf(u, in), buf(u, out)) && part_may_share(a, u, name);
+}
+
 /* root[k]: the buffer whose block k uses. */
 static uint32_t *share(const Unit *u, Arena *a, Life *life)
 {
     uint32_t *root = NEWN(a, uint32_t, u->buf.n);
     for (uint32_t k = 0; k < u->buf.n; k++)
         root[k] = k;
-    for (uint32_t f = 0; f < u->func.n && !u->threads.n; f++) { /* one part may still read what another replaces */
+    for (uint32_t f = 0; f < u->func.n; f++) {
         const Func *fn = u->func.at[f];
         const uint32_t out = output_of(fn);
         for (uint32_t p = 0; out && buf(u, out)->cls == BC_arena && root[out] == out && p + 1 < fn->param.n; p++) {
@@ -74,6 +94,8 @@ static uint32_t *share(const Unit *u, Arena *a, Life *life)
                 continue;
             const Overlap v = overlap_of(u, fn, in, out);
             if (!v.in_place || (more > 0 && v.gap <= 0)) /* a shorter one takes its place without holding all of it */
+                continue;
+            if (!parts_may_share(u, a, root, in, out))
                 continue;
             root[out] = root[in];
             life[root[in]].last = life[out].last;
@@ -234,6 +256,7 @@ bool plan_memory(Unit *u, const PlanPool *pool, uint32_t npool)
     npool = npool ? npool : 1;
     Life *life = lifetimes(u, a);
     const uint32_t *root = share(u, a, life);
+    outlive(u, a, life);
     Jobs j = collect(u, a, root, life);
     for (uint32_t k = 0; k < j.n; k++)
         j.b[k].pools = npool >= 32 ? UINT32_MAX : (1u << npool) - 1;
@@ -275,6 +298,7 @@ int64_t ram_with_io(Unit *u)
     Arena *a = arena_child(u->cx->arena);
     Life *life = lifetimes(u, a);
     const uint32_t *root = share(u, a, life);
+    outlive(u, a, life);
     Jobs j = collect(u, a, root, life);
     for (uint32_t k = 0; k < j.n; k++)
         j.b[k].align = 1;

@@ -265,7 +265,7 @@ bool touches_clash(const Unit *u, const Touches *p, const Touches *q)
     for (uint32_t k = 0; k < p->v.n; k++)
         for (uint32_t m = 0; m < q->v.n; m++) {
             const Touch *s = &p->v.at[k], *t = &q->v.at[m];
-            if (s->buf == t->buf && (s->write || t->write) && overlap(s, t, buf(u, s->buf)->rank))
+            if (s->buf && s->buf == t->buf && (s->write || t->write) && overlap(s, t, buf(u, s->buf)->rank))
                 return true;
         }
     return false;

@@ -27,6 +27,12 @@ double touched_bytes(const Unit *u, const Touches *t);                 /* of eac
 int32_t part_reach(const Unit *u, uint32_t f, uint32_t g, uint32_t count);
 bool part_ordered(const Unit *u, uint32_t f, uint32_t g); /* all parts have left f before any enters g, at each count */
 
+/* part_share.c: buffers of one layout in one place. name: by buffer, what they all are called, 0 for the others; may_share:
+ * parts that have not met do not disturb each other there. */
+bool buf_same_layout(const Buf *p, const Buf *q);
+void touches_rename(Touches *t, const uint32_t *name);
+bool part_may_share(Arena *a, const Unit *u, const uint32_t *name);
+
 /* The units of a part as runs of iterations first .. last of the outer loop, counted as units of it, in each of which the
  * part owns units from .. end-1: the rest of one, those between, the beginning of another. Without an outer loop, one. */
 enum { PIECES = 3 };

@@ -11,6 +11,7 @@ typedef struct Prove {
     Arena *a;
     const Unit *u;
     Touches *at;          /* by function and part */
+    uint32_t *name;       /* by buffer: the first one of those of its layout in its place */
     int32_t parts;
     uint32_t count;       /* its number among the unit's */
     const char *why;
@@ -58,7 +59,7 @@ static void check_bytes(Prove *c)
     for (uint32_t k = 0; k < live.n; k++)
         for (uint32_t m = 0; m < k && !c->why; m++) {
             const uint32_t p = live.at[k], q = live.at[m];
-            if (share_bytes(buf(c->u, p), buf(c->u, q)) && !follow(c, &use[p], &use[q]) && !follow(c, &use[q], &use[p]))
+            if (c->name[p] != c->name[q] && share_bytes(buf(c->u, p), buf(c->u, q)) && !follow(c, &use[p], &use[q]) && !follow(c, &use[q], &use[p]))
                 c->why = str_fmt(c->a, "buffers %u and %u share bytes while parts have not met", p, q);
         }
 }
@@ -108,6 +109,7 @@ static void collect_touches(Prove *c, uint32_t f)
     const Accesses *of = part_accesses(c->a, c->u, c->u->func.at[f]);
     for (int32_t p = 0; p < c->parts; p++) {
         *touches_of(c, f, p) = part_touches(c->a, of, p, c->parts);
+        touches_rename(touches_of(c, f, p), c->name);
         const uint32_t bad = part_unfilled(c->a, of, p, c->parts);
         if (bad)
             c->why = str_fmt(c->a, "part %d of %d in %s reads of buffer %u what it has not written", p, c->parts, c->u->func.at[f]->name, bad);
@@ -134,6 +136,21 @@ static void check_scratch(Prove *c)
         const bool scratch = b->cls == BC_scratch;
         if (is_planned(b) && (scratch ? b->offset < shared || b->offset + b->bytes > c->u->arena_bytes : b->offset + b->bytes > shared))
             c->why = str_fmt(c->a, "buffer %u lies on the border between what is shared and what parts have for themselves", k);
+    }
+}
+
+/* What lies in one place in one layout is one buffer for whoever touches it. */
+static void name_places(Prove *c)
+{
+    c->name = NEWN(c->a, uint32_t, c->u->buf.n);
+    for (uint32_t k = 1; k < c->u->buf.n; k++) {
+        const Buf *b = buf(c->u, k);
+        c->name[k] = k;
+        for (uint32_t m = 1; m < k && b->cls == BC_arena && is_planned(b) && c->name[k] == k; m++) {
+            const Buf *other = buf(c->u, m);
+            if (other->cls == BC_arena && is_planned(other) && other->offset == b->offset && other->pool == b->pool && buf_same_layout(other, b))
+                c->name[k] = c->name[m];
+        }
     }
 }
 
@@ -171,6 +188,7 @@ const char *part_check(Arena *a, const Unit *u)
     Prove c = {.a = work, .u = u};
     if (u->threads.n)
         check_scratch(&c);
+    name_places(&c);
     for (uint32_t f = 0; f < u->func.n && !c.why; f++)
         check_loops(&c, u->func.at[f]->body, (Around){.f = u->func.at[f]});
     for (uint32_t k = 0; k < u->threads.n && !c.why; k++) {

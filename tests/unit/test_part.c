@@ -272,6 +272,45 @@ static void test_pairs(void **state)
     judge(pairs, change, COUNT(change));
 }
 
+/* %3 lies where %2 does: each element is written by the part that has read it there. */
+static const char in_place[] =
+    "unit in place\n"
+    "arena 64 bound 64 align 64\n"
+    "threads 2 4 scratch 0\n"
+    "buf %1.x input 0 f32[8]\n"
+    "buf %2.t arena f32[8] at 0 pool 0\n"
+    "buf %3.u arena f32[8] at 0 pool 0\n"
+    "buf %4.y output 0 f32[8]\n"
+    "func n000_a macs 0 split\n"
+    "  var i < 8\n"
+    "  for i = 0, 8 parallel 0 of 8 {\n"
+    "    %2.t[i] = %1.x[i]\n"
+    "  }\n"
+    "func n001_b macs 0 split\n"
+    "  var i < 8\n"
+    "  for i = 0, 8 parallel 0 of 8 {\n"
+    "    %3.u[i] = %2.t[i]\n"
+    "  }\n"
+    "func n002_c macs 0 split meet 1 3\n"
+    "  var i < 8\n"
+    "  for i = 0, 8 parallel 0 of 8 {\n"
+    "    %4.y[i] = %3.u[7 - i]\n"
+    "  }\n";
+
+static void test_in_place(void **state)
+{
+    (void)state;
+    static const Change change[] = {
+        {"func n002_c macs 0 split meet 1 3", "func n002_c macs 0 split", "in n000_a and part"},
+        {"%3.u[i] = %2.t[i]", "%3.u[i] = %2.t[max(i - 1, 0)]", "in n000_a and part"},
+        {"%3.u[i] = %2.t[i]", "%3.u[7 - i] = %1.x[i]", "in n000_a and part"},
+        {"%3.u[i] = %2.t[i]", "%3.u[7 - i] = %2.t[7 - i]", "in n000_a and part"},
+        {"%3.u arena f32[8] at 0", "%3.u arena f32[8] halo 0+1 pad (0.0) at 0", "buffers 3 and 2 share bytes"},
+        {"%3.u arena f32[8] at 0", "%3.u arena f32[8] at 64", "buffer 3 lies on the border"},
+    };
+    judge(in_place, change, COUNT(change));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +318,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_chain, setup, teardown),
         cmocka_unit_test_setup_teardown(test_extent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pairs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_in_place, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

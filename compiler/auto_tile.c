@@ -9,6 +9,7 @@
 
 #include "auto.h"
 
+enum { ROWS_AT_ONCE = 4, ROWS_BYTES = 1 << 13 }; /* of one statistic or operand in scratch */
 enum { COMPACT_TILE = 4 }; /* vectors of sums under -Os: enough to keep two multiply-add units busy for half of their latency */
 enum { OPEN_VECTORS = 2 }; /* of a tile whose lanes are known at run time: a part of them is wasted */
 enum { FETCH_AHEAD = 1024 };  /* bytes */
@@ -505,13 +506,30 @@ static uint8_t rows_inside(const Auto *g, uint32_t host)
     return 0;
 }
 
+/* Rows whose statistics are made one after the other before any is used: each is a chain of results that wait for each other,
+ * and the core works on the next row's meanwhile. */
+static int64_t rows_at_once(const Auto *g, const Ten *t, uint8_t level)
+{
+    int64_t row = (int64_t)sizeof(float), n = ROWS_AT_ONCE;
+    for (uint8_t v = level; v < t->rank; v++)
+        row *= extent_of(g, t->dim[v]);
+    if (g->m->lanes_f32 < 2 || g->te->cx->small || level == 0 || !ex_is_const(t->dim[level - 1]))
+        return 1;
+    while (n > 1 && (t->dim[level - 1]->v.i % n || n * row > ROWS_BYTES))
+        n /= 2;
+    return n;
+}
+
 static void host_loops(Auto *g, uint32_t k, uint8_t level)
 {
     StagePlan *p = &g->s->stage[k];
     const Stage *s = g->te->stage.at[k];
     const Ten *t = ten(g->te, s->out);
+    const int64_t rows = rows_at_once(g, t, level);
     for (uint8_t v = 0; v < level; v++)
-        add_loop(p, v, 1);
+        add_loop(p, v, v + 1 == level ? rows : 1);
+    if (rows > 1)
+        add_loop(p, level - 1, 1);
     const int lane = t->rank - 1;
     if (g->m->lanes_f32 < 2 || !has_lanes(g, k) || !may_lane(g, t, lane))
         return;

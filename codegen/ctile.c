@@ -154,7 +154,7 @@ static void reduce_step(VGen *v, const Acc *acc, int32_t np, int32_t nv)
     }
     const Subst first = {taps ? t->rvar[t->nr - 1] : NULL, ex_int(g->x, 0)};
     for (uint8_t k = 0; k < t->nfetch; k++)
-        ln(g->o, "MLCC_FETCH%s(%s, %s);", t->fetch[k].far ? "2" : "", buf_name(g, t->fetch[k].buf), c_expr(g, ex_subst(g->x, t->fetch[k].at, &first, taps)));
+        v_fetch(v, &t->fetch[k], ex_subst(g->x, t->fetch[k].at, &first, taps));
     if (t->fence)
         ln(g->o, "V%d_FENCE();", v->width);
 }

@@ -241,21 +241,32 @@ static bool varies(const VGen *v, const Expr *atom)
     return ex_uses(atom, v->lane) || (v->strip && ex_uses(atom, v->strip));
 }
 
-/* Address of the element with the lane at 0: a pointer that is fixed during the reduction, plus what moves. */
+/* Offset of the element with the lane at 0: what is fixed during the reduction, and what moves. */
+static const Expr *split_offset(VGen *v, const Expr *flat, const Expr **moving)
+{
+    Exprs *x = v->g->x;
+    const Subst zero = {v->lane, ex_int(x, 0)};
+    const Expr *fixed = ex_int(x, 0);
+    const Affine f = ex_affine(v->g->a, ex_subst(x, flat, &zero, 1));
+    *moving = fixed;
+    for (uint32_t k = 0; k < f.n; k++) {
+        const Expr **part = varies(v, f.t[k].atom) ? moving : &fixed;
+        *part = ex_add(x, *part, ex_mul(x, f.t[k].atom, ex_int(x, f.t[k].coef)));
+    }
+    *moving = ex_add(x, *moving, ex_int(x, f.c));
+    return fixed;
+}
+
+static uint64_t pointer_key(uint32_t id, const Expr *fixed) { return (uint64_t)id << 32 | fixed->id; }
+
+/* A pointer that is fixed during the reduction, plus what moves. */
 static const char *address(VGen *v, uint32_t id, const Expr *flat, bool store)
 {
     CGen *g = v->g;
-    const Subst zero = {v->lane, ex_int(g->x, 0)};
-    const Expr *fixed = ex_int(g->x, 0), *moving = ex_int(g->x, 0);
-    const Affine f = ex_affine(g->a, ex_subst(g->x, flat, &zero, 1));
-    for (uint32_t k = 0; k < f.n; k++) {
-        const Expr **part = varies(v, f.t[k].atom) ? &moving : &fixed;
-        *part = ex_add(g->x, *part, ex_mul(g->x, f.t[k].atom, ex_int(g->x, f.t[k].coef)));
-    }
-    moving = ex_add(g->x, moving, ex_int(g->x, f.c));
+    const Expr *moving, *fixed = split_offset(v, flat, &moving);
     const char *base = buf_name(g, id);
     if (!ex_is_int(fixed, 0)) {
-        const uint64_t key = (uint64_t)id << 32 | fixed->id;
+        const uint64_t key = pointer_key(id, fixed);
         const bool known = map_u64(&v->pointer, key, false) != NULL;
         const char *name = c_name(g, &v->pointer, key, "p", "p");
         if (!known)
@@ -265,6 +276,16 @@ static const char *address(VGen *v, uint32_t id, const Expr *flat, bool store)
     if (ex_is_const(moving) && moving->v.i <= 0)
         return moving->v.i ? str_fmt(g->a, "%s - %lld", base, (long long)-moving->v.i) : base;
     return str_fmt(g->a, "%s + %s", base, c_expr_prec(g, moving, P_ADD));
+}
+
+void v_fetch(VGen *v, const Fetch *f, const Expr *at)
+{
+    CGen *g = v->g;
+    const Expr *moving, *fixed = split_offset(v, at, &moving);
+    const uint64_t key = pointer_key(f->buf, fixed);
+    const bool known = map_u64(&v->pointer, key, false) != NULL;
+    const char *base = known ? c_name(g, &v->pointer, key, "p", "p") : buf_name(g, f->buf);
+    ln(g->o, "MLCC_FETCH%s(%s, %s);", f->far ? "2" : "", base, c_expr(g, known ? moving : at));
 }
 
 static const char *v_load(VGen *v, const Expr *e)

@@ -39,6 +39,8 @@ const char *v_type(const VGen *v, DType dt);   /* "v8f" */
 const char *v_set(VGen *v, const Expr *e);     /* the same value in each lane */
 const char *v_text(VGen *v, const Expr *e);    /* name of a temporary that holds e; equal expressions share one */
 const char *v_quad(VGen *v, const Expr *load, bool lanes); /* four bytes from there: the same in each lane, or lanes side by side */
+/* A hint, from the pointer that the loads use: one of its own would cost a register. */
+void v_fetch(VGen *v, const Fetch *f, const Expr *at);
 void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n); /* with the tile's variables substituted */
 const char *v_combine(VGen *v, RedOp op, const char *acc, const Expr *body); /* op(acc, body) */
 const char *v_fold(VGen *v, RedOp op, DType dt, const char *acc);            /* one value from all lanes */

@@ -398,14 +398,17 @@ static const char *v_quotient(VGen *v, const Expr *e, VText operand)
 {
     CGen *g = v->g;
     const Expr *s = e->a[1];
+    const bool rounds = g->u->cx->fp == FP_bf16;
     struct Fixed { const VGen *v; bool yes; } f = {v, !ex_is_const(s) && operand == v_text};
     ex_walk(s, has_varying, &f);
     const char *a = operand(v, e->a[0]);
+    const Expr *by = rounds ? ex_binary(g->x, EX_div, ex_const_f(g->x, DT_f32, 1), s) : s;
+    if (rounds && ex_is_const(s))
+        return call2(v, "MUL", a, v_set(v, by));
     if (!f.yes)
         return call2(v, "DIVS", a, c_expr(g, s));
-    const bool known = map_u64(&v->divisor, s->id, false) != NULL, rounds = g->u->cx->fp == FP_bf16;
+    const bool known = map_u64(&v->divisor, s->id, false) != NULL;
     const char *name = c_name(g, &v->divisor, s->id, "by", "by");
-    const Expr *by = rounds ? ex_binary(g->x, EX_div, ex_const_f(g->x, DT_f32, 1), s) : s;
     if (!known)
         ln(&v->head, "const float %s = %s;", name, c_expr(g, by));
     return rounds ? call2(v, "MUL", a, str_fmt(g->a, "V%d_SET(%s)", v->width, name)) : call2(v, "DIVS", a, name);

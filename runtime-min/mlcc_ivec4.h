@@ -34,12 +34,18 @@ static MLCC_INLINE v4i V4_INOT(v4i a) { return ~a; }
 
 static MLCC_INLINE v4i V4_INEG(v4i a) { return (v4i)(-(v4u)a); }
 
+#if MLCC_NEON
+static MLCC_INLINE v4i V4_IABS(v4i a) { return (v4i)vabsq_s32((int32x4_t)a); }
+#else
 static MLCC_INLINE v4i V4_IABS(v4i a) { return (v4i)(((v4u)a ^ (v4u)(a >> 31)) - (v4u)(a >> 31)); }
+#endif
 
 static MLCC_INLINE v4i V4_ISEL(v4i m, v4i a, v4i b) { return (v4i)V4_SEL(m, (v4f)a, (v4f)b); }
 
 #if MLCC_X86 && defined(__SSE4_1__)
 static MLCC_INLINE v4i V4_IMIN(v4i a, v4i b) { return (v4i)_mm_min_epi32((__m128i)a, (__m128i)b); }
+#elif MLCC_NEON
+static MLCC_INLINE v4i V4_IMIN(v4i a, v4i b) { return (v4i)vminq_s32((int32x4_t)a, (int32x4_t)b); }
 #else
 static MLCC_INLINE v4i V4_IMIN(v4i a, v4i b)
 {
@@ -50,6 +56,8 @@ static MLCC_INLINE v4i V4_IMIN(v4i a, v4i b)
 
 #if MLCC_X86 && defined(__SSE4_1__)
 static MLCC_INLINE v4i V4_IMAX(v4i a, v4i b) { return (v4i)_mm_max_epi32((__m128i)a, (__m128i)b); }
+#elif MLCC_NEON
+static MLCC_INLINE v4i V4_IMAX(v4i a, v4i b) { return (v4i)vmaxq_s32((int32x4_t)a, (int32x4_t)b); }
 #else
 static MLCC_INLINE v4i V4_IMAX(v4i a, v4i b)
 {
@@ -162,10 +170,20 @@ static MLCC_INLINE v4i V4_GATHERI8(const int8_t *p, ptrdiff_t s, int n)
     return v;
 }
 
+#if MLCC_NEON
+/* The first byte of each half. */
+static MLCC_INLINE void mlcc_v4_put(void *p, int16x4_t v)
+{
+    const uint32_t q = vget_lane_u32((uint32x2_t)vmovn_s16(vcombine_s16(v, v)), 0);
+    memcpy(p, &q, sizeof q);
+}
+static MLCC_INLINE void V4_STI8(int8_t *p, v4i v) { mlcc_v4_put(p, vmovn_s32((int32x4_t)v)); }
+#else
 static MLCC_INLINE void V4_STI8(int8_t *p, v4i v)
 {
     *(v4b *)(void *)p = __builtin_convertvector(v, v4b);
 }
+#endif
 
 static MLCC_INLINE void V4_STNI8(int8_t *p, v4i v, int n)
 {
@@ -184,6 +202,13 @@ static MLCC_INLINE void V4_STSI8(int8_t *p, v4i v)
 {
     const __m128i w = _mm_packs_epi32((__m128i)v, (__m128i)v);
     const int32_t q = _mm_cvtsi128_si32(_mm_packs_epi16(w, w));
+    memcpy(p, &q, sizeof q);
+}
+#elif MLCC_NEON
+static MLCC_INLINE void V4_STSI8(int8_t *p, v4i v)
+{
+    const int16x4_t w = vqmovn_s32((int32x4_t)v);
+    const uint32_t q = vget_lane_u32((uint32x2_t)vqmovn_s16(vcombine_s16(w, w)), 0);
     memcpy(p, &q, sizeof q);
 }
 #else
@@ -206,10 +231,14 @@ static MLCC_INLINE v4i V4_GATHERU8(const uint8_t *p, ptrdiff_t s, int n)
     return v;
 }
 
+#if MLCC_NEON
+static MLCC_INLINE void V4_STU8(uint8_t *p, v4i v) { mlcc_v4_put(p, vmovn_s32((int32x4_t)v)); }
+#else
 static MLCC_INLINE void V4_STU8(uint8_t *p, v4i v)
 {
     *(v4c *)(void *)p = __builtin_convertvector(v, v4c);
 }
+#endif
 
 static MLCC_INLINE void V4_STNU8(uint8_t *p, v4i v, int n)
 {
@@ -230,14 +259,25 @@ static MLCC_INLINE void V4_STSU8(uint8_t *p, v4i v)
     const int32_t q = _mm_cvtsi128_si32(_mm_packus_epi16(w, w));
     memcpy(p, &q, sizeof q);
 }
+#elif MLCC_NEON
+static MLCC_INLINE void V4_STSU8(uint8_t *p, v4i v)
+{
+    const int16x4_t w = vqmovn_s32((int32x4_t)v);
+    const uint32_t q = vget_lane_u32((uint32x2_t)vqmovun_s16(vcombine_s16(w, w)), 0);
+    memcpy(p, &q, sizeof q);
+}
 #else
 static MLCC_INLINE void V4_STSU8(uint8_t *p, v4i v) { V4_STU8(p, V4_SATU8(v)); }
 #endif
 
+#if MLCC_NEON
+static MLCC_INLINE v4i V4_LDI16(const int16_t *p) { return (v4i)vmovl_s16(vld1_s16(p)); }
+#else
 static MLCC_INLINE v4i V4_LDI16(const int16_t *p)
 {
     return __builtin_convertvector(*(const v4s *)(const void *)p, v4i);
 }
+#endif
 
 static MLCC_INLINE v4i V4_LDNI16(const int16_t *p, int n)
 {
@@ -274,10 +314,14 @@ static MLCC_INLINE void V4_SCATTERI16(int16_t *p, ptrdiff_t s, v4i v, int n)
 
 static MLCC_INLINE void V4_STSI16(int16_t *p, v4i v) { V4_STI16(p, V4_SATI16(v)); }
 
+#if MLCC_NEON
+static MLCC_INLINE v4i V4_LDU16(const uint16_t *p) { return (v4i)vmovl_u16(vld1_u16(p)); }
+#else
 static MLCC_INLINE v4i V4_LDU16(const uint16_t *p)
 {
     return __builtin_convertvector(*(const v4h *)(const void *)p, v4i);
 }
+#endif
 
 static MLCC_INLINE v4i V4_LDNU16(const uint16_t *p, int n)
 {
@@ -346,6 +390,8 @@ static MLCC_INLINE void V4_SCATTERBF(uint16_t *p, ptrdiff_t s, v4f v, int n)
 
 #if MLCC_X86 && defined(__F16C__)
 static MLCC_INLINE v4f V4_LDHF(const uint16_t *p) { return (v4f)_mm_cvtph_ps(_mm_loadl_epi64((const __m128i *)(const void *)p)); }
+#elif MLCC_NEON
+static MLCC_INLINE v4f V4_LDHF(const uint16_t *p) { return (v4f)vcvt_f32_f16((float16x4_t)vld1_u16(p)); }
 #else
 static MLCC_INLINE v4f V4_LDHF(const uint16_t *p)
 {
@@ -406,6 +452,12 @@ static MLCC_INLINE v4l V4_LMUL(v4i a, v4i b)
     const v4q even = (v4q)_mm_mul_epi32((__m128i)a, (__m128i)b);
     const v4q odd = (v4q)_mm_mul_epi32(_mm_srli_epi64((__m128i)a, 32), _mm_srli_epi64((__m128i)b, 32));
     return (v4l){even, odd};
+}
+#elif MLCC_NEON
+static MLCC_INLINE v4l V4_LMUL(v4i a, v4i b)
+{
+    const int64x2_t p = (int64x2_t)a, q = (int64x2_t)b;
+    return (v4l){(v4q)vmull_s32(vmovn_s64(p), vmovn_s64(q)), (v4q)vmull_s32(vshrn_n_s64(p, 32), vshrn_n_s64(q, 32))};
 }
 #else
 static MLCC_INLINE v4l V4_LMUL(v4i a, v4i b)
@@ -474,6 +526,8 @@ static MLCC_INLINE v4l V4_LSHL(v4l a, v4l n)
 /* The low halves of even, the high halves of odd. */
 #if MLCC_X86 && defined(__SSE4_1__)
 static MLCC_INLINE v4i mlcc_v4_zip(v4uq even, v4uq odd) { return (v4i)_mm_blend_epi16((__m128i)even, (__m128i)odd, 0xcc); }
+#elif MLCC_NEON
+static MLCC_INLINE v4i mlcc_v4_zip(v4uq even, v4uq odd) { return (v4i)vbslq_u64(vdupq_n_u64(0xffffffff), (uint64x2_t)even, (uint64x2_t)odd); }
 #else
 static MLCC_INLINE v4i mlcc_v4_zip(v4uq even, v4uq odd)
 {
@@ -555,6 +609,18 @@ static MLCC_INLINE v4i mlcc_v4_madd(v4i a, v4i b)
 }
 #endif
 
+/* c + the products of signed bytes. */
+#if MLCC_NEON && defined(__ARM_FEATURE_DOTPROD)
+static MLCC_INLINE v4i mlcc_v4_dot(v4i x, v4i w, v4i c) { return (v4i)vdotq_s32((int32x4_t)c, (int8x16_t)x, (int8x16_t)w); }
+#elif MLCC_NEON
+static MLCC_INLINE v4i mlcc_v4_dot(v4i x, v4i w, v4i c)
+{
+    const int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8((int8x16_t)x), vget_low_s8((int8x16_t)w)));
+    const int32x4_t high = vpaddlq_s16(vmull_high_s8((int8x16_t)x, (int8x16_t)w));
+    return V4_IADD(c, (v4i)vpaddq_s32(low, high));
+}
+#endif
+
 #if MLCC_X86 && defined(__AVX512VNNI__) && defined(__AVX512VL__)
 static MLCC_INLINE v4i V4_DOTUS(v4i x, v4i w, v4i c) { return (v4i)_mm_dpbusd_epi32((__m128i)c, (__m128i)x, (__m128i)w); }
 #elif MLCC_X86 && defined(__AVXVNNI__)
@@ -566,6 +632,12 @@ static MLCC_INLINE v4i V4_DOTUS(v4i x, v4i w, v4i c)
 static MLCC_INLINE v4i V4_DOTUS(v4i x, v4i w, v4i c)
 {
     return (v4i)vusdotq_s32((int32x4_t)c, (uint8x16_t)x, (int8x16_t)w);
+}
+#elif MLCC_NEON /* (x - 128) * w + 128 * w, where the second product is the same for all x */
+static MLCC_INLINE v4i V4_DOTUS(v4i x, v4i w, v4i c)
+{
+    const v4i flip = V4_ISET(INT32_C(-0x7f7f7f80));
+    return V4_ISUB(mlcc_v4_dot(x ^ flip, w, c), mlcc_v4_dot(flip, w, V4_ISET(0)));
 }
 #else
 static MLCC_INLINE v4i V4_DOTUS(v4i x, v4i w, v4i c)
@@ -582,11 +654,8 @@ static MLCC_INLINE v4i V4_DOTSS(v4i x, v4i w, v4i c)
     const v4i flip = V4_ISET(INT32_C(-0x7f7f7f80));
     return V4_ISUB(V4_DOTUS(x ^ flip, w, c), V4_DOTUS(flip, w, V4_ISET(0)));
 }
-#elif MLCC_NEON && defined(__ARM_FEATURE_DOTPROD)
-static MLCC_INLINE v4i V4_DOTSS(v4i x, v4i w, v4i c)
-{
-    return (v4i)vdotq_s32((int32x4_t)c, (int8x16_t)x, (int8x16_t)w);
-}
+#elif MLCC_NEON
+static MLCC_INLINE v4i V4_DOTSS(v4i x, v4i w, v4i c) { return mlcc_v4_dot(x, w, c); }
 #else
 static MLCC_INLINE v4i V4_DOTSS(v4i x, v4i w, v4i c)
 {
@@ -595,17 +664,36 @@ static MLCC_INLINE v4i V4_DOTSS(v4i x, v4i w, v4i c)
 }
 #endif
 
+#if MLCC_NEON && defined(__ARM_FEATURE_DOTPROD)
+static MLCC_INLINE v4i V4_DOTUU(v4i x, v4i w, v4i c)
+{
+    return (v4i)vdotq_u32((uint32x4_t)c, (uint8x16_t)x, (uint8x16_t)w);
+}
+#elif MLCC_NEON
+static MLCC_INLINE v4i V4_DOTUU(v4i x, v4i w, v4i c)
+{
+    const uint32x4_t low = vpaddlq_u16(vmull_u8(vget_low_u8((uint8x16_t)x), vget_low_u8((uint8x16_t)w)));
+    const uint32x4_t high = vpaddlq_u16(vmull_high_u8((uint8x16_t)x, (uint8x16_t)w));
+    return V4_IADD(c, (v4i)vpaddq_u32(low, high));
+}
+#else
 static MLCC_INLINE v4i V4_DOTUU(v4i x, v4i w, v4i c)
 {
     const v4i even = mlcc_v4_madd(mlcc_v4_even_u8(x), mlcc_v4_even_u8(w));
     return V4_IADD(c, V4_IADD(even, mlcc_v4_madd(mlcc_v4_odd_u8(x), mlcc_v4_odd_u8(w))));
 }
+#endif
 
 /* c and the products of two pairs of bf16; the processor's instruction takes numbers below the normal range for 0. */
 #if MLCC_X86 && defined(__AVX512BF16__) && defined(__AVX512VL__)
 static MLCC_INLINE v4f V4_DOTBF(v4i x, v4i w, v4f c)
 {
     return (v4f)_mm_dpbf16_ps((__m128)c, (__m128bh)x, (__m128bh)w);
+}
+#elif MLCC_NEON && defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+static MLCC_INLINE v4f V4_DOTBF(v4i x, v4i w, v4f c)
+{
+    return (v4f)vbfdotq_f32((float32x4_t)c, (bfloat16x8_t)x, (bfloat16x8_t)w);
 }
 #else
 static MLCC_INLINE v4f V4_DOTBF(v4i x, v4i w, v4f c)

@@ -81,15 +81,25 @@ static MLCC_INLINE v4i V4_IMUL(v4i a, v4i b) { return (v4i)((v4u)a * (v4u)b); }
 
 static MLCC_INLINE v4f V4_ITOF(v4i a) { return __builtin_convertvector(a, v4f); }
 
+#if MLCC_NEON
+static MLCC_INLINE uint8x8_t mlcc_v4_bytes(const void *p)
+{
+    uint32_t q;
+    memcpy(&q, p, sizeof q);
+    return vcreate_u8(q);
+}
+static MLCC_INLINE v4i V4_LDI8(const int8_t *p) { return (v4i)vmovl_s16(vget_low_s16(vmovl_s8((int8x8_t)mlcc_v4_bytes(p)))); }
+static MLCC_INLINE v4i V4_LDU8(const uint8_t *p) { return (v4i)vmovl_u16(vget_low_u16(vmovl_u8(mlcc_v4_bytes(p)))); }
+#else
 static MLCC_INLINE v4i V4_LDI8(const int8_t *p)
 {
     return __builtin_convertvector(*(const v4b *)(const void *)p, v4i);
 }
-
 static MLCC_INLINE v4i V4_LDU8(const uint8_t *p)
 {
     return __builtin_convertvector(*(const v4c *)(const void *)p, v4i);
 }
+#endif
 
 static MLCC_INLINE v4f V4_SEL(v4i m, v4f a, v4f b) { return (v4f)((m & (v4i)a) | (~m & (v4i)b)); }
 
@@ -259,6 +269,9 @@ static MLCC_INLINE float V4_HMAX(v4f v) { return mlcc_max_f32(mlcc_max_f32(v[0],
 
 static MLCC_INLINE float V4_HMIN(v4f v) { return mlcc_min_f32(mlcc_min_f32(v[0], v[2]), mlcc_min_f32(v[1], v[3])); }
 
+#if MLCC_NEON
+static MLCC_INLINE v4i V4_FTOI(v4f a) { return (v4i)vcvtq_s32_f32((float32x4_t)a); }
+#else
 static MLCC_INLINE v4i V4_FTOI(v4f a)
 {
     const v4i low = (v4i)(a < V4_SET(-0x1p31f)), high = (v4i)(a >= V4_SET(0x1p31f));
@@ -266,6 +279,7 @@ static MLCC_INLINE v4i V4_FTOI(v4f a)
     const v4i i = __builtin_convertvector((v4f)((v4i)a & in), v4i);
     return i | (low & V4_ISET(INT32_MIN)) | (high & V4_ISET(INT32_MAX));
 }
+#endif
 
 #if MLCC_FUSED
 static MLCC_INLINE v4f V4_DIVS(v4f a, float s)
@@ -296,18 +310,26 @@ static MLCC_INLINE v4i V4_RTOU8(v4f a) { return V4_FTOU8(V4_RINT(a)); }
 
 static MLCC_INLINE v4i V4_RTOI8(v4f a) { return V4_FTOI8(V4_RINT(a)); }
 
+#if MLCC_NEON
+static MLCC_INLINE v4f V4_LDBF(const uint16_t *p) { return (v4f)vshll_n_u16(vld1_u16(p), 16); }
+#else
 static MLCC_INLINE v4f V4_LDBF(const uint16_t *p)
 {
     const v4u u = __builtin_convertvector(*(const v4h *)(const void *)p, v4u);
     return (v4f)(u << 16);
 }
+#endif
 
+#if MLCC_NEON && defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+static MLCC_INLINE void V4_STBF(uint16_t *p, v4f v) { vst1_u16(p, (uint16x4_t)vcvt_bf16_f32((float32x4_t)v)); }
+#else
 static MLCC_INLINE void V4_STBF(uint16_t *p, v4f v)
 {
     const v4u u = (v4u)v, up = (u + 0x7fff + (u >> 16 & 1)) >> 16, quiet = u >> 16 | 0x40;
     const v4u nan = (v4u)(v != v);
     *(v4h *)(void *)p = __builtin_convertvector((nan & quiet) | (~nan & up), v4h);
 }
+#endif
 
 static MLCC_INLINE void V4_STBFZ(uint16_t *p, v4f v) { V4_STBF(p, v); }
 

@@ -43,6 +43,8 @@ class Way:
     flags: tuple
     link: Callable
     load: Callable
+    runner: tuple = ()  # what a program of one's own is run by
+    static: tuple = ()  # flags with which that can be linked
 
     def library(self, built, name, level='-O2'):
         """As native.library."""
@@ -66,4 +68,4 @@ def way(name):
         return None, 'not this processor'
     flag, cpu = cross.ROWS[name]
     why = cross.missing()
-    return (None, why) if why else (Way(cross.CC, (flag,), cross.link, functools.partial(cross.Program, cpu=cpu)), '')
+    return (None, why) if why else (Way(cross.CC, (flag,), cross.link, functools.partial(cross.Program, cpu=cpu), (cross.QEMU, '-cpu', cpu), ('-static',)), '')

@@ -6,25 +6,40 @@
 
 The innermost loops that accumulate are looked at. A vector that is kept on the stack in one of them found no register, which
 costs 20 to 140 % of a tile (the order of loads in a tile is there to prevent it), so there may be none; a pointer that is loaded
-again costs a slot of the load unit, so there may be one for every eight multiplications. x86-64 only.
+again costs a slot of the load unit, so there may be one for every eight multiplications. On x86-64, with AArch64 beside it
+where its compiler is at hand.
 """
 import pathlib
 import platform
 import re
 import shutil
 import sys
+from dataclasses import dataclass
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from harness import report, tool
+from harness import cross, machines, report, tool
 from kernel import blocks
 
-LEVELS = ['x86-64-v3', 'x86-64-v4']
-HOT = re.compile(r'\bv(?:fmadd231[ps][sd]|pdpbusd|pdpwssd|dpbf16ps)|\btdp')  # onto an accumulator; polynomials take other forms
+
+@dataclass(frozen=True)
+class Assembly:
+    """How objdump writes what is looked for."""
+    objdump: str
+    hot: re.Pattern     # onto an accumulator; polynomials take other forms
+    vector: re.Pattern
+    jump: re.Pattern    # within a function
+    moves_frame: re.Pattern
+    stack: tuple        # without and with a frame register
+
+
+X86 = Assembly('objdump', re.compile(r'\bv(?:fmadd231[ps][sd]|pdpbusd|pdpwssd|dpbf16ps)|\btdp'), re.compile(r'%[xyz]mm\d'),
+               re.compile(r'^j\w+\s+([0-9a-f]+)'), re.compile(r'mov\s+%rsp,%rbp'), (re.compile(r'\(%rsp\b'), re.compile(r'\(%r[sb]p\b')))
+A64 = Assembly('aarch64-linux-gnu-objdump', re.compile(r'^(?:fmla\b.*\.s\[|[su]dot\b|usdot\b|bfdot\b)'), re.compile(r'\bq\d'),
+               re.compile(r'^(?:b|b\.\w+|cbn?z|tbn?z)\s+(?:\w+, )?(?:#\d+, )?([0-9a-f]+) <'), re.compile(r'mov\s+x29, sp'), (re.compile(r'\[sp\b'), re.compile(r'\[(?:sp|x29)\b')))
+LEVELS = ['x86-64-v3', 'x86-64-v4', *cross.ROWS]
 ENOUGH = 6           # of these make a loop that is worth the look
-VECTOR = re.compile(r'%[xyz]mm\d')
 FOR_A_POINTER = 8    # multiplications that pay for one
 LINE = re.compile(r'^\s*([0-9a-f]+):\s+(\S.*)$')
-JUMP = re.compile(r'^j\w+\s+([0-9a-f]+)')
 
 
 def functions(listing):
@@ -40,9 +55,9 @@ def functions(listing):
     return found
 
 
-def loops(code):
+def loops(asm, code):
     """[(first, last)] addresses of loops, by their backward jumps."""
-    jumps = [(int(m.group(1), 16), at) for at, text in code if (m := JUMP.match(text))]
+    jumps = [(int(m.group(1), 16), at) for at, text in code if (m := asm.jump.match(text))]
     return [(to, at) for to, at in jumps if code[0][0] <= to <= at]
 
 
@@ -50,18 +65,13 @@ def innermost(found):
     return [(a, b) for a, b in found if not any(a <= c and d <= b and (a, b) != (c, d) for c, d in found)]
 
 
-def frame_registers(code):
-    """%rsp, and %rbp where the function keeps its frame there."""
-    return r'%rsp|%rbp' if any(re.match(r'mov\s+%rsp,%rbp', text) for _, text in code) else '%rsp'
-
-
-def traffic(code):
+def traffic(asm, code):
     """[complaint] about hot innermost loops."""
-    stack, found = re.compile(rf'\((?:{frame_registers(code)})\b'), []
-    for first, last in innermost(loops(code)):
+    stack, found = asm.stack[any(asm.moves_frame.match(text) for _, text in code)], []
+    for first, last in innermost(loops(asm, code)):
         body = [text for at, text in code if first <= at <= last]
-        hot, on_stack = sum(bool(HOT.search(text)) for text in body), [text for text in body if stack.search(text)]
-        vectors = [text for text in on_stack if VECTOR.search(text)]
+        hot, on_stack = sum(bool(asm.hot.search(text)) for text in body), [text for text in body if stack.search(text)]
+        vectors = [text for text in on_stack if asm.vector.search(text)]
         if hot >= ENOUGH and vectors:
             found.append(f'loop at {first:x} keeps {len(vectors)} vectors on the stack: {vectors[0]}')
         elif hot >= ENOUGH and len(on_stack) * FOR_A_POINTER > hot:
@@ -69,23 +79,32 @@ def traffic(code):
     return found
 
 
-def hot_loops(code):
-    return sum(sum(bool(HOT.search(t)) for at, t in code if a <= at <= b) >= ENOUGH for a, b in innermost(loops(code)))
+def hot_loops(asm, code):
+    return sum(sum(bool(asm.hot.search(t)) for at, t in code if a <= at <= b) >= ENOUGH for a, b in innermost(loops(asm, code)))
 
 
-def check(mlcc, model, folder, level):
+def way_of(level):
+    """(Assembly, Way), or (None, why there is none)."""
+    if level in cross.ROWS:
+        why = cross.missing()
+        return (None, why) if why else (A64, machines.way(level)[0])
+    able = platform.machine() == 'x86_64' and shutil.which('gcc') and shutil.which('objdump')
+    return (X86, machines.here('gcc', (f'-march={level}',))) if able else (None, 'needs gcc and objdump on x86-64')
+
+
+def check(mlcc, model, folder, level, asm, way):
     """(complaint, hot loops seen)"""
     built = tool.compile_model(mlcc, model, folder, 'net', [f'-march={level}'])
     if built.rc:
         return built.message, 0
     seen = 0
     for source in (s for s in built.sources if s.suffix == '.c'):
-        obj, why = tool.compile_object('gcc', source, ['-O2', f'-march={level}'])
+        obj, why = tool.compile_object(way.cc, source, ['-O2', *way.flags])
         if obj is None:
             return why, 0
-        for name, code in functions(tool.run(['objdump', '-d', '--no-show-raw-insn', obj], 60)[1]).items():
-            bad = traffic(code)
-            seen += hot_loops(code)
+        for name, code in functions(tool.run([asm.objdump, '-d', '--no-show-raw-insn', obj], 60)[1]).items():
+            bad = traffic(asm, code)
+            seen += hot_loops(asm, code)
             if bad:
                 return f'{name}: {bad[0]}', seen
     return '' if seen else 'no hot loop was found to look at', seen
@@ -94,14 +113,14 @@ def check(mlcc, model, folder, level):
 def main():
     build, r = pathlib.Path(sys.argv[1]).resolve(), report.Report()
     models = [pathlib.Path(m) for m in sys.argv[2:]] or list(blocks.blocks(build / 'kernel').values())
-    able = platform.machine() == 'x86_64' and shutil.which('gcc') and shutil.which('objdump')
     for model in models:
         for level in LEVELS:
             name = f'spills/{model.stem} {level}'
-            if not able:
-                r.skip(name, 'needs gcc and objdump on x86-64')
-                continue
-            r.check(name, check(build / 'mlcc', model.resolve(), build / 'kernel' / f'{model.stem}-{level}', level)[0])
+            asm, way = way_of(level)
+            if asm:
+                r.check(name, check(build / 'mlcc', model.resolve(), build / 'kernel' / f'{model.stem}-{level}', level, asm, way)[0])
+            else:
+                r.skip(name, way)
     r.finish()
 
 

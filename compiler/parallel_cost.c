@@ -82,14 +82,18 @@ typedef struct Scope { const Cost *s; int32_t part, parts; const Piece *piece; }
 
 static double cycles(const Scope *at, const Nest *n);
 
-static double cycles_inside(const Scope *at, const Nest *n)
+static double cycles_of(const Scope *at, Nest *const *list, uint32_t n)
 {
     double sum = 0;
-    for (uint32_t k = 0; k < n->body.n; k++)
-        sum += cycles(at, n->body.at[k]);
-    for (uint32_t k = 0; k < n->other.n; k++)
-        sum += cycles(at, n->other.at[k]);
+    for (uint32_t k = 0; k < n; k++)
+        sum += cycles(at, list[k]);
     return sum;
+}
+
+/* Of two sides the dearer. */
+static double cycles_inside(const Scope *at, const Nest *n)
+{
+    return fmax(cycles_of(at, n->body.at, n->body.n), cycles_of(at, n->other.at, n->other.n));
 }
 
 static double length(Run r) { return r.last < r.first ? 0 : (double)(r.last - r.first + 1); }
@@ -110,17 +114,24 @@ static double parallel_cycles(const Scope *at, const Nest *n)
     return sum;
 }
 
-/* The C compiler makes vectors of it. */
-static bool is_fill(const Nest *n)
+/* Elements filled or copied one after the other: the C compiler makes vectors of it. */
+static bool is_row(const Nest *n)
 {
-    return n->op == NS_for && n->kind == FOR_serial && n->body.n == 1 && n->body.at[0]->op == NS_store && n->body.at[0]->store.value->op == EX_const;
+    const Nest *in = n->body.n == 1 ? n->body.at[0] : NULL;
+    return n->op == NS_for && n->kind == FOR_serial && in && in->op == NS_store && (in->store.value->op == EX_const || in->store.value->op == EX_load);
+}
+
+static double row_cycles(const Cost *s, const Nest *n)
+{
+    const double size = (double)dtype_bytes(buf(s->u, n->body.at[0]->store.buf)->dt);
+    return ceil((double)ex_upper(s->u->cx->x, n->extent) * size / (4 * s->lanes));
 }
 
 static double cycles(const Scope *at, const Nest *n)
 {
     const Cost *s = at->s;
-    if (is_fill(n))
-        return ceil((double)ex_upper(s->u->cx->x, n->extent) / s->lanes);
+    if (is_row(n))
+        return row_cycles(s, n);
     if (n->op == NS_for && n->kind == FOR_parallel)
         return parallel_cycles(at, n);
     double sum = n->expr ? ex_cost(n->expr) : 0;

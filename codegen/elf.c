@@ -27,20 +27,25 @@ static Elf64_Shdr section(Elf64_Word name, Elf64_Word type, Elf64_Xword flags, s
     return (Elf64_Shdr){.sh_name = name, .sh_type = type, .sh_flags = flags, .sh_offset = at, .sh_size = n, .sh_addralign = align};
 }
 
-/* Adds <prefix>_weights.o for the host's machine: head, the image, the other sections. */
-void weights_object(const Unit *u, const EmitOptions *opt, EmitFiles *files)
+static Elf64_Half machine_of(Isa isa)
 {
 #if defined(__aarch64__)
-    const Elf64_Half machine = EM_AARCH64;
+    const Isa host = ISA_aarch64;
 #else
-    const Elf64_Half machine = EM_X86_64;
+    const Isa host = ISA_x86_64;
 #endif
+    return (isa == ISA_host ? host : isa) == ISA_aarch64 ? EM_AARCH64 : EM_X86_64;
+}
+
+/* Adds <prefix>_weights.o for the target: head, the image, the other sections. */
+void weights_object(const Unit *u, const EmitOptions *opt, EmitFiles *files)
+{
     static const char names[] = "\0.rodata\0.symtab\0.strtab\0.shstrtab\0.note.GNU-stack";
     const char *symbol = str_fmt(files->arena, "%s_weights", opt->prefix);
     const size_t size = (size_t)u->weight_bytes;
     Piece first = {.text = {.arena = files->arena}}, t = first;
     Elf64_Ehdr head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT}, .e_type = ET_REL,
-                       .e_machine = machine, .e_version = EV_CURRENT, .e_ehsize = sizeof head, .e_shentsize = sizeof(Elf64_Shdr),
+                       .e_machine = machine_of(opt->isa), .e_version = EV_CURRENT, .e_ehsize = sizeof head, .e_shentsize = sizeof(Elf64_Shdr),
                        .e_shnum = SEC_COUNT, .e_shstrndx = SEC_SHSTRTAB};
     (void)put(&first, &head, sizeof head, 1);
     Elf64_Shdr s[SEC_COUNT] = {0};

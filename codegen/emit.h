@@ -6,6 +6,7 @@
 #define MLCC_EMIT_H
 
 #include "../ir/nest.h"
+#include "../targets/target.h"
 
 typedef enum WeightsMode { WM_auto, WM_array, WM_string, WM_incbin, WM_object, WM_file } WeightsMode;
 
@@ -17,6 +18,7 @@ typedef struct EmitOptions {
     const char *version;  /* of mlcc */
     WeightsMode weights;  /* never WM_auto: see weights_mode */
     bool threads;         /* the caller may bring threads, whether or not the unit can use them */
+    Isa isa;              /* of the target */
     int32_t lanes;        /* float lanes of the target's vectors, 1: scalar code */
     const char *cpu;      /* of a level among several: processor features it needs, "avx2 fma"; NULL: none to be named */
 } EmitOptions;

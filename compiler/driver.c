@@ -246,7 +246,7 @@ static bool take_files(Arena *a, Diags *d, const Options *o, const EmitFiles *fi
 static EmitOptions emit_options(Arena *a, const Program *p, const OnnxFile *info)
 {
     const Options *o = p->opt;
-    return (EmitOptions){.source = base_name(o->model), .sha256 = info->sha256, .version = mlcc_version, .lanes = p->machine.lanes_f32,
+    return (EmitOptions){.source = base_name(o->model), .sha256 = info->sha256, .version = mlcc_version, .isa = p->machine.isa, .lanes = p->machine.lanes_f32,
                          .prefix = p->prefix, .file = stem(a, o->output), .threads = p->threads.n > 0};
 }
 

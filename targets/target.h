@@ -5,8 +5,12 @@
 
 #include "../ir/base.h"
 
+/* Instruction sets, for what is an object and not C. */
+typedef enum Isa { ISA_host, ISA_x86_64, ISA_aarch64 } Isa;
+
 typedef struct Machine {
     const char *name;
+    Isa isa; /* host: whatever the C compiler makes code for; objects are for the machine that mlcc runs on */
     int32_t lanes_f32; /* 1: scalar code */
     int32_t vregs;
     int32_t l1_bytes, l2_bytes;

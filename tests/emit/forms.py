@@ -13,7 +13,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from harness import isolate, models, native, report, tool, values
+from harness import isolate, machines, models, native, report, tool, values
 
 WEIGHTS = ['array', 'string', 'incbin', 'object', 'file', 'auto']
 LEVELS = ['-O0', '-O1', '-O2', '-O3', '-Os']
@@ -148,6 +148,16 @@ def pinned_fault(mlcc, folder):
     return '' if shape == [3, 5] else f'output has shape {shape}, expected [3, 5]'
 
 
+def object_fault(mlcc, model, folder, row, way):
+    """An object is for the target, whatever mlcc itself runs on."""
+    want = outputs_of(build(mlcc, model, folder / 'here', [])[0], pictures(), [])
+    built, why = models.build(mlcc, model, folder / row, 'net', ['--weights=object', f'-march={row}'])
+    if why:
+        return why
+    net = native.Model(way.load(way.library(built, 'net')), 0)
+    return compare([net.call([x]) for x in pictures()], want, 1e-4)
+
+
 def main():
     build_dir = pathlib.Path(sys.argv[1]).resolve()
     mlcc, top = build_dir / 'mlcc', build_dir / 'emit' / 'forms'
@@ -156,6 +166,12 @@ def main():
         for args, rtol in [(f'--weights={w}', 0) for w in WEIGHTS] + [(level, 1e-4) for level in LEVELS]:
             r.check(f'forms/{name} {args}', isolated(lambda: form_fault(mlcc, model, top / name, [args], rtol)))
         r.check(f'forms/{name} interpreter', isolated(lambda: interpreter_fault(mlcc, model, top / name)))
+    for row in machines.emulated():
+        way, why = machines.way(row)
+        if way:
+            r.check(f'forms/object {row}', isolated(lambda: object_fault(mlcc, models.samples()['digits'], top / 'object', row, way)))
+        else:
+            r.skip(f'forms/object {row}', why)
     r.check('forms/symbolic', isolated(lambda: symbolic_fault(mlcc, top / 'symbolic')))
     r.check('forms/special', isolated(lambda: special_fault(mlcc, top / 'special')))
     for args in ([], ['-O0'], ['--threads=2']):

@@ -427,10 +427,10 @@ static MLCC_INLINE v16f V16_LDNBF(const uint16_t *p, int n)
 #else
 static MLCC_INLINE v16f V16_LDNBF(const uint16_t *p, int n)
 {
-    v16f v = {0};
+    v16u v = {0};
     for (int i = 0; i < n; i++)
-        v[i] = mlcc_f32_of_bf16(p[i]);
-    return v;
+        v[i] = (uint32_t)p[i] << 16;
+    return (v16f)v;
 }
 #endif
 

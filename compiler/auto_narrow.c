@@ -9,8 +9,9 @@
  * and x stays as it is. Of denser products both operands are narrow where the machine multiplies pairs of bf16. A tensor of the
  * scheduler's own is stored so itself, and whoever else reads it reads what was rounded; of a tensor that must keep its type
  * (inputs and outputs of the model, operands and results of functions of runtime-min) contractions get a copy. When it is
- * known what is stored at all, large tensors that are only added, chosen from and the like become narrow too (residuals), and
- * scratch of a depthwise product of which a block of lanes takes half of the second-level cache.
+ * known what is stored at all, large tensors that are only added, chosen from and the like become narrow too (residuals). What a
+ * depthwise product reads stays f32: its few taps cancel where a picture is smooth, and what rounding leaves is ten times the
+ * error of a text detector.
  */
 #include "auto.h"
 
@@ -283,25 +284,10 @@ static int64_t bytes_of(const Auto *g, uint32_t t)
     return bytes;
 }
 
-/* A block of lanes that leaves little of the cache to what is made of it. */
-static bool crowds_cache(const Auto *g, uint32_t k)
-{
-    const StagePlan *p = &g->s->stage[k];
-    Dot d;
-    if (p->place != PL_at || !g->block[p->host] || ten(g->te, g->te->stage.at[k]->out)->dt != DT_f32)
-        return false;
-    for (uint32_t q = 0; q < g->te->stage.n; q++)
-        if (g->s->stage[q].place == PL_register && g->s->stage[q].host == k && dot_of(g, q, &d) && d.lane >= 0)
-            return bytes_of(g, g->te->stage.at[k]->out) / extent_of(g, ten(g->te, g->te->stage.at[q]->out)->dim[d.lane]) * g->block[p->host] > g->m->l2_bytes / 2;
-    return false;
-}
-
 static bool may_store(const Auto *g, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];
     const uint32_t t = s->out;
-    if (crowds_cache(g, k))
-        return true;
     if (g->s->stage[k].place != PL_root || (s->kind != ST_map && s->kind != ST_reduce) || ten(g->te, t)->dt != DT_f32)
         return false;
     if (!layout_free(g, t) || is_operand_of_call(g->te, t) || bytes_of(g, t) <= g->m->l2_bytes / 8)

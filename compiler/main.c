@@ -332,12 +332,12 @@ int main(int argc, char **argv)
         arena_free(a);
         return out_of_memory("text");
     }
-    if (argc == 2 && strncmp(argv[1], "--generate=", 11) == 0)
-        return generate(a, argv[1] + 11) ? EXIT_SUCCESS : EXIT_IO;
     Options o;
     Diags d = {.arena = a, .file = "mlcc"};
     int status = EXIT_USAGE;
-    if (!options_parse(a, &d, argc, argv, &o))
+    if (argc == 2 && strncmp(argv[1], "--generate=", 11) == 0)
+        status = generate(a, argv[1] + 11) ? EXIT_SUCCESS : EXIT_IO;
+    else if (!options_parse(a, &d, argc, argv, &o))
         print_diags(&d, "text", a);
     else if (o.help || o.version)
         status = information(&o, a);

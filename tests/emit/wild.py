@@ -24,7 +24,7 @@ PLACES = ['Gather', 'GatherElements', 'GatherND', 'Scatter', 'ScatterElements', 
 VALUES = ['Cast', 'CastLike', 'QuantizeLinear', 'DequantizeLinear', 'DynamicQuantizeLinear', 'QLinearMatMul', 'QLinearConv', 'MatMulInteger', 'ConvInteger', 'Div', 'Mod',
           'Pow', 'BitShift', 'Add', 'Sub', 'Mul', 'Neg', 'Abs', 'Round', 'Ceil', 'Clip', 'ReduceSum', 'ReduceProd', 'ReduceLogSumExp', 'Softmax', 'LayerNormalization', 'Det', 'Sign']
 EACH = 3  # cases of one operator, spread over those there are
-FLAGS = ['-std=gnu11', '-O1', '-g', '-march=native', '-fsanitize=address,undefined,float-cast-overflow', '-fno-sanitize-recover=all', '-w']
+FLAGS = ['-std=gnu11', '-O1', '-g', '-march=native', '-fsanitize=address,undefined,float-cast-overflow', '-fno-sanitize-recover=all', '-w', '-U_FORTIFY_SOURCE', '-fno-stack-protector']
 
 # Values of one pattern: the ends of every type, what is just beside them, and anything. Bytes are little-endian.
 DRIVER = r'''

@@ -314,7 +314,7 @@ static const char *v_guarded(VGen *v, const Expr *e)
     if (!in)
         return v_load(v, plain);
     if (ex_is_int(in, 0))
-        return v_nested(v, e->a[e->n - 1]);
+        return v_nested(v, lanes_outside(g, e));
     const Subst first = {v->lane, ex_int(g->x, 0)}; /* all lanes in use agree, and the first is in use */
     in = ex_subst(g->x, in, &first, 1);
     return str_fmt(g->a, "%s ? %s : %s", c_expr_prec(g, in, P_OR), v_load(v, plain), v_nested(v, lanes_outside(g, e)));

@@ -47,6 +47,7 @@ bool dot_of(const Auto *g, uint32_t stage, Dot *d);
 int64_t extent_of(const Auto *g, const Expr *e);       /* upper bound */
 int64_t points_of_tensor(const Auto *g, uint32_t t);
 int64_t points_of_stage(const Auto *g, uint32_t k);    /* elements that it defines */
+bool is_operand_of_call(const Te *te, uint32_t t);     /* a function of runtime-min reads its memory */
 int64_t steps_of_stage(const Auto *g, uint32_t k);     /* elements x reduction steps */
 /* Calls fn for every node of a stage, whose body may be a substituted one; _scheduled: also for what is inline in a
  * scatter's first values and places, body holding the substituted bodies of all stages. */

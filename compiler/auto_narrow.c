@@ -114,15 +114,6 @@ static bool product_of(const Auto *g, uint32_t k, Product *p)
 
 /* ---- storage ---- */
 
-static bool is_operand_of_call(const Te *te, uint32_t t)
-{
-    for (uint32_t k = 0; k < te->stage.n; k++)
-        for (uint8_t q = 0; q < te->stage.at[k]->nin; q++)
-            if (te->stage.at[k]->in[q] == t)
-                return true;
-    return false;
-}
-
 static void choose_storage(Narrow *n, uint32_t t)
 {
     Auto *g = n->g;
@@ -276,21 +267,13 @@ static bool reads_gently(const Auto *g, uint32_t k, uint32_t t)
     return !harsh && g->s->stage[k].place != PL_at && !(dot_of(g, k, &d) && (d.x->v.ref == t || d.w->v.ref == t));
 }
 
-static int64_t bytes_of(const Auto *g, uint32_t t)
-{
-    int64_t bytes = (int64_t)sizeof(float);
-    for (uint8_t d = 0; d < ten(g->te, t)->rank; d++)
-        bytes *= extent_of(g, ten(g->te, t)->dim[d]);
-    return bytes;
-}
-
 static bool may_store(const Auto *g, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];
     const uint32_t t = s->out;
     if (g->s->stage[k].place != PL_root || (s->kind != ST_map && s->kind != ST_reduce) || ten(g->te, t)->dt != DT_f32)
         return false;
-    if (!layout_free(g, t) || is_operand_of_call(g->te, t) || bytes_of(g, t) <= g->m->l2_bytes / 8)
+    if (!layout_free(g, t) || is_operand_of_call(g->te, t) || points_of_tensor(g, t) * (int64_t)sizeof(float) <= g->m->l2_bytes / 8)
         return false;
     for (uint32_t q = 0; q < g->nreader[t]; q++)
         if (!reads_gently(g, g->reader[t][q], t))

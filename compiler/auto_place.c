@@ -25,6 +25,15 @@ int64_t points_of_stage(const Auto *g, uint32_t k)
     return points_of_tensor(g, g->te->stage.at[k]->out);
 }
 
+bool is_operand_of_call(const Te *te, uint32_t t)
+{
+    for (uint32_t k = 0; k < te->stage.n; k++)
+        for (uint8_t q = 0; q < te->stage.at[k]->nin; q++)
+            if (te->stage.at[k]->in[q] == t)
+                return true;
+    return false;
+}
+
 int64_t steps_of_stage(const Auto *g, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];

@@ -19,15 +19,6 @@ static DType other_sign(DType dt) { return dt == DT_u8 ? DT_i8 : DT_u8; }
 /* Dots for each multiply-add of floats. Machines that multiply signed bytes so multiply unsigned ones, too. */
 static double rate_of(const Machine *m, DType x, DType w) { return x == w ? m->dot_ss8 : m->dot_us8; }
 
-static bool is_operand_of_call(const Te *te, uint32_t t)
-{
-    for (uint32_t k = 0; k < te->stage.n; k++)
-        for (uint8_t q = 0; q < te->stage.at[k]->nin; q++)
-            if (te->stage.at[k]->in[q] == t)
-                return true;
-    return false;
-}
-
 static bool may_change(const Auto *g, const Expr *load)
 {
     const uint32_t t = load->v.ref;
@@ -39,7 +30,7 @@ static DType stored(const Signs *n, const Expr *load)
     return n->other[load->v.ref] ? other_sign((DType)load->dt) : (DType)load->dt;
 }
 
-/* Changes the sign of one operand, or of both, where dots become half as fast again or more. */
+/* Changes the sign of one operand, w rather than x, where dots become half as fast again or more. */
 static void choose(Signs *n, const Expr *x, const Expr *w)
 {
     const Auto *g = n->g;

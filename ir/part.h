@@ -2,8 +2,8 @@
  *
  * What one part of a run touches. A run of several parts executes every split function on each part; a parallel loop
  * gives part p the iterations whose units it owns (Share), everything outside of parallel loops runs on all parts.
- * Functions that are not split run on part 0 alone. Scratch and constants are not looked at: each part has scratch of its
- * own, and nobody writes a constant.
+ * Functions that are not split run on part 0 alone. Touches leave out scratch and constants: each part has scratch of its
+ * own, of which it must have written what it reads, and nobody writes a constant.
  */
 #ifndef MLCC_PART_H
 #define MLCC_PART_H

@@ -44,8 +44,7 @@ static inline uint64_t mlcc_key(const mlcc_tensor *t, int64_t k)
     case 12: return ((const uint32_t *)t->data)[k];
     case 13: return ((const uint64_t *)t->data)[k];
     case 16: return mlcc_key_f((double)mlcc_f32_of_bf16(((const uint16_t *)t->data)[k]));
-    case 22: return mlcc_key_i(((const int8_t *)t->data)[k]);
-    case 26: return mlcc_key_i(((const int8_t *)t->data)[k]);
+    case 22: case 26: return mlcc_key_i(((const int8_t *)t->data)[k]);
     default: return ((const uint8_t *)t->data)[k];
     }
 }

@@ -56,6 +56,13 @@ void walk_scheduled(const Schedule *s, const Expr *const *body, uint32_t k, void
 bool is_pure_var(const Expr *e, const Expr *const *var, int n, int *which);
 void auto_bodies(Auto *g);                             /* body and reader from the placements in s */
 
+/* auto_load.c: of a load, the first dimension whose index uses v; whose index is v itself; and that alone uses v. -1: none. */
+int dim_using(const Expr *load, const Expr *v);
+bool index_uses(const Expr *load, const Expr *v);
+int dim_of(const Expr *load, const Expr *v);
+int sole_dim(const Expr *load, const Expr *v);
+bool is_constant_load(const Auto *g, const Expr *load);
+
 void auto_views(Auto *g);                              /* fresh schedule with only affine views inline, and its bodies */
 bool runs_across(const Auto *g, uint32_t k);           /* auto_tile.c: a reduction over what lies side by side, by vectors */
 int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t stage); /* auto_tile.c: lanes of the best tile */

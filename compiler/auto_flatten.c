@@ -22,28 +22,19 @@ typedef struct Flat {
     int64_t lo, hi;          /* columns beside those of x */
 } Flat;
 
-static uint16_t rank_of(const Expr *load) { return (uint16_t)(load->n - (load->op == EX_loadp)); }
-
-/* The dimension of the load that v alone indexes, when no other depends on it; -1: none. */
-static int sole_dim(const Expr *load, const Expr *v, bool pure)
+/* The dimension of the load whose index is v, which no other uses; -1: none. */
+static int walks_alone(const Expr *load, const Expr *v)
 {
-    int found = -1;
-    for (int d = 0; d < rank_of(load); d++) {
-        if (!ex_uses(load->a[d], v))
-            continue;
-        if (found >= 0 || (pure && load->a[d] != v))
-            return -1;
-        found = d;
-    }
-    return found;
+    const int d = sole_dim(load, v);
+    return d >= 0 && load->a[d] == v ? d : -1;
 }
 
 static bool find_channel(const Auto *g, Flat *f)
 {
     for (f->channel = 0; f->channel < f->s->nr; f->channel++) {
         const Expr *v = f->s->rvar[f->channel], *n = f->s->rext[f->channel];
-        f->xc = sole_dim(f->x, v, true);
-        f->wc = sole_dim(f->w, v, true);
+        f->xc = walks_alone(f->x, v);
+        f->wc = walks_alone(f->w, v);
         if (f->xc < 0 || f->wc < 0 || !ex_is_const(n) || n->v.i < 2 || n->v.i > FEW_CHANNELS)
             continue;
         f->channels = n->v.i;
@@ -58,8 +49,8 @@ static bool find_tap(const Auto *g, Flat *f)
     for (f->tap = f->s->nr - 1; f->tap >= 0; f->tap--) {
         const Expr *v = f->s->rvar[f->tap], *n = f->s->rext[f->tap];
         bool linear;
-        f->xs = sole_dim(f->x, v, false);
-        f->ws = sole_dim(f->w, v, true);
+        f->xs = sole_dim(f->x, v);
+        f->ws = walks_alone(f->w, v);
         if (f->tap == f->channel || f->xs < 0 || f->ws < 0 || !ex_is_const(n) || n->v.i < 2)
             continue;
         return ex_coef(f->x->a[f->xs], v, &linear) == 1 && linear && ten(g->te, f->w->v.ref)->dim[f->ws] == n;
@@ -83,10 +74,10 @@ static bool is_zero(const Expr *e) { return ex_is_const(e) && dtype_is_float((DT
 static bool flat_of(const Auto *g, uint32_t k, int64_t group, Flat *f)
 {
     Dot d;
-    if (!dot_of(g, k, &d) || d.lane < 0 || !d.group || ten(g->te, d.w->v.ref)->kind != TEN_const || ten(g->te, d.w->v.ref)->data->fill || d.w->op != EX_load)
+    if (!dot_of(g, k, &d) || d.lane < 0 || !d.group || !is_constant_load(g, d.w) || ten(g->te, d.w->v.ref)->data->fill || d.w->op != EX_load)
         return false;
     *f = (Flat){.s = g->te->stage.at[k], .x = d.x, .w = d.w};
-    if ((d.x->op == EX_loadp && !is_zero(d.x->a[rank_of(d.x)])) || !find_channel(g, f) || !find_tap(g, f) || !find_border(g, f))
+    if ((d.x->op == EX_loadp && !is_zero(d.x->a[ex_load_rank(d.x)])) || !find_channel(g, f) || !find_tap(g, f) || !find_border(g, f))
         return false;
     f->group = (f->channels + group - 1) / group * group;
     return true;
@@ -153,7 +144,7 @@ static uint32_t flat_weights(Auto *g, const Flat *f)
 static uint16_t without(const Expr *load, int a, int b, const Expr *last, const Expr **index)
 {
     uint16_t n = 0;
-    for (int d = 0; d < rank_of(load); d++)
+    for (int d = 0; d < ex_load_rank(load); d++)
         if (d != a && d != b)
             index[n++] = load->a[d];
     index[n++] = last;
@@ -167,7 +158,7 @@ static Stage *flat_stage(Auto *g, const Flat *f, uint32_t x, uint32_t w)
     const Subst first = {f->s->rvar[f->tap], ex_int(g->x, 0)};
     const Expr *column = ex_add(g->x, ex_subst(g->x, f->x->a[f->xs], &first, 1), ex_int(g->x, f->lo));
     uint16_t n = without(f->x, f->xc, f->xs, ex_add(g->x, ex_mul(g->x, column, ex_int(g->x, f->group)), e), index);
-    const Expr *xs = f->x->op == EX_load ? ex_load(g->x, DT_f32, x, n, index) : ex_loadp(g->x, DT_f32, x, n, index, f->x->a[rank_of(f->x)]);
+    const Expr *xs = f->x->op == EX_load ? ex_load(g->x, DT_f32, x, n, index) : ex_loadp(g->x, DT_f32, x, n, index, f->x->a[ex_load_rank(f->x)]);
     n = without(f->w, f->wc, f->ws, e, index);
     s->body = ex_mul(g->x, xs, ex_load(g->x, DT_f32, w, n, index));
     s->nr = 0;

@@ -73,19 +73,11 @@ static ShapeList matrix_shapes(const MatrixWork *w)
     return best;
 }
 
-static bool uses(const Expr *load, const Expr *v)
-{
-    for (uint16_t d = 0; d < load->n; d++)
-        if (ex_uses(load->a[d], v))
-            return true;
-    return false;
-}
-
 /* Variable outside the rows whose values share w too; -1: none. */
 static int outer_of(const Stage *s, const Ten *t, const Dot *d)
 {
     for (int v = d->row - 1; v >= 0; v--)
-        if (v != d->lane && !ex_is_int(t->dim[v], 1) && uses(d->x, s->var[v]) && !uses(d->w, s->var[v]))
+        if (v != d->lane && !ex_is_int(t->dim[v], 1) && index_uses(d->x, s->var[v]) && !index_uses(d->w, s->var[v]))
             return v;
     return -1;
 }
@@ -110,7 +102,7 @@ static bool fits(const Auto *g, const Stage *s, const Dot *d)
 {
     const Ten *t = ten(g->te, s->out);
     return g->m->amx && d->lane >= 0 && d->row >= 0 && d->quad > 1 && s->nr > 1 && constant_extents(s, t) && halo_reads(g, d->x) && d->w->op == EX_load &&
-           d->group == t->dim[d->lane]->v.i && !uses(d->w, s->var[d->row]);
+           d->group == t->dim[d->lane]->v.i && !index_uses(d->w, s->var[d->row]);
 }
 
 bool auto_matrix(Auto *g, uint32_t k, const Dot *d)

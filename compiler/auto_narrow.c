@@ -26,8 +26,6 @@ typedef struct Narrow {
     uint32_t *as;    /* by tensor: what pairs are read from; the tensor itself where it is stored as bf16; 0: not wanted */
 } Narrow;
 
-static uint16_t rank_of(const Expr *load) { return (uint16_t)(load->n - (load->op == EX_loadp)); }
-
 /* ---- which contractions ---- */
 
 /* Outputs that share an element of w. */
@@ -41,10 +39,10 @@ static int64_t rows_of(const Auto *g, const Stage *s, const Expr *w)
 }
 
 /* The dimension that v alone moves, when no other depends on it; -1: none. */
-static int dim_of(const Expr *load, const Expr *v)
+static int moved_dim(const Expr *load, const Expr *v)
 {
     int found = -1, uses = 0;
-    for (int d = 0; d < rank_of(load); d++) {
+    for (int d = 0; d < ex_load_rank(load); d++) {
         bool linear;
         uses += ex_uses(load->a[d], v);
         found = ex_coef(load->a[d], v, &linear) == 1 && linear ? d : found;
@@ -54,7 +52,7 @@ static int dim_of(const Expr *load, const Expr *v)
 
 static bool zero_outside(const Expr *load)
 {
-    return load->op == EX_load || (ex_is_const(load->a[rank_of(load)]) && load->a[rank_of(load)]->v.f == 0);
+    return load->op == EX_load || (ex_is_const(load->a[ex_load_rank(load)]) && load->a[ex_load_rank(load)]->v.f == 0);
 }
 
 /* No variable of the stage has a part in the index of dimension d: v walks it alone, from wherever it begins. */
@@ -66,16 +64,6 @@ static bool alone(const Auto *g, const Stage *s, const Expr *load, int d)
     return !any;
 }
 
-static bool is_constant(const Auto *g, const Expr *load) { return ten(g->te, load->v.ref)->kind == TEN_const; }
-
-static bool uses(const Expr *load, const Expr *v)
-{
-    for (uint16_t d = 0; d < rank_of(load); d++)
-        if (ex_uses(load->a[d], v))
-            return true;
-    return false;
-}
-
 /* Some variable of the reduction has an even extent and walks a dimension of both operands by itself, so that it can be
  * innermost in memory. Of windows only those along the last dimension are there already. What is packed at run time (an
  * activation with the lanes) need not walk one. */
@@ -83,9 +71,9 @@ static bool has_pairs(const Auto *g, const Stage *s, const Dot *d)
 {
     for (int r = 0; r < s->nr && zero_outside(d->x); r++) {
         const Expr *v = s->rvar[r];
-        const int xd = dim_of(d->x, v), wd = dim_of(d->w, v);
-        const bool walks_w = is_constant(g, d->w) ? wd >= 0 && d->w->a[wd] == v : uses(d->w, v);
-        const bool walks_x = (xd >= 0 && (alone(g, s, d->x, xd) || xd == rank_of(d->x) - 1)) || stride_of(g, d->x, v) == 1;
+        const int xd = moved_dim(d->x, v), wd = moved_dim(d->w, v);
+        const bool walks_w = is_constant_load(g, d->w) ? wd >= 0 && d->w->a[wd] == v : index_uses(d->w, v);
+        const bool walks_x = (xd >= 0 && (alone(g, s, d->x, xd) || xd == ex_load_rank(d->x) - 1)) || stride_of(g, d->x, v) == 1;
         if (walks_x && walks_w && ex_is_const(s->rext[r]) && s->rext[r]->v.i % PAIR == 0)
             return true;
     }
@@ -105,7 +93,7 @@ static bool product_of(const Auto *g, uint32_t k, Product *p)
     if (p->d.x->dt != DT_f32 || p->d.w->dt != DT_f32 || p->d.w->op != EX_load)
         return false;
     const bool pairs = multiplies_pairs(g->m) && has_pairs(g, s, &p->d);
-    if (!is_constant(g, p->d.w))
+    if (!is_constant_load(g, p->d.w))
         return p->both = pairs && g->m->amx && ten(g->te, p->d.w->v.ref)->kind == TEN_stage && may_pack_at_run_time(g, s, p->d.w);
     const bool streams = rows_of(g, s, p->d.w) <= STREAM_ROWS;
     p->both = !streams && pairs;
@@ -170,7 +158,7 @@ static const Blob *rounded(Auto *g, const Blob *from)
 /* A load of f32 as one of tensor `to`, which holds bf16. */
 static const Expr *narrow_load(Exprs *x, const Expr *e, uint32_t to)
 {
-    const uint16_t rank = rank_of(e);
+    const uint16_t rank = ex_load_rank(e);
     if (e->op == EX_load)
         return ex_load(x, DT_bf16, to, rank, e->a);
     return ex_loadp(x, DT_bf16, to, rank, e->a, ex_cast(x, DT_bf16, e->a[rank]));
@@ -202,7 +190,7 @@ static const Expr *product_body(Narrow *n, const Product *p)
 {
     Exprs *x = n->g->x;
     const Expr *other = p->both ? narrow_operand(n, p->d.x) : ex_map(x, p->d.x, read_stored, n);
-    return ex_mul(x, other, is_constant(n->g, p->d.w) ? narrow_constant(n->g, p->d.w) : narrow_operand(n, p->d.w));
+    return ex_mul(x, other, is_constant_load(n->g, p->d.w) ? narrow_constant(n->g, p->d.w) : narrow_operand(n, p->d.w));
 }
 
 /* A copy of stage k that reads what is stored as bf16, and makes it. */
@@ -239,7 +227,7 @@ void auto_narrow(Auto *g)
     for (uint32_t k = 0; k < g->te->stage.n; k++)
         if (product_of(g, k, &p) && p.both) {
             choose_storage(&n, p.d.x->v.ref);
-            if (!is_constant(g, p.d.w))
+            if (!is_constant_load(g, p.d.w))
                 choose_storage(&n, p.d.w->v.ref);
         }
     for (uint32_t k = 0; k < g->te->stage.n; k++)

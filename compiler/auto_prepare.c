@@ -21,17 +21,6 @@ static const Expr *factor_load(const Expr *e)
     return fits && (load->op == EX_load || load->op == EX_loadp) ? load : NULL;
 }
 
-static bool index_uses(const Expr *load, const Expr *v)
-{
-    const uint16_t rank = (uint16_t)(load->n - (load->op == EX_loadp));
-    for (uint16_t d = 0; d < rank; d++)
-        if (ex_uses(load->a[d], v))
-            return true;
-    return false;
-}
-
-static bool is_const(const Auto *g, const Expr *load) { return ten(g->te, load->v.ref)->kind == TEN_const; }
-
 /* The lane variable is an index variable that the second operand has and the first has not (columns of a product, output
  * channels); failing that one that both have (depthwise). The longest counts. */
 static int choose_lane(const Auto *g, const Stage *s, const Expr *x, const Expr *w)
@@ -106,7 +95,7 @@ static bool has_groups(const Auto *g, const Stage *s, const Dot *d)
     const bool narrow = (is_byte(d->x) && is_byte(d->w)) || (d->x->dt == DT_bf16 && d->w->dt == DT_bf16);
     if (!narrow || !d->group || d->lane < 0 || s->nr == 0 || !ex_is_const(s->rext[s->nr - 1]) || !ex_is_const(ten(g->te, s->out)->dim[d->lane]))
         return false;
-    if (!is_const(g, d->w))
+    if (!is_constant_load(g, d->w))
         return may_pack_at_run_time(g, s, d->w);
     return d->w->op == EX_load && !ten(g->te, d->w->v.ref)->data->fill;
 }
@@ -127,7 +116,7 @@ static int64_t quad_of(const Auto *g, const Stage *s, const Dot *d)
 /* How much rather an operand is w than x: factors have no order of their own. What is padded must be x. */
 static int serves_lanes(const Auto *g, const Expr *load)
 {
-    return is_const(g, load) ? 3 : g->packed.at[load->v.ref] ? 2 : load->dt == DT_f32 || load->op == EX_load;
+    return is_constant_load(g, load) ? 3 : g->packed.at[load->v.ref] ? 2 : load->dt == DT_f32 || load->op == EX_load;
 }
 
 bool dot_of(const Auto *g, uint32_t k, Dot *d)
@@ -143,7 +132,7 @@ bool dot_of(const Auto *g, uint32_t k, Dot *d)
         d->x = factor_load(b->a[1]);
     }
     d->lane = choose_lane(g, s, d->x, d->w);
-    if (d->lane < 0 && !is_const(g, d->w)) { /* perhaps the other way round */
+    if (d->lane < 0 && !is_constant_load(g, d->w)) { /* perhaps the other way round */
         const Expr *t = d->x;
         d->x = d->w;
         d->w = t;
@@ -215,30 +204,13 @@ static bool lane_apart(const Expr *w, const Expr *lane, int lane_dim)
     return true;
 }
 
-static int dim_of(const Expr *load, const Expr *v)
-{
-    const uint16_t rank = (uint16_t)(load->n - (load->op == EX_loadp));
-    for (uint16_t d = 0; d < rank; d++)
-        if (load->a[d] == v)
-            return d;
-    return -1;
-}
-
-static int dim_using(const Expr *load, const Expr *v)
-{
-    for (uint16_t d = 0; d < load->n - (load->op == EX_loadp); d++)
-        if (ex_uses(load->a[d], v))
-            return d;
-    return -1;
-}
-
 /* Dimensions of the constant in storage order: what the reduction does not walk, then the reduction's, lanes left out. */
 static uint8_t storage_order(const Stage *s, const Expr *load, uint8_t rank, int lane_dim, uint8_t *order)
 {
     uint8_t n = 0;
     bool reduced[MAX_RANK] = {false};
     for (uint8_t q = 0; q < s->nr; q++)
-        if (dim_using(load, s->rvar[q]) >= 0)
+        if (index_uses(load, s->rvar[q]))
             reduced[dim_using(load, s->rvar[q])] = true;
     for (uint8_t q = 0; q < rank; q++)
         if (q != lane_dim && !reduced[q])
@@ -684,7 +656,7 @@ void auto_prepare(Auto *g)
         k += prepare_x(g, k, &d);
         (void)dot_of(g, k, &d);
         (void)auto_matrix(g, k, &d);
-        if (is_const(g, d.w))
+        if (is_constant_load(g, d.w))
             pack_constant(g, k, &d);
         else
             k += d.quad > 1 ? pack_activation(g, k, &d) : prepare_w(g, k, &d);

@@ -34,21 +34,6 @@ typedef struct Window {
     int64_t width, height;   /* elements of a row of f, rows */
 } Window;
 
-static uint16_t rank_of(const Expr *load) { return (uint16_t)(load->n - (load->op == EX_loadp)); }
-
-/* The dimension of the load that v alone indexes, and no other; -1: none. */
-static int sole_dim(const Expr *load, const Expr *v)
-{
-    int found = -1;
-    for (int d = 0; d < rank_of(load); d++)
-        if (ex_uses(load->a[d], v)) {
-            if (found >= 0)
-                return -1;
-            found = d;
-        }
-    return found;
-}
-
 /* The reduction variable with which dimension d of x moves one element a step; NULL: there is none, or several. */
 static const Expr *moves(const Window *f, int d)
 {
@@ -292,12 +277,12 @@ static Stage *run_stage(Auto *g, const Window *f, const Expr *body, uint32_t x, 
     const Subst first = {f->tap, ex_int(g->x, 0)};
     const Expr *column = ex_add(g->x, ex_subst(g->x, f->x->a[f->xs], &first, 1), ex_int(g->x, f->left));
     uint16_t nx = 0, nw = 0;
-    for (int d = 0; d < rank_of(f->x); d++)
+    for (int d = 0; d < ex_load_rank(f->x); d++)
         if (d != f->xr && d != f->xs && d != f->xc)
             xi[nx++] = f->x->a[d];
     xi[nx++] = ex_add(g->x, f->x->a[f->xr], ex_int(g->x, f->top));
     xi[nx++] = ex_add(g->x, ex_mul(g->x, column, ex_int(g->x, f->channels)), e);
-    for (int d = 0; d < rank_of(f->w); d++)
+    for (int d = 0; d < ex_load_rank(f->w); d++)
         if (d != f->wc && d != f->ws)
             wi[nw++] = f->w->a[d];
     wi[nw++] = e;

@@ -18,19 +18,6 @@ static void find_operand(void *ctx, const Expr *e)
     o->n++;
 }
 
-static uint8_t rank_of(const Expr *load) { return (uint8_t)(load->n - (load->op == EX_loadp)); }
-
-/* The dimension that is indexed by this variable alone, -1: none. */
-static int dimension_of(const Expr *load, const Expr *var)
-{
-    for (uint8_t d = 0; d < rank_of(load); d++)
-        if (load->a[d] == var)
-            return d;
-    return -1;
-}
-
-static bool is_const(const Auto *g, const Expr *load) { return ten(g->te, load->v.ref)->kind == TEN_const; }
-
 /* Sum of x * w with a constant w; x may be the same for all that w differs in. */
 static bool operands_of(const Auto *g, uint32_t k, const Expr **x, const Expr **w)
 {
@@ -39,10 +26,10 @@ static bool operands_of(const Auto *g, uint32_t k, const Expr **x, const Expr **
     if (s->kind != ST_reduce || s->op != RED_sum || s->body->op != EX_mul)
         return false;
     ex_walk(g->body[k], find_operand, &o);
-    if (o.n != 2 || is_const(g, o.load[0]) == is_const(g, o.load[1]))
+    if (o.n != 2 || is_constant_load(g, o.load[0]) == is_constant_load(g, o.load[1]))
         return false;
-    *x = o.load[is_const(g, o.load[0])];
-    *w = o.load[!is_const(g, o.load[0])];
+    *x = o.load[is_constant_load(g, o.load[0])];
+    *w = o.load[!is_constant_load(g, o.load[0])];
     return true;
 }
 
@@ -64,9 +51,9 @@ static void set_innermost(Auto *g, uint32_t t, int dim)
 static int channel_variable(const Auto *g, const Stage *s, const Expr *x, const Expr *w)
 {
     for (uint8_t v = 0; v < ten(g->te, s->out)->rank; v++)
-        if (dimension_of(w, s->var[v]) >= 0 && !ex_is_int(ten(g->te, s->out)->dim[v], 1)) {
+        if (dim_of(w, s->var[v]) >= 0 && !ex_is_int(ten(g->te, s->out)->dim[v], 1)) {
             bool windowed = false;
-            for (uint8_t d = 0; d < rank_of(x); d++)
+            for (uint8_t d = 0; d < ex_load_rank(x); d++)
                 windowed = windowed || (x->a[d] != s->var[v] && ex_uses(x->a[d], s->var[v]));
             if (!windowed)
                 return v;
@@ -78,7 +65,7 @@ static int channel_variable(const Auto *g, const Stage *s, const Expr *x, const 
 static int summed_channel(const Stage *s, const Expr *x, const Expr *w)
 {
     for (uint8_t r = 0; r < s->nr; r++)
-        if (dimension_of(x, s->rvar[r]) >= 0 && dimension_of(w, s->rvar[r]) >= 0 && !ex_is_int(s->rext[r], 1))
+        if (dim_of(x, s->rvar[r]) >= 0 && dim_of(w, s->rvar[r]) >= 0 && !ex_is_int(s->rext[r], 1))
             return r;
     return -1;
 }
@@ -109,9 +96,9 @@ void auto_scalar(Auto *g)
         if (layout_free(g, s->out))
             set_innermost(g, s->out, channel);
         if (layout_free(g, x->v.ref))
-            set_innermost(g, x->v.ref, dimension_of(x, summed >= 0 ? s->rvar[summed] : channel >= 0 ? s->var[channel] : NULL));
+            set_innermost(g, x->v.ref, dim_of(x, summed >= 0 ? s->rvar[summed] : channel >= 0 ? s->var[channel] : NULL));
         if (summed >= 0) {
-            set_innermost(g, w->v.ref, dimension_of(w, s->rvar[summed]));
+            set_innermost(g, w->v.ref, dim_of(w, s->rvar[summed]));
             sum_last(g, k, summed);
         }
     }

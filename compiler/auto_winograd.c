@@ -42,8 +42,6 @@ typedef struct Conv {
 
 /* ---- recognising ---- */
 
-static uint16_t rank_of(const Expr *load) { return (uint16_t)(load->n - (load->op == EX_loadp)); }
-
 static bool has_window(const Auto *g, Conv *c, int d, int k)
 {
     const Expr *e = c->x->a[d];
@@ -70,7 +68,7 @@ static bool has_windows(const Auto *g, Conv *c)
 {
     int windows = 0, v;
     c->channel = -1;
-    for (int d = 0; d < rank_of(c->x); d++) {
+    for (int d = 0; d < ex_load_rank(c->x); d++) {
         const Expr *e = c->x->a[d];
         if (ex_is_const(e) || is_pure_var(e, c->s->var, ten(g->te, c->s->out)->rank, &v))
             continue;
@@ -89,7 +87,7 @@ static bool has_weights(const Auto *g, Conv *c)
 {
     int used = 0;
     c->out = -1;
-    for (int d = 0; d < rank_of(c->w); d++) {
+    for (int d = 0; d < ex_load_rank(c->w); d++) {
         int v;
         if (is_pure_var(c->w->a[d], c->s->rvar, c->s->nr, &v))
             used |= 1 << v;
@@ -99,7 +97,7 @@ static bool has_weights(const Auto *g, Conv *c)
             return false;
     }
     const int need = 1 << c->channel | 1 << c->tap[0] | 1 << c->tap[1];
-    return c->out >= 0 && (used & need) == need && !ex_uses(c->x, c->s->var[c->out]) && rank_of(c->w) == (uint16_t)__builtin_popcount((unsigned)used) + 1;
+    return c->out >= 0 && (used & need) == need && !ex_uses(c->x, c->s->var[c->out]) && ex_load_rank(c->w) == (uint16_t)__builtin_popcount((unsigned)used) + 1;
 }
 
 static bool is_known(const Auto *g, const Conv *c)
@@ -123,7 +121,7 @@ static bool conv_of(const Auto *g, uint32_t k, Conv *c)
     c->x = d.x;
     c->w = d.w;
     const bool padded = d.x->op == EX_loadp;
-    if (padded && !(ex_is_const(d.x->a[rank_of(d.x)]) && d.x->a[rank_of(d.x)]->v.f == 0))
+    if (padded && !(ex_is_const(d.x->a[ex_load_rank(d.x)]) && d.x->a[ex_load_rank(d.x)]->v.f == 0))
         return false;
     return layout_free(g, d.x->v.ref) && has_windows(g, c) && has_weights(g, c) && is_known(g, c);
 }
@@ -286,12 +284,12 @@ static const Expr *input_of(const Grid *t, const Filtering *f, const Expr *q, co
     Exprs *x = t->g->x;
     const Expr *index[MAX_RANK];
     int v;
-    for (int d = 0; d < rank_of(c->x); d++)
+    for (int d = 0; d < ex_load_rank(c->x); d++)
         index[d] = is_pure_var(c->x->a[d], c->s->var, ten(t->g->te, c->s->out)->rank, &v) ? of_tile(t, q, v) : c->x->a[d];
     for (int k = 0; k < 2; k++)
         index[c->dim[k]] = ex_add(x, ex_mul(x, of_tile(t, q, c->side[k]), ex_int(x, f->tile)), ex_int(x, (k ? b : a) + c->from[k]));
     index[c->channel_dim] = ch;
-    return ex_loadp(x, DT_f32, c->x->v.ref, rank_of(c->x), index, ex_const_f(x, DT_f32, 0));
+    return ex_loadp(x, DT_f32, c->x->v.ref, ex_load_rank(c->x), index, ex_const_f(x, DT_f32, 0));
 }
 
 static Stage *input_stage(Auto *g, const Grid *t, const Filtering *f, int64_t q, uint32_t v)

@@ -17,7 +17,6 @@ enum {
     ALL_CYCLES = 1200,    /* a meeting of all parts: two transfers of a cache line there and back, and who is late */
     EACH_CYCLES = 60,     /* and of each of them, whose line must come */
     START_CYCLES = 60000, /* of a run: a worker that sleeps is woken by the operating system */
-    MAX_UNITS = 1 << 30   /* emitted code counts them in int */
 };
 
 typedef struct Split {
@@ -79,7 +78,7 @@ static void choose_two(const Split *s, uint32_t k, const Axes *axes, double alon
         for (uint32_t q = 0; q < axes->v.n; q++) {
             const Axis outer = axes->v.at[p], inner = axes->v.at[q];
             const Cut c = {axes->buf, outer, inner};
-            if (outer.d != inner.d && outer.of <= MAX_UNITS / inner.of && cut_nests(s->a, s->u, s->u->func.at[k], &c))
+            if (outer.d != inner.d && outer.of <= MAX_SHARE_UNITS / inner.of && cut_nests(s->a, s->u, s->u->func.at[k], &c))
                 consider(s, k, &c, alone, best);
         }
 }

@@ -2,8 +2,6 @@
  * See parallel_cut.h. */
 #include "parallel_cut.h"
 
-enum { MAX_UNITS = 1 << 30 }; /* emitted code counts them in int */
-
 typedef struct Cutter { Arena *a; const Unit *u; Exprs *x; const Cut *cut; } Cutter;
 
 /* ---- what a nest stores to ---- */
@@ -63,7 +61,7 @@ static void find_steps(void *ctx, Nest *n)
         if (p->to->v.at[k].d == p->d && p->to->v.at[k].unit == step)
             return;
     const int64_t of = step > 0 ? (ex_upper(p->in->u->cx->x, p->b->dim[p->d]) + step - 1) / step : 0;
-    if (of > 1 && of <= MAX_UNITS)
+    if (of > 1 && of <= MAX_SHARE_UNITS)
         PUSH(p->in->a, &p->to->v, ((Axis){p->d, step, of}));
 }
 

@@ -72,6 +72,7 @@ const Expr *ex_const_f(Exprs *x, DType dt, double v);     /* float types: rounde
 const Expr *ex_num(Exprs *x, DType dt, double v);         /* literal of whatever compute type dt is */
 const Expr *ex_load(Exprs *x, DType dt, uint32_t ref, uint16_t rank, const Expr *const *index);
 const Expr *ex_loadp(Exprs *x, DType dt, uint32_t ref, uint16_t rank, const Expr *const *index, const Expr *fill);
+static inline uint16_t ex_load_rank(const Expr *load) { return (uint16_t)(load->n - (load->op == EX_loadp)); } /* its indices come first in a */
 
 /* Any operation of expr.def but the leaves. Operand types must be as its row says (ICE otherwise). */
 const Expr *ex_unary(Exprs *x, ExprOp op, const Expr *a);

@@ -151,7 +151,7 @@ static void push_list(Printer *p, const Expr *const *a, int n, int prec, bool ti
 
 static void print_load(Printer *p, const Expr *e)
 {
-    int rank = e->n - (e->op == EX_loadp);
+    const int rank = ex_load_rank(e);
     if (p->name) text_add(p->out, "%%%s[", p->name(p->ctx, e));
     else text_add(p->out, "%%%" PRIu32 "[", e->v.ref);
     push_text(p, "]");

@@ -61,6 +61,7 @@ typedef enum ForKind { FOR_serial, FOR_unroll, FOR_parallel } ForKind;
  *   needed   times > 0, plain or inner: wherever the part owns a unit v with v*times - below <= at + k <= v*times + above. Parts
  *            may run the same iteration: it stores to scratch alone, which each part has for itself */
 typedef struct Share { int64_t at, of, each, times, below, above; } Share;
+enum { MAX_SHARE_UNITS = 1 << 30 }; /* emitted code counts them in int */
 
 typedef struct Store { uint32_t buf; const Expr *idx[MAX_RANK]; const Expr *value; } Store;
 

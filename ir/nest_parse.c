@@ -9,7 +9,7 @@
 
 #include "call.h"
 
-enum { MAX_BUFFERS = 1 << 20, MAX_DEPTH = 200, MAX_UNITS = 1 << 30 };
+enum { MAX_BUFFERS = 1 << 20, MAX_DEPTH = 200 };
 
 typedef struct Parser {
     Ctx *cx;
@@ -355,12 +355,12 @@ static bool body(Parser *p, Nest *in)
 static bool share(Parser *p, Share *s)
 {
     s->each = 1;
-    if (!integer(p, 0, MAX_UNITS, &s->at) || !expect(p, "of") || !integer(p, 1, MAX_UNITS, &s->of))
+    if (!integer(p, 0, MAX_SHARE_UNITS, &s->at) || !expect(p, "of") || !integer(p, 1, MAX_SHARE_UNITS, &s->of))
         return false;
-    if (accept(p, "each") && !integer(p, 2, MAX_UNITS / s->of, &s->each))
+    if (accept(p, "each") && !integer(p, 2, MAX_SHARE_UNITS / s->of, &s->each))
         return false;
-    return !accept(p, "needed") || (integer(p, 1, MAX_UNITS, &s->times) && expect(p, "below") && integer(p, -MAX_UNITS, MAX_UNITS, &s->below) &&
-                                    expect(p, "above") && integer(p, -MAX_UNITS, MAX_UNITS, &s->above));
+    return !accept(p, "needed") || (integer(p, 1, MAX_SHARE_UNITS, &s->times) && expect(p, "below") && integer(p, -MAX_SHARE_UNITS, MAX_SHARE_UNITS, &s->below) &&
+                                    expect(p, "above") && integer(p, -MAX_SHARE_UNITS, MAX_SHARE_UNITS, &s->above));
 }
 
 static bool for_statement(Parser *p, Nest *in)

@@ -5,44 +5,22 @@
 #ifndef MLCC_TEST_EVAL_H
 #define MLCC_TEST_EVAL_H
 
+#include "context.h"
 #include "compiler/pass.h"
 #include "ir/op.h"
 
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-static Arena *arena;
-static Diags diags;
-static Ctx cx;
 static Options options;
 static Text remarks;
 
-static int setup(void **state)
+static int setup_passes(void **state)
 {
-    (void)state;
-    arena = arena_new(0, NULL);
-    diags = (Diags){.arena = arena, .file = "test"};
-    cx = (Ctx){.arena = arena, .x = exprs_new(arena), .diags = &diags, .default_max = 64, .max_elements = 1 << 20};
-    cx.symbol.arena = arena;
+    (void)setup(state);
     options = (Options){.rpass = ".", .level = 3};
     remarks = (Text){.arena = arena};
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
-
-static void fail_with_problems(void)
-{
-    Text out = {.arena = arena};
-    diag_print(&diags, &out, "text");
-    fail_msg("%s", text_str(&out));
-}
+static void fail_with_problems(void) { fail_msg("%s", problems()); }
 
 static Graph *parsed(const char *text)
 {

@@ -1,51 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Arithmetic of bytes as it is scheduled against its plain meaning, to the bit: contractions with zero points
- * (compiler/auto_zero.c), with signs that the machine multiplies (compiler/auto_sign.c), of two activations (compiler/auto_pack.c) and of joined heads (compiler/auto_join.c), sums of scaled
- * bytes in floats (compiler/auto_pair.c); and that the forms are taken where they pay and only there.
+ * (compiler/auto_zero.c), with signs that the machine multiplies (auto_sign.c), of two activations (auto_pack.c) and of
+ * joined heads (auto_join.c), sums of scaled bytes in floats (auto_pair.c); and that the forms are taken where they pay and
+ * only there.
  */
-#include "compiler/pass.h"
+#include "compiled.h"
 
 #include <stdlib.h>
-
-#include <cmocka.h>
-
-static Arena *arena;
-static Diags diags;
-static Ctx cx;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena = arena_new(0, NULL);
-    diags = (Diags){.arena = arena, .file = "test"};
-    cx = (Ctx){.arena = arena, .x = exprs_new(arena), .diags = &diags, .default_max = 40, .max_elements = 1 << 20};
-    cx.symbol.arena = arena;
-    srand(5);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
-
-static Unit *built(const char *graph, int level, const char *march)
-{
-    static Options options;
-    Text *log = NEW(arena, Text);
-    log->arena = arena;
-    options = (Options){.level = level};
-    Program p = {.cx = &cx, .opt = &options, .name = "test", .log = log, .graph = graph_parse(&cx, graph)};
-    if (!p.graph || !machine_for(&diags, "host", march, &p.machine) || !passes_run(&p, NULL)) {
-        Text out = {.arena = arena};
-        diag_print(&diags, &out, "text");
-        fail_msg("%s", text_str(&out));
-    }
-    return p.unit;
-}
 
 /* Random bytes for every input. */
 static mlcc_tensor *inputs_of(const Unit *u)
@@ -111,7 +73,7 @@ static const char *constant(const char *name, const char *type, int rows, int co
 static void check(const Case *c, const char *march)
 {
     const char *graph = str_fmt(arena, "graph g\n%s", c->graph);
-    const Unit *plain = built(graph, 0, "generic"), *u = built(graph, 3, march);
+    const Unit *plain = compiled(graph, 0, "generic").unit, *u = compiled(graph, 3, march).unit;
     const Forms f = forms_of(u);
     const mlcc_tensor *in = inputs_of(plain);
     const char *error = nest_check(arena, u);
@@ -168,7 +130,7 @@ static void test_joined(void **state)
     };
     check_all(cases, COUNT(cases));
     const char *text = str_fmt(arena, "graph g\n%s", cases[0].graph);
-    assert_int_equal(built(text, 3, "x86-64-v4-vnni")->func.n, 2);
+    assert_int_equal(compiled(text, 3, "x86-64-v4-vnni").unit->func.n, 2);
 }
 
 static void find_mixed(void *ctx, Nest *n)
@@ -194,7 +156,7 @@ static void test_signs(void **state)
     };
     for (size_t k = 0; k < COUNT(cases); k++) {
         const char *graph = str_fmt(arena, "graph g\n%s", cases[k].graph);
-        const Unit *plain = built(graph, 0, "generic"), *u = built(graph, 3, cases[k].march);
+        const Unit *plain = compiled(graph, 0, "generic").unit, *u = compiled(graph, 3, cases[k].march).unit;
         const mlcc_tensor *in = inputs_of(plain);
         bool mixed = false;
         for (uint32_t f = 0; f < u->func.n; f++)
@@ -221,7 +183,7 @@ static void test_sums(void **state)
                                     "const %%az %s[] (%d)\nconst %%bz %s[] (%d)\nconst %%yz %s[] (%d)\n"
                                     "%%y ? = com.microsoft:QLinearAdd %%a %%as %%az %%b %%bs %%bz %%ys %%yz\noutput %%y\n",
                                     t, t, cases[k].a, cases[k].b, cases[k].y, t, cases[k].za, t, cases[k].zb, t, cases[k].zy);
-        const Unit *plain = built(graph, 0, "generic"), *u = built(graph, 3, "x86-64-v4");
+        const Unit *plain = compiled(graph, 0, "generic").unit, *u = compiled(graph, 3, "x86-64-v4").unit;
         const mlcc_tensor *in = inputs_of(plain);
         for (int e = 0; e < 256; e++)
             ((uint8_t *)in[0].data)[e] = ((uint8_t *)in[1].data)[e] = (uint8_t)e;

@@ -205,7 +205,7 @@ static void windows_of_pads_count(void **state)
     (void)check(text);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup_passes, teardown)
 
 int main(void)
 {

@@ -3,35 +3,11 @@
  * Large constants that the compiler computes: they stay recipes until they are asked for, and what comes out in pieces is
  * what the unfolded program computes.
  */
-#include "compiler/pass.h"
+#include "compiled.h"
 
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 enum { N = 300, ROWS = 4 };
-
-static Arena *arena;
-static Diags diags;
-static Ctx cx;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena = arena_new(0, NULL);
-    diags = (Diags){.arena = arena, .file = "test"};
-    cx = (Ctx){.arena = arena, .x = exprs_new(arena), .diags = &diags, .default_max = 40, .max_elements = 1 << 20};
-    cx.symbol.arena = arena;
-    srand(5);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
 
 /* Whole numbers, whose sums are exact in any order. */
 static void add_constant(Text *t, const char *name, int rows, int columns)
@@ -52,21 +28,6 @@ static const char *graph_text(void)
     text_add(&t, "%%t f32 = Transpose %%w {perm=[1,0]}\n%%s f32 = Mul %%t %%k\n%%a f32 = MatMul %%x %%s\n"
                  "%%m f32 = ReduceMax %%s {keepdims=1}\n%%b f32 = Add %%a %%m\n%%c f32 = MatMul %%x %%t\n%%y f32 = Add %%b %%c\noutput %%y\n");
     return text_str(&t);
-}
-
-static Program compiled(const char *graph, int level, const char *march)
-{
-    static Options options[4];
-    Text *log = NEW(arena, Text);
-    log->arena = arena;
-    options[level] = (Options){.level = level};
-    Program p = {.cx = &cx, .opt = &options[level], .name = "test", .log = log, .graph = graph_parse(&cx, graph)};
-    if (!p.graph || !machine_for(&diags, "host", march, &p.machine) || !passes_run(&p, NULL)) {
-        Text out = {.arena = arena};
-        diag_print(&diags, &out, "text");
-        fail_msg("%s", text_str(&out));
-    }
-    return p;
 }
 
 static const float *run(const Unit *u, float *x)

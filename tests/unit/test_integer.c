@@ -422,7 +422,7 @@ static void means_round_as_said(void **state)
     assert_int_equal(y[1], -1);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup_passes, teardown)
 
 int main(void)
 {

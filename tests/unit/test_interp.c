@@ -3,42 +3,13 @@
  * The interpreter (ir/interp*.c) against the plain meaning of nests: a walker that does one scalar operation at a time.
  * Units come from text, and from graphs at -O0 and -O3, planned and not; outputs must have the same bits.
  */
+#include "context.h"
 #include "compiler/pass.h"
 #include "ir/call.h"
 #include "ir/op.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
-
-static Arena *arena;
-static Diags diags;
-static Ctx cx;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena = arena_new(0, NULL);
-    diags = (Diags){.arena = arena, .file = "test"};
-    cx = (Ctx){.arena = arena, .x = exprs_new(arena), .diags = &diags, .default_max = 40, .max_elements = 1 << 20};
-    cx.symbol.arena = arena;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
-
-static const char *problems(void)
-{
-    Text out = {.arena = arena};
-    diag_print(&diags, &out, "text");
-    return text_str(&out);
-}
 
 /* ---- the walker ---- */
 

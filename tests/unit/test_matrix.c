@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "../../codegen/emit.h"
-
-#include <cmocka.h>
+#include "context.h"
+#include "codegen/emit.h"
 
 #define MLCC_AMX_SOFT
 #include "runtime-min/mlcc_amx.h"
@@ -36,25 +35,17 @@ static const Form forms[] = {
     {"u8", "i8", "i32", 2, 1, 0, 16, 0, 1, 4, 16, true, false},   /* pairs of bytes */
 };
 
-static Arena *arena;
-static Diags diags;
-static Ctx cx;
 static char folder[] = "/tmp/mlcc-matrix-XXXXXX";
 
-static int setup(void **state)
+static int setup_folder(void **state)
 {
-    (void)state;
-    arena = arena_new(0, NULL);
-    diags = (Diags){.arena = arena, .file = "test"};
-    cx = (Ctx){.arena = arena, .x = exprs_new(arena), .diags = &diags, .default_max = 64, .max_elements = 1 << 20};
-    cx.symbol.arena = arena;
+    (void)setup(state);
     return mkdtemp(folder) ? 0 : -1;
 }
 
-static int teardown(void **state)
+static int teardown_folder(void **state)
 {
-    (void)state;
-    arena_free(arena);
+    (void)teardown(state);
     char line[64];
     (void)snprintf(line, sizeof line, "rm -r '%s'", folder);
     return system(line);
@@ -190,5 +181,5 @@ static void test_forms(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms)};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup_folder, teardown_folder);
 }

@@ -1,39 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Loop nests: text form both ways (ir/nest_text.c, ir/nest_parse.c), and the bounds proof (ir/nest_check.c). */
+#include "context.h"
 #include "ir/call.h"
 #include "ir/nest.h"
-
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-static Arena *arena;
-static Diags diags;
-static Ctx cx;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena = arena_new(0, NULL);
-    diags = (Diags){.arena = arena, .file = "test"};
-    cx = (Ctx){.arena = arena, .x = exprs_new(arena), .diags = &diags, .default_max = 64, .max_elements = 1 << 20};
-    cx.symbol.arena = arena;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
-
-static const char *problems(void)
-{
-    Text out = {.arena = arena};
-    diag_print(&diags, &out, "text");
-    return text_str(&out);
-}
 
 static const char *printed(const Unit *u)
 {

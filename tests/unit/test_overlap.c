@@ -2,34 +2,12 @@
  * Results over operands (compiler/overlap.c, overlap_seen.c) against every access of small nests, byte by byte: at the gap
  * no load meets a byte that is written already, in whatever order the points of a tile come; below it, where all is
  * plain loops, one does. */
+#include "context.h"
 #include "compiler/overlap.h"
 #include "compiler/schedule.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
-
-static Arena *arena;
-static Diags diags;
-static Ctx cx;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena = arena_new(0, NULL);
-    diags = (Diags){.arena = arena, .file = "test"};
-    cx = (Ctx){.arena = arena, .x = exprs_new(arena), .diags = &diags, .default_max = 64, .max_elements = 1 << 20};
-    cx.symbol.arena = arena;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
 
 /* ---- every access of a function ---- */
 
@@ -209,13 +187,6 @@ static uint32_t next_random(uint64_t *seed, uint32_t below)
 {
     *seed = *seed * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)(*seed >> 33) % below;
-}
-
-static const char *problems(void)
-{
-    Text out = {.arena = arena};
-    diag_print(&diags, &out, "text");
-    return text_str(&out);
 }
 
 static Unit *built(const char *te, const char *schedule)

@@ -1,31 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The proof that parts do not disturb each other (ir/part_check.c): units that are sound pass, and each of them with one
  * thing made wrong is refused for the right reason. */
+#include "context.h"
 #include "ir/nest.h"
 #include "ir/part.h"
-
-#include <cmocka.h>
-
-static Arena *arena;
-static Diags diags;
-static Ctx cx;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena = arena_new(0, NULL);
-    diags = (Diags){.arena = arena, .file = "test"};
-    cx = (Ctx){.arena = arena, .x = exprs_new(arena), .diags = &diags, .default_max = 64, .max_elements = 1 << 20};
-    cx.symbol.arena = arena;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
 
 /* text with every `from` replaced, which must be there. */
 static const char *changed(const char *text, const char *from, const char *to)
@@ -45,11 +23,8 @@ static const char *changed(const char *text, const char *from, const char *to)
 static const char *verdict(const char *text)
 {
     Unit *u = unit_parse(&cx, text);
-    if (!u) {
-        Text out = {.arena = arena};
-        diag_print(&diags, &out, "text");
-        fail_msg("%s%s", text_str(&out), text);
-    }
+    if (!u)
+        fail_msg("%s%s", problems(), text);
     return part_check(arena, u);
 }
 

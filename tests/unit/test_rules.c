@@ -290,7 +290,7 @@ static void rules_that_never_end_are_caught(void **state)
     assert_int_equal(WTERMSIG(status), SIGABRT);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup_passes, teardown)
 
 int main(void)
 {

@@ -107,7 +107,7 @@ static void rules_decline(void **state)
     for (size_t k = 0; k < COUNT(declined); k++) check_declined(sets, COUNT(sets), &declined[k]);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup_passes, teardown)
 
 int main(void)
 {

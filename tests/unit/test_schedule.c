@@ -2,32 +2,8 @@
  *
  * Schedules that a person writes: what can be built is built, what contradicts itself is refused with the stage and why.
  */
+#include "context.h"
 #include "compiler/schedule.h"
-
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-static Arena *arena;
-static Diags diags;
-static Ctx cx;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena = arena_new(0, NULL);
-    diags = (Diags){.arena = arena, .file = "test"};
-    cx = (Ctx){.arena = arena, .x = exprs_new(arena), .diags = &diags, .default_max = 64, .max_elements = 1 << 20};
-    cx.symbol.arena = arena;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
 
 /* A product, an epilogue, a sum of rows that two later stages read. */
 static const char program[] =
@@ -41,18 +17,11 @@ static const char program[] =
     "output 0 %n\n"
     "output 1 %m\n";
 
-static const char *problem(void)
-{
-    Text out = {.arena = arena};
-    diag_print(&diags, &out, "text");
-    return text_str(&out);
-}
-
 static Schedule *scheduled(const char *text, bool *ok)
 {
     const Te *t = te_parse(&cx, program);
     if (!t || te_verify(arena, t))
-        fail_msg("%s%s", problem(), t ? te_verify(arena, t) : "");
+        fail_msg("%s%s", problems(), t ? te_verify(arena, t) : "");
     Schedule *s = schedule_O0(arena, t);
     *ok = schedule_parse(s, &diags, text);
     return s;
@@ -73,7 +42,7 @@ static void test_good(void **state)
         diags = (Diags){.arena = arena, .file = "test"};
         const Schedule *s = scheduled(good[k], &ok);
         if (!ok)
-            fail_msg("%s%s", good[k], problem());
+            fail_msg("%s%s", good[k], problems());
         assert_non_null(build_nests(&cx, s, "test"));
     }
 }
@@ -100,8 +69,8 @@ static void test_bad(void **state)
         bool ok;
         diags = (Diags){.arena = arena, .file = "test"};
         (void)scheduled(bad[k].schedule, &ok);
-        if (ok || !strstr(problem(), bad[k].what))
-            fail_msg("%s: %s", bad[k].schedule, ok ? "accepted" : problem());
+        if (ok || !strstr(problems(), bad[k].what))
+            fail_msg("%s: %s", bad[k].schedule, ok ? "accepted" : problems());
     }
 }
 

@@ -1,44 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Tensor expressions: lowering (ir/lower.c, ir/op/elt, shape, move), verifier, text form, called functions. */
+#include "context.h"
 #include "ir/call.h"
 #include "ir/op.h"
-
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-static Arena *arena;
-static Diags diags;
-static Ctx cx;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena = arena_new(0, NULL);
-    diags = (Diags){.arena = arena, .file = "test"};
-    cx = (Ctx){.arena = arena, .x = exprs_new(arena), .diags = &diags, .default_max = 64, .max_elements = 1 << 20};
-    cx.symbol.arena = arena;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
 
 static const char *printed(const Te *t)
 {
     Text out = {.arena = arena};
     te_print(&out, t, 0);
-    return text_str(&out);
-}
-
-static const char *problems(void)
-{
-    Text out = {.arena = arena};
-    diag_print(&diags, &out, "text");
     return text_str(&out);
 }
 

@@ -1,31 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a run moves (compiler/traffic.c), and that the plan gives the fast pool to what is moved most for its size. */
+#include "context.h"
 #include "compiler/memory.h"
 #include "compiler/schedule.h"
 #include "compiler/traffic.h"
-
-#include <cmocka.h>
-
-static Arena *arena;
-static Diags diags;
-static Ctx cx;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena = arena_new(0, NULL);
-    diags = (Diags){.arena = arena, .file = "test"};
-    cx = (Ctx){.arena = arena, .x = exprs_new(arena), .diags = &diags, .default_max = 64, .max_elements = 1 << 20};
-    cx.symbol.arena = arena;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
 
 /* %p is read once, %q by every column of a product. */
 static const char program[] = "input 0 %x f32[64,32]\n"

@@ -3,34 +3,10 @@
  * 3x3 convolutions by minimal filtering against the plain sum, on the interpreter: sides that tiles divide and that they do
  * not, batches, borders, epilogues; and that the form is taken where it pays and only there.
  */
-#include "compiler/pass.h"
+#include "compiled.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
-
-static Arena *arena;
-static Diags diags;
-static Ctx cx;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena = arena_new(0, NULL);
-    diags = (Diags){.arena = arena, .file = "test"};
-    cx = (Ctx){.arena = arena, .x = exprs_new(arena), .diags = &diags, .default_max = 40, .max_elements = 1 << 20};
-    cx.symbol.arena = arena;
-    srand(3);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
 
 static double value(void) { return (rand() % 2001 - 1000) / 1000.0; }
 
@@ -48,21 +24,6 @@ static const char *graph_of(const Case *c)
         text_add(&t, "%s%.3f", k ? ", " : "", value());
     text_add(&t, ")\n%%a f32 = Conv %%x %%k\n%%c f32 = Conv %%a %%w {pads=[%d,1,%d,1]}\n%s\noutput %%y\n", c->top, c->bottom, c->tail);
     return text_str(&t);
-}
-
-static Unit *built(const char *graph, int level, const char *march)
-{
-    static Options options;
-    Text *log = NEW(arena, Text);
-    log->arena = arena;
-    options = (Options){.level = level};
-    Program p = {.cx = &cx, .opt = &options, .name = "test", .log = log, .graph = graph_parse(&cx, graph)};
-    if (!p.graph || !machine_for(&diags, "host", march, &p.machine) || !passes_run(&p, NULL)) {
-        Text out = {.arena = arena};
-        diag_print(&diags, &out, "text");
-        fail_msg("%s", text_str(&out));
-    }
-    return p.unit;
 }
 
 /* Points of the filtering that the unit uses, 0 when it sums directly. */
@@ -84,7 +45,7 @@ static float *run(const Unit *u, const mlcc_tensor *in)
 /* Largest difference to the direct sum, of the largest value. */
 static double error_of(const Case *c, const Unit *u, const char *graph)
 {
-    const Unit *plain = built(graph, 0, "generic");
+    const Unit *plain = compiled(graph, 0, "generic").unit;
     const int64_t n = buf(u, u->output.at[0])->bytes / 4;
     mlcc_tensor in = {NULL, 1, 4, {c->n, c->in, c->h, c->w}};
     float *x = NEWN(arena, float, (size_t)(c->n * c->in * c->h * c->w));
@@ -112,7 +73,7 @@ static void test_values(void **state)
     };
     for (size_t k = 0; k < COUNT(cases); k++) {
         const char *graph = graph_of(&cases[k]);
-        const Unit *u = built(graph, 3, "generic");
+        const Unit *u = compiled(graph, 3, "generic").unit;
         if (!points_used(u))
             fail_msg("case %zu is summed directly", k);
         assert_null(nest_check(arena, u));
@@ -132,11 +93,11 @@ static void test_choice(void **state)
         {{1, 64, 64, 1, 1, 1, 1, "%y f32 = Relu %c"}, 0},    /* one pixel */
     };
     for (size_t k = 0; k < COUNT(cases); k++)
-        assert_int_equal(points_used(built(graph_of(&cases[k].c), 3, "x86-64-v4")), cases[k].points);
-    assert_int_equal(points_used(built(graph_of(&cases[0].c), 3, "scalar")), 0);
-    assert_int_equal(points_used(built(graph_of(&cases[0].c), 0, "x86-64-v4")), 0);
+        assert_int_equal(points_used(compiled(graph_of(&cases[k].c), 3, "x86-64-v4").unit), cases[k].points);
+    assert_int_equal(points_used(compiled(graph_of(&cases[0].c), 3, "scalar").unit), 0);
+    assert_int_equal(points_used(compiled(graph_of(&cases[0].c), 0, "x86-64-v4").unit), 0);
     cx.fp = FP_strict;
-    assert_int_equal(points_used(built(graph_of(&cases[0].c), 3, "x86-64-v4")), 0);
+    assert_int_equal(points_used(compiled(graph_of(&cases[0].c), 3, "x86-64-v4").unit), 0);
 }
 
 int main(void)

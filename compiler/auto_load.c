@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the scheduler asks about the indices of a load.
+ */
+#include "auto.h"
+
+bool is_constant_load(const Auto *g, const Expr *load) { return ten(g->te, load->v.ref)->kind == TEN_const; }
+
+int dim_using(const Expr *load, const Expr *v)
+{
+    for (uint16_t d = 0; d < ex_load_rank(load); d++)
+        if (ex_uses(load->a[d], v))
+            return d;
+    return -1;
+}
+
+bool index_uses(const Expr *load, const Expr *v) { return dim_using(load, v) >= 0; }
+
+int dim_of(const Expr *load, const Expr *v)
+{
+    for (uint16_t d = 0; d < ex_load_rank(load); d++)
+        if (load->a[d] == v)
+            return d;
+    return -1;
+}
+
+int sole_dim(const Expr *load, const Expr *v)
+{
+    const int found = dim_using(load, v);
+    for (int d = found + 1; found >= 0 && d < ex_load_rank(load); d++)
+        if (ex_uses(load->a[d], v))
+            return -1;
+    return found;
+}

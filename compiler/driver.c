@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "../codegen/out.h"
+#include "files.h"
 #include "onnx.h"
 #include "pass.h"
 #include "tune.h"
@@ -136,22 +137,16 @@ static void limits(const Options *o, Ctx *cx, OnnxOptions *to)
 
 /* ---- names ---- */
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 static const char *stem(Arena *a, const char *path)
 {
-    const char *base = base_name(path), *dot = strrchr(base, '.');
+    const char *base = file_base(path), *dot = strrchr(base, '.');
     return dot && dot != base ? str_ndup(a, base, (size_t)(dot - base)) : base;
 }
 
 /* File names come from the output, symbols from --prefix or the output's base name. */
 const char *beside(Arena *a, const char *output, const char *suffix)
 {
-    const char *base = base_name(output), *dot = strrchr(base, '.');
+    const char *base = file_base(output), *dot = strrchr(base, '.');
     const size_t n = dot && dot != base ? (size_t)(dot - output) : strlen(output);
     return str_fmt(a, "%.*s%s", (int)n, output, suffix);
 }
@@ -246,7 +241,7 @@ static bool take_files(Arena *a, Diags *d, const Options *o, const EmitFiles *fi
 static EmitOptions emit_options(Arena *a, const Program *p, const OnnxFile *info)
 {
     const Options *o = p->opt;
-    return (EmitOptions){.source = base_name(o->model), .sha256 = info->sha256, .version = mlcc_version, .isa = p->machine.isa, .lanes = p->machine.lanes_f32,
+    return (EmitOptions){.source = file_base(o->model), .sha256 = info->sha256, .version = mlcc_version, .isa = p->machine.isa, .lanes = p->machine.lanes_f32,
                          .prefix = p->prefix, .file = stem(a, o->output), .threads = p->threads.n > 0};
 }
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "driver.h"
+#include "files.h"
 #include "repro.h"
 #include "warning.h"
 
@@ -243,11 +244,8 @@ static void make_folders(Arena *a, const char *path, size_t from)
 
 static bool save(Arena *a, Diags *d, const Options *o, const StrList *reads, const char **folder)
 {
-    const char *temp = getenv("TMPDIR");
-    Text place = {.arena = a};
-    text_add(&place, "%s/mlcc-XXXXXX", temp && *temp ? temp : "/tmp");
     Outputs out = {.log = ""};
-    *folder = mkdtemp(place.at);
+    *folder = folder_temporary(a);
     if (!*folder || !repro_make(a, o, reads, *folder, &out))
         return false;
     for (uint32_t k = 0; k < out.file.n; k++)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * See option.h. */
 #include "option.h"
+#include "files.h"
 #include "warning.h"
 
 #include <errno.h>
@@ -106,14 +107,9 @@ static bool words(Arena *a, Diags *d, StrList *args, const char *arg, int depth)
 /* @file: options separated by white space; double quotes keep it, a backslash keeps any one character. */
 static bool response(Arena *a, Diags *d, StrList *args, const char *path, int depth)
 {
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        return diag_error(d, "option-file", "cannot read the options in '%s': %s", path, strerror(errno));
     Text t = {.arena = a}, word = {.arena = a};
-    char bytes[4096];
-    for (size_t n; (n = fread(bytes, 1, sizeof bytes, f)) > 0;)
-        text_put(&t, bytes, n);
-    fclose(f);
+    if (!file_read(path, &t))
+        return diag_error(d, "option-file", "cannot read the options in '%s': %s", printable(a, path), strerror(errno));
     bool quoted = false, any = false, ok = true;
     for (const char *s = text_str(&t);; s++) {
         const bool space = *s == 0 || (!quoted && strchr(" \t\r\n", *s));

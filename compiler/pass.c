@@ -2,12 +2,13 @@
  * See pass.h. */
 #include "pass.h"
 
+#include <errno.h>
 #include <regex.h>
-#include <stdio.h>
 #include <time.h>
 
 #include "../ir/op.h"
 #include "../ir/part.h"
+#include "files.h"
 #include "onnx.h"
 
 static const PassInfo table[] = {
@@ -209,17 +210,11 @@ bool pass_parts(Program *p)
 /* what: "schedule" or "tuning" */
 static const char *read_text(Program *p, const char *what, const char *path)
 {
-    FILE *f = fopen(path, "rb");
-    if (!f) {
-        (void)diag_error(p->cx->diags, str_fmt(p->cx->arena, "%s-file", what), "cannot read the %s '%s'", what, printable(p->cx->arena, path));
-        return NULL;
-    }
     Text t = {.arena = p->cx->arena};
-    char bytes[4096];
-    for (size_t n; (n = fread(bytes, 1, sizeof bytes, f)) > 0;)
-        text_put(&t, bytes, n);
-    fclose(f);
-    return text_str(&t);
+    if (file_read(path, &t))
+        return text_str(&t);
+    (void)diag_error(p->cx->diags, str_fmt(p->cx->arena, "%s-file", what), "cannot read the %s '%s': %s", what, printable(p->cx->arena, path), strerror(errno));
+    return NULL;
 }
 
 static void say_placements(Program *p)

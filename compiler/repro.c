@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * See repro.h. Files that the model names keep their place beneath its folder; those that options name are numbered. */
 #include "repro.h"
+#include "files.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -45,25 +46,6 @@ static void word(Repro *r, const char *spelling, const char *value)
     text_put(&r->options, "\"\n", 2);
 }
 
-static const char *file_base(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
-static bool read_whole(const char *path, Text *t)
-{
-    FILE *f = fopen(path, "rb");
-    char bytes[4096];
-    if (!f)
-        return false;
-    for (size_t n; (n = fread(bytes, 1, sizeof bytes, f)) > 0;)
-        text_put(t, bytes, n);
-    const bool ok = !ferror(f);
-    fclose(f);
-    return ok;
-}
-
 static void add(Repro *r, const char *name, Text *t)
 {
     PUSH(r->a, &r->out->file, ((OutputFile){.path = str_fmt(r->a, "%s/%s", r->folder, name), .part = emit_part(r->a, t)}));
@@ -87,7 +69,7 @@ static const char *copy(Repro *r, const char *path, const char *name)
     Text t = {.arena = r->a};
     if (size_of(path) > MAX_COPY - r->copied)
         return whole_path(r, path);
-    if (!read_whole(path, &t)) {
+    if (!file_read(path, &t)) {
         r->ok = false;
         return path;
     }

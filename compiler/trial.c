@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "trial.h"
 
 enum { ROUNDS = 5, SAID = 600 };
@@ -83,16 +84,10 @@ static bool write_trial(Bench *b, const Trial *t, const char *folder, Words *sou
     return write_text(b, program, main_text);
 }
 
-static const char *read_file(Bench *b, const char *path)
+static const char *text_of(Bench *b, const char *path)
 {
     Text t = {.arena = b->a};
-    char bytes[4096];
-    FILE *f = fopen(path, "rb");
-    for (size_t n; f && (n = fread(bytes, 1, sizeof bytes, f)) > 0;)
-        text_put(&t, bytes, n);
-    if (f)
-        fclose(f);
-    return text_str(&t);
+    return file_read(path, &t) ? text_str(&t) : "";
 }
 
 /* ---- commands ---- */
@@ -124,7 +119,7 @@ static bool command(Bench *b, Words *word, const char *output)
         continue;
     if (WIFEXITED(state) && WEXITSTATUS(state) == 0)
         return true;
-    const char *said = read_file(b, output);
+    const char *said = text_of(b, output);
     return diag_error(b->d, "tune", "'%s' failed, so nothing was measured; it said: %.*s", word->at[0], SAID, printable(b->a, said));
 }
 
@@ -167,7 +162,7 @@ static bool build(Bench *b, const Machine *m, const Trial *t, const char *folder
 static bool take_times(Bench *b, Trial *t, const char *path)
 {
     uint32_t k = 0;
-    for (const char *s = read_file(b, path); k < t->n && (s = strstr(s, "\"us\": ")) != NULL; k++, s++) {
+    for (const char *s = text_of(b, path); k < t->n && (s = strstr(s, "\"us\": ")) != NULL; k++, s++) {
         const double us = strtod(s + 6, NULL);
         t->us[k] = t->us[k] > 0 && t->us[k] < us ? t->us[k] : us;
     }
@@ -201,10 +196,7 @@ static bool run_all(Bench *b, const Machine *m, Trial *t, uint32_t n)
 
 bool trial_run(Arena *a, Diags *d, const Machine *m, Trial *t, uint32_t n)
 {
-    const char *temp = getenv("TMPDIR");
-    Text place = {.arena = a};
-    text_add(&place, "%s/mlcc-XXXXXX", temp && *temp ? temp : "/tmp");
-    Bench b = {.a = a, .d = d, .folder = mkdtemp(place.at)};
+    Bench b = {.a = a, .d = d, .folder = folder_temporary(a)};
     if (!b.folder)
         return failed(&b, "make", "a folder for the trials");
     made(&b, b.folder);

@@ -54,6 +54,9 @@ def commands(mlcc, folder):
         ('no such file', [mlcc, folder / 'absent.onnx', *out], IO),
         ('no such folder', [mlcc, model, '-o', folder / 'absent' / 'net.c'], IO),
         ('a folder as input', [mlcc, folder, *out], IO),
+        ('a folder as schedule', [mlcc, model, *out, f'--schedule={folder}'], REJECTED),
+        ('a folder as tuning', [mlcc, model, *out, f'--tuning={folder}'], REJECTED),
+        ('a folder as options', [mlcc, model, *out, f'@{folder}'], USAGE),
     ]
 
 

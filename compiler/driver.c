@@ -195,6 +195,17 @@ static const char *make_name(Arena *a, const char *s)
     return text_str(&t);
 }
 
+/* What a compile reads beside the model: files of options, and those that options name. */
+static void name_inputs(Arena *a, const Options *o, OnnxFile *info)
+{
+    for (uint32_t k = 0; k < o->file.v.n; k++)
+        PUSH(a, &info->files, o->file.v.at[k]);
+    if (o->schedule)
+        PUSH(a, &info->files, o->schedule);
+    if (o->tuning)
+        PUSH(a, &info->files, o->tuning);
+}
+
 static bool add_dependencies(Arena *a, Diags *d, const Options *o, const OnnxFile *info, Outputs *out)
 {
     Text t = {.arena = a};
@@ -426,19 +437,19 @@ Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out)
         out->text = show_plan(a, &p, machines.at, machines.n);
         return OUT_ok;
     }
-    bool io = false;
-    p.graph = load(cx, o, &opt, &info, &out->maps, &io);
+    p.graph = load(cx, o, &opt, &info, &out->maps, &p.io_error);
     p.maps = out->maps;
+    name_inputs(a, o, &info);
     bool ok = p.graph != NULL;
     if (ok)
         warn_inputs(p.graph);
     if (ok)
-        ok = o->verb == VERB_check ? verb_check(&p, out) : o->verb == VERB_run ? verb_run(&p, out, &io) : compile(a, d, &p, &machines, &info, out);
+        ok = o->verb == VERB_check ? verb_check(&p, out) : o->verb == VERB_run ? verb_run(&p, out) : compile(a, d, &p, &machines, &info, out);
     if (ok)
         warn_lengths(p.graph);
     ok = ok && d->errors == 0;
     out->log = text_str(&log);
-    return ok ? OUT_ok : io ? OUT_io : OUT_rejected;
+    return ok ? OUT_ok : p.io_error ? OUT_io : OUT_rejected;
 }
 
 void drive_release(const Outputs *out)

@@ -3,9 +3,11 @@
  * The program: arguments, files and exit status. The only place that exits, reads argv or opens output files.
  *
  * The compile runs in a child process, so that whatever ends it, the parent is whole: it saves what repeats an internal
- * error, and says when a limit of time was hit.
+ * error, and says when a limit of time was hit. What the child says on its way out (an internal error, a sanitizer) passes
+ * through the parent, which makes it part of its own diagnostic.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <signal.h>
@@ -139,6 +141,13 @@ static int information(const Options *o, Arena *a)
     return fputs(text_str(&t), stdout) < 0 || fflush(stdout) != 0 ? EXIT_IO : EXIT_SUCCESS;
 }
 
+/* A command line that cannot be read. */
+static int usage(const Options *o, const Diags *d, Arena *a)
+{
+    print_diags(d, o->diag_format, a);
+    return o->unread ? EXIT_IO : EXIT_USAGE;
+}
+
 static int finish(Arena *a, Diags *d, const Options *o, Outcome outcome, const Outputs *out)
 {
     if (outcome == OUT_ok && o->verb == VERB_run && o->output_dir)
@@ -224,16 +233,58 @@ static void forget_parts(Arena *a, pid_t child, StrList *names)
     names->v.n = kept;
 }
 
-/* Names of files, each with a zero byte behind it, until the child closes its end. */
-static void read_names(Arena *a, int fd, StrList *names)
+/* What the child tells: names of files, each with a zero byte behind it, and what is for the standard error. */
+enum { CH_names, CH_said, CH_count };
+typedef struct Channel { int ends[2]; Text text; } Channel;
+
+static bool open_channels(Arena *a, Channel *c)
 {
-    Text t = {.arena = a};
+    for (int k = 0; k < CH_count; k++) {
+        c[k] = (Channel){.text.arena = a};
+        if (pipe(c[k].ends) != 0)
+            return false;
+    }
+    return true;
+}
+
+static void close_ends(const Channel *c, int end)
+{
+    for (int k = 0; k < CH_count; k++)
+        close(c[k].ends[end]);
+}
+
+/* False: the other end is closed. */
+static bool receive(Channel *c)
+{
     char bytes[4096];
-    for (ssize_t n; (n = read(fd, bytes, sizeof bytes)) > 0 || (n < 0 && errno == EINTR);)
-        text_put(&t, bytes, n > 0 ? (size_t)n : 0);
-    const char *s = text_str(&t);
-    for (size_t at = 0; at < t.n; at += strlen(s + at) + 1)
-        PUSH(a, &names->v, s + at);
+    const ssize_t n = read(c->ends[0], bytes, sizeof bytes);
+    text_put(&c->text, bytes, n > 0 ? (size_t)n : 0);
+    return n > 0 || (n < 0 && errno == EINTR);
+}
+
+/* Both are read as they come, until the child has closed its ends: it must not wait for room in one of them. */
+static void receive_all(Channel *c)
+{
+    struct pollfd p[CH_count];
+    for (int k = 0; k < CH_count; k++)
+        p[k] = (struct pollfd){.fd = c[k].ends[0], .events = POLLIN};
+    for (int left = CH_count; left > 0;) {
+        (void)poll(p, CH_count, -1);
+        for (int k = 0; k < CH_count; k++)
+            if (p[k].fd >= 0 && p[k].revents && !receive(&c[k])) {
+                p[k].fd = -1;
+                left--;
+            }
+    }
+}
+
+static StrList names_told(Arena *a, Channel *c)
+{
+    StrList names = {0};
+    const char *s = text_str(&c->text);
+    for (size_t at = 0; at < c->text.n; at += strlen(s + at) + 1)
+        PUSH(a, &names.v, s + at);
+    return names;
 }
 
 static void make_folders(Arena *a, const char *path, size_t from)
@@ -253,11 +304,22 @@ static bool save(Arena *a, Diags *d, const Options *o, const StrList *reads, con
     return write_all(a, d, &out, 0);
 }
 
-static int internal_error(Arena *a, Diags *d, const Options *o, const StrList *reads, int signal_number)
+/* A note of every line. */
+static void note_lines(Arena *a, Diags *d, Diag *g, const char *text)
+{
+    for (size_t n; *text; text += n + (text[n] != 0)) {
+        n = strcspn(text, "\n");
+        if (n)
+            diag_note(d, g, "%s", str_ndup(a, text, n));
+    }
+}
+
+static int internal_error(Arena *a, Diags *d, const Options *o, const StrList *reads, const char *said, int signal_number)
 {
     const char *folder;
     const bool saved = save(a, d, o, reads, &folder);
     Diag *g = diag_add(d, SEV_ERROR, "internal-error", NULL, "this is a bug in mlcc %s, which was stopped by signal %d (%s)", mlcc_version, signal_number, strsignal(signal_number));
+    note_lines(a, d, g, said);
     if (saved)
         diag_help(d, g, "what repeats it is in '%s': run mlcc @options there, and send that folder with a report", folder);
     else
@@ -267,48 +329,57 @@ static int internal_error(Arena *a, Diags *d, const Options *o, const StrList *r
 }
 
 /* What the end of the child means. Signals from outside end the parent in the same way. */
-static int ended(Arena *a, Diags *d, const Options *o, const StrList *reads, int state)
+static int ended(Arena *a, Diags *d, const Options *o, const StrList *reads, const char *said, int state)
 {
-    if (WIFEXITED(state))
+    static const int own[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS, SIGTRAP};
+    const int number = WIFSIGNALED(state) ? WTERMSIG(state) : 0;
+    for (size_t k = 0; k < COUNT(own); k++)
+        if (number == own[k])
+            return internal_error(a, d, o, reads, said, number);
+    fputs(said, stderr);
+    if (number == 0)
         return WEXITSTATUS(state);
-    const int number = WTERMSIG(state);
     if (number == SIGXCPU) {
         (void)diag_error(d, "limit", "the compile took more than %lld s of processor time; raise --limits time=", (long long)o->limit.time);
         print_diags(d, o->diag_format, a);
         return EXIT_MODEL;
     }
-    static const int own[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS, SIGTRAP};
-    for (size_t k = 0; k < COUNT(own); k++)
-        if (number == own[k])
-            return internal_error(a, d, o, reads, number);
     (void)signal(number, SIG_DFL);
     (void)raise(number);
     return EXIT_INTERNAL;
 }
 
+static void become_child(Options *o, const Channel *c)
+{
+    close_ends(c, 0);
+    o->reads = c[CH_names].ends[1];
+    (void)dup2(c[CH_said].ends[1], STDERR_FILENO);
+    close(c[CH_said].ends[1]);
+    be_child(o);
+}
+
 static int supervise(Arena *a, Diags *d, Options *o)
 {
-    int ends[2], state = 0;
-    StrList reads = {0};
-    if (pipe(ends) != 0)
+    Channel c[CH_count];
+    int state = 0;
+    if (!open_channels(a, c))
         return compile(o);
     const pid_t child = fork();
     if (child == 0) {
-        close(ends[0]);
-        o->reads = ends[1];
-        be_child(o);
+        become_child(o, c);
         return compile(o);
     }
-    close(ends[1]);
-    read_names(a, ends[0], &reads);
-    close(ends[0]);
+    close_ends(c, 1);
+    receive_all(c);
+    close_ends(c, 0);
     if (child < 0)
         return compile(o);
     while (waitpid(child, &state, 0) < 0 && errno == EINTR)
         continue;
+    StrList reads = names_told(a, &c[CH_names]);
     if (WIFSIGNALED(state))
         forget_parts(a, child, &reads);
-    return ended(a, d, o, &reads, state);
+    return ended(a, d, o, &reads, text_str(&c[CH_said].text), state);
 }
 
 /* man and completion pages are made at build time: mlcc --generate=man|bash|zsh|fish */
@@ -336,7 +407,7 @@ int main(int argc, char **argv)
     if (argc == 2 && strncmp(argv[1], "--generate=", 11) == 0)
         status = generate(a, argv[1] + 11) ? EXIT_SUCCESS : EXIT_IO;
     else if (!options_parse(a, &d, argc, argv, &o))
-        print_diags(&d, "text", a);
+        status = usage(&o, &d, a);
     else if (o.help || o.version)
         status = information(&o, a);
     else

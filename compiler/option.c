@@ -9,10 +9,10 @@
 #include <stdlib.h>
 
 typedef enum OptKind { K_FLAG, K_STR, K_INT, K_SIZE, K_LIST, K_O, K_OS } OptKind;
-typedef struct OptInfo { const char *spelling; OptKind kind; size_t at; const char *arg, *help; } OptInfo;
+typedef struct OptInfo { const char *spelling; OptKind kind; size_t at; OptValue value; const char *arg, *help; } OptInfo;
 
 static const OptInfo table[] = {
-#define OPT(spelling, kind, field, arg, help) {spelling, K_##kind, offsetof(Options, field), arg, help},
+#define OPT(spelling, kind, field, value, arg, help) {spelling, K_##kind, offsetof(Options, field), OV_##value, arg, help},
 #include "option.def"
 #undef OPT
 };
@@ -62,7 +62,7 @@ static const OptInfo *match(const char *arg, const char **joined)
 static bool set(Arena *a, Diags *d, Options *o, const OptInfo *i, const char *value)
 {
     char *field = (char *)o + i->at;
-    PUSH(a, &o->given, ((OptionWord){i->spelling, value}));
+    PUSH(a, &o->given, ((OptionWord){i->spelling, value, i->value}));
     switch (i->kind) {
     case K_FLAG:
         *(bool *)field = true;
@@ -102,16 +102,17 @@ static bool operand(Diags *d, Options *o, const char *arg)
     return true;
 }
 
-static bool words(Arena *a, Diags *d, StrList *args, const char *arg, int depth);
+/* The words of a command line, files of options in place. */
+typedef struct Words { StrList args, file; bool unread; } Words;
 
-/* @file: options separated by white space; double quotes keep it, a backslash keeps any one character. */
-static bool response(Arena *a, Diags *d, StrList *args, const char *path, int depth)
+static bool words(Arena *a, Diags *d, Words *w, const char *arg, int depth);
+
+/* Options separated by white space; double quotes keep it, a backslash keeps any one character. */
+static bool split_words(Arena *a, Diags *d, Words *w, const char *s, int depth)
 {
-    Text t = {.arena = a}, word = {.arena = a};
-    if (!file_read(path, &t))
-        return diag_error(d, "option-file", "cannot read the options in '%s': %s", printable(a, path), strerror(errno));
+    Text word = {.arena = a};
     bool quoted = false, any = false, ok = true;
-    for (const char *s = text_str(&t);; s++) {
+    for (;; s++) {
         const bool space = *s == 0 || (!quoted && strchr(" \t\r\n", *s));
         if (*s == '\\' && s[1]) {
             text_put(&word, ++s, 1);
@@ -123,7 +124,7 @@ static bool response(Arena *a, Diags *d, StrList *args, const char *path, int de
             text_put(&word, s, 1);
             any = true;
         } else if (any) {
-            ok = words(a, d, args, text_str(&word), depth + 1) && ok;
+            ok = words(a, d, w, text_str(&word), depth + 1) && ok;
             word = (Text){.arena = a};
             any = false;
         }
@@ -132,14 +133,27 @@ static bool response(Arena *a, Diags *d, StrList *args, const char *path, int de
     }
 }
 
-static bool words(Arena *a, Diags *d, StrList *args, const char *arg, int depth)
+static bool response(Arena *a, Diags *d, Words *w, const char *path, int depth)
+{
+    Text t = {.arena = a};
+    if (!file_read(path, &t)) {
+        w->unread = true;
+        return diag_error(d, "option-file", "cannot read the options in '%s': %s", printable(a, path), strerror(errno));
+    }
+    if (memchr(text_str(&t), 0, t.n))
+        return diag_error(d, "option-file", "cannot read the options in '%s': it holds a zero byte, so it is not text", printable(a, path));
+    PUSH(a, &w->file.v, str_dup(a, path));
+    return split_words(a, d, w, text_str(&t), depth);
+}
+
+static bool words(Arena *a, Diags *d, Words *w, const char *arg, int depth)
 {
     if (arg[0] == '@' && arg[1]) {
         if (depth > 8)
             return diag_error(d, "option-file", "option files include each other more than 8 deep, at '%s'", arg + 1);
-        return response(a, d, args, arg + 1, depth);
+        return response(a, d, w, arg + 1, depth);
     }
-    PUSH(a, &args->v, str_dup(a, arg));
+    PUSH(a, &w->args.v, str_dup(a, arg));
     return true;
 }
 
@@ -174,14 +188,23 @@ static bool limits(Diags *d, Options *o)
     return true;
 }
 
-static bool check_values(Diags *d, const Options *o)
+/* Also of a command line that cannot be read the problems are said in the format that it asks for. */
+static bool check_format(Diags *d, Options *o)
+{
+    if (choice(d, "--diagnostics-format", o->diag_format, "text json sarif"))
+        return true;
+    o->diag_format = "text";
+    return false;
+}
+
+static bool check_values(Diags *d, Options *o)
 {
     bool ok = choice(d, "--emit=", o->emit, "c graph te schedule nest");
     ok = choice(d, "--weights=", o->weights, "auto array string incbin object file") && ok;
     ok = choice(d, "--int-rounding=", o->rounding, "exact tflite") && ok;
     ok = choice(d, "-ffp=", o->fp, "fast strict bf16") && ok;
     ok = choice(d, "--target=", o->target, "host scalar") && ok;
-    return choice(d, "--diagnostics-format", o->diag_format, "text json sarif") && ok;
+    return check_format(d, o) && ok;
 }
 
 bool options_write_files(const Options *o)
@@ -201,10 +224,13 @@ bool options_parse(Arena *a, Diags *d, int argc, char **argv, Options *o)
 {
     *o = (Options){.level = 3, .max_ram = -1, .max_flash = -1, .max_stack = -1, .emit = "c", .weights = "auto", .rounding = "exact", .fp = "fast", .threads = "1", .target = "host",
                    .march = "native", .diag_format = "text", .limit = {-1, -1, -1, -1}};
-    StrList args = {0};
+    Words w = {0};
     bool ok = true;
     for (int k = 1; k < argc; k++)
-        ok = words(a, d, &args, argv[k], 0) && ok;
+        ok = words(a, d, &w, argv[k], 0) && ok;
+    o->file = w.file;
+    o->unread = w.unread;
+    const StrList args = w.args;
     for (uint32_t k = 0; k < args.v.n; k++) {
         const char *arg = args.v.at[k], *joined;
         if (arg[0] != '-' || !arg[1]) {

@@ -11,8 +11,19 @@ typedef enum Verb { VERB_compile, VERB_check, VERB_run } Verb;
 /* --limits: -1 where the option does not say. */
 typedef struct Limits { int64_t mem, nodes, elements, time; } Limits;
 
+/* What the argument of an option is. */
+typedef enum OptValue {
+    OV_none,       /* there is no argument */
+    OV_text,       /* says nothing about files */
+    OV_in_file,    /* a file that is read */
+    OV_in_named,   /* NAME=FILE, a file that is read */
+    OV_out_file,   /* a file that is written */
+    OV_out_folder, /* a folder that files are written to */
+    OV_out_name    /* what another file calls the output */
+} OptValue;
+
 /* One option as it was given; value: NULL for a flag. */
-typedef struct OptionWord { const char *spelling, *value; } OptionWord;
+typedef struct OptionWord { const char *spelling, *value; OptValue is; } OptionWord;
 
 typedef struct Options {
     Verb verb;
@@ -24,6 +35,8 @@ typedef struct Options {
     bool small, always, depfile, depphony, save_temps, werror, dry, verbose, version, help;
     Limits limit;            /* what limits says */
     VEC(OptionWord) given;   /* all, in order */
+    StrList file;            /* files of options that were read, @FILE */
+    bool unread;             /* one of them could not be */
     int reads;               /* file descriptor that is told the name of each file as it is opened; 0: none */
 } Options;
 

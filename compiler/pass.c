@@ -210,10 +210,13 @@ bool pass_parts(Program *p)
 /* what: "schedule" or "tuning" */
 static const char *read_text(Program *p, const char *what, const char *path)
 {
-    Text t = {.arena = p->cx->arena};
-    if (file_read(path, &t))
+    Arena *a = p->cx->arena;
+    Text t = {.arena = a};
+    p->io_error = !file_read(path, &t);
+    const char *why = p->io_error ? strerror(errno) : memchr(text_str(&t), 0, t.n) ? "it holds a zero byte, so it is not text" : NULL;
+    if (!why)
         return text_str(&t);
-    (void)diag_error(p->cx->diags, str_fmt(p->cx->arena, "%s-file", what), "cannot read the %s '%s': %s", what, printable(p->cx->arena, path), strerror(errno));
+    (void)diag_error(p->cx->diags, str_fmt(a, "%s-file", what), "cannot read the %s '%s': %s", what, printable(a, path), why);
     return NULL;
 }
 

@@ -31,6 +31,7 @@ typedef struct Program {
     Unit *unit;
     uint32_t facts;   /* PassFact that hold */
     Text *log;        /* dumps and remarks, for stderr */
+    bool io_error;    /* a file that the user named could not be read */
 } Program;
 
 typedef struct PassInfo {

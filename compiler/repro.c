@@ -10,14 +10,6 @@
 
 enum { MAX_COPY = 256 << 20 }; /* bytes in all */
 
-/* What the value of an option says about files. */
-typedef enum Role { R_none, R_reads, R_reads_named, R_writes, R_writes_folder, R_drop } Role;
-
-static const struct { const char *spelling; Role role; } roles[] = {
-    {"--schedule", R_reads}, {"--tuning", R_reads}, {"--tune", R_writes}, {"--bind", R_reads_named}, {"--input", R_reads_named}, {"-o", R_writes},           {"-MF", R_writes},
-    {"-MT", R_drop},         {"--report", R_writes},    {"--output-dir", R_writes_folder},
-};
-
 typedef struct Repro {
     Arena *a;
     const char *folder;
@@ -27,14 +19,6 @@ typedef struct Repro {
     Text options;
     bool ok;
 } Repro;
-
-static Role role_of(const char *spelling)
-{
-    for (size_t k = 0; k < COUNT(roles); k++)
-        if (strcmp(roles[k].spelling, spelling) == 0)
-            return roles[k].role;
-    return R_none;
-}
 
 /* One word of the option file. */
 static void word(Repro *r, const char *spelling, const char *value)
@@ -90,14 +74,16 @@ static const char *copy_named(Repro *r, const char *value)
     return eq ? str_fmt(r->a, "%.*s%s", (int)(eq + 1 - value), value, copy_numbered(r, eq + 1)) : value;
 }
 
-static const char *translated(Repro *r, Role role, const char *value)
+/* The argument of an option as it is in the folder. */
+static const char *translated(Repro *r, const OptionWord *w)
 {
-    switch (role) {
-    case R_reads: return copy_numbered(r, value);
-    case R_reads_named: return copy_named(r, value);
-    case R_writes: return file_base(value);
-    case R_writes_folder: return "out";
-    default: return value;
+    switch (w->is) {
+    case OV_none: return "";
+    case OV_in_file: return copy_numbered(r, w->value);
+    case OV_in_named: return copy_named(r, w->value);
+    case OV_out_file: return file_base(w->value);
+    case OV_out_folder: return "out";
+    default: return w->value;
     }
 }
 
@@ -105,11 +91,10 @@ static void write_options(Repro *r, const Options *o)
 {
     for (uint32_t k = 0; k < o->given.n; k++) {
         const OptionWord *w = &o->given.at[k];
-        const Role role = role_of(w->spelling);
         const size_t n = strlen(w->spelling);
-        if (role == R_drop)
+        if (w->is == OV_out_name)
             continue;
-        const char *value = w->value ? translated(r, role, w->value) : "";
+        const char *value = translated(r, w);
         const bool apart = w->value && w->spelling[n - 1] != '=' && n != 2;
         word(r, w->spelling, apart ? "" : value);
         if (apart)

@@ -13,7 +13,6 @@ typedef struct Runner {
     Program *p;
     Arena *a;
     Maps *maps;
-    bool *io_error;
 } Runner;
 
 static Diags *diags(const Runner *r) { return r->p->cx->diags; }
@@ -73,7 +72,7 @@ static bool read_input(const Runner *r, uint32_t k, mlcc_tensor *t)
         return diag_error(diags(r), "input-missing", "input '%s' has no value; add --input %s=FILE", printable(r->a, name), printable(r->a, name));
     const TensorValue want = expected(b);
     TensorValue v;
-    if (!value_read(r->p->cx, r->maps, file, &want, &v, r->io_error))
+    if (!value_read(r->p->cx, r->maps, file, &want, &v, &r->p->io_error))
         return false;
     if (v.rank > MLCC_MAX_RANK)
         return diag_error(diags(r), "io-rank", "input '%s' has %u dimensions, at most %d are supported", printable(r->a, name), v.rank, MLCC_MAX_RANK);
@@ -162,12 +161,12 @@ static bool execute(const Runner *r, Outputs *out)
 }
 
 /* Runs the model of p on the values that the options name; out gets a file for every output, or their text. */
-bool verb_run(Program *p, Outputs *out, bool *io_error)
+bool verb_run(Program *p, Outputs *out)
 {
     Arena *a = p->cx->arena;
     if (!passes_run(p, NULL))
         return false;
-    const Runner r = {.p = p, .a = a, .maps = maps_new(a), .io_error = io_error};
+    const Runner r = {.p = p, .a = a, .maps = maps_new(a)};
     const bool ok = execute(&r, out);
     onnx_unmap(r.maps);
     return ok;

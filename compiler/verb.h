@@ -10,7 +10,7 @@
 /* check.c: every problem of the model, and on success a table of operators, parameters, multiply-accumulates, memory. */
 bool verb_check(Program *p, Outputs *out);
 /* run.c: the model on the nest interpreter; inputs from files, outputs as files to write. */
-bool verb_run(Program *p, Outputs *out, bool *io_error);
+bool verb_run(Program *p, Outputs *out);
 /* load.c: a graph in text form (.nn); of opt the dimensions that -D and --max name, the rest is refused. */
 Graph *load_text(Ctx *cx, const char *path, const OnnxOptions *opt, OnnxFile *info, bool *io_error);
 /* budget.c: whether a planned and emitted unit stays within the --max options. */

@@ -300,7 +300,7 @@ void ice(const char *file, int line, const char *fmt, ...)
     va_start(ap, fmt);
     fprintf(stderr, "mlcc: internal error at %s:%d: ", slash ? slash + 1 : file, line);
     vfprintf(stderr, fmt, ap);
-    fputs("\nthis is a bug in mlcc\n", stderr);
+    fputs("\n", stderr);
     va_end(ap);
     abort();
 }

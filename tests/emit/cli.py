@@ -54,9 +54,17 @@ def commands(mlcc, folder):
         ('no such file', [mlcc, folder / 'absent.onnx', *out], IO),
         ('no such folder', [mlcc, model, '-o', folder / 'absent' / 'net.c'], IO),
         ('a folder as input', [mlcc, folder, *out], IO),
-        ('a folder as schedule', [mlcc, model, *out, f'--schedule={folder}'], REJECTED),
-        ('a folder as tuning', [mlcc, model, *out, f'--tuning={folder}'], REJECTED),
-        ('a folder as options', [mlcc, model, *out, f'@{folder}'], USAGE),
+        ('a folder as schedule', [mlcc, model, *out, f'--schedule={folder}'], IO),
+        ('a folder as tuning', [mlcc, model, *out, f'--tuning={folder}'], IO),
+        ('a folder as options', [mlcc, model, *out, f'@{folder}'], IO),
+        ('no such schedule', [mlcc, model, *out, '--schedule', folder / 'absent.txt'], IO),
+        ('no such tuning', [mlcc, model, *out, '--tuning', folder / 'absent.tune'], IO),
+        ('no such options', [mlcc, f'@{folder / "absent.opt"}'], IO),
+        ('no such bound value', [mlcc, model, *out, '--bind', f'x={folder / "absent.npy"}'], IO),
+        ('no such value of an input', [mlcc, 'run', model, '--input', f'x={folder / "absent.npy"}'], IO),
+        ('noise as a schedule', [mlcc, model, *out, '--schedule', folder / 'noise.onnx'], REJECTED),
+        ('noise as a tuning', [mlcc, model, *out, '--tuning', folder / 'noise.onnx'], REJECTED),
+        ('noise as options', [mlcc, model, *out, f'@{folder / "noise.onnx"}'], USAGE),
     ]
 
 
@@ -99,6 +107,16 @@ def stdout_fault(mlcc):
     return '' if p.returncode == IO and '[output]' in p.stderr else f'status {p.returncode}: {p.stderr[:200]}'
 
 
+def usage_fault(mlcc, form):
+    """A command line that cannot be read is a diagnostic in the format that it asks for, wherever it asks."""
+    rc, _, err = tool.run([mlcc, '--no-such-option', f'--diagnostics-format={form}', 'x.onnx'], 60)
+    try:
+        said = json.loads(err)
+    except ValueError:
+        return f'not {form}: {err.strip()[:200]}'
+    return '' if rc == USAGE and 'option-unknown' in json.dumps(said) else f'status {rc}: {err[:200]}'
+
+
 def warning_faults(mlcc, folder):
     """(name, fault) of what mlcc says, or not, about a free dimension and about options without effect."""
     free = folder / 'free.nn'
@@ -134,6 +152,8 @@ def main():
         r.check(f'cli/{name}', fault(command, status, folder))
     r.check('cli/full disk', disk_fault(build / 'mlcc', folder))
     r.check('cli/full standard output', stdout_fault(build / 'mlcc'))
+    for form in ('json', 'sarif'):
+        r.check(f'cli/usage as {form}', usage_fault(build / 'mlcc', form))
     for name, why in warning_faults(build / 'mlcc', folder):
         r.check(f'cli/{name}', why)
     r.check('cli/assumed bound in the report', report_fault(build / 'mlcc', folder))

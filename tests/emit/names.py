@@ -83,6 +83,18 @@ def check_path(mlcc, name, folder):
     return '' if out_of_date(folder) is True else 'still up to date after the model changed'
 
 
+def check_inputs(mlcc, folder):
+    """Files of options and those that options name are dependencies as the model is."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    shutil.copyfile(models.samples()['digits'], folder / 'm.onnx')
+    (folder / 'a schedule').write_text('')
+    (folder / 'net.opt').write_text('-o net.c -MD\n"--schedule=a schedule"\n')
+    rc, _, err = tool.run([mlcc, 'm.onnx', '@net.opt'], 60, cwd=folder)
+    said = (folder / 'net.d').read_text() if rc == 0 else err
+    return '' if said.split() == ['net.c:', '\\', 'm.onnx', '\\', 'net.opt', '\\', 'a\\', 'schedule'] else said
+
+
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
     r, known = report.Report(), symbols.allowed()
@@ -90,6 +102,7 @@ def main():
         r.check(f'names/{ascii(name[:20])}', check_name(build / 'mlcc', name, build / 'emit' / 'names' / str(k), known))
     for k, name in enumerate(PATHS):
         r.check(f'depfile/{ascii(name)}', check_path(build / 'mlcc', name, build / 'emit' / 'paths' / str(k)))
+    r.check('depfile/inputs', check_inputs(build / 'mlcc', build / 'emit' / 'inputs'))
     r.finish()
 
 

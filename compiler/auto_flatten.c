@@ -74,7 +74,7 @@ static bool is_zero(const Expr *e) { return ex_is_const(e) && dtype_is_float((DT
 static bool flat_of(const Auto *g, uint32_t k, int64_t group, Flat *f)
 {
     Dot d;
-    if (!dot_of(g, k, &d) || d.lane < 0 || !d.group || !is_constant_load(g, d.w) || ten(g->te, d.w->v.ref)->data->fill || d.w->op != EX_load)
+    if (!dot_of(g, k, &d) || d.lane < 0 || !d.group || d.w->op != EX_load || d.w->dt != DT_f32 || !is_constant_load(g, d.w) || ten(g->te, d.w->v.ref)->data->fill)
         return false;
     *f = (Flat){.s = g->te->stage.at[k], .x = d.x, .w = d.w};
     if ((d.x->op == EX_loadp && !is_zero(d.x->a[ex_load_rank(d.x)])) || !find_channel(g, f) || !find_tap(g, f) || !find_border(g, f))

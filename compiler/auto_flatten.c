@@ -94,7 +94,8 @@ static uint32_t insert_flat(Auto *g, uint32_t k, const Flat *f)
         if (d == f->xc || d == f->xs)
             continue;
         dim[n] = x->dim[d];
-        index[d] = s->var[n++] = ex_index(g->x, "i", x->dim[d]);
+        index[d] = s->var[n] = ex_index(g->x, (const char *const[]){"n", "i", "j", "k"}[n % 4], x->dim[d]);
+        n++;
     }
     const Expr *group = ex_int(g->x, f->group), *columns = ex_int(g->x, x->dim[f->xs]->v.i + f->lo + f->hi);
     dim[n] = ex_mul(g->x, columns, group);

@@ -62,6 +62,7 @@ bool index_uses(const Expr *load, const Expr *v);
 int dim_of(const Expr *load, const Expr *v);
 int sole_dim(const Expr *load, const Expr *v);
 bool is_constant_load(const Auto *g, const Expr *load);
+bool is_zero_outside(const Expr *load);                 /* of floats: padded with zero, or not at all */
 
 void auto_views(Auto *g);                              /* fresh schedule with only affine views inline, and its bodies */
 bool runs_across(const Auto *g, uint32_t k);           /* auto_tile.c: a reduction over what lies side by side, by vectors */
@@ -100,7 +101,7 @@ void auto_join(Auto *g);
 int64_t stride_of(const Auto *g, const Expr *load, const Expr *v);
 bool walks_memory(const Auto *g, const Expr *load);
 void auto_scalar(Auto *g);                             /* layouts for machines without vectors */
-/* auto_flatten.c: columns and few channels of a first convolution become one reduction, channels rounded up to a multiple. */
+/* auto_flatten.c: columns and few channels of a first convolution become one reduction, columns of a multiple of `group`. */
 void auto_flatten(Auto *g, int64_t group);
 /* auto_zero.c: whether stage k sums products of bytes less zero points that dots can make of what is stored; its factors in
  * any order, and the operands of the dot. */
@@ -109,7 +110,7 @@ bool byte_product(Auto *g, uint32_t k, Factor *p, Factor *q, Dot *d);
 void auto_sign(Auto *g);                               /* auto_sign.c: bytes with the sign that dots of the machine take */
 void auto_zero(Auto *g);                               /* auto_zero.c: zero points out of contractions of bytes */
 uint32_t auto_rows(Auto *g, uint32_t k, const Dot *d, const Layout *last); /* auto_rows.c: stages put before contraction k; 0: it is as it was */
-void auto_bands(Auto *g);                              /* where its rows are made: part of placement, as auto_lanes */
+void auto_bands(Auto *g);                              /* auto_bands.c: where its rows are made: part of placement, as auto_lanes */
 void auto_pair(Auto *g);                               /* auto_pair.c: sums of two scaled bytes in floats */
 void auto_narrow(Auto *g);                             /* -ffp=bf16: operands of contractions as bfloat16 */
 void auto_narrow_rest(Auto *g);                        /* after placement: large tensors that no contraction reads */

@@ -32,3 +32,9 @@ int sole_dim(const Expr *load, const Expr *v)
             return -1;
     return found;
 }
+
+bool is_zero_outside(const Expr *load)
+{
+    const Expr *fill = load->op == EX_loadp ? load->a[ex_load_rank(load)] : NULL;
+    return !fill || (ex_is_const(fill) && dtype_is_float((DType)fill->dt) && fill->v.f == 0);
+}

@@ -50,11 +50,6 @@ static int moved_dim(const Expr *load, const Expr *v)
     return uses == 1 ? found : -1;
 }
 
-static bool zero_outside(const Expr *load)
-{
-    return load->op == EX_load || (ex_is_const(load->a[ex_load_rank(load)]) && load->a[ex_load_rank(load)]->v.f == 0);
-}
-
 /* No variable of the stage has a part in the index of dimension d: v walks it alone, from wherever it begins. */
 static bool alone(const Auto *g, const Stage *s, const Expr *load, int d)
 {
@@ -69,7 +64,7 @@ static bool alone(const Auto *g, const Stage *s, const Expr *load, int d)
  * activation with the lanes) need not walk one. */
 static bool has_pairs(const Auto *g, const Stage *s, const Dot *d)
 {
-    for (int r = 0; r < s->nr && zero_outside(d->x); r++) {
+    for (int r = 0; r < s->nr && is_zero_outside(d->x); r++) {
         const Expr *v = s->rvar[r];
         const int xd = moved_dim(d->x, v), wd = moved_dim(d->w, v);
         const bool walks_w = is_constant_load(g, d->w) ? wd >= 0 && d->w->a[wd] == v : index_uses(d->w, v);

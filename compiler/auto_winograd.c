@@ -120,10 +120,7 @@ static bool conv_of(const Auto *g, uint32_t k, Conv *c)
         return false;
     c->x = d.x;
     c->w = d.w;
-    const bool padded = d.x->op == EX_loadp;
-    if (padded && !(ex_is_const(d.x->a[ex_load_rank(d.x)]) && d.x->a[ex_load_rank(d.x)]->v.f == 0))
-        return false;
-    return layout_free(g, d.x->v.ref) && has_windows(g, c) && has_weights(g, c) && is_known(g, c);
+    return is_zero_outside(d.x) && layout_free(g, d.x->v.ref) && has_windows(g, c) && has_weights(g, c) && is_known(g, c);
 }
 
 /* ---- what pays ---- */

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Bands: where rows with borders (auto_rows.c) are made. Nothing but one contraction reads f, so f is made at a few rows of y, in
+ * scratch that the first-level cache holds: the rows that two windows share are copied again, which costs less than a pass over
+ * all of f through the second level. Where memory has no room for a border around x, f is made row by row.
+ */
+#include "auto.h"
+
+enum { FEW_BLOCKS = 8 };     /* blocks of rows that parts of a run can share */
+enum { MOST_ROWS = 16 };     /* of y made of one block of f */
+
+/* Rows of f that so many rows of y read. */
+typedef struct Band { uint32_t f, product, host; int var; int64_t step, taps, row_bytes; bool tight; } Band;
+
+/* The variable of the host that moves the rows of f, by way of that of the product. */
+static bool find_rows(const Auto *g, Band *b)
+{
+    const Stage *p = g->te->stage.at[b->product], *h = g->te->stage.at[b->host];
+    const Ten *f = ten(g->te, b->f);
+    const Expr *at = ex_sole_load(g->body[b->product], b->f)->a[f->rank - 2];
+    int64_t least, most;
+    bool linear = false;
+    int v = 0;
+    while (v < ten(g->te, p->out)->rank && !ex_uses(at, p->var[v]))
+        v++;
+    if (v == ten(g->te, p->out)->rank || !ex_is_const(ten(g->te, p->out)->dim[v]))
+        return false;
+    const Subst first = {p->var[v], ex_int(g->x, 0)};
+    b->step = ex_coef(at, p->var[v], &linear);
+    if (!linear || b->step < 1 || !ex_range(g->x, ex_subst(g->x, at, &first, 1), &least, &most))
+        return false;
+    b->taps = most - least + 1;
+    b->row_bytes = points_of_tensor(g, b->f) / extent_of(g, f->dim[f->rank - 2]) * (int64_t)dtype_bytes(f->dt);
+    b->var = v;
+    const Expr *load = b->host == b->product ? NULL : ex_sole_load(g->body[b->host], p->out);
+    return b->host == b->product || (load && is_pure_var(load->a[v], h->var, ten(g->te, h->out)->rank, &b->var));
+}
+
+static int64_t scratch_of(const Band *b, int64_t rows) { return ((rows - 1) * b->step + b->taps) * b->row_bytes; }
+
+/* Rows of y of one band: copying least, in scratch that leaves room in the first-level cache or, where a row is too long for it, in
+ * the second; the smallest where memory is what counts. 0: f whole is as small. */
+static int64_t rows_of_band(const Auto *g, const Band *b)
+{
+    const MatrixShape *m = g->matrix.at[g->te->stage.at[b->product]->out];
+    const int64_t n = extent_of(g, ten(g->te, g->te->stage.at[b->host]->out)->dim[b->var]), unit = m ? m->down : 1, near = g->m->l1_bytes / 4;
+    const int64_t room = scratch_of(b, unit) <= near ? near : g->m->l2_bytes / 8;
+    int64_t best = 0;
+    if (!b->tight && points_of_tensor(g, b->f) * (int64_t)dtype_bytes(ten(g->te, b->f)->dt) <= room)
+        return 0;
+    if (b->tight)
+        return n > unit && scratch_of(b, unit) <= room ? unit : 0;
+    for (int64_t r = unit; r <= min_i64(n / FEW_BLOCKS, MOST_ROWS); r += unit)
+        best = n % r == 0 && scratch_of(b, r) <= room ? r : best;
+    return best;
+}
+
+/* Whether the constant of a product stays in the second-level cache from band to band. */
+static bool constant_stays(const Auto *g, const Dot *d)
+{
+    return points_of_tensor(g, d->w->v.ref) * (int64_t)dtype_bytes((DType)d->w->dt) <= g->m->l2_bytes / 2;
+}
+
+static void place_rows(Auto *g, uint32_t f)
+{
+    Band b = {.f = f, .product = g->reader[f][0], .tight = layout_free(g, g->rows.at[f])};
+    StagePlan *p = &g->s->stage[b.product];
+    b.host = p->place == PL_register ? p->host : b.product;
+    Dot d;
+    if (g->nreader[f] != 1 || g->s->stage[b.host].place != PL_root || g->block[b.host] || !dot_of(g, b.product, &d) || d.x->v.ref != f || !constant_stays(g, &d))
+        return;
+    const int64_t rows = find_rows(g, &b) ? rows_of_band(g, &b) : 0;
+    if (!rows)
+        return;
+    g->band[b.host] = (LoopStep){(uint8_t)b.var, (int32_t)rows};
+    g->host[b.host] = true;
+    StagePlan *of = &g->s->stage[ten(g->te, f)->stage];
+    of->place = PL_at;
+    of->host = b.host;
+    of->level = 1;
+}
+
+void auto_bands(Auto *g)
+{
+    for (uint32_t t = 1; t < g->te->ten.n; t++)
+        if (g->rows.at[t] && g->nreader[t])
+            place_rows(g, t);
+}

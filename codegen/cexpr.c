@@ -25,7 +25,7 @@ static const char *const libm[EX_count] = {
     [EX_rint] = "rint",  [EX_trunc] = "trunc", [EX_sqrt] = "sqrt", [EX_exp] = "exp",    [EX_log] = "log",     [EX_log1p] = "log1p",
     [EX_sin] = "sin",    [EX_cos] = "cos",   [EX_tan] = "tan",     [EX_asin] = "asin",  [EX_acos] = "acos",   [EX_atan] = "atan",
     [EX_sinh] = "sinh",  [EX_cosh] = "cosh", [EX_tanh] = "tanh",   [EX_asinh] = "asinh", [EX_acosh] = "acosh", [EX_atanh] = "atanh",
-    [EX_erf] = "erf",
+    [EX_erf] = "erf",    [EX_fma] = "fma",
 };
 
 const char *c_type(const CGen *g, DType dt)
@@ -246,7 +246,8 @@ static const char *function_form(CGen *g, const Expr *e)
         fn = str_fmt(g->a, "mlcc_%s_%s", expr_info((ExprOp)e->op)->name, dtype_info(dt == DT_ix ? g->wide ? DT_i64 : DT_i32 : dt)->name);
     if (e->n == 1)
         return call1(g, fn, e->a[0]);
-    return str_fmt(g->a, "%s(%s, %s)", fn, c_expr(g, e->a[0]), c_expr(g, e->a[1]));
+    const char *a = c_expr(g, e->a[0]), *b = c_expr(g, e->a[1]);
+    return e->n == 2 ? str_fmt(g->a, "%s(%s, %s)", fn, a, b) : str_fmt(g->a, "%s(%s, %s, %s)", fn, a, b, c_expr(g, e->a[2]));
 }
 
 static const char *infix_text(CGen *g, const Expr *e, const char *op, int prec)

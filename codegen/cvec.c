@@ -17,7 +17,7 @@ static const VectorOp vector_op[EX_count] = {
     [EX_rint] = {"RINT", NULL, NULL},     [EX_lt] = {"LT", "ILT", NULL},        [EX_le] = {"LE", "ILE", NULL},
     [EX_eq] = {"EQ", "IEQ", NULL},        [EX_ne] = {"NE", "INE", NULL},        [EX_isnan] = {"NE", NULL, NULL},
     [EX_band] = {NULL, "IAND", NULL},     [EX_bor] = {NULL, "IOR", NULL},       [EX_bxor] = {NULL, "IXOR", NULL},
-    [EX_bnot] = {NULL, "INOT", NULL},     [EX_shl] = {NULL, "ISHL", "LSHL"},    [EX_shr] = {NULL, "ISHR", "LSHR"},
+    [EX_fma] = {"FUSED", NULL, NULL},     [EX_bnot] = {NULL, "INOT", NULL},     [EX_shl] = {NULL, "ISHL", "LSHL"},    [EX_shr] = {NULL, "ISHR", "LSHR"},
 };
 
 /* Those that the dialect approximates, as libm names them: what -ffp=strict calls lane by lane. */
@@ -142,6 +142,8 @@ static bool can_operation(Check *c, const Expr *e)
         return (lane_kind((DType)e->dt) == LK_f32 || lane_kind((DType)e->dt) == LK_i32) && e->a[0]->dt == DT_bool && safe_choice(c, e);
     if (e->op == EX_cast || e->op == EX_castsat)
         return can_convert(e);
+    if (e->op == EX_bitcast)
+        return e->dt == DT_i32 && e->a[0]->dt == DT_f32;
     return e->n > 0 && !is_narrow_float((DType)e->dt) && (op_name(e) || is_long_product(c->g, e));
 }
 
@@ -433,13 +435,18 @@ static const char *v_operation(VGen *v, const Expr *e, VText operand)
     if (e->op == EX_div && g->u->cx->fp != FP_strict && !by_lane(e->a[1], v->lane, v->acc))
         return v_quotient(v, e, operand);
     const char *p = operand(v, e->a[0]);
+    if (e->op == EX_bitcast)
+        return call1(v, "BITS", p);
     if (e->op == EX_isnan) /* differs from itself */
         return call2(v, op_name(e), p, p);
     if (g->u->cx->fp == FP_strict && function[e->op])
         return call2(v, "EACH", function[e->op], p);
     if (g->u->cx->fp == FP_bf16 && rounded[e->op])
         return call1(v, rounded[e->op], p);
-    return e->n == 1 ? call1(v, op_name(e), p) : call2(v, op_name(e), p, operand(v, e->a[1]));
+    if (e->n == 1)
+        return call1(v, op_name(e), p);
+    const char *q = operand(v, e->a[1]);
+    return e->n == 2 ? call2(v, op_name(e), p, q) : str_fmt(g->a, "V%d_%s(%s, %s, %s)", v->width, op_name(e), p, q, operand(v, e->a[2]));
 }
 
 const char *v_set(VGen *v, const Expr *e)

@@ -52,6 +52,8 @@ static void make_schedule(Auto *g)
         auto_sign(g);
         auto_zero(g);
     }
+    if (g->m->lanes_f32 > 1 && g->m->fma)
+        auto_scale(g);
     auto_prepare(g);
     g->s = schedule_new(g->a, g->te);
     auto_place(g);

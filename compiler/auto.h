@@ -112,6 +112,7 @@ void auto_zero(Auto *g);                               /* auto_zero.c: zero poin
 uint32_t auto_rows(Auto *g, uint32_t k, const Dot *d, const Layout *last); /* auto_rows.c: stages put before contraction k; 0: it is as it was */
 void auto_bands(Auto *g);                              /* auto_bands.c: where its rows are made: part of placement, as auto_lanes */
 void auto_pair(Auto *g);                               /* auto_pair.c: sums of two scaled bytes in floats */
+void auto_scale(Auto *g);                              /* auto_scale.c: scaled sums of integers in floats */
 void auto_narrow(Auto *g);                             /* -ffp=bf16: operands of contractions as bfloat16 */
 void auto_narrow_rest(Auto *g);                        /* after placement: large tensors that no contraction reads */
 void auto_prepare(Auto *g);

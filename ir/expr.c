@@ -123,8 +123,8 @@ static bool all_const(const Expr *const *a, int n)
 
 static const Expr *fold(Exprs *x, ExprOp op, DType dt, const Expr *const *a)
 {
-    Scalar v[2] = {scalar_of(a[0]), {.u = 0}};
-    if (expr_info(op)->arity == 2) v[1] = scalar_of(a[1]);
+    Scalar v[3];
+    for (int i = 0; i < expr_info(op)->arity; i++) v[i] = scalar_of(a[i]);
     return const_of(x, dt, scalar_op(op, dt, (DType)a[0]->dt, v));
 }
 
@@ -296,6 +296,16 @@ const Expr *ex_binary(Exprs *x, ExprOp op, const Expr *a, const Expr *b)
     return operation(x, op, both);
 }
 
+const Expr *ex_fma(Exprs *x, const Expr *a, const Expr *b, const Expr *c)
+{
+    const Expr *all[] = {a, b, c};
+    check_operand(EX_fma, a, 3);
+    if (a->dt != b->dt || a->dt != c->dt)
+        ICE("fma of %s, %s and %s", dtype_info((DType)a->dt)->name, dtype_info((DType)b->dt)->name,
+            dtype_info((DType)c->dt)->name);
+    return operation(x, EX_fma, all);
+}
+
 const Expr *ex_select(Exprs *x, const Expr *c, const Expr *a, const Expr *b)
 {
     const Expr *all[] = {c, a, b};
@@ -348,6 +358,7 @@ const Expr *ex_make(Exprs *x, const Expr *like, const Expr *const *operands)
     case EX_castsat: return ex_castsat(x, dt, a[0]);
     case EX_bitcast: return ex_bitcast(x, dt, a[0]);
     case EX_select: return ex_select(x, a[0], a[1], a[2]);
+    case EX_fma: return ex_fma(x, a[0], a[1], a[2]);
     default: break;
     }
     return like->n == 1 ? ex_unary(x, (ExprOp)like->op, a[0]) : ex_binary(x, (ExprOp)like->op, a[0], a[1]);

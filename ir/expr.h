@@ -77,6 +77,7 @@ static inline uint16_t ex_load_rank(const Expr *load) { return (uint16_t)(load->
 /* Any operation of expr.def but the leaves. Operand types must be as its row says (ICE otherwise). */
 const Expr *ex_unary(Exprs *x, ExprOp op, const Expr *a);
 const Expr *ex_binary(Exprs *x, ExprOp op, const Expr *a, const Expr *b);
+const Expr *ex_fma(Exprs *x, const Expr *a, const Expr *b, const Expr *c);
 const Expr *ex_select(Exprs *x, const Expr *c, const Expr *a, const Expr *b);
 const Expr *ex_cast(Exprs *x, DType dt, const Expr *a);   /* no-op when a has type dt */
 const Expr *ex_castsat(Exprs *x, DType dt, const Expr *a);

@@ -95,6 +95,7 @@ static int64_t mod_i(int64_t a, int64_t b)
     R(max, (b > a || b != b) ? b : a)           \
     R(pow, M(pow)(a, b))                        \
     R(atan2, M(atan2)(a, b))                    \
+    R(fma, M(fma)(a, b, c))                     \
     R(neg, -a)                                  \
     R(abs, M(fabs)(a))                          \
     R(sign, a != a ? a : (T)((a > 0) - (a < 0))) \
@@ -179,7 +180,7 @@ static int64_t mod_i(int64_t a, int64_t b)
 #define T float
 #define M(name) name##f
 #define MOD mod_f32
-static float float_f32(ExprOp op, float a, float b)
+static float float_f32(ExprOp op, float a, float b, float c)
 {
     switch (op) { FLOAT_ROWS(CASE) NONE("f32", op); }
 }
@@ -190,7 +191,7 @@ static float float_f32(ExprOp op, float a, float b)
 #define T double
 #define M(name) name
 #define MOD mod_f64
-static double float_f64(ExprOp op, double a, double b)
+static double float_f64(ExprOp op, double a, double b, double c)
 {
     switch (op) { FLOAT_ROWS(CASE) NONE("f64", op); }
 }
@@ -365,9 +366,10 @@ static Scalar reinterpret(DType to, DType from, Scalar v)
 
 static Scalar op_float(ExprOp op, DType dt, const Scalar *a)
 {
-    bool two = expr_info(op)->arity == 2;
-    if (dt == DT_f64) return (Scalar){.f64 = float_f64(op, a[0].f64, two ? a[1].f64 : 0)};
-    return (Scalar){.f32 = float_f32(op, a[0].f32, two ? a[1].f32 : 0)};
+    const int arity = expr_info(op)->arity;
+    const Scalar none = {.u = 0}, b = arity > 1 ? a[1] : none, c = arity > 2 ? a[2] : none;
+    if (dt == DT_f64) return (Scalar){.f64 = float_f64(op, a[0].f64, b.f64, c.f64)};
+    return (Scalar){.f32 = float_f32(op, a[0].f32, b.f32, c.f32)};
 }
 
 static Scalar op_int(ExprOp op, DType dt, const Scalar *a)

@@ -269,7 +269,8 @@ static const Expr *bool_select(Exprs *x, const Expr *c, const Expr *a, const Exp
 
 const Expr *simplify_op(Exprs *x, ExprOp op, const Expr *const *a)
 {
-    return expr_info(op)->arity == 1 ? simplify_unary(x, op, a[0]) : simplify_binary(x, op, a);
+    const int arity = expr_info(op)->arity;
+    return arity == 1 ? simplify_unary(x, op, a[0]) : arity == 2 ? simplify_binary(x, op, a) : NULL;
 }
 
 const Expr *simplify_select(Exprs *x, const Expr *const *all)

@@ -343,10 +343,12 @@ static const Expr *make_select(Parser *p, const char *at, const Expr *const *a)
 
 static const Expr *make_op(Parser *p, const char *at, ExprOp op, const Expr *const *a)
 {
-    bool two = expr_info(op)->arity == 2;
-    if (two && a[0]->dt != a[1]->dt) return fail(p, at, "the operands have different types");
+    const int arity = expr_info(op)->arity;
+    for (int i = 1; i < arity; i++)
+        if (a[0]->dt != a[i]->dt) return fail(p, at, "the operands have different types");
     if (!expr_accepts(op, (DType)a[0]->dt)) return fail(p, at, "the operation is not defined on this type");
-    return two ? ex_binary(p->x, op, a[0], a[1]) : ex_unary(p->x, op, a[0]);
+    if (arity == 3) return ex_fma(p->x, a[0], a[1], a[2]);
+    return arity == 2 ? ex_binary(p->x, op, a[0], a[1]) : ex_unary(p->x, op, a[0]);
 }
 
 /* What a function name stands for. */

@@ -12,7 +12,7 @@
  *   GATHER(p, s, n)            lane i is p[i * s] for i < n, else 0;  SCATTER(p, s, v, n) stores so
  *   ADD SUB MUL DIV(a, b) NEG ABS(a) COPYSIGN(a, s)
  *   DIVS(a, s)                 a / s for one float s: the same where a and a / s are above 2^-100, otherwise off by an ulp at most
- *   FMA(a, b, c)               a * b + c, rounded once where the target can
+ *   FMA(a, b, c)               a * b + c, rounded once where the target can;  FUSED(a, b, c) once everywhere, as fmaf
  *   MAX(a, b) MIN(a, b)        (b > a) ? b : a and (b < a) ? b : a: NaN in a stays, NaN in b is passed over
  *   MAXN(a, b) MINN(a, b)      NaN in either gives NaN; equal operands give a
  *   SQRT FLOOR CEIL RINT TRUNC(a)      exact; RINT rounds half to even
@@ -25,7 +25,7 @@
  *   SIGMOIDB ERFB(a)           what is rounded to bfloat16 next: within 2^-12 of the result, within 2^-14
  *   EACH(f, a)                 f of each lane, a function of libm
  *   ILD(p) IST(p, v) ISET(x) IADD ISUB IMUL(a, b)      int32_t lanes, wrapping
- *   ITOF(i) FTOI(a)            FTOI drops the fraction and saturates, NaN gives 0, as mlcc_trunc_i32
+ *   ITOF(i) FTOI(a)            FTOI drops the fraction and saturates, NaN gives 0, as mlcc_trunc_i32;  BITS(a) the same bits
  *   LDI8(p) LDU8(p)            bytes as VI;  LDBF(p) STBF(p, v)  bfloat16, rounded half to even;  STBFZ(p, v) as STBF, but
  *                              numbers below the normal range may count as 0, as the processor's instruction takes them
  *
@@ -277,6 +277,10 @@ static inline float V1_FMA(float a, float b, float c)
     return a * b + c;
 #endif
 }
+
+static inline float V1_FUSED(float a, float b, float c) { return fmaf(a, b, c); }
+
+static inline int32_t V1_BITS(float a) { return (int32_t)mlcc_bits_of_f32(a); }
 
 /* What is below -32 counts as -32: products of what is nearly nothing do not become subnormal. */
 static inline float V1_SIGMOID(float a)

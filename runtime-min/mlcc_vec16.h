@@ -188,6 +188,20 @@ static MLCC_INLINE v16f V16_FMA(v16f a, v16f b, v16f c)
 }
 #endif
 
+/* Rounded once on every machine. */
+#if (MLCC_X86 && (defined(__AVX512F__) || (defined(__AVX__) && defined(__FMA__)))) || MLCC_NEON
+static MLCC_INLINE v16f V16_FUSED(v16f a, v16f b, v16f c) { return V16_FMA(a, b, c); }
+#else
+static MLCC_INLINE v16f V16_FUSED(v16f a, v16f b, v16f c)
+{
+    for (int i = 0; i < 16; i++)
+        c[i] = fmaf(a[i], b[i], c[i]);
+    return c;
+}
+#endif
+
+static MLCC_INLINE v16i V16_BITS(v16f a) { return (v16i)a; }
+
 #if MLCC_X86 && defined(__AVX512F__)
 static MLCC_INLINE v16f V16_SQRT(v16f a) { return (v16f)_mm512_sqrt_ps((__m512)a); }
 #else

@@ -144,6 +144,20 @@ static MLCC_INLINE v4f V4_FMA(v4f a, v4f b, v4f c)
 static MLCC_INLINE v4f V4_FMA(v4f a, v4f b, v4f c) { return a * b + c; }
 #endif
 
+/* Rounded once on every machine. */
+#if (MLCC_X86 && defined(__FMA__)) || MLCC_NEON
+static MLCC_INLINE v4f V4_FUSED(v4f a, v4f b, v4f c) { return V4_FMA(a, b, c); }
+#else
+static MLCC_INLINE v4f V4_FUSED(v4f a, v4f b, v4f c)
+{
+    for (int i = 0; i < 4; i++)
+        c[i] = fmaf(a[i], b[i], c[i]);
+    return c;
+}
+#endif
+
+static MLCC_INLINE v4i V4_BITS(v4f a) { return (v4i)a; }
+
 #if MLCC_X86
 static MLCC_INLINE v4f V4_SQRT(v4f a) { return (v4f)_mm_sqrt_ps((__m128)a); }
 #elif MLCC_NEON

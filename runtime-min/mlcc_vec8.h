@@ -184,6 +184,20 @@ static MLCC_INLINE v8f V8_FMA(v8f a, v8f b, v8f c)
 }
 #endif
 
+/* Rounded once on every machine. */
+#if (MLCC_X86 && defined(__AVX__) && defined(__FMA__)) || MLCC_NEON
+static MLCC_INLINE v8f V8_FUSED(v8f a, v8f b, v8f c) { return V8_FMA(a, b, c); }
+#else
+static MLCC_INLINE v8f V8_FUSED(v8f a, v8f b, v8f c)
+{
+    for (int i = 0; i < 8; i++)
+        c[i] = fmaf(a[i], b[i], c[i]);
+    return c;
+}
+#endif
+
+static MLCC_INLINE v8i V8_BITS(v8f a) { return (v8i)a; }
+
 #if MLCC_X86 && defined(__AVX__)
 static MLCC_INLINE v8f V8_SQRT(v8f a) { return (v8f)_mm256_sqrt_ps((__m256)a); }
 #else

@@ -18,6 +18,7 @@ typedef struct Machine {
      * pairs. 1: one instruction, as fast as an FMA; less: more or slower instructions; 0: not worth a dot. */
     double dot_us8, dot_ss8, dot_bf16;
     bool amx;          /* tile registers, 16 rows of 64 bytes */
+    bool fma;          /* multiplies and adds with one rounding */
     const char *cpu;   /* processor features, apart by spaces */
 } Machine;
 

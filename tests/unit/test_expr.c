@@ -231,10 +231,10 @@ static Sample constant(Grower *g, const Expr *e)
 static Sample apply(Grower *g, ExprOp op, const Sample *a, const Sample *b)
 {
     Exprs *x = g->w->x;
-    bool two = expr_info(op)->arity == 2;
-    Sample s = {.e = two ? ex_binary(x, op, a->e, b->e) : ex_unary(x, op, a->e)};
+    const int arity = expr_info(op)->arity; /* the third operand of three is the first again */
+    Sample s = {.e = arity == 3 ? ex_fma(x, a->e, b->e, a->e) : arity == 2 ? ex_binary(x, op, a->e, b->e) : ex_unary(x, op, a->e)};
     for (int k = 0; k < CASES; k++) {
-        const Scalar v[] = {a->v[k], two ? b->v[k] : (Scalar){.u = 0}};
+        const Scalar v[] = {a->v[k], arity > 1 ? b->v[k] : (Scalar){.u = 0}, a->v[k]};
         s.v[k] = scalar_op(op, (DType)s.e->dt, (DType)a->e->dt, v);
     }
     return s;
@@ -731,6 +731,8 @@ static void test_float_ops(void **state)
     assert_true(op_f32(EX_mod, -1, 3) == 2 && op_f32(EX_mod, 1, -3) == -2 && op_f32(EX_rem, -1, 3) == -1);
     assert_true(signbit(op_f32(EX_mod, 3, -3)) && isnan(op_f32(EX_mod, 1, 0)));
     assert_true(op_f32(EX_rint, 2.5f, 0) == 2 && op_f32(EX_rint, -1.5f, 0) == -2);
+    const Scalar near[] = {{.f32 = 1 + 0x1p-20f}, {.f32 = 1 - 0x1p-20f}, {.f32 = -1}};
+    assert_true(scalar_op(EX_fma, DT_f32, DT_f32, near).f32 == -0x1p-40f);
     assert_true(isnan(op_f32(EX_sign, NAN, 0)) && op_f32(EX_sign, -3, 0) == -1 && op_f32(EX_sign, -0.0f, 0) == 0);
     assert_true(op_f32(EX_exp, 1.25f, 0) == expf(1.25f) && op_f32(EX_erf, 0.3f, 0) == erff(0.3f));
     assert_true(op2(EX_log, DT_f64, (Scalar){.f64 = 3}, (Scalar){.u = 0}).f64 == log(3));

@@ -75,8 +75,8 @@ static Scalar eval(Walker *w, const Expr *e)
         return eval(w, e->a[a[0].i ? 1 : 2]);
     if ((e->op == EX_and && !a[0].i) || (e->op == EX_or && a[0].i))
         return a[0];
-    if (e->n > 1)
-        a[1] = eval(w, e->a[1]);
+    for (uint16_t k = 1; k < e->n; k++)
+        a[k] = eval(w, e->a[k]);
     return scalar_op((ExprOp)e->op, (DType)e->dt, (DType)e->a[0]->dt, a);
 }
 

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Scaled sums of integers in floats:
+ *
+ *   sat_u8(i32((i64(sum + bias[m])*factor[m] + c) >> s))
+ *   becomes   sat_u8(bits_i32(fma(fma(f32(sum), gain[m], gain[m]*bias[m]), scale[m], 1.5*2^23)) - c')
+ *
+ * A float of 1.5 * 2^23 and more has no fraction, so the outer fma rounds the exact product half to even and leaves the whole
+ * number in its low bits. A sum has fewer bits than a float: `gain`, a small whole number, fills the others, and gain * scale is
+ * as fine as a factor of 31 bits where scale alone has 24. Twice as many floats as 64-bit integers are in a vector, and the
+ * shift and both halves of the product go. Both forms grow with the sum, so they are equal everywhere when they are equal on
+ * both sides of each of the result's 255 steps, which is tried for every m with constants that are searched for.
+ */
+#include <math.h>
+
+#include "auto.h"
+
+__extension__ typedef __int128 Wide;
+
+enum { STEPS = 255, MAGIC_BITS = 0x4b400000, MOST_GAIN = 4096 };
+
+static const float MAGIC = 0x1.8p23f;
+
+/* The integer form; constants are loads of vectors over one index, or literals. */
+typedef struct Scaled {
+    const Expr *sum, *bias, *factor; /* i32, i32 or NULL, i64 */
+    const Expr *at;                  /* index of the vectors; NULL: there are none */
+    const Expr *dim;                 /* their extent */
+    int64_t n, add, most;            /* channels, c, and the largest magnitude of sum */
+    int shift;
+    bool even;                       /* half to even: bit `shift` of the product is added, too */
+    DType dt;
+} Scaled;
+
+typedef struct Channel { int64_t factor, bias; int64_t step[STEPS]; } Channel; /* step[q]: the least sum above result q */
+
+typedef struct Floats { float gain, offset, scale; int64_t apart; } Floats; /* apart: the bias where it is part of offset */
+
+/* ---- the integer form ---- */
+
+static bool is_vector(const Auto *g, const Expr *e)
+{
+    return e->op == EX_load && e->n == 1 && ten(g->te, e->v.ref)->kind == TEN_const && dtype_is_int((DType)e->dt);
+}
+
+/* Whether e is a literal or a vector over the index of the others. */
+static bool take_constant(const Auto *g, Scaled *s, const Expr *e)
+{
+    if (ex_is_const(e))
+        return true;
+    if (!is_vector(g, e) || (s->at && s->at != e->a[0]))
+        return false;
+    const Blob *b = ten(g->te, e->v.ref)->data;
+    s->at = e->a[0];
+    s->dim = ten(g->te, e->v.ref)->dim[0];
+    s->n = b->count;
+    return true;
+}
+
+static bool take_factor(const Auto *g, Scaled *s, const Expr *e)
+{
+    s->factor = e->op == EX_cast ? e->a[0] : e;
+    return take_constant(g, s, s->factor);
+}
+
+static void take_sum(const Auto *g, Scaled *s, const Expr *e)
+{
+    s->sum = e;
+    for (int k = 0; k < 2 && e->op == EX_add && !s->bias; k++)
+        if (take_constant(g, s, e->a[k])) {
+            s->bias = e->a[k];
+            s->sum = e->a[1 - k];
+        }
+}
+
+/* i64(e), e of at most 32 bits with a sign, or narrower. */
+static bool is_widened(const Expr *e)
+{
+    return e->op == EX_cast && dtype_is_int((DType)e->a[0]->dt) && dtype_max((DType)e->a[0]->dt) <= INT32_MAX;
+}
+
+/* i64(sum + bias) * factor */
+static bool take_product(const Auto *g, Scaled *s, const Expr *e)
+{
+    for (int k = 0; k < 2 && e->op == EX_mul; k++) {
+        const Expr *v = e->a[k];
+        if (!is_widened(v) || is_vector(g, v->a[0]) || !take_factor(g, s, e->a[1 - k]))
+            continue;
+        take_sum(g, s, ex_cast(g->x, DT_i32, v->a[0]));
+        return true;
+    }
+    return false;
+}
+
+/* (v >> shift) & 1 */
+static bool is_last_bit(const Expr *e, const Expr *v, int shift)
+{
+    return e->op == EX_band && ex_is_int(e->a[1], 1) && e->a[0]->op == EX_shr && e->a[0]->a[0] == v && ex_is_int(e->a[0]->a[1], shift);
+}
+
+/* product + c, or product + its last bit + c */
+static bool take_rounding(const Auto *g, Scaled *s, const Expr *e)
+{
+    if (e->op != EX_add || !ex_is_const(e->a[1]))
+        return false;
+    s->add = e->a[1]->v.i;
+    const Expr *v = e->a[0];
+    for (int k = 0; k < 2 && v->op == EX_add; k++)
+        if (is_last_bit(v->a[k], v->a[1 - k], s->shift)) {
+            s->even = true;
+            return take_product(g, s, v->a[1 - k]);
+        }
+    return take_product(g, s, v);
+}
+
+static bool find_scaled(const Auto *g, const Expr *e, Scaled *s)
+{
+    *s = (Scaled){.dt = (DType)e->dt, .n = 1};
+    if (e->op != EX_castsat || (e->dt != DT_u8 && e->dt != DT_i8))
+        return false;
+    const Expr *v = e->a[0]->op == EX_cast && e->a[0]->dt == DT_i32 ? e->a[0]->a[0] : e->a[0];
+    if (v->op != EX_shr || v->dt != DT_i64 || !ex_is_const(v->a[1]) || v->a[1]->v.i < 1 || v->a[1]->v.i > 62)
+        return false;
+    s->shift = (int)v->a[1]->v.i;
+    return take_rounding(g, s, v->a[0]);
+}
+
+/* ---- the largest magnitude of an integer ---- */
+
+static double magnitude(const Auto *g, const Expr *e);
+
+static double magnitude_of_stage(const Auto *g, const Stage *s)
+{
+    double n = s->kind == ST_map || (s->kind == ST_reduce && s->op == RED_sum) ? magnitude(g, s->body) : INFINITY;
+    for (uint8_t q = 0; q < s->nr; q++)
+        n *= (double)extent_of(g, s->rext[q]);
+    return n;
+}
+
+static double magnitude_of_constant(const Auto *g, const Expr *e)
+{
+    const Blob *b = ten(g->te, e->v.ref)->data;
+    double most = 0;
+    for (int64_t k = 0; k < b->count; k++)
+        most = fmax(most, fabs((double)blob_i(b, k)));
+    return most;
+}
+
+static double magnitude(const Auto *g, const Expr *e)
+{
+    int64_t lo, hi;
+    const Ten *t = e->op == EX_load ? ten(g->te, e->v.ref) : NULL;
+    if (e->op == EX_cast && dtype_is_int((DType)e->a[0]->dt))
+        return magnitude(g, e->a[0]);
+    if (e->op == EX_add || e->op == EX_sub)
+        return magnitude(g, e->a[0]) + magnitude(g, e->a[1]);
+    if (e->op == EX_mul)
+        return magnitude(g, e->a[0]) * magnitude(g, e->a[1]);
+    if (t && dtype_bytes(t->dt) > 1 && is_vector(g, e))
+        return magnitude_of_constant(g, e);
+    if (t && dtype_bytes(t->dt) > 1 && t->kind == TEN_stage)
+        return magnitude_of_stage(g, g->te->stage.at[t->stage]);
+    return ex_range(g->x, e, &lo, &hi) ? fmax(fabs((double)lo), fabs((double)hi)) : INFINITY;
+}
+
+/* ---- the proof ---- */
+
+static int64_t constant_at(const Auto *g, const Expr *e, int64_t k)
+{
+    return !e ? 0 : ex_is_const(e) ? e->v.i : blob_i(ten(g->te, e->v.ref)->data, k);
+}
+
+/* Not saturated; sum with its bias. */
+static Wide integer_value(const Scaled *s, const Channel *c, int64_t sum)
+{
+    const Wide v = (Wide)sum * c->factor;
+    return (v + s->add + (s->even ? (v >> s->shift) & 1 : 0)) >> s->shift;
+}
+
+/* What the floats add behind the rounding. */
+static int64_t whole_part(const Scaled *s) { return s->add >> s->shift; }
+
+static int64_t float_value(const Scaled *s, const Floats *f, int64_t sum)
+{
+    const float r = fmaf(fmaf((float)(sum - f->apart), f->gain, f->offset), f->scale, MAGIC);
+    int32_t bits;
+    memcpy(&bits, &r, sizeof bits);
+    return (int64_t)bits - MAGIC_BITS + whole_part(s);
+}
+
+static void find_steps(const Scaled *s, Channel *c)
+{
+    const double unit = ldexp(1, s->shift);
+    for (int q = 0; q < STEPS; q++) {
+        const int64_t result = dtype_min(s->dt) + q;
+        int64_t t = (int64_t)ceil((((double)result + 1) * unit - (double)s->add) / (double)c->factor);
+        while (integer_value(s, c, t) <= result)
+            t++;
+        while (integer_value(s, c, t - 1) > result)
+            t--;
+        c->step[q] = t;
+    }
+}
+
+/* Sums on both sides of step q that can occur. */
+typedef struct Sides { int64_t below, above; } Sides;
+
+static Sides sides_of(const Scaled *s, const Channel *c, int q)
+{
+    const int64_t lo = c->bias - s->most, hi = c->bias + s->most;
+    return (Sides){max_i64(min_i64(c->step[q] - 1, hi), lo), min_i64(max_i64(c->step[q], lo), hi)};
+}
+
+static bool agrees(const Scaled *s, const Channel *c, const Floats *f)
+{
+    for (int q = STEPS; q-- > 0;) {
+        const Sides at = sides_of(s, c, q);
+        const int64_t result = dtype_min(s->dt) + q;
+        for (int k = 0; k < 2; k++) {
+            const int64_t sum = k ? at.above : at.below;
+            if ((float_value(s, f, sum) > result) != (sum >= c->step[q]))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* Bounds of gain * scale: below every step sum * gain * scale must be rounded down, above it up. */
+static void slope_bounds(const Scaled *s, const Channel *c, double *lo, double *hi)
+{
+    *lo = 0;
+    *hi = INFINITY;
+    for (int q = 0; q < STEPS; q++) {
+        const Sides at = sides_of(s, c, q);
+        const double level = (double)(dtype_min(s->dt) + q - whole_part(s)) + 0.5;
+        if (at.below < c->step[q] && at.below != 0)
+            *(at.below > 0 ? hi : lo) = at.below > 0 ? fmin(*hi, level / (double)at.below) : fmax(*lo, level / (double)at.below);
+        if (at.above >= c->step[q] && at.above != 0)
+            *(at.above > 0 ? lo : hi) = at.above > 0 ? fmax(*lo, level / (double)at.above) : fmin(*hi, level / (double)at.above);
+    }
+}
+
+/* The smallest gain with a scale that gives every step right. Plain: 1, and the bias is added to the integer. */
+static bool find_floats(const Scaled *s, const Channel *c, bool plain, Floats *f)
+{
+    double lo, hi;
+    slope_bounds(s, c, &lo, &hi);
+    const double near = ldexp((double)c->factor, -s->shift), slope = lo <= hi && hi < INFINITY ? (lo + hi) / 2 : near;
+    for (int gain = 1; gain <= (plain ? 1 : MOST_GAIN); gain++) {
+        const int64_t apart = plain ? 0 : c->bias;
+        *f = (Floats){(float)gain, (float)(gain * apart), (float)(slope / gain), apart};
+        const double have = (double)f->scale * gain;
+        if ((have == slope || (have >= lo && have <= hi)) && agrees(s, c, f))
+            return true;
+    }
+    return false;
+}
+
+/* ---- the form in floats ---- */
+
+static const Expr *float_constant(Auto *g, const Scaled *s, const char *what, const float *v)
+{
+    bool same = true;
+    for (int64_t k = 1; k < s->n; k++)
+        same = same && v[k] == v[0];
+    if (same)
+        return ex_const_f(g->x, DT_f32, (double)v[0]);
+    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s%u", what, g->te->ten.n), TEN_const, 1, &s->dim);
+    ten(g->te, t)->data = blob_make(g->a, DT_f32, s->n, v);
+    return ex_load(g->x, DT_f32, t, 1, &s->at);
+}
+
+/* Vectors of the three numbers. */
+typedef struct Table { float *gain, *offset, *scale; } Table;
+
+static bool fill_table(const Auto *g, const Scaled *s, const Table *t, bool plain)
+{
+    Channel c;
+    for (int64_t k = 0; k < s->n; k++) {
+        Floats f;
+        c.factor = constant_at(g, s->factor, k);
+        c.bias = constant_at(g, s->bias, k);
+        if (c.factor <= 0)
+            return false;
+        find_steps(s, &c);
+        if (!find_floats(s, &c, plain, &f))
+            return false;
+        t->gain[k] = f.gain;
+        t->offset[k] = f.offset;
+        t->scale[k] = f.scale;
+    }
+    return true;
+}
+
+static const Expr *scaled_sum(Auto *g, const Scaled *s, const Table *t, bool plain)
+{
+    Exprs *x = g->x;
+    if (plain)
+        return ex_cast(x, DT_f32, s->bias ? ex_add(x, s->sum, s->bias) : s->sum);
+    const Expr *sum = ex_cast(x, DT_f32, s->sum), *gain = float_constant(g, s, "gain", t->gain);
+    return s->bias ? ex_fma(x, sum, gain, float_constant(g, s, "offset", t->offset)) : ex_mul(x, sum, gain);
+}
+
+/* Neither the sum nor what is rounded leads out of its type. */
+static bool in_reach(const Auto *g, Scaled *s)
+{
+    double most = magnitude(g, s->sum), all = most, top = 0;
+    if (s->bias)
+        all += ex_is_const(s->bias) ? fabs((double)s->bias->v.i) : magnitude_of_constant(g, s->bias);
+    for (int64_t k = 0; k < s->n; k++)
+        top = fmax(top, ldexp((double)constant_at(g, s->factor, k), -s->shift));
+    s->most = all < 0x1p31 ? (int64_t)most : 0;
+    return s->most > 0 && all * top < 0x1p21 && whole_part(s) > -(1 << 20) && whole_part(s) < 1 << 20;
+}
+
+static const Expr *in_floats(void *ctx, const Expr *e)
+{
+    Auto *g = ctx;
+    Exprs *x = g->x;
+    Scaled s;
+    if (!find_scaled(g, e, &s) || !in_reach(g, &s))
+        return e;
+    const Table t = {NEWN(g->a, float, s.n), NEWN(g->a, float, s.n), NEWN(g->a, float, s.n)};
+    const bool plain = fill_table(g, &s, &t, true);
+    if (!plain && !fill_table(g, &s, &t, false))
+        return e;
+    const Expr *sum = scaled_sum(g, &s, &t, plain), *scale = float_constant(g, &s, "scale", t.scale);
+    const Expr *bits = ex_bitcast(x, DT_i32, ex_fma(x, sum, scale, ex_const_f(x, DT_f32, (double)MAGIC)));
+    return ex_castsat(x, s.dt, ex_sub(x, bits, ex_const_i(x, DT_i32, MAGIC_BITS - whole_part(&s))));
+}
+
+void auto_scale(Auto *g)
+{
+    for (uint32_t k = 0; k < g->te->stage.n; k++) {
+        const Stage *old = g->te->stage.at[k];
+        const Expr *body = old->kind == ST_map ? ex_map(g->x, old->body, in_floats, g) : old->body;
+        if (body == old->body)
+            continue;
+        Stage *s = arena_copy(g->a, old, sizeof *s);
+        s->body = body;
+        g->te->stage.at[k] = s;
+    }
+}

@@ -28,9 +28,9 @@ static Te *own_copy(Arena *a, const Te *from)
     return te;
 }
 
-static Auto new_scheduler(Arena *a, const Te *te, const Machine *m, Tuning *t)
+static Auto new_scheduler(Arena *a, const Te *te, const Machine *m, Tuning *t, int32_t parts)
 {
-    Auto g = {.a = a, .x = te->cx->x, .te = own_copy(a, te), .m = m, .tuning = t};
+    Auto g = {.a = a, .x = te->cx->x, .te = own_copy(a, te), .m = m, .tuning = t, .parts = parts};
     for (uint32_t k = 0; k < te->ten.n; k++) {
         PUSH(a, &g.pinned, false);
         PUSH(a, &g.layout, ((Layout){0}));
@@ -180,13 +180,13 @@ static bool *without_whole(const Auto *g, const bool *tight, uint32_t count)
     return any ? left : NULL;
 }
 
-Schedule *schedule_auto(Arena *a, const Te *te, const Machine *m, Tuning *t)
+Schedule *schedule_auto(Arena *a, const Te *te, const Machine *m, Tuning *t, int32_t parts)
 {
     const uint32_t count = te->ten.n;
-    Auto g = new_scheduler(a, te, m, t);
+    Auto g = new_scheduler(a, te, m, t, parts);
     make_schedule(&g);
     for (bool *tight = m->lanes_f32 > 1 ? tight_tensors(&g, count) : NULL; tight; tight = without_whole(&g, tight, count)) {
-        g = new_scheduler(a, te, m, t);
+        g = new_scheduler(a, te, m, t, parts);
         g.tight = tight;
         g.ntight = count;
         make_schedule(&g);

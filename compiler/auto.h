@@ -15,6 +15,7 @@ typedef struct Auto {
     Te *te;              /* the scheduler's own copy: packing and copy stages are added */
     const Machine *m;
     Tuning *tuning;      /* choices of tiles; NULL: the model's */
+    int32_t parts;       /* the most that a run is cut into */
     Schedule *s;
     VEC(bool) pinned;    /* by tensor: stays at root (copies made on purpose) */
     VEC(bool) packed;    /* by tensor: an operand brought into groups at run time */
@@ -118,6 +119,11 @@ void auto_narrow_rest(Auto *g);                        /* after placement: large
 void auto_prepare(Auto *g);
 void auto_place(Auto *g);
 void auto_lanes(Auto *g);   /* auto_lanes.c: part of placement, when products have their registers */
+void auto_chain(Auto *g);   /* auto_chain.c: and by bands of rows */
+/* auto_lanes.c: the product whose values live in registers of stage k, or k itself when it is a contraction at root; NO_STAGE:
+ * none. And whether the variables of a host are those of its register stage, place by place; dimensions of one element may be left at 0. */
+uint32_t product_in(const Auto *g, uint32_t k);
+bool same_variables(const Auto *g, uint32_t host, uint32_t k);
 void auto_tile(Auto *g);
 
 #endif

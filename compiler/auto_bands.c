@@ -72,7 +72,7 @@ static void place_rows(Auto *g, uint32_t f)
     const int64_t rows = find_rows(g, &b) ? rows_of_band(g, &b) : 0;
     if (!rows)
         return;
-    g->band[b.host] = (LoopStep){(uint8_t)b.var, (int32_t)rows};
+    g->band[b.host] = (LoopStep){(uint8_t)b.var, (int32_t)rows, 0};
     g->host[b.host] = true;
     StagePlan *of = &g->s->stage[ten(g->te, f)->stage];
     of->place = PL_at;

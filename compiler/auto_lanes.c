@@ -9,8 +9,7 @@
  */
 #include "auto.h"
 
-/* The product whose values live in registers of stage k, or k itself when it is a contraction at root; NO_STAGE: none. */
-static uint32_t product_in(const Auto *g, uint32_t k)
+uint32_t product_in(const Auto *g, uint32_t k)
 {
     Dot d;
     for (uint32_t q = 0; q < k; q++)
@@ -19,8 +18,7 @@ static uint32_t product_in(const Auto *g, uint32_t k)
     return dot_of(g, k, &d) ? k : NO_STAGE;
 }
 
-/* Stage k's variables are those of its register stage, place by place; dimensions of one element may be left at 0. */
-static bool same_variables(const Auto *g, uint32_t host, uint32_t k)
+bool same_variables(const Auto *g, uint32_t host, uint32_t k)
 {
     const Ten *t = ten(g->te, g->te->stage.at[k]->out), *h = ten(g->te, g->te->stage.at[host]->out);
     const Expr *load = host == k ? NULL : ex_sole_load(g->body[host], g->te->stage.at[k]->out);

@@ -593,6 +593,8 @@ static void decide_rows(Auto *g, uint32_t host)
         }
 }
 
+enum { CHAIN_PARTS = 2 }; /* the caches of more hold what goes between functions, and bands divide badly among them */
+
 void auto_place(Auto *g)
 {
     decide_inline(g);
@@ -603,6 +605,8 @@ void auto_place(Auto *g)
     g->band = NEWN(g->a, LoopStep, g->te->stage.n);
     decide_register(g, true);
     auto_lanes(g);
+    if (g->parts <= CHAIN_PARTS)
+        auto_chain(g);
     auto_bands(g);
     for (uint32_t k = g->te->stage.n; k-- > 0;)
         if (g->te->stage.at[k]->kind == ST_map && g->s->stage[k].place == PL_root && !g->host[k])

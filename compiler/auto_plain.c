@@ -16,15 +16,17 @@ static bool is_plain(const StagePlan *p)
     return p->nloop == 0 && !p->tiled && !p->parts;
 }
 
-/* Stage k as plain loops, and what lives in it at root. */
+static bool is_guest(const StagePlan *p) { return p->place == PL_at || p->place == PL_register; }
+
+/* Stage k as plain loops, and what lives in it, or in what lives in it, at root. */
 static bool without_tile(Schedule *s, uint32_t k)
 {
     bool any = !is_plain(&s->stage[k]);
-    for (uint32_t q = 0; q < s->te->stage.n; q++) {
-        StagePlan *guest = &s->stage[q];
-        if ((guest->place != PL_at && guest->place != PL_register) || guest->host != k)
+    for (uint32_t q = k; q-- > 0;) { /* hosts come later than their guests */
+        if (!is_guest(&s->stage[q]) || s->stage[q].host != k)
             continue;
-        make_plain(guest);
+        (void)without_tile(s, q);
+        make_plain(&s->stage[q]);
         any = true;
     }
     if (any)

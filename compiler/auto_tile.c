@@ -114,7 +114,7 @@ int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t k)
 
 static void add_loop(StagePlan *p, int v, int64_t step)
 {
-    p->loop[p->nloop++] = (LoopStep){(uint8_t)v, (int32_t)step};
+    p->loop[p->nloop++] = (LoopStep){(uint8_t)v, (int32_t)step, 0};
 }
 
 static const uint8_t *order_of(const Auto *g, uint32_t t, uint8_t *plain)
@@ -260,7 +260,7 @@ static void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
     }
     p->lane = (int8_t)lane;
     if (g->band[host].step)
-        add_loop(p, g->band[host].var, g->band[host].step);
+        p->loop[p->nloop++] = g->band[host];
     if (matrix && row >= 0 && !g->block[host]) {
         tile_matrix(g, p, t, order, d, &(TileVars){lane, row, outer}, matrix);
         return;

@@ -163,11 +163,28 @@ uint32_t buffer_of(Build *b, uint32_t t)
     return b->buf_of[t] = id;
 }
 
+static bool is_positive(const Build *b, const Expr *e)
+{
+    int64_t least, most;
+    return ex_range(b->x, e, &least, &most) && least > 0;
+}
+
+/* A border of the tensor is one of the scratch where the region reaches it. */
+static void trim_halo(const Build *b, Buf *p, const Ten *t, const Box *need)
+{
+    for (uint8_t d = 0; d < t->rank; d++) {
+        p->lo[d] = is_positive(b, need->lo[d]) ? 0 : p->lo[d];
+        p->hi[d] = is_positive(b, ex_sub(b->x, t->dim[d], ex_add(b->x, need->lo[d], need->ext[d]))) ? 0 : p->hi[d];
+    }
+    buf_layout(b->u, p);
+}
+
 uint32_t scratch_for(Build *b, uint32_t t, const Box *need)
 {
     const Ten *n = ten(b->te, t);
     const uint32_t id = unit_buf(b->u, n->name, n->dt, BC_scratch, n->rank, need->ext);
     apply_layout(b, buf(b->u, id), t);
+    trim_halo(b, buf(b->u, id), n, need);
     buf(b->u, id)->ten = t;
     return b->buf_of[t] = id;
 }

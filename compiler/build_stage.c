@@ -264,27 +264,40 @@ static void produce_at(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t l
     }
 }
 
-/* Loop with steps of `n` over a constant extent: whole steps, then the tail as a box of its own. */
-static void split_const(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t level, uint8_t d, int64_t n)
+/* `count` iterations of the loop of this level, the first of them at step `from`. */
+static void split_steps(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t level, int64_t from, int64_t count)
 {
-    const int64_t total = box->ext[d]->v.i, whole = total / n, rest = total % n;
-    const char *name = var_name(b, b->te->stage.at[k]->var[d]);
+    const LoopStep *l = &plan_of(b, k)->loop[level];
+    const Expr *step = ex_int(b->x, from);
     Box part = *box;
-    if (whole) {
-        Nest *inner = in;
-        part.ext[d] = ex_int(b->x, n);
-        if (whole > 1) {
-            const Expr *q = ex_var(b->x, VK_INDEX, DT_ix, name, 0, whole - 1);
-            inner = nest_for(b->a, in, q, ex_int(b->x, 0), ex_int(b->x, whole));
-            part.lo[d] = ex_add(b->x, box->lo[d], ex_mul(b->x, q, ex_int(b->x, n)));
-        }
-        build_stage(b, inner, k, &part, (uint8_t)(level + 1));
+    if (count < 1)
+        return;
+    if (count > 1) {
+        const Expr *q = ex_var(b->x, VK_INDEX, DT_ix, var_name(b, b->te->stage.at[k]->var[l->var]), 0, count - 1);
+        in = nest_for(b->a, in, q, ex_int(b->x, 0), ex_int(b->x, count));
+        step = ex_add(b->x, q, step);
     }
-    if (rest) {
-        part.lo[d] = ex_add(b->x, box->lo[d], ex_int(b->x, whole * n));
-        part.ext[d] = ex_int(b->x, rest);
-        build_stage(b, in, k, &part, (uint8_t)(level + 1));
-    }
+    part.lo[l->var] = ex_add(b->x, box->lo[l->var], ex_mul(b->x, step, ex_int(b->x, l->step)));
+    part.ext[l->var] = ex_int(b->x, l->step);
+    build_stage(b, in, k, &part, (uint8_t)(level + 1));
+}
+
+/* Loop over a constant extent: whole steps, then the tail as a box of its own. An iteration that is apart is a box of its own
+ * too: there a window meets the border, and everywhere else none. */
+static void split_const(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t level)
+{
+    const LoopStep *l = &plan_of(b, k)->loop[level];
+    const int64_t total = box->ext[l->var]->v.i, whole = total / l->step, rest = total % l->step;
+    const int64_t first = whole > 1 && (l->apart & APART_first), last = !rest && whole > 1 + first && (l->apart & APART_last);
+    Box part = *box;
+    split_steps(b, in, k, box, level, 0, first);
+    split_steps(b, in, k, box, level, first, whole - first - last);
+    split_steps(b, in, k, box, level, whole - last, last);
+    if (!rest)
+        return;
+    part.lo[l->var] = ex_add(b->x, box->lo[l->var], ex_int(b->x, whole * l->step));
+    part.ext[l->var] = ex_int(b->x, rest);
+    build_stage(b, in, k, &part, (uint8_t)(level + 1));
 }
 
 /* Whole steps, then what is left: lanes as one tile of which some are in use, other values in shorter steps. Neither is
@@ -319,7 +332,7 @@ static void build_stage(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t 
     if (level < p->nloop) {
         const uint8_t d = p->loop[level].var;
         if (ex_is_const(box->ext[d]))
-            split_const(b, in, k, box, level, d, p->loop[level].step);
+            split_const(b, in, k, box, level);
         else
             split_symbolic(b, in, k, box, level, d, p->loop[level].step);
     } else if (p->tiled) {

@@ -248,7 +248,7 @@ bool pass_schedule(Program *p)
 {
     if (!find_tuning(p))
         return false;
-    p->schedule = p->opt->level < 2 ? schedule_O0(p->cx->arena, p->te) : schedule_auto(p->cx->arena, p->te, &p->machine, p->tuning);
+    p->schedule = p->opt->level < 2 ? schedule_O0(p->cx->arena, p->te) : schedule_auto(p->cx->arena, p->te, &p->machine, p->tuning, p->threads.n ? p->threads.at[p->threads.n - 1] : 1);
     say_placements(p);
     if (p->tuning)
         tuning_stale(p->cx->diags, p->tuning);

@@ -30,6 +30,11 @@ static const char *var_name(const Schedule *s, const Stage *st, int v)
     return ex_var_info(s->te->cx->x, e)->name;
 }
 
+static void print_loop(Text *out, const Schedule *s, const Stage *st, int q, const LoopStep *l)
+{
+    text_add(out, "%s loop %s %d%s%s", q ? ";" : " ", var_name(s, st, l->var), l->step, l->apart & APART_first ? " first" : "", l->apart & APART_last ? " last" : "");
+}
+
 static void print_stage(Text *out, const Schedule *s, uint32_t k)
 {
     const Stage *st = s->te->stage.at[k];
@@ -40,7 +45,7 @@ static void print_stage(Text *out, const Schedule *s, uint32_t k)
     if (p->place == PL_at)
         text_add(out, " %u", p->level);
     for (int q = 0; q < p->nloop; q++)
-        text_add(out, "%s loop %s %d", q ? ";" : " ", var_name(s, st, p->loop[q].var), p->loop[q].step);
+        print_loop(out, s, st, q, &p->loop[q]);
     if (p->parts)
         text_add(out, "%s parts", p->nloop ? ";" : " ");
     if (p->tiled)
@@ -158,7 +163,8 @@ static bool read_loop(Reader *r, uint32_t k, StagePlan *p)
         return false;
     if (!number(r, &step) || step < 1 || step > INT32_MAX || p->nloop == COUNT(p->loop) || v >= ten(r->s->te, r->s->te->stage.at[k]->out)->rank)
         return fail(r, "expected: loop VARIABLE STEP, with a step of at least 1");
-    p->loop[p->nloop++] = (LoopStep){(uint8_t)v, (int32_t)step};
+    const int first = word(r, "first") ? APART_first : 0, last = word(r, "last") ? APART_last : 0;
+    p->loop[p->nloop++] = (LoopStep){(uint8_t)v, (int32_t)step, (uint8_t)(first | last)};
     return true;
 }
 
@@ -267,10 +273,10 @@ static bool read_layout(Reader *r)
     return true;
 }
 
-/* Hosts read what is placed in them. They are at root; one of registers may be placed in a host itself. */
-static bool may_host(const StagePlan *host, Placement guest)
+/* Hosts read what is placed in them. They are at root, or placed in a host themselves. */
+static bool may_host(const StagePlan *host)
 {
-    return host->place == PL_root || (host->place == PL_at && guest == PL_register);
+    return host->place == PL_root || host->place == PL_at;
 }
 
 typedef struct Reads { uint32_t ref; const Expr *at; bool several; } Reads;
@@ -341,7 +347,7 @@ static bool consistent(Reader *r)
         const bool hosted = p->place == PL_register || p->place == PL_at;
         const bool map = r->s->te->stage.at[k]->kind == ST_map;
         const char *name = ten(r->s->te, r->s->te->stage.at[k]->out)->name;
-        if (hosted && (p->host <= k || !may_host(&r->s->stage[p->host], p->place)))
+        if (hosted && (p->host <= k || !may_host(&r->s->stage[p->host])))
             return diag_error(r->d, "schedule", "%%%s: its host must be a later stage at root", name);
         if (p->place == PL_inline && (!map || ten(r->s->te, r->s->te->stage.at[k]->out)->output >= 0))
             return diag_error(r->d, "schedule", "%%%s: only a map that is no output can be inline", name);

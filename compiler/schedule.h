@@ -9,6 +9,7 @@
  *     %c  register %y                                                   accumulators of the tile of %y
  *     %s  at %y 2                                                       made inside the second loop of %y, scratch
  *     %f  root     loop i 1; parts; tile p by 4                         lanes at p = 0, 4, 8, .., for each of 4 points
+ *     %d  root     loop i 8 first last; tile m                          the first and the last 8 i have code of their own
  *     layout %y n i j m halo i 1 1 j 1 1                                storage order, halo
  */
 #ifndef MLCC_SCHEDULE_H
@@ -20,7 +21,8 @@
 
 typedef enum Placement { PL_root, PL_inline, PL_register, PL_at } Placement;
 
-typedef struct LoopStep { uint8_t var; int32_t step; } LoopStep; /* index variable of the stage, values per iteration */
+enum { APART_first = 1, APART_last = 2 };
+typedef struct LoopStep { uint8_t var; int32_t step; uint8_t apart; } LoopStep; /* index variable of the stage, values per iteration; iterations with code of their own */
 
 typedef struct StagePlan { /* of one stage */
     Placement place;
@@ -50,7 +52,8 @@ typedef struct Schedule {
 
 Schedule *schedule_new(Arena *a, const Te *te);                              /* every stage at root */
 Schedule *schedule_O0(Arena *a, const Te *te);                              /* every stage at root, plain loops */
-Schedule *schedule_auto(Arena *a, const Te *te, const Machine *m, Tuning *t); /* over a copy of te with packing and copy stages; t: NULL, or the choices of tiles */
+/* Over a copy of te with packing and copy stages, for runs of so many parts at most; t: NULL, or the choices of tiles. */
+Schedule *schedule_auto(Arena *a, const Te *te, const Machine *m, Tuning *t, int32_t parts);
 void schedule_print(Text *out, const Schedule *s);
 bool schedule_parse(Schedule *s, Diags *d, const char *text);               /* entries replace those of s */
 bool schedule_plainer(Schedule *s, uint32_t k);                              /* root stage k with less done to it; false: it is plain */

@@ -39,7 +39,7 @@ static const Unit *scheduled(const char *text, const char *march)
     const Te *te = te_parse(&cx, text);
     if (!te || te_verify(arena, te) || !machine_for(&diags, "host", march, &m))
         fail_msg("%s%s", text, problems());
-    const Unit *u = build_nests(&cx, march[0] == 'g' ? schedule_O0(arena, te) : schedule_auto(arena, te, &m, NULL), "test");
+    const Unit *u = build_nests(&cx, march[0] == 'g' ? schedule_O0(arena, te) : schedule_auto(arena, te, &m, NULL, 1), "test");
     assert_non_null(u);
     return u;
 }

@@ -36,6 +36,8 @@ static void test_good(void **state)
         "%e inline\n",
         "%d root loop i 1; loop j 5; tile j\n",
         "%d root loop i 1; loop j 5; tile j; fetch 3 far\n",
+        "%d root loop i 2 first last; loop j 5; tile j\n",
+        "%d at %e 1 loop i 1\n%e root loop i 4 first; tile j\n",
     };
     for (size_t k = 0; k < COUNT(good); k++) {
         bool ok;

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Chains of products in bands of rows (auto_chain.c) against the plain stages, on the interpreter: windows of stride 1 and 2, borders
+ * on each side, heights that bands do not divide, a product of the result or none; and that chains are made where one
+ * block does not fit in the cache, and nowhere else.
+ */
+#include "compiled.h"
+
+typedef struct Case { int in, side, wide, out, h, w, stride, top, bottom; } Case; /* side: of the first window; out: 0, no product of the result */
+
+/* Small integers, so that sums are exact in any order. */
+static void add_constant(Text *t, const char *name, int m, int c, int side)
+{
+    text_add(t, "const %%%s f32[%d,%d,%d,%d] (", name, m, c, side, side);
+    for (int k = 0; k < m * c * side * side; k++)
+        text_add(t, "%s%d", k ? ", " : "", rand() % 5 - 2);
+    text_add(t, ")\n");
+}
+
+static const char *graph_of(const Case *c)
+{
+    Text t = {.arena = arena};
+    text_add(&t, "graph g\ninput %%x f32[1,%d,%d,%d]\n", c->in, c->h, c->w);
+    add_constant(&t, "k", c->wide, c->in, c->side);
+    add_constant(&t, "d", c->wide, 1, 3);
+    if (c->out)
+        add_constant(&t, "p", c->out, c->wide, 1);
+    text_add(&t, "%%a f32 = Conv %%x %%k {pads=[%d,%d,%d,%d]}\n%%b f32 = Relu %%a\n", c->side / 2, c->side / 2, c->side / 2, c->side / 2);
+    text_add(&t, "%%e f32 = Conv %%b %%d {group=%d, strides=[%d,%d], pads=[%d,1,%d,1]}\n%%f f32 = Relu %%e\n", c->wide, c->stride, c->stride, c->top, c->bottom);
+    text_add(&t, c->out ? "%%y f32 = Conv %%f %%p\noutput %%y\n" : "output %%f\n");
+    return text_str(&t);
+}
+
+static float *run(const Unit *u, const mlcc_tensor *in)
+{
+    mlcc_tensor out = {.data = arena_alloc(arena, (size_t)buf(u, u->output.at[0])->bytes, 64)};
+    assert_true(unit_run(arena, u, in, &out));
+    return out.data;
+}
+
+static void check(const Case *c, const Unit *u, const char *graph)
+{
+    const Unit *plain = compiled(graph, 0, "generic").unit;
+    mlcc_tensor in = {NULL, 1, 4, {1, c->in, c->h, c->w}};
+    float *x = NEWN(arena, float, (size_t)(c->in * c->h * c->w));
+    for (int k = 0; k < c->in * c->h * c->w; k++)
+        x[k] = (float)(rand() % 9 - 4);
+    in.data = x;
+    assert_null(nest_check(arena, u));
+    assert_memory_equal(run(plain, &in), run(u, &in), (size_t)buf(u, u->output.at[0])->bytes);
+}
+
+static void test_values(void **state)
+{
+    (void)state;
+    static const Case cases[] = {
+        {4, 1, 40, 4, 41, 40, 1, 1, 1},
+        {4, 1, 40, 4, 96, 64, 2, 1, 1},
+        {3, 1, 32, 8, 97, 60, 2, 1, 1}, /* the lower border is read */
+        {4, 1, 36, 4, 44, 40, 1, 0, 2},
+        {4, 1, 40, 0, 41, 40, 1, 1, 1},
+        {3, 3, 8, 4, 96, 64, 1, 1, 1}, /* rows with borders are made for each band */
+        {3, 3, 24, 0, 64, 40, 1, 1, 1},
+    };
+    for (size_t k = 0; k < COUNT(cases); k++) {
+        const char *graph = graph_of(&cases[k]);
+        const Program p = compiled(graph, 3, "x86-64-v2");
+        Text t = {.arena = arena};
+        schedule_print(&t, p.schedule);
+        if (!strstr(text_str(&t), " at %f 2") && !strstr(text_str(&t), " at %y 1"))
+            fail_msg("case %zu has no bands:\n%s", k, text_str(&t));
+        check(&cases[k], p.unit, graph);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_values, setup, teardown)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

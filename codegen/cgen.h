@@ -25,6 +25,7 @@ typedef struct CGen {
     const char *amx;        /* name of the state of tiles, NULL: the function uses none */
     TileShapes shapes;      /* of tiles where the statement being printed stands, as far as known */
     bool uses_amx;          /* some function so far */
+    struct Turns *turns;    /* loops around a tile of which each stores the rows of the one before (camx_tile.c), NULL: none */
     const Nest *outer;      /* parallel loop that deals out the units of those inside, NULL: stands in none */
     const char *outer_at;   /* its iteration, as units of it */
     int64_t array_bytes;    /* of the largest array that a statement of the function declares */
@@ -57,8 +58,12 @@ void c_tile(CGen *g, const Tile *t);
 /* ctranspose.c */
 bool c_transpose_tile(CGen *g, const Tile *t); /* false: not a copy across, nothing is printed */
 
-/* camx.c */
+/* camx_tile.c; around loops n: true when the tile in them is printed so, then the second follows them. */
 bool c_matrix_tile(CGen *g, const Tile *t); /* false: not a form of the matrix unit, nothing is printed */
+bool amx_open_turns(CGen *g, const Nest *n);
+void amx_close_turns(CGen *g);
+
+/* camx.c */
 int64_t amx_open(CGen *g, const Func *f);   /* declares the state of tiles where f uses them; bytes of stack */
 void amx_close(CGen *g);
 bool amx_shapes(CGen *g, Nest *n);          /* before n; false: which shapes are set behind n is not known */

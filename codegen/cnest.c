@@ -148,18 +148,25 @@ static void c_parallel(CGen *g, const Nest *n)
     c_release(g, i);
 }
 
-static void c_for(CGen *g, const Nest *n)
+static void c_serial(CGen *g, const Nest *n)
 {
-    if (n->kind == FOR_parallel) {
-        c_parallel(g, n);
-        return;
-    }
     const char *i = var_ident(g, n->var);
     const char *lo = c_expr(g, n->lo), *end = c_expr_prec(g, ex_add(g->x, n->lo, n->extent), P_LT + 1);
     open_block(g->o, "for (%s %s = %s; %s < %s; %s++)", c_type(g, DT_ix), i, lo, i, end, i);
     c_nest(g, n);
     close_block(g->o, "");
     c_release(g, i);
+}
+
+static void c_for(CGen *g, const Nest *n)
+{
+    const bool turns = amx_open_turns(g, n);
+    if (n->kind == FOR_parallel)
+        c_parallel(g, n);
+    else
+        c_serial(g, n);
+    if (turns)
+        amx_close_turns(g);
 }
 
 static void c_if(CGen *g, const Nest *n)

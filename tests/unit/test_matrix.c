@@ -15,24 +15,27 @@
 typedef struct Form {
     const char *x, *w, *sum;        /* types */
     int group, outer, down, rows, tail, taps, groups, lanes;
-    bool start, amx;                /* sums start at an array; AMX takes it */
+    bool start, amx, turns;         /* sums start at an array; AMX takes it; each tile stores the rows of the one before */
 } Form;
 
 /* outer: loop around; down: tiles told apart by a point of their own, 0: none; tail: rows of a second tile in the loop. */
 static const Form forms[] = {
-    {"u8", "i8", "i32", 4, 1, 0, 32, 0, 1, 16, 32, true, true},
-    {"u8", "i8", "i32", 4, 2, 0, 28, 5, 3, 36, 32, true, true},   /* 14 + 14 rows, 12 groups a step, another shape behind */
-    {"i8", "i8", "i32", 4, 2, 0, 16, 16, 1, 40, 32, false, true}, /* one shape for both */
-    {"i8", "u8", "i32", 4, 1, 2, 7, 0, 3, 3, 24, false, true},    /* lanes 16 + 8 */
-    {"u8", "u8", "i32", 4, 1, 0, 31, 0, 1, 17, 5, true, true},    /* 16 + 15 rows, one group a step */
-    {"u8", "i8", "i32", 4, 3, 0, 9, 0, 2, 4, 64, true, true},     /* one tile down, four along */
-    {"u8", "i8", "i32", 4, 1, 0, 1, 0, 1, 32, 48, true, true},
-    {"u8", "i8", "i32", 4, 2, 2, 14, 3, 3, 8, 16, true, true},
-    {"bf16", "bf16", "f32", 2, 2, 0, 32, 4, 1, 32, 32, true, true},
-    {"bf16", "bf16", "f32", 2, 1, 2, 7, 0, 3, 5, 24, false, true},
-    {"u8", "i8", "i32", 4, 1, 0, 33, 0, 1, 4, 16, true, false},   /* too many rows */
-    {"u8", "i8", "i32", 4, 1, 0, 16, 0, 1, 4, 72, true, false},   /* too many lanes */
-    {"u8", "i8", "i32", 2, 1, 0, 16, 0, 1, 4, 16, true, false},   /* pairs of bytes */
+    {"u8", "i8", "i32", 4, 1, 0, 32, 0, 1, 16, 32, true, true, false},
+    {"u8", "i8", "i32", 4, 2, 0, 28, 5, 3, 36, 32, true, true, false},   /* 14 + 14 rows, 12 groups a step, another shape behind */
+    {"i8", "i8", "i32", 4, 2, 0, 16, 16, 1, 40, 32, false, true, false}, /* one shape for both */
+    {"i8", "u8", "i32", 4, 1, 2, 7, 0, 3, 3, 24, false, true, false},    /* lanes 16 + 8 */
+    {"u8", "u8", "i32", 4, 1, 0, 31, 0, 1, 17, 5, true, true, false},    /* 16 + 15 rows, one group a step */
+    {"u8", "i8", "i32", 4, 3, 0, 9, 0, 2, 4, 64, true, true, true}, /* one tile down, four along */
+    {"u8", "i8", "i32", 4, 5, 0, 32, 0, 1, 16, 32, true, true, true}, /* one product for all rows of the one before */
+    {"u8", "i8", "i32", 4, 4, 0, 5, 0, 3, 52, 17, false, true, true}, /* more products than rows */
+    {"bf16", "bf16", "f32", 2, 3, 2, 7, 0, 3, 5, 24, true, true, true}, /* two tiles down, 17 rows and more to five products */
+    {"u8", "i8", "i32", 4, 1, 0, 1, 0, 1, 32, 48, true, true, false},
+    {"u8", "i8", "i32", 4, 2, 2, 14, 3, 3, 8, 16, true, true, false},
+    {"bf16", "bf16", "f32", 2, 2, 0, 32, 4, 1, 32, 32, true, true, false},
+    {"bf16", "bf16", "f32", 2, 1, 2, 7, 0, 3, 5, 24, false, true, false},
+    {"u8", "i8", "i32", 4, 1, 0, 33, 0, 1, 4, 16, true, false, false},   /* too many rows */
+    {"u8", "i8", "i32", 4, 1, 0, 16, 0, 1, 4, 72, true, false, false},   /* too many lanes */
+    {"u8", "i8", "i32", 2, 1, 0, 16, 0, 1, 4, 16, true, false, false},   /* pairs of bytes */
 };
 
 static char folder[] = "/tmp/mlcc-matrix-XXXXXX";
@@ -149,26 +152,46 @@ static void run_as(const Unit *u, const char *name, const char *options, const m
     if (memcmp(out.data, want->data, (size_t)y->bytes) != 0) fail_msg("%s with %s differs", name, options);
 }
 
-static void check_form(const Form *f, int number)
+/* What was emitted as `name`, and once more for real tiles, against the interpreter. */
+static void check_unit(Unit *u, const char *name, const mlcc_tensor *in, int64_t bytes)
 {
-    const char *text = nest_of(f), *why, *name = str_fmt(arena, "m%d", number);
-    Unit *u = unit_parse(&cx, text);
-    if (!u) fail_msg("%s", text);
-    if ((why = nest_check(arena, u)) != NULL) fail_msg("%s\n%s", why, text);
-    mlcc_tensor in[3], want = {.data = arena_alloc(arena, (size_t)buf(u, 4)->bytes, 64)};
-    for (uint32_t k = 0; k < 3; k++) {
-        const Buf *b = buf(u, u->input.at[k]);
-        in[k] = (mlcc_tensor){.data = random_data(b), .dtype = dtype_info(b->dt)->onnx, .rank = b->rank};
-        for (uint8_t d = 0; d < b->rank; d++)
-            in[k].dim[d] = b->dim[d]->v.i;
-    }
+    mlcc_tensor want = {.data = arena_alloc(arena, (size_t)bytes, 64)};
     assert_true(unit_run(arena, u, in, &want));
-    assert_int_equal(strstr(emitted(u, name), "AMX_RELEASE") != NULL, f->amx);
     run_as(u, name, "-DMLCC_AMX_SOFT", in, &want, false);
 #if defined(__x86_64__) && defined(__linux__)
     (void)emitted(u, str_fmt(arena, "%sh", name));
     run_as(u, str_fmt(arena, "%sh", name), "-DMLCC_AMX=1", in, &want, true);
 #endif
+}
+
+static Unit *parsed(const char *text)
+{
+    Unit *u = unit_parse(&cx, text);
+    if (!u) fail_msg("%s", text);
+    const char *why = nest_check(arena, u);
+    if (why) fail_msg("%s\n%s", why, text);
+    return u;
+}
+
+static void random_inputs(const Unit *u, mlcc_tensor *in)
+{
+    for (uint32_t k = 0; k < u->input.n; k++) {
+        const Buf *b = buf(u, u->input.at[k]);
+        in[k] = (mlcc_tensor){.data = random_data(b), .dtype = dtype_info(b->dt)->onnx, .rank = b->rank};
+        for (uint8_t d = 0; d < b->rank; d++)
+            in[k].dim[d] = b->dim[d]->v.i;
+    }
+}
+
+static void check_form(const Form *f, int number)
+{
+    Unit *u = parsed(nest_of(f));
+    mlcc_tensor in[3];
+    random_inputs(u, in);
+    const char *name = str_fmt(arena, "m%d", number), *code = emitted(u, name);
+    assert_int_equal(strstr(code, "AMX_RELEASE") != NULL, f->amx);
+    assert_int_equal(strstr(code, "of the tile before") != NULL, f->turns);
+    check_unit(u, name, in, buf(u, 4)->bytes);
 }
 
 static void test_forms(void **state)
@@ -178,8 +201,25 @@ static void test_forms(void **state)
         check_form(&forms[k], (int)k);
 }
 
+/* Rows that a product reads may be those that the tile before stores: then it waits for them. */
+static void test_reads_what_was_stored(void **state)
+{
+    (void)state;
+    Unit *u = parsed("unit m\nbuf %1.x input 0 u8[16,64]\nbuf %2.w input 1 i8[16,64,4]\nbuf %3.y output 0 u8[5,16,64]\n"
+                     "func n000_product macs 0\nvar i < 16, j < 64, o < 4, q < 16, l < 64, k < 16, e < 4, a i32\n"
+                     "for i = 0, 16 {\nfor j = 0, 64 {\n%3.y[0, i, j] = %1.x[i, j]\n}\n}\n"
+                     "for o = 0, 4 {\ntile matrix {\npoint q 16\nlane l 64\nsum k 16, e 4\nacc a\n"
+                     "body i32(%3.y[o, q, 4*k + e])*i32(%2.w[k, l, e])\n%3.y[o + 1, q, l] = u8(a)\n}\n}\n");
+    mlcc_tensor in[2];
+    random_inputs(u, in);
+    const char *code = emitted(u, "chain");
+    assert_non_null(strstr(code, "AMX_RELEASE"));
+    assert_null(strstr(code, "of the tile before"));
+    check_unit(u, "chain", in, buf(u, 3)->bytes);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms), cmocka_unit_test(test_reads_what_was_stored)};
     return cmocka_run_group_tests(tests, setup_folder, teardown_folder);
 }

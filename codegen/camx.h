@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files share that print register tiles of the matrix unit: which form a tile has (camx.c) for its statements
+ * (camx_tile.c).
+ */
+#ifndef MLCC_CAMX_H
+#define MLCC_CAMX_H
+
+#include "cgen.h"
+
+enum { SIDE = 16, FIRST_X = 4, FIRST_W = 6, TILES = 8 }; /* rows and lanes of a tile; numbers of tiles: sums, rows of x, groups of w */
+
+typedef struct Matrix {
+    const Expr *x, *w;       /* loads */
+    const char *dot;         /* which product */
+    int32_t size, group;     /* bytes of an element, elements of a group: together four bytes */
+    int32_t nrow, nlane;     /* tiles down and along; at most four together */
+    int32_t rows[2], lanes;  /* of the tiles down; in all */
+    int32_t step;            /* groups of one product: 4 * step bytes of a row of x */
+    const Expr *row, *part;  /* point along the rows of a tile; point that tells the tiles down apart, NULL: rows follow */
+    int64_t row_bytes, group_bytes; /* from row to row of x, from group to group of w */
+} Matrix;
+
+bool amx_form(const CGen *g, const Tile *t, Matrix *m); /* false: not a form of the matrix unit */
+int64_t amx_along(const Expr *e, const Expr *var);     /* the coefficient of var, or -1: not linear, or negative */
+const Expr *amx_flat(const CGen *g, const Expr *load); /* where in its buffer a load reads */
+
+#endif

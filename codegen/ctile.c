@@ -214,17 +214,55 @@ static void declare_accumulators(VGen *v, Acc *acc, int32_t np, int32_t nv)
         }
 }
 
+/* Substitution of accumulator q of point p, which is what the epilogue reads now. */
+static uint32_t place_acc(VGen *v, const Acc *acc, int32_t p, int32_t q, Subst *s)
+{
+    v_set_vector(v, q);
+    uint32_t n = place(v, p, ex_int(v->g->x, (int64_t)q * v->width), s);
+    *map_u64(&v->memo, acc->var->id, true) = (uint64_t)(uintptr_t)acc->name;
+    v->acc = acc->var;
+    s[n++] = (Subst){v->t->acc, v->acc};
+    return n;
+}
+
+enum { MOST_PACKED = 4 };
+
+static bool packs(VGen *v)
+{
+    bool all = v->t->nstore > 0;
+    for (int k = 0; all && k < v->t->nstore; k++)
+        all = v_packs(v, &v->t->store[k]);
+    return all;
+}
+
+/* How many of n whole vectors are stored together. */
+static int32_t packed_of(int32_t n) { return n >= 4 ? 4 : n >= 2 ? 2 : 1; }
+
+/* The stores of accumulators q.. of point p, which lie side by side. */
+static void store_together(VGen *v, const Acc *acc, int32_t p, int32_t q, int32_t count)
+{
+    for (int k = 0; k < v->t->nstore; k++) {
+        const char *value[MOST_PACKED];
+        Subst s[MAX_RANK + 2];
+        for (int32_t i = 0; i < count; i++)
+            value[i] = v_unpacked(v, &v->t->store[k], s, place_acc(v, &acc[i], p, q + i, s));
+        v_store_packed(v, &v->t->store[k], s, place_acc(v, acc, p, q, s), value, count);
+    }
+}
+
 static void epilogue(VGen *v, const Acc *acc, int32_t np, int32_t nv)
 {
-    CGen *g = v->g;
+    const int32_t whole = v->t->open || !packs(v) ? 0 : v->t->lanes / v->width;
     for (int32_t p = 0; p < np; p++)
-        for (int32_t q = 0; q < nv; q++) {
-            v_set_vector(v, q);
+        for (int32_t q = 0, count; q < nv; q += count) {
+            const Acc *at = &acc[p * nv + q];
             Subst s[MAX_RANK + 2];
-            uint32_t n = place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
-            *map_u64(&v->memo, acc[p * nv + q].var->id, true) = (uint64_t)(uintptr_t)acc[p * nv + q].name;
-            v->acc = acc[p * nv + q].var;
-            s[n++] = (Subst){v->t->acc, v->acc};
+            count = packed_of(whole - q);
+            if (count > 1) {
+                store_together(v, at, p, q, count);
+                continue;
+            }
+            const uint32_t n = place_acc(v, at, p, q, s);
             for (int k = 0; k < v->t->nstore; k++)
                 v_store(v, &v->t->store[k], s, n);
         }
@@ -268,45 +306,85 @@ static void open_map_tile(VGen *v)
 
 enum { LONG_CHAIN = 30 }; /* operations one after the other, of which a core cannot look past more than a few */
 
-/* Two strips go side by side where each is a long chain: while one waits for a result, the other has work. */
-static int32_t strips_at_once(const Tile *t)
+/* Strips go side by side where each is a long chain: while one waits for a result, the other has work; or where they are
+ * stored together. */
+static int32_t strips_at_once(const Tile *t, bool packed)
 {
     int cost = 0;
     for (int k = 0; k < t->nstore; k++)
         cost += ex_cost(t->store[k].value);
-    return cost >= LONG_CHAIN ? 2 : 1;
+    return cost >= LONG_CHAIN ? 2 : packed ? MOST_PACKED : 1;
 }
 
 /* One line of each in turn. Loads come earlier by that, never later. */
-static void interleave(Out *o, Out *p, Out *q)
+static void interleave(Out *o, Out *part, int32_t n)
 {
-    const char *a = p->text.n ? text_str(&p->text) : "", *b = q->text.n ? text_str(&q->text) : "";
-    while (*a || *b)
-        for (int k = 0; k < 2; k++) {
-            const char **s = k ? &b : &a, *end = strchr(*s, '\n');
-            const size_t n = end ? (size_t)(end - *s) + 1 : strlen(*s);
-            text_put(&o->text, *s, n);
-            *s += n;
+    const char *s[MOST_PACKED];
+    for (int32_t k = 0; k < n; k++)
+        s[k] = part[k].text.n ? text_str(&part[k].text) : "";
+    for (bool more = true; more;) {
+        more = false;
+        for (int32_t k = 0; k < n; k++) {
+            const char *end = strchr(s[k], '\n');
+            const size_t length = end ? (size_t)(end - s[k]) + 1 : strlen(s[k]);
+            text_put(&o->text, s[k], length);
+            s[k] += length;
+            more = more || *s[k];
         }
+    }
 }
 
-static void two_strips(VGen *v, const Expr *base)
+/* What a strip stores at each point, before it is narrowed. */
+static void strip_values(VGen *v, const Expr *base, const char **value)
+{
+    for (int32_t p = 0; p < points_of(v->t); p++) {
+        Subst s[MAX_RANK + 1];
+        const uint32_t n = place(v, p, base, s);
+        for (int k = 0; k < v->t->nstore; k++)
+            *value++ = v_unpacked(v, &v->t->store[k], s, n);
+    }
+}
+
+static void store_strips(VGen *v, const Expr *base, const char **const value, int32_t count)
+{
+    const int32_t np = points_of(v->t), each = np * v->t->nstore;
+    for (int32_t p = 0; p < np; p++) {
+        Subst s[MAX_RANK + 1];
+        const uint32_t n = place(v, p, base, s);
+        for (int k = 0; k < v->t->nstore; k++) {
+            const char *side[MOST_PACKED];
+            for (int32_t i = 0; i < count; i++)
+                side[i] = value[i * each + p * v->t->nstore + k];
+            v_store_packed(v, &v->t->store[k], s, n, side, count);
+        }
+    }
+}
+
+static void several_strips(VGen *v, const Expr *base, int32_t count, bool packed)
 {
     CGen *g = v->g;
-    Out *outer = g->o, part[2];
-    for (int k = 0; k < 2; k++) {
+    Out *outer = g->o, part[MOST_PACKED];
+    const int32_t each = points_of(v->t) * v->t->nstore;
+    const char **value = NEWN(g->a, const char *, (size_t)(count * each));
+    for (int32_t k = 0; k < count; k++) {
+        const Expr *at = ex_add(g->x, base, ex_int(g->x, (int64_t)k * v->width));
         out_init(&part[k], g->a);
         part[k].depth = outer->depth;
         g->o = &part[k];
-        map_strip(v, ex_add(g->x, base, ex_int(g->x, k * v->width)));
+        if (packed)
+            strip_values(v, at, value + k * each);
+        else
+            map_strip(v, at);
         v_forget(v, false);
     }
     g->o = outer;
-    interleave(outer, &part[0], &part[1]);
+    interleave(outer, part, count);
+    if (packed)
+        store_strips(v, base, value, count);
 }
 
 /* The strips from lane `from`, `at_once` of them in a turn. Returns the lane behind. */
-static int64_t map_strips(VGen *v, int64_t from, int64_t end, int32_t at_once)
+static int64_t map_strips(VGen *v, int64_t from, int64_t end, int32_t at_once, bool packed)
 {
     CGen *g = v->g;
     const int64_t step = (int64_t)at_once * v->width, turns = (end - from) / step;
@@ -317,8 +395,8 @@ static int64_t map_strips(VGen *v, int64_t from, int64_t end, int32_t at_once)
     if (i)
         open_block(g->o, "for (%s %s = %lld; %s < %lld; %s += %lld)", c_type(g, DT_ix), i, (long long)from, i, (long long)(from + turns * step), i, (long long)step);
     v->strip = i ? q : NULL;
-    if (at_once == 2)
-        two_strips(v, q);
+    if (at_once > 1)
+        several_strips(v, q, at_once, packed);
     else
         map_strip(v, q);
     v_forget(v, i != NULL);
@@ -335,8 +413,9 @@ static void map_tile(VGen *v)
     const int64_t whole = v->t->lanes / v->width * v->width;
     v_set_count(v, v->width);
     int64_t done = 0;
-    for (int32_t n = strips_at_once(v->t); n > 0; n--)
-        done = map_strips(v, done, whole, n);
+    const bool packed = packs(v);
+    for (int32_t n = strips_at_once(v->t, packed); n > 0; n /= 2)
+        done = map_strips(v, done, whole, n, packed);
     if (whole < v->t->lanes) {
         v_set_count(v, v->t->lanes - whole);
         map_strip(v, ex_int(v->g->x, whole));

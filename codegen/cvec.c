@@ -553,53 +553,27 @@ void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n)
         ln(g->o, "V%d_%sST%s%s(%s, %s);", v->width, m->prefix, saturates ? "S" : "", store_suffix(g, m), at, value);
 }
 
-/* ---- reductions ---- */
-
-static bool in_range(const CGen *g, const Expr *e, int64_t least, int64_t most)
+bool v_packs(VGen *v, const Store *st)
 {
-    int64_t lo, hi;
-    return ex_range(g->x, e, &lo, &hi) && lo >= least && hi <= most;
+    const Buf *b = buf(v->g->u, st->buf);
+    bool linear;
+    const bool side = ex_coef(flat_index(v->g, b, st->idx), v->t->lane, &linear) == 1 && linear;
+    return side && (b->dt == DT_u8 || b->dt == DT_i8) && st->value->op == EX_castsat && by_lane(st->value, v->t->lane, v->t->acc);
 }
 
-static bool is_weight(const VGen *v, const Expr *e)
+const char *v_unpacked(VGen *v, const Store *st, const Subst *s, uint32_t n)
 {
-    while (e->op == EX_cast)
-        e = e->a[0];
-    return e->op == EX_load && buf(v->g->u, e->v.ref)->cls == BC_const;
+    bool saturates;
+    return stored_lanes(v, ex_subst(v->g->x, st->value, s, n), &saturates);
 }
 
-/* acc + p * q for factors of 16 bits. The high half of the first must be 0, also where it is negative: then it is cut off,
- * once for the weight, which other points share. */
-static const char *short_product(VGen *v, const char *acc, const Expr *p, const Expr *q)
+void v_store_packed(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value, int32_t count)
 {
-    const bool plain = in_range(v->g, p, 0, INT16_MAX) || in_range(v->g, q, 0, INT16_MAX);
-    const bool swap = plain ? !in_range(v->g, p, 0, INT16_MAX) : is_weight(v, q);
-    const Expr *first = swap ? q : p, *second = swap ? p : q;
-    const char *b = v_text(v, second), *a = v_text(v, plain ? first : ex_binary(v->g->x, EX_band, first, ex_const_i(v->g->x, DT_i32, UINT16_MAX)));
-    return str_fmt(v->g->a, "V%d_IMAC(%s, %s, %s)", v->width, a, b, acc);
+    CGen *g = v->g;
+    const Buf *b = buf(g->u, st->buf);
+    Text all = {.arena = g->a};
+    for (int32_t k = 0; k < count; k++)
+        text_add(&all, ", %s", value[k]);
+    const char *at = address(v, st->buf, ex_subst(g->x, flat_index(g, b, st->idx), s, n), true);
+    ln(g->o, "V%d_STS%d%s(%s%s);", v->width, count, element_of(b->dt)->suffix, at, text_str(&all));
 }
-
-/* How a reduction combines, and folds lanes. */
-typedef struct Reducer { const char *combine, *fold; } Reducer;
-
-static const Reducer *reducer(RedOp op, DType dt)
-{
-    static const Reducer f32[] = {[RED_sum] = {"ADD", "HSUM"}, [RED_prod] = {"MUL", "HPROD"}, [RED_min] = {"MINN", "HMIN"}, [RED_max] = {"MAXN", "HMAX"}};
-    static const Reducer i32[] = {[RED_sum] = {"IADD", "IHSUM"}, [RED_prod] = {"IMUL", "IHPROD"}, [RED_min] = {"IMIN", "IHMIN"}, [RED_max] = {"IMAX", "IHMAX"}};
-    return lane_kind(dt) == LK_f32 ? &f32[op] : &i32[op];
-}
-
-const char *v_combine(VGen *v, RedOp op, const char *acc, const Expr *body)
-{
-    const CGen *g = v->g;
-    const bool product = op == RED_sum && body->op == EX_mul && !ex_is_const(body->a[1]);
-    if (product && body->dt == DT_f32) {
-        const char *a = v_text(v, body->a[0]), *b = v_text(v, body->a[1]);
-        return str_fmt(g->a, "V%d_FMA(%s, %s, %s)", v->width, a, b, acc);
-    }
-    if (product && in_range(g, body->a[0], INT16_MIN, INT16_MAX) && in_range(g, body->a[1], INT16_MIN, INT16_MAX))
-        return short_product(v, acc, body->a[0], body->a[1]);
-    return call2(v, reducer(op, (DType)body->dt)->combine, acc, v_text(v, body));
-}
-
-const char *v_fold(VGen *v, RedOp op, DType dt, const char *acc) { return call1(v, reducer(op, dt)->fold, acc); }

@@ -42,6 +42,11 @@ const char *v_quad(VGen *v, const Expr *load, bool lanes); /* four bytes from th
 /* A hint, from the pointer that the loads use: one of its own would cost a register. */
 void v_fetch(VGen *v, const Fetch *f, const Expr *at);
 void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n); /* with the tile's variables substituted */
+/* Whole vectors of saturated bytes that lie side by side are narrowed and stored together: whether st is such a store, what it
+ * stores before it is narrowed, and the store of the values of `count` (2 or 4) vectors, with the substitution of the first. */
+bool v_packs(VGen *v, const Store *st);
+const char *v_unpacked(VGen *v, const Store *st, const Subst *s, uint32_t n);
+void v_store_packed(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value, int32_t count);
 const char *v_combine(VGen *v, RedOp op, const char *acc, const Expr *body); /* op(acc, body) */
 const char *v_fold(VGen *v, RedOp op, DType dt, const char *acc);            /* one value from all lanes */
 void v_forget(VGen *v, bool block_ends);       /* values change; where a C block ends too, the names are free again */

@@ -205,6 +205,38 @@ static MLCC_INLINE void V16_STSI8(int8_t *p, v16i v)
 static MLCC_INLINE void V16_STSI8(int8_t *p, v16i v) { V16_STI8(p, V16_SATI8(v)); }
 #endif
 
+#if MLCC_X86 && defined(__AVX512BW__)
+static MLCC_INLINE void V16_STS2I8(int8_t *p, v16i a, v16i b)
+{
+    const __m512i w = _mm512_packs_epi32((__m512i)a, (__m512i)b), q = _mm512_packs_epi16(w, w);
+    const __m512i all = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 0, 4, 8, 12, 1, 5, 9, 13), q);
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_castsi512_si256(all));
+}
+#else
+static MLCC_INLINE void V16_STS2I8(int8_t *p, v16i a, v16i b)
+{
+    V16_STSI8(p, a);
+    V16_STSI8(p + 16, b);
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512BW__)
+static MLCC_INLINE void V16_STS4I8(int8_t *p, v16i a, v16i b, v16i c, v16i d)
+{
+    const __m512i w = _mm512_packs_epi32((__m512i)a, (__m512i)b), x = _mm512_packs_epi32((__m512i)c, (__m512i)d);
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    _mm512_storeu_si512(p, _mm512_permutexvar_epi32(order, _mm512_packs_epi16(w, x)));
+}
+#else
+static MLCC_INLINE void V16_STS4I8(int8_t *p, v16i a, v16i b, v16i c, v16i d)
+{
+    V16_STSI8(p, a);
+    V16_STSI8(p + 16, b);
+    V16_STSI8(p + 32, c);
+    V16_STSI8(p + 48, d);
+}
+#endif
+
 #if MLCC_X86 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 static MLCC_INLINE v16i V16_LDNU8(const uint8_t *p, int n)
 {
@@ -266,6 +298,38 @@ static MLCC_INLINE void V16_STSU8(uint8_t *p, v16i v)
 }
 #else
 static MLCC_INLINE void V16_STSU8(uint8_t *p, v16i v) { V16_STU8(p, V16_SATU8(v)); }
+#endif
+
+#if MLCC_X86 && defined(__AVX512BW__)
+static MLCC_INLINE void V16_STS2U8(uint8_t *p, v16i a, v16i b)
+{
+    const __m512i w = _mm512_packs_epi32((__m512i)a, (__m512i)b), q = _mm512_packus_epi16(w, w);
+    const __m512i all = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 0, 4, 8, 12, 1, 5, 9, 13), q);
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_castsi512_si256(all));
+}
+#else
+static MLCC_INLINE void V16_STS2U8(uint8_t *p, v16i a, v16i b)
+{
+    V16_STSU8(p, a);
+    V16_STSU8(p + 16, b);
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512BW__)
+static MLCC_INLINE void V16_STS4U8(uint8_t *p, v16i a, v16i b, v16i c, v16i d)
+{
+    const __m512i w = _mm512_packs_epi32((__m512i)a, (__m512i)b), x = _mm512_packs_epi32((__m512i)c, (__m512i)d);
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    _mm512_storeu_si512(p, _mm512_permutexvar_epi32(order, _mm512_packus_epi16(w, x)));
+}
+#else
+static MLCC_INLINE void V16_STS4U8(uint8_t *p, v16i a, v16i b, v16i c, v16i d)
+{
+    V16_STSU8(p, a);
+    V16_STSU8(p + 16, b);
+    V16_STSU8(p + 32, c);
+    V16_STSU8(p + 48, d);
+}
 #endif
 
 #if MLCC_X86 && defined(__AVX512F__)

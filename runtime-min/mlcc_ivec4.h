@@ -215,6 +215,48 @@ static MLCC_INLINE void V4_STSI8(int8_t *p, v4i v)
 static MLCC_INLINE void V4_STSI8(int8_t *p, v4i v) { V4_STI8(p, V4_SATI8(v)); }
 #endif
 
+#if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE void V4_STS2I8(int8_t *p, v4i a, v4i b)
+{
+    const __m128i w = _mm_packs_epi32((__m128i)a, (__m128i)b);
+    _mm_storel_epi64((__m128i *)(void *)p, _mm_packs_epi16(w, w));
+}
+#elif MLCC_NEON
+static MLCC_INLINE void V4_STS2I8(int8_t *p, v4i a, v4i b)
+{
+    vst1_s8(p, vqmovn_s16(vcombine_s16(vqmovn_s32((int32x4_t)a), vqmovn_s32((int32x4_t)b))));
+}
+#else
+static MLCC_INLINE void V4_STS2I8(int8_t *p, v4i a, v4i b)
+{
+    V4_STSI8(p, a);
+    V4_STSI8(p + 4, b);
+}
+#endif
+
+#if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE void V4_STS4I8(int8_t *p, v4i a, v4i b, v4i c, v4i d)
+{
+    const __m128i w = _mm_packs_epi32((__m128i)a, (__m128i)b), x = _mm_packs_epi32((__m128i)c, (__m128i)d);
+    _mm_storeu_si128((__m128i *)(void *)p, _mm_packs_epi16(w, x));
+}
+#elif MLCC_NEON
+static MLCC_INLINE void V4_STS4I8(int8_t *p, v4i a, v4i b, v4i c, v4i d)
+{
+    const int16x8_t w = vcombine_s16(vqmovn_s32((int32x4_t)a), vqmovn_s32((int32x4_t)b));
+    const int16x8_t x = vcombine_s16(vqmovn_s32((int32x4_t)c), vqmovn_s32((int32x4_t)d));
+    vst1q_s8(p, vcombine_s8(vqmovn_s16(w), vqmovn_s16(x)));
+}
+#else
+static MLCC_INLINE void V4_STS4I8(int8_t *p, v4i a, v4i b, v4i c, v4i d)
+{
+    V4_STSI8(p, a);
+    V4_STSI8(p + 4, b);
+    V4_STSI8(p + 8, c);
+    V4_STSI8(p + 12, d);
+}
+#endif
+
 static MLCC_INLINE v4i V4_LDNU8(const uint8_t *p, int n)
 {
     v4i v = {0};
@@ -268,6 +310,48 @@ static MLCC_INLINE void V4_STSU8(uint8_t *p, v4i v)
 }
 #else
 static MLCC_INLINE void V4_STSU8(uint8_t *p, v4i v) { V4_STU8(p, V4_SATU8(v)); }
+#endif
+
+#if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE void V4_STS2U8(uint8_t *p, v4i a, v4i b)
+{
+    const __m128i w = _mm_packs_epi32((__m128i)a, (__m128i)b);
+    _mm_storel_epi64((__m128i *)(void *)p, _mm_packus_epi16(w, w));
+}
+#elif MLCC_NEON
+static MLCC_INLINE void V4_STS2U8(uint8_t *p, v4i a, v4i b)
+{
+    vst1_u8(p, vqmovun_s16(vcombine_s16(vqmovn_s32((int32x4_t)a), vqmovn_s32((int32x4_t)b))));
+}
+#else
+static MLCC_INLINE void V4_STS2U8(uint8_t *p, v4i a, v4i b)
+{
+    V4_STSU8(p, a);
+    V4_STSU8(p + 4, b);
+}
+#endif
+
+#if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE void V4_STS4U8(uint8_t *p, v4i a, v4i b, v4i c, v4i d)
+{
+    const __m128i w = _mm_packs_epi32((__m128i)a, (__m128i)b), x = _mm_packs_epi32((__m128i)c, (__m128i)d);
+    _mm_storeu_si128((__m128i *)(void *)p, _mm_packus_epi16(w, x));
+}
+#elif MLCC_NEON
+static MLCC_INLINE void V4_STS4U8(uint8_t *p, v4i a, v4i b, v4i c, v4i d)
+{
+    const int16x8_t w = vcombine_s16(vqmovn_s32((int32x4_t)a), vqmovn_s32((int32x4_t)b));
+    const int16x8_t x = vcombine_s16(vqmovn_s32((int32x4_t)c), vqmovn_s32((int32x4_t)d));
+    vst1q_u8(p, vcombine_u8(vqmovun_s16(w), vqmovun_s16(x)));
+}
+#else
+static MLCC_INLINE void V4_STS4U8(uint8_t *p, v4i a, v4i b, v4i c, v4i d)
+{
+    V4_STSU8(p, a);
+    V4_STSU8(p + 4, b);
+    V4_STSU8(p + 8, c);
+    V4_STSU8(p + 12, d);
+}
 #endif
 
 #if MLCC_NEON

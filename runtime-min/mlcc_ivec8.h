@@ -185,6 +185,38 @@ static MLCC_INLINE void V8_STSI8(int8_t *p, v8i v)
 static MLCC_INLINE void V8_STSI8(int8_t *p, v8i v) { V8_STI8(p, V8_SATI8(v)); }
 #endif
 
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE void V8_STS2I8(int8_t *p, v8i a, v8i b)
+{
+    const __m256i w = _mm256_permute4x64_epi64(_mm256_packs_epi32((__m256i)a, (__m256i)b), 0xd8);
+    const __m128i low = _mm256_castsi256_si128(w), high = _mm256_extracti128_si256(w, 1);
+    _mm_storeu_si128((__m128i *)(void *)p, _mm_packs_epi16(low, high));
+}
+#else
+static MLCC_INLINE void V8_STS2I8(int8_t *p, v8i a, v8i b)
+{
+    V8_STSI8(p, a);
+    V8_STSI8(p + 8, b);
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE void V8_STS4I8(int8_t *p, v8i a, v8i b, v8i c, v8i d)
+{
+    const __m256i w = _mm256_packs_epi32((__m256i)a, (__m256i)b), x = _mm256_packs_epi32((__m256i)c, (__m256i)d);
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permutevar8x32_epi32(_mm256_packs_epi16(w, x), order));
+}
+#else
+static MLCC_INLINE void V8_STS4I8(int8_t *p, v8i a, v8i b, v8i c, v8i d)
+{
+    V8_STSI8(p, a);
+    V8_STSI8(p + 8, b);
+    V8_STSI8(p + 16, c);
+    V8_STSI8(p + 24, d);
+}
+#endif
+
 static MLCC_INLINE v8i V8_LDNU8(const uint8_t *p, int n)
 {
     v8i v = {0};
@@ -226,6 +258,38 @@ static MLCC_INLINE void V8_STSU8(uint8_t *p, v8i v)
 }
 #else
 static MLCC_INLINE void V8_STSU8(uint8_t *p, v8i v) { V8_STU8(p, V8_SATU8(v)); }
+#endif
+
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE void V8_STS2U8(uint8_t *p, v8i a, v8i b)
+{
+    const __m256i w = _mm256_permute4x64_epi64(_mm256_packs_epi32((__m256i)a, (__m256i)b), 0xd8);
+    const __m128i low = _mm256_castsi256_si128(w), high = _mm256_extracti128_si256(w, 1);
+    _mm_storeu_si128((__m128i *)(void *)p, _mm_packus_epi16(low, high));
+}
+#else
+static MLCC_INLINE void V8_STS2U8(uint8_t *p, v8i a, v8i b)
+{
+    V8_STSU8(p, a);
+    V8_STSU8(p + 8, b);
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE void V8_STS4U8(uint8_t *p, v8i a, v8i b, v8i c, v8i d)
+{
+    const __m256i w = _mm256_packs_epi32((__m256i)a, (__m256i)b), x = _mm256_packs_epi32((__m256i)c, (__m256i)d);
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permutevar8x32_epi32(_mm256_packus_epi16(w, x), order));
+}
+#else
+static MLCC_INLINE void V8_STS4U8(uint8_t *p, v8i a, v8i b, v8i c, v8i d)
+{
+    V8_STSU8(p, a);
+    V8_STSU8(p + 8, b);
+    V8_STSU8(p + 16, c);
+    V8_STSU8(p + 24, d);
+}
 #endif
 
 #if MLCC_X86 && defined(__AVX2__)

@@ -140,7 +140,7 @@ int main(void)
         cmocka_unit_test(test_target), WIDTHS(test_unary), WIDTHS(test_quotients), WIDTHS(test_each), WIDTHS(test_binary), WIDTHS(test_fma), WIDTHS(test_masks),
         WIDTHS(test_fold), WIDTHS(test_partial), WIDTHS(test_strided), WIDTHS(test_integers), WIDTHS(test_bf16),
         VECTORS(test_pairs) WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_short_functions), WIDTHS(test_special)
-            WIDE(test_ints) WIDE(test_longs) WIDE(test_saturated) WIDE(test_narrow) WIDE(test_halves),
+            WIDE(test_ints) WIDE(test_longs) WIDE(test_saturated) WIDE(test_packed) WIDE(test_narrow) WIDE(test_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
@@ -512,6 +512,34 @@ static void T(test_saturated)(void **state)
         CHECK(V(FTOI8)(V(LD)(a)), mlcc_sat_i8(mlcc_trunc_i32((double)a[i])))
         CHECK(V(RTOU8)(V(LD)(a)), mlcc_sat_u8(mlcc_trunc_i32((double)rintf(a[i]))))
         CHECK(V(RTOI8)(V(LD)(a)), mlcc_sat_i8(mlcc_trunc_i32((double)rintf(a[i]))))
+    }
+}
+
+/* Bytes of several vectors, saturated: edges and values near them. */
+static void T(test_packed)(void **state)
+{
+    (void)state;
+    int32_t v[4 * W];
+    uint64_t seed = 10;
+    for (int round = 0; round < 2000; round++) {
+        for (int i = 0; i < 4 * W; i++)
+            v[i] = round % 2 ? (int32_t)next_random(&seed) : (int32_t)(next_random(&seed) % 800) - 400;
+        const I a = V(ILD)(v), b = V(ILD)(v + W), c = V(ILD)(v + 2 * W), d = V(ILD)(v + 3 * W);
+#define PACKED(t, type)                                          \
+    {                                                            \
+        type two[2 * W + 1], four[4 * W + 1];                    \
+        two[2 * W] = four[4 * W] = 77;                           \
+        V(STS2##t)(two, a, b);                                   \
+        V(STS4##t)(four, a, b, c, d);                            \
+        for (int i = 0; i < 4 * W; i++)                          \
+            assert_int_equal(four[i], V(SAT##t)(V(ISET)(v[i]))[0]); \
+        for (int i = 0; i < 2 * W; i++)                          \
+            assert_int_equal(two[i], four[i]);                   \
+        assert_true(two[2 * W] == 77 && four[4 * W] == 77);      \
+    }
+        PACKED(U8, uint8_t)
+        PACKED(I8, int8_t)
+#undef PACKED
     }
 }
 

@@ -17,7 +17,7 @@ static void forget_shares(Arena *a, Unit *all)
     for (uint32_t k = 0; k < of->func.n; k++) {
         Func *f = arena_copy(a, of->func.at[k], sizeof *f);
         f->slowest = NULL;
-        f->meet = NULL;
+        f->meet = f->shares = NULL;
         PUSH(a, &all->func, f);
     }
 }

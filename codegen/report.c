@@ -140,7 +140,16 @@ static int64_t touched_bytes(const Unit *u, const Func *f)
     return n;
 }
 
-/* Expected cycles, on one part and of the part that has most to do; how far away those are that a part meets before it. */
+static void by_count(const Report *r, Text *t, const char *name, const Func *f, int32_t (*number)(const Func *f, uint32_t count))
+{
+    text_add(t, " \"%s\": [", name);
+    for (uint32_t k = 0; k < r->u->threads.n; k++)
+        text_add(t, "%s%d", k ? ", " : "", number(f, k));
+    text_add(t, "],");
+}
+
+/* Expected cycles, on one part and of the part that has most to do; how far away those are that a part meets before it; shares
+ * where it is dealt out. */
 static const char *share(Report *r, const Func *f)
 {
     Text t = {.arena = r->a};
@@ -149,10 +158,10 @@ static const char *share(Report *r, const Func *f)
     text_add(&t, " \"cycles\": %.0f, \"slowest\": [", f->cycles);
     for (uint32_t k = 0; k < r->u->threads.n; k++)
         text_add(&t, "%s%.0f", k ? ", " : "", f->slowest[k]);
-    text_add(&t, "], \"meet\": [");
-    for (uint32_t k = 0; k < r->u->threads.n; k++)
-        text_add(&t, "%s%d", k ? ", " : "", func_meet(f, k));
-    text_add(&t, "], \"split\": %s,", f->split ? "true" : "false");
+    text_add(&t, "],");
+    by_count(r, &t, "meet", f, func_meet);
+    by_count(r, &t, "shares", f, func_shares);
+    text_add(&t, " \"split\": %s,", f->split ? "true" : "false");
     return text_str(&t);
 }
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The run function of a model made for several threads: a frame that the parts of a run share, one function with the steps
- * between meetings, and what hands them to the caller's parallel-for.
+ * The run function of a model made for several threads: a frame that the parts of a run have in common, one function with the
+ * steps between meetings, and what hands them to the caller's parallel-for. A step has a share for each part, or is dealt out:
+ * it has more, which parts take one after the other.
  */
 #include <inttypes.h>
 
+#include "../ir/part.h"
 #include "writer.h"
 
 /* From one meeting to the next is a step. */
@@ -23,11 +25,12 @@ static void frame(Writer *w)
         ln(o, "enum { PART = %" PRId64 " }; /* bytes of scratch of one part */", w->u->part_bytes);
     if (w->u->part_bytes)
         blank(o);
-    ln(o, "struct %s_frame { /* what the parts of a run share */", w->opt->prefix);
+    ln(o, "struct %s_frame { /* what the parts of a run have in common */", w->opt->prefix);
     o->depth++;
     ln(o, "const struct %s_io *io;", w->opt->prefix);
     ln(o, "const mlcc_parallel *parallel;");
-    ln(o, "const unsigned char *reach; /* by step: before it a part waits for those at most so far away */");
+    ln(o, "const unsigned char *reach;   /* by step: before it a part waits for those at most so far away */");
+    ln(o, "const unsigned short *shares; /* by step: of those that are dealt out; 0: one for each part */");
     if (writer_uses_pool(w, 0))
         ln(o, "unsigned char *a;");
     if (writer_uses_weights(w))
@@ -40,11 +43,27 @@ static void frame(Writer *w)
     blank(o);
 }
 
+static bool has_scratch(const Writer *w, const Func *f)
+{
+    for (uint32_t k = 0; k < f->param.n && f->split; k++)
+        if (buf(w->u, f->param.at[k])->cls == BC_scratch && !buf(w->u, f->param.at[k])->on_stack)
+            return true;
+    return false;
+}
+
+static bool has_any_scratch(const Writer *w, uint32_t from, uint32_t end)
+{
+    for (; from < end; from++)
+        if (has_scratch(w, w->u->func.at[from]))
+            return true;
+    return false;
+}
+
 static void step_function(Writer *w)
 {
     Out *o = &w->o;
-    ln(o, "/* What lies between two meetings of the parts. */");
-    ln(o, "static void %s_step(struct %s_frame *f, int step, int part, int parts)", w->opt->prefix, w->opt->prefix);
+    ln(o, "/* A share of what lies between two meetings of the parts, in the scratch of a part. */");
+    ln(o, "static void %s_step(struct %s_frame *f, int step, int part, int share, int shares)", w->opt->prefix, w->opt->prefix);
     ln(o, "{");
     o->depth++;
     if (writer_uses_io(w))
@@ -53,6 +72,8 @@ static void step_function(Writer *w)
         ln(o, "unsigned char *a = f->a;");
     if (writer_uses_weights(w))
         ln(o, "const unsigned char *w = f->w;");
+    if (!has_any_scratch(w, 0, w->u->func.n))
+        ln(o, "(void)part;");
     ln(o, "switch (step) {");
     uint32_t step = 0;
     for (uint32_t k = 0; k < w->u->func.n; k++) {
@@ -73,23 +94,55 @@ static void step_function(Writer *w)
     blank(o);
 }
 
-static void meetings(Writer *w)
+/* A row of numbers, one for each step, for each count of parts. */
+static void by_count(Writer *w, const char *name, int32_t (*number)(const Func *f, uint32_t count))
 {
     const Unit *u = w->u;
-    ln(&w->o, "/* Before a step a part waits for those at most so far away; 0: for none. */");
-    ln(&w->o, "static const unsigned char %s_reach[%u][%u] = {", w->opt->prefix, u->threads.n, count_steps(u));
+    ln(&w->o, "static const %s[%u][%u] = {", name, u->threads.n, count_steps(u));
     for (uint32_t t = 0; t < u->threads.n; t++) {
         Text line = {.arena = w->a};
         for (uint32_t k = 0; k < u->func.n; k++)
             if (k == 0 || u->func.at[k]->meet)
-                text_add(&line, "%s%d", k ? ", " : "", func_meet(u->func.at[k], t));
+                text_add(&line, "%s%d", k ? ", " : "", number(u->func.at[k], t));
         ln(&w->o, "    {%s}, /* %d threads */", text_str(&line), u->threads.at[t]);
     }
     ln(&w->o, "};");
     blank(&w->o);
 }
 
+static void tables(Writer *w)
+{
+    Text line = {.arena = w->a};
+    for (uint32_t k = 0, end; k < w->u->func.n; k = end) {
+        end = step_end(w->u, k);
+        text_add(&line, "%s%d", k ? ", " : "", has_any_scratch(w, k, end));
+    }
+    ln(&w->o, "/* Before a step a part waits for those at most so far away; 0: for none. */");
+    by_count(w, str_fmt(w->a, "unsigned char %s_reach", w->opt->prefix), func_meet);
+    ln(&w->o, "/* Shares of steps that are dealt out; 0: one for each part. */");
+    by_count(w, str_fmt(w->a, "unsigned short %s_shares", w->opt->prefix), func_shares);
+    ln(&w->o, "/* Whether a step needs scratch, which there is for each part but not for each share. */");
+    ln(&w->o, "static const unsigned char %s_scratch[%u] = {%s};", w->opt->prefix, count_steps(w->u), text_str(&line));
+    blank(&w->o);
+}
+
 static const char steps_text[] =
+    "/* Without take, a part has the shares that lie where it would have one. */\n"
+    "static void @_own(struct @_frame *f, int step, int part, int parts)\n"
+    "{\n"
+    "    const int shares = f->shares[step] ? f->shares[step] : parts;\n"
+    "    for (int share = shares * part / parts; share < shares * (part + 1) / parts; share++)\n"
+    "        @_step(f, step, part, share, shares);\n"
+    "}\n"
+    "\n"
+    "static void @_take(struct @_frame *f, int step, int part, int parts)\n"
+    "{\n"
+    "    const mlcc_parallel *p = f->parallel;\n"
+    "    const int shares = f->shares[step];\n"
+    "    for (int share; (share = p->take(p->user, part, parts, step, shares)) < shares;)\n"
+    "        @_step(f, step, part, share, shares);\n"
+    "}\n"
+    "\n"
     "/* All steps of one part, for a parallel-for whose parts can wait for each other. */\n"
     "static void @_together(void *arg, int part, int parts)\n"
     "{\n"
@@ -97,27 +150,31 @@ static const char steps_text[] =
     "    for (int step = 0; step < #; step++) {\n"
     "        if (f->reach[step] > 0)\n"
     "            f->parallel->meet(f->parallel->user, part, parts, step, f->reach[step]);\n"
-    "        @_step(f, step, part, parts);\n"
+    "        if (f->shares[step] && f->parallel->take)\n"
+    "            @_take(f, step, part, parts);\n"
+    "        else\n"
+    "            @_own(f, step, part, parts);\n"
     "    }\n"
     "}\n"
     "\n"
     "static void @_apart(void *arg, int part, int parts)\n"
     "{\n"
     "    struct @_frame *f = arg;\n"
-    "    @_step(f, f->step, part, parts);\n"
+    "    @_own(f, f->step, part, parts);\n"
     "}\n"
     "\n"
-    "static int @_share(struct @_frame *f, int parts)\n"
+    "static int @_all(struct @_frame *f, int parts)\n"
     "{\n"
     "    const mlcc_parallel *p = f->parallel;\n"
     "    int bad = 0;\n"
     "    if (parts > 1 && p->meet)\n"
     "        return p->run(p->user, @_together, f, parts);\n"
     "    for (f->step = 0; f->step < # && !bad; f->step++) {\n"
+    "        const int shares = @_scratch[f->step] ? 0 : f->shares[f->step];\n"
     "        if (parts > 1)\n"
-    "            bad = p->run(p->user, @_apart, f, parts);\n"
+    "            bad = p->run(p->user, @_apart, f, shares ? shares : parts);\n"
     "        else\n"
-    "            @_step(f, f->step, 0, 1);\n"
+    "            @_step(f, f->step, 0, 0, 1);\n"
     "    }\n"
     "    return bad;\n"
     "}\n\n";
@@ -161,7 +218,8 @@ static void run_threads(Writer *w)
     ln(o, "if (status != MLCC_OK)");
     ln(o, "    return status;");
     ln(o, "f->reach = %s_reach[%s];", p, text_str(&count));
-    ln(o, "if (%s_share(f, parts) != 0)", p);
+    ln(o, "f->shares = %s_shares[%s];", p, text_str(&count));
+    ln(o, "if (%s_all(f, parts) != 0)", p);
     ln(o, "    return (mlcc_status)MLCC_BAD_PARALLEL;");
     writer_extents(w);
     ln(o, "return MLCC_OK;");
@@ -174,7 +232,7 @@ void emit_run_shared(Writer *w)
     const char *p = w->opt->prefix;
     frame(w);
     step_function(w);
-    meetings(w);
+    tables(w);
     fill_in(w, steps_text);
     run_threads(w);
     ln(&w->o, "mlcc_status %s_run(const struct %s_io *io, void *arena)", p, p);

@@ -225,16 +225,16 @@ void writer_call(Writer *w, const Func *f)
 {
     Text t = {.arena = w->a};
     const char *comma = f->split ? ", " : "";
-    text_add(&t, "%s", f->split ? "part, parts" : "");
+    text_add(&t, "%s", f->split ? "share, shares" : "");
     for (uint32_t k = 0; k < f->sym.n; k++, comma = ", ")
         text_add(&t, "%s%s", comma, sym_name(w, f->sym.at[k]));
     for (uint32_t k = 0; k < f->param.n; k++, comma = ", ")
         text_add(&t, "%s%s", comma, pointer(w, f->param.at[k], f->split));
     for (uint32_t k = 0; k < f->defines.n; k++, comma = ", ")
         text_add(&t, "%s&%s", comma, sym_name(w, f->defines.at[k]));
-    ln(&w->o, w->u->threads.n ? "MLCC_PART_NODE(part, \"%s\")" : "MLCC_NODE(\"%s\")", f->name);
+    ln(&w->o, w->u->threads.n ? "MLCC_PART_NODE(share, \"%s\")" : "MLCC_NODE(\"%s\")", f->name);
     if (!f->split && w->u->threads.n)
-        ln(&w->o, "if (part == 0)");
+        ln(&w->o, "if (share == 0)");
     ln(&w->o, "%s%s(%s);", !f->split && w->u->threads.n ? "    " : "", f->name, text_str(&t));
     for (uint32_t k = 0; k < f->defines.n; k++)
         check_defined(w, f->defines.at[k]);

@@ -13,11 +13,7 @@
 #include "parallel_meet.h"
 #include "pass.h"
 
-enum {
-    ALL_CYCLES = 1200,    /* a meeting of all parts: two transfers of a cache line there and back, and who is late */
-    EACH_CYCLES = 60,     /* and of each of them, whose line must come */
-    START_CYCLES = 60000, /* of a run: a worker that sleeps is woken by the operating system */
-};
+enum { START_CYCLES = 60000 }; /* of a run: a worker that sleeps is woken by the operating system */
 
 typedef struct Split {
     Program *p;
@@ -35,12 +31,6 @@ typedef struct Split {
 typedef struct Choice { Nest *body; Touched *of; double cost; } Choice; /* cost: sum over the counts of parts of time over that of an even share */
 
 static double share_of_even(double cycles, double alone, int32_t parts) { return cycles * parts / alone; }
-
-static double meet_cycles(int32_t reach, int32_t parts)
-{
-    const int32_t awaited = 2 * reach < parts ? 2 * reach : parts - 1;
-    return reach ? (reach < parts - 1 ? ALL_CYCLES / 2 : ALL_CYCLES) + EACH_CYCLES * awaited : 0;
-}
 
 /* What the function costs when it is cut like that; INFINITY: more than `most`, or parts are in each other's way. */
 static double cost_of(const Split *s, uint32_t k, const Func *trial, const Touched *of, double alone, double most)

@@ -6,6 +6,10 @@
 
 #include "../ir/call.h"
 
+enum {
+    ALL_CYCLES = 1200, /* a meeting of all parts: two transfers of a cache line there and back, and who is late */
+    EACH_CYCLES = 60   /* and of each of them, whose line must come */
+};
 enum { BYTES_PER_CYCLE = 8, NEAR_BYTES_PER_CYCLE = 32, MATRIX_GAIN = 8 }; /* last level of caches, second; of a matrix unit over dots of vectors */
 
 typedef struct Work { double all, loads; bool choice; size_t widest; } Work; /* widest: bytes of an element loaded */
@@ -149,12 +153,22 @@ Cost cost_on(const Unit *u, const Machine *m)
     return (Cost){u, m->lanes_f32, bytes > m->l2_bytes ? BYTES_PER_CYCLE : NEAR_BYTES_PER_CYCLE};
 }
 
+double share_cycles(const Cost *s, const Func *f, const Touches *touched, int32_t share, int32_t shares)
+{
+    const Scope at = {s, share, shares, NULL};
+    return fmax(cycles(&at, f->body), touched_bytes(s->u, touched) / s->rate);
+}
+
 double slowest_cycles(const Cost *s, const Func *f, const Touches *touched, int32_t parts)
 {
     double most = 0;
-    for (int32_t p = 0; p < (f->split ? parts : 1); p++) {
-        const Scope at = {s, p, parts, NULL};
-        most = fmax(most, fmax(cycles(&at, f->body), touched_bytes(s->u, &touched[p]) / s->rate));
-    }
+    for (int32_t p = 0; p < (f->split ? parts : 1); p++)
+        most = fmax(most, share_cycles(s, f, &touched[p], p, parts));
     return most;
+}
+
+double meet_cycles(int32_t reach, int32_t parts)
+{
+    const int32_t awaited = 2 * reach < parts ? 2 * reach : parts - 1;
+    return reach ? (reach < parts - 1 ? ALL_CYCLES / 2 : ALL_CYCLES) + EACH_CYCLES * awaited : 0;
 }

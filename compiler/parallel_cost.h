@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a function costs the part of a run that has most of it to do: cycles of one core, elements and steps by lanes, or
+ * What a function costs a part of a run, and the one that has most of it to do: cycles of one core, elements and steps by lanes, or
  * what its bytes take at the rate of the caches that hold the model when that is more.
  */
 #ifndef MLCC_PARALLEL_COST_H
@@ -12,6 +12,8 @@
 typedef struct Cost { const Unit *u; int32_t lanes; double rate; } Cost; /* lanes: of f32 in a vector; rate: bytes a cycle */
 
 Cost cost_on(const Unit *u, const Machine *m);
+double share_cycles(const Cost *s, const Func *f, const Touches *touched, int32_t share, int32_t shares); /* touched: by it */
 double slowest_cycles(const Cost *s, const Func *f, const Touches *touched, int32_t parts); /* touched: by part */
+double meet_cycles(int32_t reach, int32_t parts); /* of a meeting of those at most so far away; 0: of none */
 
 #endif

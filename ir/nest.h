@@ -122,6 +122,7 @@ typedef struct Func {
     VEC(const char *) kind;       /* of its register tiles whose shape was chosen, as a tuning file names them */
     bool split;                   /* has parallel loops: every part runs it; otherwise part 0 alone does */
     int32_t *meet;                /* by count of parts: before it each waits for those at most so many away; NULL: for none */
+    int32_t *shares;              /* by count of parts: cut into so many shares, which parts take while they run; 0: into parts; NULL: always */
     double cycles;                /* what it is expected to take on one part; 0: not known */
     double *slowest;              /* and the part that has most to do, by count of parts */
     int64_t frame_bytes;          /* stack of the emitted function at most; set by emission */
@@ -172,6 +173,8 @@ void nest_walk(Nest *n, void (*pre)(void *ctx, Nest *n), void *ctx);
 void nest_exprs(const Nest *n, void (*fn)(void *ctx, const Nest *at, const Expr *e, bool store), void *ctx); /* every expression once */
 
 static inline int32_t func_meet(const Func *f, uint32_t count) { return f->meet ? f->meet[count] : 0; } /* at threads.at[count] parts */
+
+static inline int32_t func_shares(const Func *f, uint32_t count) { return f->shares ? f->shares[count] : 0; }
 
 /* Unit that part `part` of `parts` owns first: ceil(of * part / parts). A single unit is part 0's. */
 static inline int64_t part_first(int64_t of, int32_t part, int32_t parts) { return (of * part + parts - 1) / parts; }

@@ -625,17 +625,17 @@ static bool starts_function(Parser *p)
     return strncmp(p->s, "func ", 5) == 0;
 }
 
-/* A distance for each count of parts. */
-static bool meeting(Parser *p, Func *f)
+/* A number for each count of parts, at most so many times the count; NULL: something is wrong. */
+static int32_t *by_count(Parser *p, int64_t most)
 {
     int64_t n;
-    f->meet = NEWN(p->a, int32_t, p->u->threads.n + 1);
+    int32_t *r = NEWN(p->a, int32_t, p->u->threads.n + 1);
     for (uint32_t k = 0; k < p->u->threads.n; k++) {
-        if (!integer(p, 0, p->u->threads.at[k], &n))
-            return false;
-        f->meet[k] = (int32_t)n;
+        if (!integer(p, 0, min_i64(most * p->u->threads.at[k], INT32_MAX), &n))
+            return NULL;
+        r[k] = (int32_t)n;
     }
-    return p->u->threads.n > 0 || fail(p, "parts meet, but the unit has no counts of threads");
+    return p->u->threads.n > 0 || fail(p, "parts meet, but the unit has no counts of threads") ? r : NULL;
 }
 
 /* Notes at the head are the function's; variables and scratch follow, then statements. */
@@ -647,7 +647,7 @@ static bool func_line(Parser *p)
     if (!(f->name = word(p, false)) || !expect(p, "macs") || !integer(p, 0, INT64_MAX, &macs))
         return false;
     f->split = accept(p, "split");
-    if (accept(p, "meet") && !meeting(p, f))
+    if ((accept(p, "meet") && !(f->meet = by_count(p, 1))) || (accept(p, "shares") && !(f->shares = by_count(p, INT32_MAX))))
         return false;
     if (!end_line(p))
         return false;

@@ -420,6 +420,8 @@ static void print_body(Printer *p, const Func *f)
     text_add(p->out, "func %s macs %" PRIu64 "%s%s", f->name, f->macs, f->split ? " split" : "", f->meet ? " meet" : "");
     for (uint32_t k = 0; k < p->u->threads.n && f->meet; k++)
         text_add(p->out, " %d", f->meet[k]);
+    for (uint32_t k = 0; k < p->u->threads.n && f->shares; k++)
+        text_add(p->out, "%s %d", k ? "" : " shares", f->shares[k]);
     text_add(p->out, "\n");
     p->depth = 1;
     for (uint32_t k = 0; k < f->note.n; k++)

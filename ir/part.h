@@ -2,7 +2,7 @@
  *
  * What one part of a run touches. A run of several parts executes every split function on each part; a parallel loop
  * gives part p the iterations whose units it owns (Share), everything outside of parallel loops runs on all parts.
- * Functions that are not split run on part 0 alone. Touches leave out scratch and constants: each part has scratch of its
+ * Functions that are not split run on part 0 alone. Shares of a dealt step are to it what parts are to others. Touches leave out scratch and constants: each part has scratch of its
  * own, of which it must have written what it reads, and nobody writes a constant.
  */
 #ifndef MLCC_PART_H
@@ -32,6 +32,16 @@ bool part_ordered(const Unit *u, uint32_t f, uint32_t g); /* all parts have left
 bool buf_same_layout(const Buf *p, const Buf *q);
 void touches_rename(Touches *t, const uint32_t *name);
 bool part_may_share(Arena *a, const Unit *u, const uint32_t *name);
+
+/* part_deal.c: what lies between two places where parts meet, at whichever count, is a step: functions f .. step_end - 1. One
+ * that is dealt out at a count (Func.shares) is cut into so many shares instead of parts, and parts take them one after the
+ * other. So all parts meet before it and behind it, each share has the scratch of the part that runs it, and no two shares
+ * may disturb each other. */
+enum { MAX_SHARES = UINT16_MAX };
+uint32_t step_end(const Unit *u, uint32_t f);
+bool shares_clash(Arena *a, const Unit *u, const Touches *by_share, int32_t shares, int32_t pair[2]); /* pair: two that do */
+/* NULL, or why the step of f cannot be dealt out in so many shares; of: accesses of its functions; name: as below. */
+const char *deal_fault(Arena *a, const Unit *u, uint32_t f, Accesses *const *of, int32_t shares, const uint32_t *name);
 
 /* The units of a part as runs of iterations first .. last of the outer loop, counted as units of it, in each of which the
  * part owns units from .. end-1: the rest of one, those between, the beginning of another. Without an outer loop, one. */

@@ -3,7 +3,8 @@
  * See part.h. A part that meets those up to m away has seen them finish what lies before, and whom they had met earlier; by
  * such meetings between functions f <= g it has seen those within the sum of the distances leave f when it enters g. So:
  * parts further apart than that must not clash, one in f, the other in g; and where it is not all parts, no buffer that f
- * uses may share bytes with another that g uses, whoever uses them. Scratch that a part fills only where it needs it must be filled wherever it is read.
+ * uses may share bytes with another that g uses, whoever uses them. Scratch that a part fills only where it needs it must be
+ * filled wherever it is read. Shares of a dealt step are proved as parts are, each against each.
  */
 #include "part.h"
 
@@ -116,6 +117,34 @@ static void collect_touches(Prove *c, uint32_t f)
     }
 }
 
+/* All parts meet before a step that is dealt out and behind it. */
+static const char *deal_of(const Prove *c, uint32_t f, uint32_t end)
+{
+    const Func *first = c->u->func.at[f];
+    const int32_t shares = func_shares(first, c->count);
+    for (uint32_t k = f; k < end; k++)
+        if (func_shares(c->u->func.at[k], c->count) != shares)
+            return str_fmt(c->a, "%s is cut into other shares than %s, which parts have not met behind", c->u->func.at[k]->name, first->name);
+    if (!shares)
+        return NULL;
+    if (shares < c->parts || shares > MAX_SHARES)
+        return str_fmt(c->a, "%s is dealt out in %d shares", first->name, shares);
+    if ((f > 0 && func_meet(first, c->count) < c->parts - 1) || (end < c->u->func.n && func_meet(c->u->func.at[end], c->count) < c->parts - 1))
+        return str_fmt(c->a, "%s is dealt out where not all parts meet", first->name);
+    Accesses **of = NEWN(c->a, Accesses *, end - f);
+    for (uint32_t k = f; k < end; k++)
+        of[k - f] = part_accesses(c->a, c->u, c->u->func.at[k]);
+    return deal_fault(c->a, c->u, f, of, shares, c->name);
+}
+
+static void check_deals(Prove *c)
+{
+    for (uint32_t f = 0, end; f < c->u->func.n && !c->why; f = end) {
+        end = step_end(c->u, f);
+        c->why = deal_of(c, f, end);
+    }
+}
+
 static void check_count(Prove *c)
 {
     const uint32_t n = c->u->func.n;
@@ -125,6 +154,8 @@ static void check_count(Prove *c)
     check_bytes(c);
     for (uint32_t f = 0; f < n && !c->why; f++)
         check_from(c, f);
+    if (!c->why)
+        check_deals(c);
 }
 
 /* Scratch lies in a block that each part has for itself, behind all that is shared. */

@@ -33,6 +33,13 @@ typedef struct mlcc_counter {
     char apart[128 - sizeof(atomic_uint)];
 } mlcc_counter;
 
+/* Shares that a part has left of those that it begins a step with, in one word: step + 1, the first, what follows the last.
+ * A word of another step means: all of them. So nobody has to reset it; all meet between two steps that are dealt out. */
+typedef struct mlcc_hand {
+    atomic_ullong left;
+    char apart[128 - sizeof(atomic_ullong)];
+} mlcc_hand;
+
 typedef struct mlcc_worker {
     struct mlcc_pool *pool;
     int part;
@@ -49,6 +56,7 @@ typedef struct mlcc_pool {
     mlcc_counter sleepers;
     mlcc_counter go[MLCC_THREADS_MAX]; /* by part: runs begun */
     mlcc_counter at[MLCC_THREADS_MAX]; /* by part: steps of this run that it has finished */
+    mlcc_hand hand[MLCC_THREADS_MAX];  /* by part */
     mlcc_worker worker[MLCC_THREADS_MAX];
 } mlcc_pool;
 
@@ -113,8 +121,10 @@ static inline void mlcc_pool_begin(mlcc_pool *p, void (*fn)(void *arg, int part,
     p->fn = fn;
     p->arg = arg;
     p->parts = parts;
-    for (int k = 0; k < parts; k++)
+    for (int k = 0; k < parts; k++) {
         atomic_store(&p->at[k].n, 0);
+        atomic_store(&p->hand[k].left, 0);
+    }
     for (int k = 1; k < parts; k++)
         mlcc_count(p, &p->go[k], atomic_load(&p->go[k].n) + 1);
 }
@@ -142,6 +152,53 @@ static inline void mlcc_pool_meet(void *user, int part, int parts, int step, int
         mlcc_await(p, &p->at[k], (unsigned)step);
 }
 
+typedef struct mlcc_range {
+    int first, end;
+} mlcc_range;
+
+static inline mlcc_range mlcc_in_hand(unsigned long long left, int part, int parts, int step, int shares)
+{
+    const mlcc_range all = {shares * part / parts, shares * (part + 1) / parts};
+    const mlcc_range rest = {(int)(left >> 16 & 0xffff), (int)(left & 0xffff)};
+    return left >> 32 == (unsigned)step + 1 ? rest : all;
+}
+
+/* A share from the hand of part `of`: its first for itself, its last for another. `shares`: it has none. */
+static inline int mlcc_take_from(mlcc_pool *p, int of, int parts, int step, int shares, int last)
+{
+    unsigned long long left = atomic_load(&p->hand[of].left), next;
+    mlcc_range r;
+    do {
+        r = mlcc_in_hand(left, of, parts, step, shares);
+        if (r.first >= r.end)
+            return shares;
+        next = (unsigned long long)(step + 1) << 32 | (unsigned)(r.first + !last) << 16 | (unsigned)(r.end - last);
+    } while (!atomic_compare_exchange_weak(&p->hand[of].left, &left, next));
+    return last ? r.end - 1 : r.first;
+}
+
+/* Part that has most left; -1: nobody has any. */
+static inline int mlcc_fullest(mlcc_pool *p, int parts, int step, int shares)
+{
+    int most = 0, who = -1;
+    for (int k = 0; k < parts; k++) {
+        const mlcc_range r = mlcc_in_hand(atomic_load(&p->hand[k].left), k, parts, step, shares);
+        who = r.end - r.first > most ? k : who;
+        most = r.end - r.first > most ? r.end - r.first : most;
+    }
+    return who;
+}
+
+/* take of mlcc_parallel, for at most 65535 shares: what a part would have without it, then the last of who has most left. */
+static inline int mlcc_pool_take(void *user, int part, int parts, int step, int shares)
+{
+    mlcc_pool *p = user;
+    int share = mlcc_take_from(p, part, parts, step, shares, 0);
+    for (int from; share == shares && (from = mlcc_fullest(p, parts, step, shares)) >= 0;)
+        share = mlcc_take_from(p, from, parts, step, shares, 1);
+    return share;
+}
+
 /* Ends the workers; the pool may be started again. */
 static inline void mlcc_pool_stop(mlcc_pool *p)
 {
@@ -167,6 +224,7 @@ static inline int mlcc_pool_start(mlcc_pool *p, int threads)
     for (int k = 0; k < MLCC_THREADS_MAX; k++) {
         atomic_init(&p->go[k].n, 0);
         atomic_init(&p->at[k].n, 0);
+        atomic_init(&p->hand[k].left, 0);
     }
     for (p->threads = 1; p->threads < threads && !error; p->threads += !error) {
         mlcc_worker *w = &p->worker[p->threads];
@@ -181,7 +239,7 @@ static inline int mlcc_pool_start(mlcc_pool *p, int threads)
 
 static inline mlcc_parallel mlcc_pool_parallel(mlcc_pool *p)
 {
-    const mlcc_parallel r = {p, p->threads, mlcc_pool_run, mlcc_pool_meet};
+    const mlcc_parallel r = {p, p->threads, mlcc_pool_run, mlcc_pool_meet, mlcc_pool_take};
     return r;
 }
 

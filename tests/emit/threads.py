@@ -51,19 +51,20 @@ def check_symbols(built, known):
     return why or next(iter(bad.values()), '')
 
 
-def check_parts(folder, split):
-    """That something is cut at all, or the rest proves nothing."""
+def check_parts(folder, split, deals):
+    """That something is cut at all, and dealt out but at -O0, or the rest proves nothing."""
     facts = json.loads((folder / 'net.json').read_text())
     counts = [t['count'] for t in facts['threads']]
-    if not split:
-        return ''
-    return '' if counts == [1, 2, 3, 7] and facts['split_functions'] > 0 else f'is not cut: {counts}'
+    dealt = [sum(f['shares'][k] > count for f in facts['nodes']) for k, count in enumerate(counts[1:])] if split else []
+    if split and (counts != [1, 2, 3, 7] or facts['split_functions'] == 0):
+        return f'is not cut: {counts}'
+    return f'dealt out: {dealt}' if any((n > 0) != deals for n in dealt) else ''
 
 
 def cut(r, build, name, model, level, known, sanitizer):
     folder = build / 'emit' / 'threads' / f'{name}{level}'
     built, why = models.build(build / 'mlcc', model, folder, 'net', [level, COUNTS, '--threads-always', '--weights=array'])
-    why = why or check_parts(folder, name in models.networks()) or check_symbols(built, known) or same_bytes(folder, built)
+    why = why or check_parts(folder, name in models.networks(), level != '-O0') or check_symbols(built, known) or same_bytes(folder, built)
     r.check(f'threads/{name} {level}', why)
     if sanitizer and not why and level == '-O3':
         r.check(f'threads/sanitizer {name}', same_bytes(folder, built, ['-fsanitize=thread', '-g'], 1))
@@ -84,7 +85,7 @@ def hooks(build):
     built, why = models.build(build / 'mlcc', models.samples()['digits'], folder, 'net', [COUNTS, '--threads-always', '--weights=array'])
     if why:
         return why
-    calls = (folder / 'net.c').read_text().count('MLCC_PART_NODE(part')
+    calls = (folder / 'net.c').read_text().count('MLCC_PART_NODE(share')
     nodes = len(json.loads((folder / 'net.json').read_text())['nodes'])
     return same_bytes(folder, built, ['-DMLCC_PROFILE']) if calls == nodes else f'{calls} hooks for {nodes} functions'
 

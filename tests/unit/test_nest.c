@@ -35,7 +35,7 @@ static const char all_forms[] =
     "buf %5.places arena i64[C] at 0 pool 0 alias %4.t\n"
     "buf %6.on arena bool[9] at 0 pool 0\n"
     "buf %7.y output 0 f32[2,N]\n"
-    "func n000_first macs 12 split meet 1 3\n"
+    "func n000_first macs 12 split meet 1 3 shares 0 12\n"
     "  note %y = Everything %x\n"
     "  note and more\n"
     "  var i < 2, j < N, i_2 0..3, acc f32, at any\n"

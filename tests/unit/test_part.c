@@ -190,6 +190,7 @@ static void test_extent(void **state)
     static const Change change[] = {
         {"func n001_use macs 0 split meet 1", "func n001_use macs 0 split", "n001_use uses an extent that n000_call decides"},
         {"func n001_use macs 0 split meet 1", "func n001_use macs 0 split meet 0", "n001_use uses an extent that n000_call decides"},
+        {"func n000_call macs 0", "func n000_call macs 0 shares 4", "n000_call is dealt out but not cut"},
     };
     judge(extent, change, COUNT(change));
 }
@@ -286,6 +287,77 @@ static void test_in_place(void **state)
     judge(in_place, change, COUNT(change));
 }
 
+/* Rows in five shares and in eight, taken by two parts and by four: each with its row of scratch, both functions of a step by
+ * the share. */
+static const char dealt[] =
+    "unit dealt\n"
+    "arena 640 bound 640 align 64\n"
+    "threads 2 4 scratch 64\n"
+    "buf %1.x input 0 f32[8,16]\n"
+    "buf %2.t arena f32[8,16] at 0 pool 0\n"
+    "buf %3.u arena f32[8,16] at 0 pool 0\n"
+    "buf %4.y output 0 f32[8,16]\n"
+    "func n000_rows macs 0 split shares 5 8\n"
+    "  var i < 8, j < 16, j_2 < 16\n"
+    "  buf %5.row scratch f32[16] at 576 pool 0\n"
+    "  for i = 0, 8 parallel 0 of 8 {\n"
+    "    for j = 0, 16 {\n"
+    "      %5.row[j] = %1.x[i,j]\n"
+    "    }\n"
+    "    for j_2 = 0, 16 {\n"
+    "      %2.t[i,j_2] = %5.row[j_2]\n"
+    "    }\n"
+    "  }\n"
+    "func n001_more macs 0 split shares 5 8\n"
+    "  var i < 8, j < 16\n"
+    "  for i = 0, 8 parallel 0 of 8 {\n"
+    "    for j = 0, 16 {\n"
+    "      %3.u[i,j] = -%2.t[i,j]\n"
+    "    }\n"
+    "  }\n"
+    "func n002_turn macs 0 split meet 1 3\n"
+    "  var i < 8, j < 16\n"
+    "  for i = 0, 8 parallel 0 of 8 {\n"
+    "    for j = 0, 16 {\n"
+    "      %4.y[i,j] = %3.u[7 - i,j]\n"
+    "    }\n"
+    "  }\n";
+
+static void test_dealt(void **state)
+{
+    (void)state;
+    static const Change change[] = {
+        {"func n002_turn macs 0 split meet 1 3", "func n002_turn macs 0 split meet 1 3 shares 8 0", NULL},
+        /* somebody may still have a share, or have none yet */
+        {"func n002_turn macs 0 split meet 1 3", "func n002_turn macs 0 split meet 1 1", "part"},
+        {"func n001_more macs 0 split", "func n001_more macs 0 split meet 1 1", "n000_rows is dealt out where not all parts meet"},
+        {"func n001_more macs 0 split", "func n001_more macs 0 split meet 1 3", NULL},
+        {"func n002_turn macs 0 split meet 1 3", "func n002_turn macs 0 split meet 0 3", "part"},
+        /* one step, one deal */
+        {"func n001_more macs 0 split shares 5 8", "func n001_more macs 0 split shares 5 4", "n001_more is cut into other shares than n000_rows"},
+        {"func n001_more macs 0 split shares 5 8", "func n001_more macs 0 split", "n001_more is cut into other shares than n000_rows"},
+        {"shares 5 8", "shares 5 3", "n000_rows is dealt out in 3 shares"},
+        {"shares 5 8", "shares 70000 8", "n000_rows is dealt out in 70000 shares"},
+        /* sound for parts, which have four rows or two each, not for shares, which have one or two */
+        {"%3.u[i,j] = -%2.t[i,j]", "%3.u[2*fdiv(i,2),j] = -%2.t[2*fdiv(i,2),j]", "of 5 in n000_rows touch the same element"},
+        {"%2.t[i,j_2] = %5.row[j_2]", "%2.t[2*fdiv(i,2),j_2] = %5.row[j_2]", "shares 2 and 3 of 5 in n000_rows touch the same element"},
+        {"%2.t[i,j_2] = %5.row[j_2]", "%2.t[i,j_2] = %2.t[2*fdiv(i,2),j_2]", "shares 2 and 3 of 5 in n000_rows touch the same element"},
+        {"shares 5 8", "shares 2 4", NULL},
+        {"%5.row scratch f32[16] at 576", "%5.row scratch f32[16] at 512", "buffer 5 lies on the border"},
+    };
+    judge(dealt, change, COUNT(change));
+}
+
+/* A share fills itself what it needs, the row behind its last one too. Three parts have a block each and no such row. */
+static void test_dealt_scratch(void **state)
+{
+    (void)state;
+    static const Change sound[] = {{"macs 0 split", "macs 0 split shares 8 9 12", NULL}, {"macs 0 split", "macs 0 split shares 24 24 24", NULL}};
+    static const Change less[] = {{"macs 0 split", "macs 0 split shares 24", "share 0 of 24 in n000_rows reads of buffer 3 what it has not written"}};
+    judge(pairs, sound, COUNT(sound));
+    judge(changed(changed(pairs, "threads 2 3 4", "threads 3"), "above 1", "above 0"), less, COUNT(less));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +366,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_extent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pairs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_in_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dealt, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dealt_scratch, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

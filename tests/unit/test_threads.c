@@ -92,6 +92,94 @@ static void more_threads_than_processors(void **state)
     assert_true(seconds() - start < 20);
 }
 
+/* ---- shares ---- */
+
+enum { SHARES = 60, DEALS = 12 };
+
+typedef struct Deal { mlcc_parallel par; int shares; atomic_int had[SHARES], by[MLCC_THREADS_MAX]; atomic_int wrong, gate; } Deal;
+
+/* Two steps in three are dealt out, with what the other ones lack: a meeting before and behind. */
+static void deals(void *arg, int part, int parts)
+{
+    Deal *d = arg;
+    for (int step = 1; step <= DEALS; step++) {
+        d->par.meet(d->par.user, part, parts, step, parts - 1);
+        for (int share; step % 3 && (share = d->par.take(d->par.user, part, parts, step, d->shares)) < d->shares;) {
+            const int before = atomic_fetch_add(&d->had[share], 1);
+            if (before != step - 1 - step / 3)
+                atomic_store(&d->wrong, 1);
+        }
+    }
+}
+
+static void deal_with(int threads, int shares, int runs)
+{
+    static mlcc_pool pool;
+    assert_int_equal(mlcc_pool_start(&pool, threads), 0);
+    for (int k = 0; k < runs; k++) {
+        Deal d = {.par = mlcc_pool_parallel(&pool), .shares = shares};
+        assert_int_equal(d.par.run(d.par.user, deals, &d, threads), 0);
+        assert_int_equal(atomic_load(&d.wrong), 0);
+        for (int s = 0; s < shares; s++)
+            assert_int_equal(atomic_load(&d.had[s]), DEALS - DEALS / 3);
+    }
+    mlcc_pool_stop(&pool);
+}
+
+static void every_share_is_taken_once(void **state)
+{
+    (void)state;
+    for (int threads = 1; threads <= 4; threads++)
+        for (int shares = threads; shares <= SHARES; shares += 7)
+            deal_with(threads, shares, 20);
+    deal_with(24, SHARES, 4);
+}
+
+/* Alone, a part takes first what would be its own, in order, and from the ends of the others then. */
+static void own_shares_come_first(void **state)
+{
+    (void)state;
+    static mlcc_pool pool;
+    static const int order[] = {4, 5, 6, 7, 3, 11, 2, 10, 1, 9, 0, 8, 12, 12};
+    assert_int_equal(mlcc_pool_start(&pool, 3), 0);
+    for (size_t k = 0; k < sizeof order / sizeof *order; k++)
+        assert_int_equal(mlcc_pool_take(&pool, 1, 3, 7, 12), order[k]);
+    assert_int_equal(mlcc_pool_take(&pool, 2, 3, 7, 12), 12);
+    assert_int_equal(mlcc_pool_take(&pool, 2, 3, 8, 12), 8);
+    mlcc_pool_stop(&pool);
+}
+
+/* Part 0 does not come back from its first share before the others have done all that is left. */
+static void one_late(void *arg, int part, int parts)
+{
+    Deal *d = arg;
+    d->par.meet(d->par.user, part, parts, 1, parts - 1);
+    for (int share; (share = d->par.take(d->par.user, part, parts, 1, d->shares)) < d->shares;) {
+        atomic_fetch_add(&d->by[part], 1);
+        atomic_fetch_add(&d->gate, 1);
+        const double deadline = seconds() + 20;
+        while (part == 0 && atomic_load(&d->gate) < d->shares && seconds() < deadline)
+            mlcc_pause();
+    }
+}
+
+static void nobody_waits_for_a_slow_part(void **state)
+{
+    (void)state;
+    static mlcc_pool pool;
+    for (int threads = 2; threads <= 4; threads++) {
+        assert_int_equal(mlcc_pool_start(&pool, threads), 0);
+        Deal d = {.par = mlcc_pool_parallel(&pool), .shares = SHARES};
+        assert_int_equal(d.par.run(d.par.user, one_late, &d, threads), 0);
+        int sum = 0;
+        for (int k = 0; k < threads; k++)
+            sum += atomic_load(&d.by[k]);
+        assert_int_equal(sum, SHARES);
+        assert_true(atomic_load(&d.by[0]) <= 1);
+        mlcc_pool_stop(&pool);
+    }
+}
+
 /* Workers that have gone to sleep between runs wake up again. */
 static void workers_sleep_between_runs(void **state)
 {
@@ -126,7 +214,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_part_runs_once),       cmocka_unit_test(parts_meet),          cmocka_unit_test(more_threads_than_processors),
-        cmocka_unit_test(workers_sleep_between_runs), cmocka_unit_test(a_pool_starts_again),
+        cmocka_unit_test(workers_sleep_between_runs), cmocka_unit_test(a_pool_starts_again), cmocka_unit_test(every_share_is_taken_once),
+        cmocka_unit_test(own_shares_come_first),      cmocka_unit_test(nobody_waits_for_a_slow_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

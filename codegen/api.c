@@ -30,7 +30,11 @@ static void banner(Api *p)
         ln(&p->o, " * out  %-20s %s  '%s'", p->names.output[k], shape(p, buf(p->u, p->u->output.at[k])), comment_text(p->a, buf(p->u, p->u->output.at[k])->name));
     for (uint32_t k = 0; k < p->u->sym.n; k++) {
         const VarInfo *v = ex_var_info(p->u->cx->x, p->u->sym.at[k]);
-        ln(&p->o, " * %s is %" PRId64 "..%" PRId64 "%s", p->names.sym[k], v->lo, v->hi, p->u->sym_input.at[k] < 0 ? ", decided by the data" : "");
+        if (v->whole)
+            ln(&p->o, " * %s is %" PRId64 "..%" PRId64 ", a multiple of %" PRId64 "; %s is %s / %" PRId64, p->names.dim[k], v->lo * v->times, v->hi * v->times, v->times,
+               p->names.sym[k], p->names.dim[k], v->times);
+        else
+            ln(&p->o, " * %s is %" PRId64 "..%" PRId64 "%s", p->names.sym[k], v->lo, v->hi, p->u->sym_input.at[k] < 0 ? ", decided by the data" : "");
     }
     ln(&p->o, " */");
 }
@@ -81,7 +85,7 @@ static void io_struct(Api *p)
     ln(&p->o, "struct %s_io {", p->opt->prefix);
     for (uint32_t k = 0; k < u->sym.n; k++)
         if (u->sym_input.at[k] >= 0)
-            ln(&p->o, "    int64_t %s;", p->names.sym[k]);
+            ln(&p->o, "    int64_t %s;", p->names.dim[k]);
     for (uint32_t k = 0; k < u->input.n; k++)
         field(p, u->input.at[k], p->names.input[k], true);
     for (uint32_t k = 0; k < u->output.n; k++) {

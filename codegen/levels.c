@@ -140,7 +140,7 @@ static void copy_fields(Levels *l)
     const Unit *u = l->all;
     for (uint32_t k = 0; k < u->sym.n; k++)
         if (u->sym_input.at[k] >= 0)
-            copy(l, l->names.sym[k]);
+            copy(l, l->names.dim[k]);
     for (uint32_t k = 0; k < u->input.n; k++)
         copy(l, l->names.input[k]);
     for (uint32_t k = 0; k < u->output.n; k++) {

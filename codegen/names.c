@@ -53,6 +53,7 @@ Names names_make(Arena *a, const Unit *u, const EmitOptions *opt)
     n.input = NEWN(a, const char *, u->input.n + 1);
     n.output = NEWN(a, const char *, u->output.n + 1);
     n.sym = NEWN(a, const char *, u->sym.n + 1);
+    n.dim = NEWN(a, const char *, u->sym.n + 1);
     for (uint32_t k = 0; k < u->input.n; k++)
         n.input[k] = unique(a, &taken, ident(a, io_name(u, u->input.at[k]), 40, "x"));
     for (uint32_t k = 0; k < u->output.n; k++) {
@@ -62,7 +63,10 @@ Names names_make(Arena *a, const Unit *u, const EmitOptions *opt)
     n.pool = NEWN(a, const char *, u->npool + 1);
     for (uint32_t k = 1; k <= u->npool; k++)
         n.pool[k] = unique(a, &taken, str_fmt(a, "pool_%s", ident(a, u->pool_name[k], 32, "more")));
-    for (uint32_t k = 0; k < u->sym.n; k++)
-        n.sym[k] = unique(a, &taken, ident(a, ex_var_info(u->cx->x, u->sym.at[k])->name, 40, "n"));
+    for (uint32_t k = 0; k < u->sym.n; k++) {
+        const VarInfo *v = ex_var_info(u->cx->x, u->sym.at[k]);
+        n.sym[k] = unique(a, &taken, ident(a, v->name, 40, "n"));
+        n.dim[k] = v->whole ? unique(a, &taken, ident(a, v->whole, 40, "n")) : n.sym[k];
+    }
     return n;
 }

@@ -13,7 +13,8 @@ typedef struct Names {
     const char **input;      /* field of struct <prefix>_io by number */
     const char **output;
     const char **pool;       /* by pool number; 0 is the arena and has none */
-    const char **sym;        /* field of each symbol of the unit; NULL for one that a call defines */
+    const char **sym;        /* variable of each symbol of the unit */
+    const char **dim;        /* field with the dimension that a symbol comes from: the symbol or, of a multiple, a name of its own */
     bool free_output;        /* some output has an extent that the run decides */
 } Names;
 

@@ -62,10 +62,11 @@ static void symbols(Report *r)
     ln(&r->o, "  \"symbols\": [");
     for (uint32_t k = 0; k < cx->symbol.slot.n; k++) {
         const Expr *e = (const Expr *)(uintptr_t)cx->symbol.slot.at[k].val;
-        if (e->op != EX_var)
+        const Expr *sym = ex_symbol_of(cx->x, e);
+        if (!sym)
             continue;
-        ln(&r->o, "    %s{\"name\": %s, \"extent\": %s, \"max\": %" PRId64 ", \"assumed\": %s}", comma, json_string(r->a, cx->symbol.slot.at[k].str), extent(r, e),
-           ex_upper(cx->x, e), symbol_assumed(cx, e) ? "true" : "false");
+        ln(&r->o, "    %s{\"name\": %s, \"extent\": %s, \"max\": %" PRId64 ", \"multiple\": %" PRId64 ", \"assumed\": %s}", comma,
+           json_string(r->a, cx->symbol.slot.at[k].str), extent(r, e), ex_upper(cx->x, e), var_times(ex_var_info(cx->x, sym)), symbol_assumed(cx, e) ? "true" : "false");
         comma = ", ";
     }
     ln(&r->o, "  ],");

@@ -284,20 +284,35 @@ static bool symbol_needed(const Unit *u, const Expr *sym)
     return false;
 }
 
+/* The condition under which no value of symbol k is behind the dimension `dim`. */
+static const char *outside(const Writer *w, uint32_t k, const char *dim)
+{
+    const VarInfo *v = ex_var_info(w->u->cx->x, w->u->sym.at[k]);
+    const int64_t times = var_times(v);
+    const char *bounds = str_fmt(w->a, "%s < %" PRId64 " || %s > %" PRId64, dim, v->lo * times, dim, v->hi * times);
+    return v->whole ? str_fmt(w->a, "%s || %s %% %" PRId64 " != 0", bounds, dim, times) : bounds;
+}
+
+void writer_check_dim(Writer *w, uint32_t k, const char *io, const char *status)
+{
+    ln(&w->o, "if (%s)", outside(w, k, str_fmt(w->a, "%s%s", io, w->names.dim[k])));
+    ln(&w->o, "    return %s;", status);
+}
+
 static void check_symbols(Writer *w)
 {
     const Unit *u = w->u;
     for (uint32_t k = 0; k < u->sym.n; k++) {
         const VarInfo *v = ex_var_info(u->cx->x, u->sym.at[k]);
-        const char *type = c_type(&w->g, DT_ix), *name = w->names.sym[k], *declare = u->threads.n ? "" : str_fmt(w->a, "%s ", type);
+        const char *type = c_type(&w->g, DT_ix), *declare = u->threads.n ? "" : str_fmt(w->a, "%s ", type);
         if (u->sym_input.at[k] < 0) {
             ln(&w->o, "%s%s = 0;", declare, local_sym(w, k));
             continue;
         }
-        ln(&w->o, "if (io->%s < %" PRId64 " || io->%s > %" PRId64 ")", name, v->lo, name, v->hi);
-        ln(&w->o, "    return MLCC_BAD_SHAPE;");
+        writer_check_dim(w, k, "io->", "MLCC_BAD_SHAPE");
+        const char *value = v->whole ? str_fmt(w->a, "(io->%s / %" PRId64 ")", w->names.dim[k], v->times) : str_fmt(w->a, "io->%s", w->names.dim[k]);
         if (symbol_needed(u, u->sym.at[k]))
-            ln(&w->o, "%s%s%s = (%s)io->%s;", u->threads.n ? "" : "const ", declare, local_sym(w, k), type, name);
+            ln(&w->o, "%s%s%s = (%s)%s;", u->threads.n ? "" : "const ", declare, local_sym(w, k), type, value);
     }
 }
 

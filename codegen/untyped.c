@@ -11,19 +11,29 @@ static void call_symbols(Writer *w)
     const Unit *u = w->u;
     for (uint32_t k = 0; k < u->sym.n; k++)
         if (u->sym_input.at[k] >= 0)
-            ln(&w->o, "io.%s = in[%d].dim[%d];", w->names.sym[k], u->sym_input.at[k], u->sym_dim.at[k]);
-    bool any = false;
+            ln(&w->o, "io.%s = in[%d].dim[%d];", w->names.dim[k], u->sym_input.at[k], u->sym_dim.at[k]);
     for (uint32_t k = 0; k < u->sym.n; k++)
-        any = any || u->sym_input.at[k] >= 0;
-    if (!any)
-        return;
-    for (uint32_t k = 0; k < u->sym.n; k++) {
-        const VarInfo *v = ex_var_info(u->cx->x, u->sym.at[k]);
-        if (u->sym_input.at[k] < 0)
-            continue;
-        ln(&w->o, "if (io.%s < %" PRId64 " || io.%s > %" PRId64 ")", w->names.sym[k], v->lo, w->names.sym[k], v->hi);
-        ln(&w->o, "    return (int)MLCC_BAD_SHAPE;");
-    }
+        if (u->sym_input.at[k] >= 0)
+            writer_check_dim(w, k, "io.", "(int)MLCC_BAD_SHAPE");
+}
+
+/* A symbol's value, from the field that holds its dimension. */
+static const char *call_symbol(const Writer *w, uint32_t k)
+{
+    const VarInfo *v = ex_var_info(w->u->cx->x, w->u->sym.at[k]);
+    if (w->u->sym_input.at[k] < 0)
+        return w->names.sym[k];
+    return v->whole ? str_fmt(w->a, "(io.%s / %" PRId64 ")", w->names.dim[k], v->times) : str_fmt(w->a, "io.%s", w->names.dim[k]);
+}
+
+/* An extent of an input. */
+static const char *call_extent(Writer *w, const Expr *dim)
+{
+    const Expr *sym = ex_symbol_of(w->u->cx->x, dim);
+    for (uint32_t k = 0; k < w->u->sym.n; k++)
+        if (w->u->sym.at[k] == sym)
+            return str_fmt(w->a, "io.%s", w->names.dim[k]);
+    return c_expr_prec(&w->g, dim, P_EQ + 1);
 }
 
 /* Every extent of every input against what the symbols say. */
@@ -31,7 +41,7 @@ static void call_checks(Writer *w)
 {
     const Unit *u = w->u;
     for (uint32_t k = 0; k < u->sym.n; k++)
-        *map_u64(&w->g.var, u->sym.at[k]->id, true) = (uint64_t)(uintptr_t)str_fmt(w->a, u->sym_input.at[k] < 0 ? "%s" : "io.%s", w->names.sym[k]);
+        *map_u64(&w->g.var, u->sym.at[k]->id, true) = (uint64_t)(uintptr_t)call_symbol(w, k);
     const bool wide = w->g.wide;
     w->g.wide = true;
     for (uint32_t k = 0; k < u->input.n; k++) {
@@ -42,7 +52,7 @@ static void call_checks(Writer *w)
             if (ex_is_const(b->dim[d]))
                 text_add(&t, " || in[%u].dim[%u] != %" PRId64, k, d, b->dim[d]->v.i);
             else
-                text_add(&t, " || in[%u].dim[%u] != %s", k, d, c_expr_prec(&w->g, b->dim[d], P_EQ + 1));
+                text_add(&t, " || in[%u].dim[%u] != %s", k, d, call_extent(w, b->dim[d]));
         ln(&w->o, "if (%s)", text_str(&t));
         ln(&w->o, "    return (int)MLCC_BAD_SHAPE;");
     }

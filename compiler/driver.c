@@ -36,16 +36,45 @@ static bool bad_option(Diags *d, const char *option, const char *value, const ch
     return diag_error(d, "option-value", "'%s' of %s cannot be read; write %s", value, option, form);
 }
 
-static bool pins(Arena *a, Diags *d, const StrList *from, const char *option, bool fixed, OnnxOptions *to)
+static OnnxPin *pin_of(Arena *a, OnnxOptions *to, const char *name)
+{
+    for (uint32_t k = 0; k < to->pin.n; k++)
+        if (strcmp(to->pin.at[k].name, name) == 0)
+            return &to->pin.at[k];
+    PUSH(a, &to->pin, ((OnnxPin){.name = name}));
+    return &to->pin.at[to->pin.n - 1];
+}
+
+static bool pin_list(Arena *a, Diags *d, const StrList *from, const char *option, size_t field, OnnxOptions *to)
 {
     for (uint32_t k = 0; k < from->v.n; k++) {
-        OnnxPin p;
-        const char *n;
-        if (!split(a, from->v.at[k], &p.name, &n) || !parse_size(n, &p.hi) || p.hi < 1)
+        const char *name, *n;
+        int64_t v;
+        if (!split(a, from->v.at[k], &name, &n) || !parse_size(n, &v) || v < 1)
             return bad_option(d, option, from->v.at[k], "NAME=N with N at least 1");
-        p.lo = fixed ? p.hi : 1;
-        PUSH(a, &to->pin, p);
+        *(int64_t *)(void *)((char *)pin_of(a, to, name) + field) = v;
     }
+    return true;
+}
+
+static bool check_pin(Diags *d, const OnnxPin *p)
+{
+    const long long fixed = p->fixed, max = p->max, times = p->times;
+    if (fixed && max)
+        return diag_error(d, "option-conflict", "-D fixes '%s' at %lld, so that --max %lld bounds nothing; give one of them", p->name, fixed, max);
+    if (fixed && times && fixed % times)
+        return diag_error(d, "option-conflict", "-D fixes '%s' at %lld, which is no multiple of %lld (--multiple)", p->name, fixed, times);
+    return !max || times <= max || diag_error(d, "option-conflict", "'%s' has no value: --max is %lld, and the least multiple of %lld is above (--multiple)", p->name, max, times);
+}
+
+static bool pins(Arena *a, Diags *d, const Options *o, OnnxOptions *to)
+{
+    if (!pin_list(a, d, &o->define, "-D", offsetof(OnnxPin, fixed), to) || !pin_list(a, d, &o->max, "--max", offsetof(OnnxPin, max), to) ||
+        !pin_list(a, d, &o->multiple, "--multiple", offsetof(OnnxPin, times), to))
+        return false;
+    for (uint32_t k = 0; k < to->pin.n; k++)
+        if (!check_pin(d, &to->pin.at[k]))
+            return false;
     return true;
 }
 
@@ -426,7 +455,7 @@ Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out)
     OnnxOptions opt = {0};
     OnnxFile info = {0};
     Machines machines;
-    if (!pins(a, d, &o->define, "-D", true, &opt) || !pins(a, d, &o->max, "--max", false, &opt) || !shapes(a, d, &o->shape, &opt) ||
+    if (!pins(a, d, o, &opt) || !shapes(a, d, &o->shape, &opt) ||
         !binds(a, d, &o->bind, &opt) || !pools(a, d, o, &p) || !threads(a, d, o, &p) || !machines_for(d, o->target, o->march, machines.at, &machines.n) ||
         !choose_prefix(a, d, o, &p.prefix) || !check_output(a, d, o) || !check_passes(d, o))
         return OUT_usage;

@@ -4,27 +4,41 @@
 #include "sha256.h"
 #include "verb.h"
 
-/* The symbols that a text uses, whatever else is wrong with it, in a context of its own. */
-static bool has_symbol(Ctx *cx, const char *text, const char *name)
+const Expr *pinned_dim(Ctx *cx, const OnnxPin *p)
+{
+    if (p->fixed || p->max == 1)
+        return ex_int(cx->x, max_i64(p->fixed, 1));
+    return p->times > 1 ? graph_multiple(cx, p->name, p->times, 1, p->max / p->times, NULL) : graph_symbol(cx, p->name, 1, p->max);
+}
+
+/* What a text says of a dimension, whatever else is wrong with it, read in a context of its own. False: diagnostic. */
+static bool find_dimension(Ctx *cx, const char *text, const char *name, OnnxPin *said)
 {
     Arena *a = arena_child(cx->arena);
     Diags quiet = {.arena = a};
     Ctx probe = {.arena = a, .x = exprs_new(a), .diags = &quiet, .symbol = {.arena = a}, .default_max = cx->default_max, .max_elements = cx->max_elements};
     (void)graph_parse(&probe, str_dup(a, text));
-    const bool found = quiet.errors || map_str(&probe.symbol, name, false);
+    const uint64_t *known = map_str(&probe.symbol, name, false);
+    const Expr *dim = known ? (const Expr *)(uintptr_t)*known : NULL, *sym = dim ? ex_symbol_of(probe.x, dim) : NULL;
+    const bool found = quiet.errors || sym || (dim && ex_is_const(dim));
+    if (sym)
+        *said = (OnnxPin){.max = symbol_assumed(&probe, dim) ? 0 : ex_upper(probe.x, dim), .times = var_times(ex_var_info(probe.x, sym))};
+    if (!found)
+        (void)diag_error(cx->diags, "symbol-option", "the model has no dimension called '%s'; %s", name, dimension_names(&probe, a));
     arena_free(a);
     return found;
 }
 
 /* A symbol that is known before the text is read keeps its bounds; one that is a number stands for it. */
-static bool pin(Ctx *cx, const char *text, const OnnxPin *p)
+static bool pin(Ctx *cx, const char *text, OnnxPin p)
 {
-    if (!has_symbol(cx, text, p->name))
-        return diag_error(cx->diags, "symbol-option", "the model has no dimension called '%s'", p->name);
-    if (p->lo == p->hi)
-        *map_str(&cx->symbol, p->name, true) = (uint64_t)(uintptr_t)ex_int(cx->x, p->hi);
-    else
-        (void)graph_symbol(cx, p->name, p->lo, p->hi);
+    OnnxPin said = {0};
+    if (!find_dimension(cx, text, p.name, &said))
+        return false;
+    p.times = p.times ? p.times : said.times;
+    p.max = p.max ? p.max : said.max;
+    const Expr *dim = pinned_dim(cx, &p);
+    *map_str(&cx->symbol, p.name, true) = (uint64_t)(uintptr_t)dim;
     return true;
 }
 
@@ -33,7 +47,7 @@ static Graph *parse(Ctx *cx, const char *text, const OnnxOptions *opt)
     if (opt->shape.n || opt->bind.n)
         (void)diag_error(cx->diags, "text-option", "--shape and --bind are for ONNX files; write the shape or the constant into the text");
     for (uint32_t k = 0; k < opt->pin.n; k++)
-        (void)pin(cx, text, &opt->pin.at[k]);
+        (void)pin(cx, text, opt->pin.at[k]);
     return cx->diags->errors ? NULL : graph_parse(cx, text);
 }
 

@@ -292,11 +292,6 @@ static const OnnxPin *find_pin(Import *im, const char *name)
     return &im->opt->pin.at[(uint32_t)*known];
 }
 
-static const Expr *pin_dim(Import *im, const char *name, const OnnxPin *pin)
-{
-    return pin->lo == pin->hi ? ex_int(im->cx->x, pin->lo) : graph_symbol(im->cx, name, pin->lo, pin->hi);
-}
-
 static bool is_known_dim(const Onnx__TensorShapeProto__Dimension *d)
 {
     return d->has_dim_value && d->dim_value >= 0;
@@ -309,7 +304,7 @@ static const Expr *input_dim(Import *im, const char *input, size_t axis, const O
     const bool named = d->dim_param && d->dim_param[0];
     const char *name = named ? str_dup(im->cx->arena, d->dim_param) : str_fmt(im->cx->arena, "%s.%zu", input, axis);
     const OnnxPin *pin = find_pin(im, name);
-    return pin ? pin_dim(im, name, pin) : graph_symbol(im->cx, name, 1, 0);
+    return pin ? pinned_dim(im->cx, pin) : graph_symbol(im->cx, name, 1, 0);
 }
 
 /* Dimension of another tensor, NULL when it is not known: a name that no input has says nothing. */
@@ -318,7 +313,7 @@ static const Expr *hint_dim(Import *im, const Onnx__TensorShapeProto__Dimension 
     if (is_known_dim(d)) return ex_int(im->cx->x, d->dim_value);
     if (!d->dim_param || !d->dim_param[0]) return NULL;
     const OnnxPin *pin = find_pin(im, d->dim_param);
-    if (pin) return pin_dim(im, str_dup(im->cx->arena, d->dim_param), pin);
+    if (pin) return pinned_dim(im->cx, pin);
     const uint64_t *symbol = map_str(&im->cx->symbol, d->dim_param, false);
     return symbol ? (const Expr *)(uintptr_t)*symbol : NULL;
 }
@@ -914,8 +909,8 @@ static bool check_options(Import *im, const Graph *g)
     bool ok = true;
     for (uint32_t i = 0; i < im->pinned.slot.n; i++) {
         if (!(im->pinned.slot.at[i].val >> 32))
-            ok = diag_error(im->cx->diags, "symbol-option", "the model has no dimension called '%s'",
-                            im->pinned.slot.at[i].str);
+            ok = diag_error(im->cx->diags, "symbol-option", "the model has no dimension called '%s'; %s",
+                            im->pinned.slot.at[i].str, dimension_names(im->cx, im->scratch));
     }
     for (uint32_t i = 0; i < im->opt->shape.n; i++) {
         const char *name = im->opt->shape.at[i].name;

@@ -8,9 +8,12 @@
 
 #include "../ir/graph.h"
 
-typedef struct OnnxPin { const char *name; int64_t lo, hi; } OnnxPin;                          /* -D (lo == hi) and --max */
+typedef struct OnnxPin { const char *name; int64_t fixed, max, times; } OnnxPin;               /* -D, --max, --multiple; 0: not given */
 typedef struct OnnxShape { const char *name; uint8_t rank; int64_t dim[MAX_RANK]; } OnnxShape; /* --shape; -1 keeps a dimension */
 typedef struct OnnxBind { const char *name, *file; } OnnxBind;                                 /* --bind: input becomes a constant */
+
+/* A dimension of the model as the options have it: a number, a symbol, a multiple of one. */
+const Expr *pinned_dim(Ctx *cx, const OnnxPin *p);
 
 typedef struct OnnxOptions {
     VEC(OnnxPin) pin;

@@ -30,7 +30,7 @@ typedef struct Options {
     const char *model;
     const char *output, *march, *target, *prefix, *emit, *weights, *rounding, *fp, *threads, *schedule, *tune, *tuning, *limits, *stop_after, *crash_after, *rpass, *rmissed, *depname,
         *deptarget, *report, *output_dir, *diag_format;
-    StrList define, max, shape, bind, pool, dump_after, disable, input, warn, werror_slug;
+    StrList define, max, multiple, shape, bind, pool, dump_after, disable, input, warn, werror_slug;
     int64_t level, max_ram, max_flash, max_stack; /* sizes: -1 when not given */
     bool small, always, depfile, depphony, save_temps, werror, dry, verbose, version, help;
     Limits limit;            /* what limits says */

@@ -129,19 +129,10 @@ void warn_options(Diags *d, const Options *o)
             diag_add(d, SEV_WARNING, "unused-option", NULL, "%s changes nothing without %s", row[k].option, row[k].without);
 }
 
-/* The name by which -D and --max know the symbol e. */
-static const char *model_name(const Ctx *cx, const Expr *e)
-{
-    for (uint32_t k = 0; k < cx->symbol.slot.n; k++)
-        if ((const Expr *)(uintptr_t)cx->symbol.slot.at[k].val == e)
-            return cx->symbol.slot.at[k].str;
-    return ex_var_info(cx->x, e)->name;
-}
-
 static void free_dimension(const Graph *g, const Tensor *t, const Expr *e)
 {
     Ctx *cx = g->cx;
-    const char *name = model_name(cx, e);
+    const char *name = dimension_name(cx, e);
     const long long max = (long long)ex_upper(cx->x, e);
     Diag *w = diag_add(cx->diags, SEV_WARNING, "free-dimension", str_fmt(cx->arena, "input '%s'", t->name),
                        "dimension '%s' has no upper bound; memory is planned for %lld", name, max);

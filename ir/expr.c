@@ -219,6 +219,12 @@ const Expr *ex_var(Exprs *x, VarKind kind, DType dt, const char *name, int64_t l
                                 .lo = lo, .hi = max_i64(lo, hi)});
 }
 
+const Expr *ex_multiple(Exprs *x, const char *name, int64_t lo, int64_t hi, int64_t times, const char *whole)
+{
+    return new_var(x, (VarInfo){.name = str_dup(x->arena, name), .kind = VK_SYM, .dt = DT_ix, .lo = lo,
+                                .hi = max_i64(lo, hi), .times = times, .whole = str_dup(x->arena, whole)});
+}
+
 /* An index variable of 0 .. extent - 1; rules know that it is less than the extent also where that is symbolic. */
 const Expr *ex_index(Exprs *x, const char *name, const Expr *extent)
 {
@@ -231,6 +237,20 @@ const VarInfo *ex_var_info(const Exprs *x, const Expr *var)
 {
     if (var->op != EX_var) ICE("%s is not a variable", expr_info((ExprOp)var->op)->name);
     return &x->var.at[var->v.ref];
+}
+
+const Expr *ex_dimension(Exprs *x, const Expr *sym)
+{
+    const VarInfo *v = ex_var_info(x, sym);
+    return v->whole ? ex_mul(x, ex_int(x, v->times), sym) : sym;
+}
+
+const Expr *ex_symbol_of(const Exprs *x, const Expr *dim)
+{
+    const bool scaled = dim->op == EX_mul && dim->dt == DT_ix && ex_is_const(dim->a[0]);
+    const Expr *sym = scaled ? dim->a[1] : dim;
+    if (sym->op != EX_var || ex_var_info(x, sym)->kind != VK_SYM) return NULL;
+    return var_times(ex_var_info(x, sym)) == (scaled ? dim->a[0]->v.i : 1) ? sym : NULL;
 }
 
 const Expr *ex_int(Exprs *x, int64_t v)

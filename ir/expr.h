@@ -56,6 +56,8 @@ typedef struct VarInfo {
     uint8_t kind, dt;
     int64_t lo, hi;   /* inclusive bounds of the value (ix variables) */
     const Expr *below; /* ix: the value is less than this, which may name symbols; NULL: only hi is known */
+    int64_t times;     /* VK_SYM: the model's dimension is called `whole` and is this multiple of the value; */
+    const char *whole; /* NULL: the value is the dimension */
 } VarInfo;
 
 typedef struct Exprs Exprs; /* the pool */
@@ -63,7 +65,12 @@ Exprs *exprs_new(Arena *a);
 Arena *exprs_arena(Exprs *x);
 const Expr *ex_var(Exprs *x, VarKind kind, DType dt, const char *name, int64_t lo, int64_t hi); /* always a new one */
 const Expr *ex_index(Exprs *x, const char *name, const Expr *extent); /* new VK_INDEX variable of 0 .. extent - 1 */
+const Expr *ex_multiple(Exprs *x, const char *name, int64_t lo, int64_t hi, int64_t times, const char *whole); /* new VK_SYM variable of which
+                                                                                      the dimension `whole` is a multiple */
 const VarInfo *ex_var_info(const Exprs *x, const Expr *var);
+const Expr *ex_dimension(Exprs *x, const Expr *sym);             /* what the model calls a dimension: the symbol, or its multiple */
+const Expr *ex_symbol_of(const Exprs *x, const Expr *dim);       /* the symbol that dim is the dimension of; NULL: none */
+static inline int64_t var_times(const VarInfo *v) { return v->whole ? v->times : 1; }
 
 /* Leaves. */
 const Expr *ex_int(Exprs *x, int64_t v);                  /* ix */
@@ -131,6 +138,7 @@ typedef struct ExprScope {           /* what names mean while parsing */
     DType bare;                      /* type of a literal without suffix: DT_ix, or T inside an operator row */
     void *ctx;
 } ExprScope;
+void ex_print_symbol(Text *out, const char *name, const VarInfo *v); /* "sym k 1..30 times 32 as h", without the end of the line */
 /* Parses one expression from *s and moves *s behind it; NULL and *error (static text), *s at the place, when it cannot. */
 const Expr *ex_parse(Exprs *x, const char **s, const ExprScope *scope, const char **error);
 

@@ -22,6 +22,12 @@
 
 enum { MAX_DEPTH = 256, MAX_NAME = 31, LOOSEST = 0, INDEX_PREC = 3 };
 
+void ex_print_symbol(Text *out, const char *name, const VarInfo *v)
+{
+    text_add(out, "sym %s %" PRId64 "..%" PRId64, name, v->lo, v->hi);
+    if (v->whole) text_add(out, " times %" PRId64 " as %s", v->times, v->whole);
+}
+
 static bool is_infix(ExprOp op)
 {
     return expr_info(op)->prec > 0 && expr_info(op)->arity == 2;

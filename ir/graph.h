@@ -33,9 +33,9 @@ typedef struct Ctx {
     Arena *arena;
     Exprs *x;
     Diags *diags;
-    Map symbol;             /* dimension symbols of the model by name -> const Expr * */
+    Map symbol;             /* dimensions of the model by name -> const Expr *: a symbol, a multiple of one, or a number */
     int64_t default_max;    /* upper bound of a symbol without --max */
-    VEC(const Expr *) assumed; /* symbols that have it: of inputs, and extents that data decides without any bound */
+    VEC(const Expr *) assumed; /* dimensions that have it: of inputs, and extents that data decides without any bound */
     bool tflite_rounding;   /* --int-rounding=tflite */
     FpMode fp;              /* -ffp= */
     bool small;             /* -Os: bytes of code and weights come before time */
@@ -141,8 +141,16 @@ uint32_t graph_nnodes(const Graph *g);
 bool tensor_static(const Tensor *t);                      /* every dimension is a constant */
 int64_t tensor_count(const Graph *g, const Tensor *t);    /* elements at the upper bounds */
 static inline bool is_none(TensorId t) { return t.i == 0; }
+
+/* symbol.c */
 const Expr *graph_symbol(Ctx *cx, const char *name, int64_t lo, int64_t hi); /* finds or makes; hi 0: cx->default_max */
-bool symbol_assumed(const Ctx *cx, const Expr *e); /* its upper bound is cx->default_max for want of another */
+/* The same for a dimension that is `times` a symbol of lo..hi. sym: what to call that; NULL: after the dimension. */
+const Expr *graph_multiple(Ctx *cx, const char *name, int64_t times, int64_t lo, int64_t hi, const char *sym);
+bool symbol_assumed(const Ctx *cx, const Expr *e); /* the upper bound of dimension e is cx->default_max for want of another */
+const char *dimension_name(const Ctx *cx, const Expr *dim); /* the model's; NULL: it has none of its own */
+const char *dimension_names(const Ctx *cx, Arena *a);      /* "it has 'N', 'seq'", of those that are free */
+/* The number of which *dim must be a multiple to make extents a and b, which are not equal, equal; 0: there is none. */
+int64_t multiple_that_equals(Exprs *x, const Expr *a, const Expr *b, const Expr **dim);
 
 /* blob.c */
 const Blob *blob_make(Arena *a, DType dt, int64_t count, const void *data); /* copies; notices fills */

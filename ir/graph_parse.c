@@ -179,8 +179,8 @@ static const Expr *symbol(void *ctx, const char *word, size_t n)
     Ctx *cx = ctx;
     const char *key = str_ndup(cx->arena, word, n);
     for (uint32_t i = 0; i < cx->symbol.slot.n && !map_str(&cx->symbol, key, false); i++) {
-        const Expr *e = (const Expr *)(uintptr_t)cx->symbol.slot.at[i].val;
-        if (e->op == EX_var && !strcmp(ex_var_info(cx->x, e)->name, key)) return e;
+        const Expr *e = ex_symbol_of(cx->x, (const Expr *)(uintptr_t)cx->symbol.slot.at[i].val);
+        if (e && !strcmp(ex_var_info(cx->x, e)->name, key)) return e;
     }
     return graph_symbol(cx, key, 1, 0);
 }
@@ -430,12 +430,28 @@ static bool bound(Parser *p, int64_t *v)
     return true;
 }
 
+/* "times 32 as h": the dimension h is 32 times the symbol. The user may have given it bounds, or a number. */
+static bool multiple(Parser *p, const char *sym, int64_t lo, int64_t hi)
+{
+    int64_t times, most;
+    if (!bound(p, &times) || !expect(p, "as")) return false;
+    if (times < 2 || !mul_i64(hi, times, &most)) return fail(p, "text", "expected a multiple of at least 2 that stays within 64 bits");
+    const char *text = name(p);
+    if (!text) return false;
+    Exprs *x = p->cx->x;
+    const Expr *dim = graph_multiple(p->cx, text, times, lo, hi, sym), *n = ex_int(x, times);
+    if (!ex_is_int(ex_mod(x, dim, n), 0)) return fail(p, "text", "the options make '%s' no multiple of %lld", text, (long long)times);
+    *map_str(&p->cx->symbol, sym, true) = (uint64_t)(uintptr_t)ex_fdiv(x, dim, n);
+    return true;
+}
+
 static bool sym_line(Parser *p)
 {
     int64_t lo, hi;
     const char *text = name(p);
     if (!text || !bound(p, &lo) || !expect(p, "..") || !bound(p, &hi)) return false;
     if (hi < lo || hi < 1) return fail(p, "text", "expected bounds with 0 <= lower <= upper");
+    if (accept_word(p, "times")) return multiple(p, text, lo, hi);
     graph_symbol(p->cx, text, lo, hi);
     return true;
 }

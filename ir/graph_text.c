@@ -204,10 +204,10 @@ static void print_symbols(const Printer *p)
     Map used = {.arena = p->out->arena};
     look_in_graph(&used, p->g);
     for (uint32_t i = 0; i < cx->symbol.slot.n; i++) {
-        const uint64_t e = cx->symbol.slot.at[i].val; /* a constant when pinned: then nothing uses it as a variable */
-        if (!map_u64(&used, e, false)) continue;
-        const VarInfo *v = ex_var_info(cx->x, (const Expr *)(uintptr_t)e);
-        text_add(p->out, "sym %s %" PRId64 "..%" PRId64 "\n", v->name, v->lo, v->hi);
+        const Expr *sym = ex_symbol_of(cx->x, (const Expr *)(uintptr_t)cx->symbol.slot.at[i].val);
+        if (!sym || !map_u64(&used, (uint64_t)(uintptr_t)sym, false)) continue; /* none: it was pinned to a number */
+        ex_print_symbol(p->out, ex_var_info(cx->x, sym)->name, ex_var_info(cx->x, sym));
+        text_add(p->out, "\n");
     }
 }
 

@@ -261,10 +261,11 @@ static bool check_input(Graph *g, TensorId id)
 
 static bool stands_alone(const Graph *g, const Expr *sym)
 {
+    const Expr *dim = ex_dimension(g->cx->x, sym);
     for (uint32_t k = 0; k < g->input.n; k++) {
         const Tensor *t = tensor(g, g->input.at[k]);
         for (uint8_t d = 0; d < t->rank; d++) {
-            if (t->dim[d] == sym) return true;
+            if (t->dim[d] == dim) return true;
         }
     }
     return false;

@@ -51,6 +51,12 @@ static bool bad_input(const Run *r, const Buf *b, uint8_t d, int64_t have, const
                       (long long)have, d, want);
 }
 
+static const char *bounds_text(Arena *a, const VarInfo *v)
+{
+    const int64_t times = var_times(v);
+    return str_fmt(a, "%s%lld to %lld", times > 1 ? str_fmt(a, "a multiple of %lld from ", (long long)times) : "", (long long)(v->lo * times), (long long)(v->hi * times));
+}
+
 /* Symbols take their values where they stand alone; then every extent must agree. */
 static bool take_symbols(Run *r, const mlcc_tensor *in)
 {
@@ -63,10 +69,10 @@ static bool take_symbols(Run *r, const mlcc_tensor *in)
         const int32_t d = u->sym_dim.at[k];
         const int64_t v = in[u->sym_input.at[k]].dim[d];
         const VarInfo *info = ex_var_info(u->cx->x, u->sym.at[k]);
-        if (v < info->lo || v > info->hi)
-            return bad_input(r, buf(u, u->input.at[u->sym_input.at[k]]), (uint8_t)d, v,
-                             str_fmt(r->a, "%lld to %lld", (long long)info->lo, (long long)info->hi));
-        *sym_place(r, u->sym.at[k]) = v;
+        const int64_t times = var_times(info);
+        if (v < info->lo * times || v > info->hi * times || v % times)
+            return bad_input(r, buf(u, u->input.at[u->sym_input.at[k]]), (uint8_t)d, v, bounds_text(r->a, info));
+        *sym_place(r, u->sym.at[k]) = v / times;
     }
     return true;
 }

@@ -327,7 +327,7 @@ static void finish_func(Unit *u, Func *f)
             PUSH(a, &f->sym, (const Expr *)(uintptr_t)s.sym.slot.at[k].val);
 }
 
-/* Symbols of the inputs' dimensions that stand there alone; others come from calls. */
+/* Symbols of which an extent of an input is the dimension; others come from calls. */
 static void unit_symbols(Unit *u)
 {
     Arena *a = u->cx->arena;
@@ -335,10 +335,11 @@ static void unit_symbols(Unit *u)
     for (uint32_t k = 0; k < u->input.n; k++) {
         const Buf *b = buf(u, u->input.at[k]);
         for (int d = 0; d < b->rank; d++) {
-            if (b->dim[d]->op != EX_var || map_u64(&seen, b->dim[d]->id, false))
+            const Expr *sym = ex_symbol_of(u->cx->x, b->dim[d]);
+            if (!sym || map_u64(&seen, sym->id, false))
                 continue;
-            *map_u64(&seen, b->dim[d]->id, true) = 1;
-            PUSH(a, &u->sym, b->dim[d]);
+            *map_u64(&seen, sym->id, true) = 1;
+            PUSH(a, &u->sym, sym);
             PUSH(a, &u->sym_input, (int32_t)k);
             PUSH(a, &u->sym_dim, d);
         }

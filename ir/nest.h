@@ -135,7 +135,7 @@ typedef struct Unit {
     VEC(Buf *) buf;               /* id 0 is none */
     VEC(Func *) func;             /* run in order */
     VEC(uint32_t) input, output;  /* buffers by number */
-    VEC(const Expr *) sym;        /* every symbol; value from input dims (sym_input, sym_dim) or from a call (-1) */
+    VEC(const Expr *) sym;        /* every symbol; value from input dims (sym_input, sym_dim; the extent is the symbol's dimension) or from a call (-1) */
     VEC(int32_t) sym_input;
     VEC(int32_t) sym_dim;
     int64_t arena_bytes, arena_bound, ram_with_io, weight_bytes, stack_bytes;

@@ -672,11 +672,16 @@ static bool func_line(Parser *p)
 /* Where the value comes from follows from the inputs and calls (unit_finish); the words are for readers. */
 static bool symbol_line(Parser *p)
 {
-    int64_t lo, hi, from;
-    const char *name = word(p, false);
-    if (!name || !integer(p, 0, INT64_MAX, &lo) || !expect(p, "..") || !integer(p, lo, INT64_MAX, &hi) || !expect(p, "="))
+    int64_t lo, hi, from, times = 1;
+    const char *name = word(p, false), *whole = NULL;
+    if (!name || !integer(p, 0, INT64_MAX, &lo) || !expect(p, "..") || !integer(p, lo, INT64_MAX, &hi))
         return false;
-    *map_str(&p->symbol, name, true) = (uint64_t)(uintptr_t)ex_var(p->x, VK_SYM, DT_ix, name, lo, hi);
+    if (accept(p, "times") && (!integer(p, 2, INT64_MAX / max_i64(hi, 1), &times) || !expect(p, "as") || !(whole = word(p, false))))
+        return false;
+    const Expr *sym = whole ? ex_multiple(p->x, name, lo, hi, times, whole) : ex_var(p->x, VK_SYM, DT_ix, name, lo, hi);
+    *map_str(&p->symbol, name, true) = (uint64_t)(uintptr_t)sym;
+    if (!expect(p, "="))
+        return false;
     if (accept(p, "input"))
         return integer(p, 0, INT32_MAX, &from) && integer(p, 0, MAX_RANK, &from) && end_line(p);
     return expect(p, "call") && end_line(p);

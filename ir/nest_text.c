@@ -59,7 +59,9 @@ static const Expr *copy_of(Printer *p, const Expr *e);
 static const Expr *copy_var(Printer *p, const Expr *e)
 {
     const VarInfo *v = ex_var_info(p->from, e);
-    const Expr *c = v->below ? ex_index(p->x, v->name, copy_of(p, v->below)) : ex_var(p->x, (VarKind)v->kind, (DType)v->dt, v->name, v->lo, v->hi);
+    const Expr *c = v->below   ? ex_index(p->x, v->name, copy_of(p, v->below))
+                    : v->whole ? ex_multiple(p->x, v->name, v->lo, v->hi, v->times, v->whole)
+                               : ex_var(p->x, (VarKind)v->kind, (DType)v->dt, v->name, v->lo, v->hi);
     name_var(p, c);
     return c;
 }
@@ -454,7 +456,7 @@ static void print_symbol(Printer *p, uint32_t k)
     if (s->op != EX_var)
         return;
     const VarInfo *v = ex_var_info(p->from, s);
-    text_add(p->out, "sym %s %" PRId64 "..%" PRId64, own_name(p, s), v->lo, v->hi);
+    ex_print_symbol(p->out, own_name(p, s), v);
     if (p->u->sym_input.at[k] < 0)
         text_add(p->out, " = call\n");
     else

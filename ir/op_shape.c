@@ -107,9 +107,12 @@ static bool check_extent(const OpCtx *c, int out, int d, const Expr *dim, uint64
     if (hi < 0)
         return op_error(c, OUT(out), "dimension-negative", "dimension %d of '%s' would be %s", d, name,
                         dim_text(c, dim));
-    if (*count && hi && (uint64_t)hi > c->cx->max_elements / *count)
-        return op_error(c, OUT(out), "tensor-too-large", "'%s' would have more than %llu elements", name,
-                        (unsigned long long)c->cx->max_elements);
+    if (*count && hi && (uint64_t)hi > c->cx->max_elements / *count) {
+        Diag *g = problem(c, OUT(out), "tensor-too-large", "'%s' would have more than %llu elements", name,
+                          (unsigned long long)c->cx->max_elements);
+        diag_help(c->cx->diags, g, "-D and --max bound free dimensions, --limits elements= raises the limit");
+        return false;
+    }
     *count *= (uint64_t)hi;
     return true;
 }
@@ -244,6 +247,18 @@ bool norm_axes(const OpCtx *c, const int64_t *v, uint32_t n, int rank, bool *is_
     return true;
 }
 
+/* What the user can say of sizes so that extents a and b are equal. */
+static void help_sizes(const OpCtx *c, Diag *g, const Expr *a, const Expr *b)
+{
+    const Expr *dim;
+    const int64_t times = multiple_that_equals(c->x, a, b, &dim);
+    const char *name = times ? dimension_name(c->cx, dim) : NULL;
+    if (name)
+        diag_help(c->cx->diags, g, "they are equal where '%s' is a multiple of %lld; say so with --multiple '%s=%lld'", name, (long long)times, name, (long long)times);
+    else if (!ex_is_const(a) || !ex_is_const(b))
+        diag_help(c->cx->diags, g, "fix the sizes with -D NAME=N");
+}
+
 /* Dimension d of input k is neither 1 nor the extent `want` that input `other` has there. */
 static bool not_broadcast(const OpCtx *c, int k, int d, int other, const Expr *want)
 {
@@ -251,7 +266,7 @@ static bool not_broadcast(const OpCtx *c, int k, int d, int other, const Expr *w
     Diag *g = problem(c, k, "broadcast",
                       "dimension %d of '%s' is %s, that of '%s' is %s; they must be equal or one of them 1", d, t->name,
                       dim_text(c, t->dim[d]), in_t(c, other)->name, dim_text(c, want));
-    if (t->dim[d]->op == EX_var) diag_help(c->cx->diags, g, "fix the sizes with -D NAME=N");
+    help_sizes(c, g, t->dim[d], want);
     return false;
 }
 

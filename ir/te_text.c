@@ -170,7 +170,8 @@ static void print_symbols(Printer *p)
     if (p->symbol.n) qsort(p->symbol.at, p->symbol.n, sizeof *p->symbol.at, by_age);
     for (uint32_t k = 0; k < p->symbol.n; k++) {
         const VarInfo *v = ex_var_info(p->x, p->symbol.at[k]);
-        text_add(p->out, "sym %s %" PRId64 "..%" PRId64 "\n", v->name, v->lo, v->hi);
+        ex_print_symbol(p->out, v->name, v);
+        text_add(p->out, "\n");
     }
 }
 
@@ -425,8 +426,17 @@ static bool symbol_line(Parser *p)
     const char *name = word(p, false);
     if (!name || !integer(p, &lo) || !expect(p, "..") || !integer(p, &hi)) return false;
     if (lo > hi || lo < 0) return fail(p, "expected bounds in order, from 0");
-    *map_str(&p->symbol, name, true) = (uint64_t)(uintptr_t)ex_var(p->x, VK_SYM, DT_ix, name, lo, hi);
-    return true;
+    uint64_t *sym = map_str(&p->symbol, name, true);
+    if (!accept(p, "times")) {
+        *sym = (uint64_t)(uintptr_t)ex_var(p->x, VK_SYM, DT_ix, name, lo, hi);
+        return true;
+    }
+    int64_t times, most;
+    if (!integer(p, &times) || !expect(p, "as")) return false;
+    if (times < 2 || !mul_i64(hi, times, &most)) return fail(p, "expected a multiple of at least 2 that stays within 64 bits");
+    const char *whole = word(p, false);
+    *sym = whole ? (uint64_t)(uintptr_t)ex_multiple(p->x, name, lo, hi, times, whole) : 0;
+    return whole != NULL;
 }
 
 static bool input_line(Parser *p)

@@ -22,8 +22,8 @@ enum { MLCC_MAX_RANK = 8 }; /* of a tensor that crosses the interface */
 typedef enum mlcc_status {
     MLCC_OK = 0,
     MLCC_BAD_ARENA = 1, /* NULL or not aligned */
-    MLCC_BAD_SHAPE = 2, /* an extent of an input outside its bounds, extents that contradict each other, or data that make more
-                           elements than memory was planned for */
+    MLCC_BAD_SHAPE = 2, /* an extent of an input outside its bounds or no multiple of what it must be, extents that contradict
+                           each other, or data that make more elements than memory was planned for */
     MLCC_BAD_CPU = 3,   /* the processor lacks an instruction set that the model was made for, or the system refuses it */
     MLCC_BAD_INPUT = 4  /* a pointer that must not be NULL is, or is not aligned */
 } mlcc_status;

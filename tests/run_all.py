@@ -15,7 +15,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 SINGLE = ['emit/forms.py', 'emit/stack.py', 'emit/symbols.py', 'style/run.py', 'text/run.py', 'conformance/proto_check.py', 'conformance/opsets_check.py',
-          'emit/cli.py', 'emit/crash.py', 'emit/options.py', 'emit/small.py', 'emit/speed.py', 'emit/pools.py', 'emit/fp.py', 'emit/repro.py', 'emit/names.py', 'emit/threads.py', 'emit/tune.py', 'emit/levels.py', 'emit/samples.py',
+          'emit/cli.py', 'emit/crash.py', 'emit/options.py', 'emit/small.py', 'emit/speed.py', 'emit/pools.py', 'emit/fp.py', 'emit/repro.py', 'emit/names.py', 'emit/multiple.py', 'emit/threads.py', 'emit/tune.py', 'emit/levels.py', 'emit/samples.py',
           'kernel/run.py', 'kernel/dialect.py', 'kernel/spills.py', 'random/run.py']  # use one core: two run side by side
 PARALLEL = ['conformance/run.py', 'models/run.py', 'emit/hostile.py', 'emit/wild.py', 'sanitize/run.py', 'fuzz/run.py']  # use two cores themselves
 TOTALS = re.compile(r'^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$', re.MULTILINE)

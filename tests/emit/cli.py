@@ -139,7 +139,7 @@ def report_fault(mlcc, folder):
     """The report says which bound nobody gave."""
     rc, _, err = tool.run([mlcc, folder / 'free.nn', '-o', folder / 'net.c'], 60)
     symbols = json.loads((folder / 'net.json').read_text())['symbols'] if rc == 0 else err
-    return '' if symbols == [{'name': 'N', 'extent': 'N', 'max': 1024, 'assumed': True}] else f'{symbols}'
+    return '' if symbols == [{'name': 'N', 'extent': 'N', 'max': 1024, 'multiple': 1, 'assumed': True}] else f'{symbols}'
 
 
 def main():

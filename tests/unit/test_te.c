@@ -53,6 +53,8 @@ static const Case lowerings[] = {
      "sym N 1..64\ninput 0 %x f32[N,4,6]\n%z f32[i:N,j:2,k:12] = %x[i,2*j+fdiv(k,6),mod(k,6)]\noutput 0 %z\n"},
     {"sym N 1..64\ninput %x f32[N,8]\nconst %s i64[3] (-1, 2, 4)\n%z ? = Reshape %x %s\noutput %z\n",
      "sym N 1..64\ninput 0 %x f32[N,8]\n%z f32[i:N,j:2,k:4] = %x[i,4*j+k]\noutput 0 %z\n"},
+    {"sym H 1..30 times 8 as height\ninput %x f32[8*H,3]\nconst %s i64[3] (-1, 4, 3)\n%z ? = Reshape %x %s\noutput %z\n",
+     "sym H 1..30 times 8 as height\ninput 0 %x f32[8*H,3]\n%z f32[i:2*H,j:4,k:3] = %x[4*i+j,k]\noutput 0 %z\n"},
     {"sym N 1..64\ninput %x f32[N,1,5]\n%z ? = Squeeze %x\noutput %z\n",
      "sym N 1..64\ninput 0 %x f32[N,1,5]\n%z f32[i:N,j:5] = %x[i,0,j]\noutput 0 %z\n"},
     {"input %x f32[2,3,4]\n%z ? = Flatten %x {axis=2}\noutput %z\n",

@@ -51,6 +51,8 @@ Tensor *rw_tensor(const Rw *rw, TensorId t);
 Node *rw_node(const Rw *rw, NodeId n);
 OpCtx rw_ctx(const Rw *rw, NodeId n);           /* for attr_* */
 bool rw_floats(const Rw *rw, TensorId t, int64_t n, double *v); /* n elements of a real constant; one element repeats */
+/* Root BatchNormalization of n channels, with the constants s o m v, as z*s + o: s = scale/sqrt(var + e), o = offset - mean*s. */
+bool rule_norm_affine(Rw *rw, const Match *m, int64_t n, double *s, double *o);
 
 /* Changing. */
 TensorId rw_const(Rw *rw, const char *hint, uint8_t rank, const int64_t *dim, const Blob *data); /* keeps data */

@@ -50,7 +50,7 @@ static TensorId zero_operand(Rw *rw, TensorId zero, DType dt)
     return is_none(zero) ? graph_const(rw->g, "zero_point", dt, 0, NULL, &none) : zero;
 }
 
-static TensorId zero_of(Rw *rw, const Quant *q)
+TensorId zero_of(Rw *rw, const Quant *q)
 {
     return zero_operand(rw, q->at_zero, q->dt);
 }
@@ -312,13 +312,7 @@ static bool concat_integer(Rw *rw, const Match *m)
 
 /* ---- products ---- */
 
-/* A DequantizeLinear of a constant weight or bias: one scale, or one for each of n along `axis`. */
-typedef struct Vector {
-    TensorId data, scale, zero;
-    int64_t n;
-} Vector;
-
-static bool vector_of(Rw *rw, NodeId id, int64_t n, int axis, Vector *v)
+bool vector_of(Rw *rw, NodeId id, int64_t n, int axis, Vector *v)
 {
     const OpCtx c = rw_ctx(rw, id);
     const Tensor *data = tensor(rw->g, c.n->in[0]);
@@ -338,14 +332,14 @@ static bool vector_of(Rw *rw, NodeId id, int64_t n, int axis, Vector *v)
     return true;
 }
 
-static double element(const Rw *rw, TensorId t, int64_t k)
+double vector_element(const Rw *rw, TensorId t, int64_t k)
 {
     if (is_none(t)) return 0;
     const Blob *b = tensor(rw->g, t)->data;
     return dtype_is_float(b->dt) ? blob_f(b, b->count == 1 ? 0 : k) : (double)blob_i(b, b->count == 1 ? 0 : k);
 }
 
-static TensorId vector_zero(Rw *rw, const Vector *v)
+TensorId vector_zero(Rw *rw, const Vector *v)
 {
     return zero_operand(rw, v->zero, tensor(rw->g, v->data)->dt);
 }
@@ -356,8 +350,8 @@ static bool is_sum_bias(Rw *rw, const Vector *b, const Quant *x, const Vector *w
     const Tensor *t = rw_tensor(rw, b->data);
     if (t->kind != TK_CONST || t->dt != DT_i32 || t->data->count != b->n) return false;
     for (int64_t k = 0; k < b->n; k++) {
-        const double want = x->scale * element(rw, w->scale, k), have = element(rw, b->scale, k);
-        if (element(rw, b->zero, k) != 0 || fabs(have - want) > want * 0x1p-20) return false;
+        const double want = x->scale * vector_element(rw, w->scale, k), have = vector_element(rw, b->scale, k);
+        if (vector_element(rw, b->zero, k) != 0 || fabs(have - want) > want * 0x1p-20) return false;
     }
     return true;
 }
@@ -525,6 +519,8 @@ const Rule rules_integer[] = {
     {"clip-up", Q("(Clip! x #?l #?h)"), clip_up},
     {"conv", Q("(Conv!:C " X " " CW ")"), conv_integer},
     {"conv-bias", Q("(Conv!:C " X " " CW " " B ")"), conv_integer},
+    {"conv-norm", "(BatchNormalization (Conv!:C " X " " CW ") #s #o #m #v)", integer_norm},
+    {"conv-bias-norm", "(BatchNormalization (Conv!:C " X " " CW " " B ") #s #o #m #v)", integer_norm},
     {"gemm", Q("(Gemm!:C " X " " CW ")"), gemm_integer},
     {"gemm-bias", Q("(Gemm!:C " X " " CW " " B ")"), gemm_integer},
     {"matmul", Q("(MatMul! " X " " W ")"), matmul_integer},

@@ -23,6 +23,22 @@ bool same_quant(const Quant *p, const Quant *q);
 /* The integer tensor that t is made from by DequantizeLinear; id 0: it is not. */
 TensorId dequantized(const Rw *rw, TensorId t);
 
+/* Its zero point, or a new constant 0 in its place. */
+TensorId zero_of(Rw *rw, const Quant *q);
+
+/* A DequantizeLinear of a constant weight or bias: one scale, or one for each of n along `axis`. */
+typedef struct Vector {
+    TensorId data, scale, zero;
+    int64_t n;
+} Vector;
+
+bool vector_of(Rw *rw, NodeId id, int64_t n, int axis, Vector *v); /* false: not of this form */
+double vector_element(const Rw *rw, TensorId t, int64_t k);        /* of one of its operands; absent: 0 */
+TensorId vector_zero(Rw *rw, const Vector *v);
+
+/* integer_norm.c. A normalisation behind a convolution of dequantized operands. */
+bool integer_norm(Rw *rw, const Match *m);
+
 /* integer_table.c. Nodes of g from tensors `leaf` (constants in `value`) to the first result of `top`, evaluated. */
 const Blob *integer_evaluate(Rw *rw, NodeId top, TensorId leaf, const Blob *value);
 /* The rules of elementwise functions of one quantized tensor, and of constants. */

@@ -84,8 +84,7 @@ static bool per_channel(Rw *rw, TensorId t, uint8_t rank, int64_t n, double *v)
     return rw_floats(rw, t, n, v);
 }
 
-/* BatchNormalization of n channels as z*s + o: s = scale/sqrt(var + e), o = offset - mean*s. */
-static bool norm_affine(Rw *rw, const Match *m, int64_t n, double *s, double *o)
+bool rule_norm_affine(Rw *rw, const Match *m, int64_t n, double *s, double *o)
 {
     const OpCtx bn = rw_ctx(rw, m->root);
     double *mean = NEWN(rw->a, double, n), *var = NEWN(rw->a, double, n);
@@ -104,7 +103,7 @@ static bool fold_conv_bn(Rw *rw, const Match *m)
 {
     const int64_t n = channels_of(rw, m);
     double *s = NEWN(rw->a, double, n), *o = NEWN(rw->a, double, n);
-    if (!n || !norm_affine(rw, m, n, s, o)) return false;
+    if (!n || !rule_norm_affine(rw, m, n, s, o)) return false;
     scaled_conv(rw, m, m->t['w'], m->t['b'], s, o, n);
     return true;
 }
@@ -185,7 +184,7 @@ static bool fold_product_bn(Rw *rw, const Match *m)
     const int64_t n = dim[rows ? 0 : 1], each = dim[rows ? 1 : 0];
     const double alpha = gemm ? attr_f(&g, "alpha") : 1, beta = gemm ? attr_f(&g, "beta") : 1;
     double *s = NEWN(rw->a, double, n), *o = NEWN(rw->a, double, n), *b = NEWN(rw->a, double, n);
-    if (!norm_affine(rw, m, n, s, o) || (!is_none(m->t['b']) && !per_channel(rw, m->t['b'], 2, n, b))) return false;
+    if (!rule_norm_affine(rw, m, n, s, o) || (!is_none(m->t['b']) && !per_channel(rw, m->t['b'], 2, n, b))) return false;
     float *bias = NEWN(rw->a, float, n);
     for (int64_t c = 0; c < n; c++) bias[c] = (float)(beta * b[c] * s[c] + o[c]);
     const Attr attr[] = {{.name = "transA", .type = AT_i, .v.i = gemm ? attr_i(&g, "transA") : 0},

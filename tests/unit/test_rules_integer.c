@@ -17,6 +17,7 @@ static const Rule *const sets[] = {rules_integer};
 #define WEIGHT    "const %c f32[] (0.125)\n%dw ? = DequantizeLinear %w %c\n"
 #define BIAS(n)   "const %f f32[] (0.0625)\nconst %e i32[" n "\n%db ? = DequantizeLinear %e %f\n"
 #define CHANNELS  "const %c f32[3] (0.125, 0.5, 0.25)\nconst %d i8[3] (0, 0, 0)\n%dw ? = DequantizeLinear %w %c %d {axis=0}\n"
+#define NORM      "const %p f32[3] (0.5, -2, 1)\nconst %o f32[3] (1.5, -3, 0.25)\nconst %m f32[3] (2, -1, 0.5)\nconst %v f32[3] (4, 1, 0.25)\n"
 #define CONV_W    "const %w i8[3,2,2,2] (1, -2, 3, 4, -5, 6, 7, -8, 9, 10, -11, 12, 13, -14, 15, 16, -17, 18, 19, -20, 21, 22, 23, -24)\n"
 #define DENSE_W   "const %w i8[4,3] (1, -2, 3, 4, -5, 6, 7, -8, 9, 10, -11, 12)\n"
 #define OTHER     "input %w i8[2,4]\nconst %c f32[] (0.25)\nconst %d i8[] (-7)\n%dw ? = DequantizeLinear %w %c %d\n"
@@ -35,6 +36,9 @@ static const Case cases[] = {
     {"conv", 0, X("1,2,4,4") CONV_W WEIGHT UP("Conv %dx %dw {pads=[1,0,1,0]}")},
     {"conv", 0, X("1,2,4,4") CONV_W CHANNELS UP("Conv %dx %dw {strides=[2,1]}")},
     {"conv-bias", 0, X("1,2,4,4") CONV_W WEIGHT BIAS("3] (10, -20, 5)") UP("Conv %dx %dw %db")},
+    {"conv-norm", 0, X("1,2,4,4") CONV_W CHANNELS NORM "%u ? = Conv %dx %dw {pads=[1,0,1,0]}\n" UP("BatchNormalization %u %p %o %m %v {epsilon=0.0}")},
+    {"conv-norm", 1e-6, X("1,2,4,4") CONV_W WEIGHT NORM "%u ? = Conv %dx %dw\n" DOWN("BatchNormalization %u %p %o %m %v")},
+    {"conv-bias-norm", 0, X("1,2,4,4") CONV_W WEIGHT BIAS("3] (10, -20, 5)") NORM "%u ? = Conv %dx %dw %db\n" UP("BatchNormalization %u %p %o %m %v {epsilon=0.0}")},
     {"gemm", 0, X("2,4") DENSE_W WEIGHT UP("Gemm %dx %dw")},
     {"gemm-bias", 0, X("2,4") DENSE_W WEIGHT BIAS("3] (10, -20, 5)") UP("Gemm %dx %dw %db")},
     {"matmul", 0, X("2,4") DENSE_W WEIGHT UP("MatMul %dx %dw")},

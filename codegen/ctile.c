@@ -78,7 +78,7 @@ typedef struct DotForm { const Expr *x, *w; const char *name; } DotForm;
 static const Expr *narrow_load(const Expr *e)
 {
     const Expr *load = e->op == EX_cast ? e->a[0] : NULL;
-    const bool fits = load && (e->dt == DT_i32 ? load->dt == DT_i8 || load->dt == DT_u8 : e->dt == DT_f32 && load->dt == DT_bf16);
+    const bool fits = load && (e->dt == DT_i32 ? dtype_is_byte((DType)load->dt) : e->dt == DT_f32 && load->dt == DT_bf16);
     return fits && load->op == EX_load ? load : NULL;
 }
 

@@ -44,7 +44,8 @@ typedef struct Dot {
 /* Tile for a matrix unit: `rows` values of the row variable and `down` of variable `outer` (-1: there is none), so many lanes. */
 typedef struct MatrixShape { int32_t down, rows, lanes; int outer; const char *kind; } MatrixShape;
 
-bool dot_of(const Auto *g, uint32_t stage, Dot *d);
+bool dot_of(const Auto *g, uint32_t stage, Dot *d);     /* auto_dot.c */
+int64_t points_sharing(const Auto *g, const Stage *s, const Expr *load); /* outputs that read the same element of it */
 int64_t extent_of(const Auto *g, const Expr *e);       /* upper bound */
 int64_t points_of_tensor(const Auto *g, uint32_t t);
 int64_t points_of_stage(const Auto *g, uint32_t k);    /* elements that it defines */
@@ -69,30 +70,31 @@ void auto_views(Auto *g);                              /* fresh schedule with on
 bool runs_across(const Auto *g, uint32_t k);           /* auto_tile.c: a reduction over what lies side by side, by vectors */
 int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t stage); /* auto_tile.c: lanes of the best tile */
 
-/* auto_prepare.c: tensors, stages and layouts of the scheduler's own. */
+/* auto_stage.c: tensors and stages of the scheduler's own. */
 uint32_t auto_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, const Expr *const *dim);
 void auto_insert(Auto *g, uint32_t k, Stage *s);       /* before stage k */
-bool layout_free(const Auto *g, uint32_t t);           /* may be stored as we like */
-Layout layout_channels_last(const Auto *g, uint32_t t, int c);
+Stage *auto_replace(Auto *g, uint32_t k, const Expr *body); /* stage k with another body: stages are never changed, so it is a new one */
+void auto_exchange(Auto *g, uint32_t k, const Expr *from, const Expr *to); /* an operand of stage k, whose substituted body becomes its own */
+void auto_drop_unread(Auto *g);                        /* views whose readers were given substituted bodies */
+
+/* auto_layout.c */
+bool layout_free(const Auto *g, uint32_t t);           /* may be stored as we like: no input, output or constant */
+Layout layout_channels_last(const Auto *g, uint32_t t, int c); /* dimension c (-1: none) innermost where there are rows and columns beside it */
+void layout_innermost(Layout *l, uint8_t rank, int d);
+bool layout_is_plain(const Layout *l, uint8_t rank);
 bool layout_has_halo(const Layout *l, uint8_t rank);
-void layout_want_halo(const Auto *g, const Expr *load, Layout *l);
+void layout_want_halo(const Auto *g, const Expr *load, Layout *l); /* that makes a padded load plain */
 void layout_merge(Auto *g, uint32_t t, const Layout *want);
+void layout_follow(Auto *g); /* tensors made or read element by element beside one with a layout take its order */
 
 /* auto_pack.c: whether products of stage s are worth bringing w into groups at run time; the stage that does it, before
  * stage k, and the load that replaces d->w. Returns the number of stages added. */
 bool may_pack_at_run_time(const Auto *g, const Stage *s, const Expr *w);
 uint32_t auto_pack(Auto *g, uint32_t k, const Dot *d, const Expr **packed);
 
-/* auto_constant.c: constant w in blocks of lanes, [groups][blocks][others..][block], or [groups][blocks][others.., K/quad][block][quad]
- * where the last of the others has K. Lanes and K past the end are 0. */
-typedef struct Packing {
-    const Ten *w;
-    int lane_dim;
-    uint8_t order[MAX_RANK], no;        /* the others in storage order */
-    int64_t group, block, quad;
-} Packing;
-int64_t packed_extent(const Packing *p, int q);          /* of the q-th of the others */
-const Blob *auto_constant(Arena *a, const Packing *p);
+/* auto_constant.c: the load of constant d->w in blocks of lanes, [groups][blocks][others..][block], or, where dots take a quad,
+ * [groups][blocks][others.., K/quad][block][quad] with K the last of the others; lanes and K past the end are 0. NULL: it stays. */
+const Expr *auto_constant(Auto *g, uint32_t k, const Dot *d);
 
 bool auto_matrix(Auto *g, uint32_t k, const Dot *d);   /* whether a matrix unit is to make contraction k; its shape is in g */
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */

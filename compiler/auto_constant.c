@@ -5,6 +5,16 @@
  */
 #include "auto.h"
 
+/* ---- the recipe ---- */
+
+/* Constant w in blocks of lanes. */
+typedef struct Packing {
+    const Ten *w;
+    int lane_dim;
+    uint8_t order[MAX_RANK], no;        /* the others in storage order */
+    int64_t group, block, quad;
+} Packing;
+
 typedef struct Pack {
     Recipe r;
     Packing p;
@@ -13,7 +23,8 @@ typedef struct Pack {
     int64_t last;              /* extent of the last of the others; 1: there are none */
 } Pack;
 
-int64_t packed_extent(const Packing *p, int q)
+/* Of the q-th of the others. */
+static int64_t packed_extent(const Packing *p, int q)
 {
     const int64_t n = p->w->dim[p->order[q]]->v.i;
     return q == p->no - 1 ? (n + p->quad - 1) / p->quad : n;
@@ -67,7 +78,7 @@ static void make_packed(const Recipe *r, const char *from, int64_t first, int64_
     }
 }
 
-const Blob *auto_constant(Arena *a, const Packing *p)
+static const Blob *recipe_of(Arena *a, const Packing *p)
 {
     Pack *k = NEW(a, Pack);
     *k = (Pack){.r = {.arena = a, .from = p->w->data, .unit = p->block * p->quad, .make = make_packed}, .p = *p, .inner = 1, .last = 1};
@@ -80,4 +91,93 @@ const Blob *auto_constant(Arena *a, const Packing *p)
     }
     k->per_group = (p->group + p->block - 1) / p->block;
     return blob_made(a, p->w->dt, p->w->dim[p->lane_dim]->v.i / p->group * k->per_group * k->inner * k->r.unit, &k->r);
+}
+
+/* ---- what is packed ---- */
+
+/* Whether the lane variable indexes one dimension alone. */
+static bool lane_apart(const Expr *w, const Expr *lane, int lane_dim)
+{
+    for (uint16_t d = 0; d < w->n; d++)
+        if (d != lane_dim && ex_uses(w->a[d], lane))
+            return false;
+    return true;
+}
+
+/* Dimensions of the constant in storage order: what the reduction does not walk, then the reduction's, lanes left out. */
+static uint8_t storage_order(const Stage *s, const Expr *load, uint8_t rank, int lane_dim, uint8_t *order)
+{
+    uint8_t n = 0;
+    bool reduced[MAX_RANK] = {false};
+    for (uint8_t q = 0; q < s->nr; q++)
+        if (index_uses(load, s->rvar[q]))
+            reduced[dim_using(load, s->rvar[q])] = true;
+    for (uint8_t q = 0; q < rank; q++)
+        if (q != lane_dim && !reduced[q])
+            order[n++] = q;
+    for (uint8_t q = 0; q < s->nr; q++) {
+        const int d = dim_using(load, s->rvar[q]);
+        if (d >= 0 && reduced[d])
+            order[n++] = (uint8_t)d;
+        if (d >= 0)
+            reduced[d] = false; /* the parts of a split variable share one */
+    }
+    return n;
+}
+
+/* -Os: what other stages read as it is would be stored twice. */
+static bool may_pack(const Auto *g, const Dot *d) { return !g->te->cx->small || g->nreader[d->w->v.ref] == 1; }
+
+/* Whether w can be packed, and how. Lanes of a group that share x are blocks of their own. */
+static bool packing_of(const Auto *g, uint32_t k, const Dot *d, Packing *p)
+{
+    const Stage *s = g->te->stage.at[k];
+    const Ten *w = ten(g->te, d->w->v.ref);
+    const int lane_dim = d->lane >= 0 ? dim_of(d->w, s->var[d->lane]) : -1;
+    if (w->data->fill || !may_pack(g, d) || d->w->op != EX_load || w->rank + 3 > MAX_RANK)
+        return false;
+    if (lane_dim < 0 || !ex_is_const(ten(g->te, s->out)->dim[d->lane]) || !lane_apart(d->w, s->var[d->lane], lane_dim))
+        return false;
+    const int64_t group = d->group ? d->group : w->dim[lane_dim]->v.i;
+    *p = (Packing){.w = w, .lane_dim = lane_dim, .group = group, .block = min_i64(lanes_per_tile(g, d, k), group), .quad = d->quad};
+    p->no = storage_order(s, d->w, w->rank, lane_dim, p->order);
+    return true;
+}
+
+typedef struct Packed { const Expr *dim[MAX_RANK], *index[MAX_RANK]; uint8_t rank; } Packed;
+
+static void add_dim(Auto *g, Packed *p, int64_t extent, const Expr *index)
+{
+    p->dim[p->rank] = ex_int(g->x, extent);
+    p->index[p->rank++] = index;
+}
+
+/* Dimensions of the packed constant, and their indices in the product. */
+static Packed dims_of(Auto *g, const Packing *p, const Expr *w, const Expr *lane)
+{
+    const int64_t blocks = (p->group + p->block - 1) / p->block;
+    const Expr *group = ex_int(g->x, p->group), *block = ex_int(g->x, p->block), *quad = ex_int(g->x, p->quad), *in_group = ex_mod(g->x, lane, group);
+    Packed to = {.rank = 0};
+    add_dim(g, &to, p->w->dim[p->lane_dim]->v.i / p->group, ex_fdiv(g->x, lane, group));
+    add_dim(g, &to, blocks, ex_fdiv(g->x, in_group, block));
+    for (int q = 0; q < p->no; q++) {
+        const Expr *at = w->a[p->order[q]];
+        add_dim(g, &to, packed_extent(p, q), q == p->no - 1 ? ex_fdiv(g->x, at, quad) : at);
+    }
+    add_dim(g, &to, p->block, ex_mod(g->x, in_group, block));
+    if (p->quad > 1)
+        add_dim(g, &to, p->quad, ex_mod(g->x, w->a[p->order[p->no - 1]], quad));
+    return to;
+}
+
+const Expr *auto_constant(Auto *g, uint32_t k, const Dot *d)
+{
+    Packing p;
+    if (!packing_of(g, k, d, &p))
+        return NULL;
+    const Packed to = dims_of(g, &p, d->w, g->te->stage.at[k]->var[d->lane]);
+    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.packed%u", p.w->name, g->te->ten.n), TEN_const, to.rank, to.dim);
+    ten(g->te, t)->dt = p.w->dt;
+    ten(g->te, t)->data = recipe_of(g->a, &p);
+    return ex_load(g->x, p.w->dt, t, to.rank, to.index);
 }

@@ -28,16 +28,6 @@ typedef struct Narrow {
 
 /* ---- which contractions ---- */
 
-/* Outputs that share an element of w. */
-static int64_t rows_of(const Auto *g, const Stage *s, const Expr *w)
-{
-    const Ten *t = ten(g->te, s->out);
-    int64_t n = 1;
-    for (uint8_t v = 0; v < t->rank; v++)
-        n *= ex_uses(w, s->var[v]) ? 1 : extent_of(g, t->dim[v]);
-    return n;
-}
-
 /* The dimension that v alone moves, when no other depends on it; -1: none. */
 static int moved_dim(const Expr *load, const Expr *v)
 {
@@ -90,7 +80,7 @@ static bool product_of(const Auto *g, uint32_t k, Product *p)
     const bool pairs = multiplies_pairs(g->m) && has_pairs(g, s, &p->d);
     if (!is_constant_load(g, p->d.w))
         return p->both = pairs && g->m->amx && ten(g->te, p->d.w->v.ref)->kind == TEN_stage && may_pack_at_run_time(g, s, p->d.w);
-    const bool streams = rows_of(g, s, p->d.w) <= STREAM_ROWS;
+    const bool streams = points_sharing(g, s, p->d.w) <= STREAM_ROWS;
     p->both = !streams && pairs;
     return p->both || streams;
 }

@@ -11,15 +11,6 @@
 
 enum { FEW_ROWS = 8 }; /* outputs that share an element of w: fewer do not pay for moving it */
 
-static int64_t rows_of(const Auto *g, const Stage *s, const Expr *w)
-{
-    const Ten *t = ten(g->te, s->out);
-    int64_t n = 1;
-    for (uint8_t v = 0; v < t->rank; v++)
-        n *= ex_uses(w, s->var[v]) ? 1 : extent_of(g, t->dim[v]);
-    return n;
-}
-
 bool may_pack_at_run_time(const Auto *g, const Stage *s, const Expr *w)
 {
     const Ten *t = ten(g->te, s->out);
@@ -34,7 +25,7 @@ bool may_pack_at_run_time(const Auto *g, const Stage *s, const Expr *w)
             return false;
         rank++;
     }
-    return w->op == EX_load && rank <= MAX_RANK && rows_of(g, s, w) >= FEW_ROWS;
+    return w->op == EX_load && rank <= MAX_RANK && points_sharing(g, s, w) >= FEW_ROWS;
 }
 
 /* One dimension of wp: its extent, its variable in the stage that makes wp, and its index in the product. */

@@ -84,7 +84,7 @@ static bool is_worth(const Auto *g, const Run *r)
 static bool window_of(const Auto *g, uint32_t k, const Dot *d, const Layout *last, Run *r)
 {
     const Ten *x = ten(g->te, d->x->v.ref), *w = ten(g->te, d->w->v.ref);
-    const bool bytes = x->dt == DT_i8 || x->dt == DT_u8;
+    const bool bytes = dtype_is_byte(x->dt);
     if (d->lane < 0 || d->row < 0 || !d->group || w->kind != TEN_const || w->data->fill || d->w->op != EX_load || x->rank < 3 || w->rank == MAX_RANK)
         return false;
     *r = (Run){.s = g->te->stage.at[k], .x = d->x, .w = d->w};

@@ -332,7 +332,7 @@ static bool replaces_alone(const Find *f, const Access *s, const Access *l)
 /* C may take accesses of two types to be of different objects, unless one is a character type. */
 static bool types_may_alias(DType a, DType b)
 {
-    const bool bytes = a == DT_i8 || a == DT_u8 || b == DT_i8 || b == DT_u8;
+    const bool bytes = dtype_is_byte(a) || dtype_is_byte(b);
     return a != DT_str && b != DT_str && (a == b || bytes);
 }
 

@@ -356,11 +356,7 @@ static bool is_sum_bias(Rw *rw, const Vector *b, const Quant *x, const Vector *w
     return true;
 }
 
-static bool is_byte(const Rw *rw, TensorId t)
-{
-    const DType dt = tensor(rw->g, t)->dt;
-    return dt == DT_i8 || dt == DT_u8;
-}
+static bool is_byte(const Rw *rw, TensorId t) { return dtype_is_byte(tensor(rw->g, t)->dt); }
 
 /* A product: activation D(x), weight D(w) of n channels along `axis`, perhaps bias D(b), result Q(..). */
 typedef struct Product {

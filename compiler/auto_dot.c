@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Dots: what of a contraction goes along the lanes of a register tile and down its rows, and how many steps of its reduction
+ * one instruction takes. Read from the indices of its two operands.
+ */
+#include "auto.h"
+
+enum { QUAD = 4, PAIR = 2 };
+
+static bool is_byte(const Expr *load) { return dtype_is_byte((DType)load->dt); }
+
+/* The load behind a factor; NULL: it is something else. */
+static const Expr *factor_load(const Expr *e)
+{
+    const bool wide = e->op == EX_cast && (e->dt == DT_i32 || e->dt == DT_f32);
+    const Expr *load = wide ? e->a[0] : e;
+    const bool fits = wide ? (e->dt == DT_i32 ? is_byte(load) : load->dt == DT_bf16) : e->dt == DT_f32;
+    return fits && (load->op == EX_load || load->op == EX_loadp) ? load : NULL;
+}
+
+/* The lane variable is an index variable that the second operand has and the first has not (columns of a product, output
+ * channels); failing that one that both have (depthwise). The longest counts. */
+static int choose_lane(const Auto *g, const Stage *s, const Expr *x, const Expr *w)
+{
+    const Ten *t = ten(g->te, s->out);
+    int best = -1;
+    for (int both = 0; both < 2 && best < 0; both++)
+        for (uint8_t v = 0; v < t->rank; v++) {
+            const bool fits = index_uses(w, s->var[v]) && index_uses(x, s->var[v]) == (both == 1);
+            if (fits && (best < 0 || extent_of(g, t->dim[v]) >= extent_of(g, t->dim[best])))
+                best = v;
+        }
+    return best;
+}
+
+static int choose_row(const Auto *g, const Stage *s, const Expr *x, int lane)
+{
+    int best = -1;
+    const Ten *t = ten(g->te, s->out);
+    for (uint8_t v = 0; v < t->rank; v++)
+        if (v != lane && index_uses(x, s->var[v]) && !ex_is_int(t->dim[v], 1))
+            best = v;
+    return best;
+}
+
+typedef struct Group { Exprs *x; const Expr *var, *quotient; } Group;
+
+static void find_quotient(void *ctx, const Expr *e)
+{
+    Group *f = ctx;
+    if (e->op == EX_fdiv && e->a[0] == f->var && ex_is_const(e->a[1]))
+        f->quotient = e;
+}
+
+/* k when x depends on the lane variable as fdiv(lane, k) alone; all lanes when it does not at all, 0 otherwise. */
+static int64_t group_of(const Auto *g, const Expr *x, const Expr *var, int64_t lanes)
+{
+    Group f = {.x = g->x, .var = var};
+    ex_walk(x, find_quotient, &f);
+    if (!f.quotient)
+        return index_uses(x, var) ? 0 : lanes;
+    const Subst s = {f.quotient, ex_int(g->x, 0)};
+    const int64_t k = f.quotient->a[1]->v.i;
+    return lanes % k || ex_uses(ex_subst(g->x, x, &s, 1), var) ? 0 : k;
+}
+
+/* Whether v indexes a dimension of the load that no variable of the stage shares, as the window's do. */
+static bool walks_alone(const Auto *g, const Stage *s, const Expr *load, const Expr *v)
+{
+    for (uint8_t d = 0; d < ten(g->te, load->v.ref)->rank; d++) {
+        bool shared = false;
+        for (uint8_t q = 0; q < ten(g->te, s->out)->rank; q++)
+            shared = shared || ex_uses(load->a[d], s->var[q]);
+        if (ex_uses(load->a[d], v))
+            return !shared;
+    }
+    return false;
+}
+
+/* Whether v alone moves the last dimension of the load, one element a step: side by side as they are. */
+static bool walks_last(const Auto *g, const Expr *load, const Expr *v)
+{
+    const int last = ten(g->te, load->v.ref)->rank - 1;
+    bool linear;
+    const Layout *l = &g->layout.at[load->v.ref];
+    return last >= 0 && (!l->set || l->order[last] == last) && ex_coef(load->a[last], v, &linear) == 1 && linear;
+}
+
+/* Whether both operands are narrow, and w a constant or worth packing at run time. */
+static bool has_groups(const Auto *g, const Stage *s, const Dot *d)
+{
+    const bool narrow = (is_byte(d->x) && is_byte(d->w)) || (d->x->dt == DT_bf16 && d->w->dt == DT_bf16);
+    if (!narrow || !d->group || d->lane < 0 || s->nr == 0 || !ex_is_const(s->rext[s->nr - 1]) || !ex_is_const(ten(g->te, s->out)->dim[d->lane]))
+        return false;
+    if (!is_constant_load(g, d->w))
+        return may_pack_at_run_time(g, s, d->w);
+    return d->w->op == EX_load && !ten(g->te, d->w->v.ref)->data->fill;
+}
+
+/* Steps of the innermost reduction variable that one dot takes: four bytes or two bf16 side by side in x. It may be split
+ * already: then its last part has that extent. Where x walks a dimension of its own it may be padded (three colours). */
+static int64_t quad_of(const Auto *g, const Stage *s, const Dot *d)
+{
+    if (!has_groups(g, s, d))
+        return 1;
+    const Expr *v = s->rvar[s->nr - 1];
+    const int64_t size = is_byte(d->x) ? QUAD : PAIR, n = s->rext[s->nr - 1]->v.i;
+    const bool alone = walks_alone(g, s, d->x, v), pads = alone && is_byte(d->x) && n >= QUAD - 1;
+    const bool beside = alone || walks_last(g, d->x, v) || stride_of(g, d->x, v) == 1;
+    return index_uses(d->w, v) && beside && (n % size == 0 || pads) ? size : 1;
+}
+
+/* How much rather an operand is w than x: factors have no order of their own. What is padded must be x. */
+static int serves_lanes(const Auto *g, const Expr *load)
+{
+    return is_constant_load(g, load) ? 3 : g->packed.at[load->v.ref] ? 2 : load->dt == DT_f32 || load->op == EX_load;
+}
+
+bool dot_of(const Auto *g, uint32_t k, Dot *d)
+{
+    const Stage *s = g->te->stage.at[k];
+    const Expr *b = s->body ? g->body[k] : NULL;
+    if (s->kind != ST_reduce || s->op != RED_sum || b->op != EX_mul || b->a[0] == b->a[1] || !factor_load(b->a[0]) || !factor_load(b->a[1]))
+        return false;
+    d->x = factor_load(b->a[0]);
+    d->w = factor_load(b->a[1]);
+    if (serves_lanes(g, d->x) > serves_lanes(g, d->w)) {
+        d->w = factor_load(b->a[0]);
+        d->x = factor_load(b->a[1]);
+    }
+    d->lane = choose_lane(g, s, d->x, d->w);
+    if (d->lane < 0 && !is_constant_load(g, d->w)) { /* perhaps the other way round */
+        const Expr *t = d->x;
+        d->x = d->w;
+        d->w = t;
+        d->lane = choose_lane(g, s, d->x, d->w);
+    }
+    d->row = choose_row(g, s, d->x, d->lane);
+    d->group = d->lane >= 0 ? group_of(g, d->x, s->var[d->lane], extent_of(g, ten(g->te, s->out)->dim[d->lane])) : 0;
+    d->quad = quad_of(g, s, d);
+    return true;
+}
+
+int64_t points_sharing(const Auto *g, const Stage *s, const Expr *load)
+{
+    const Ten *t = ten(g->te, s->out);
+    int64_t n = 1;
+    for (uint8_t v = 0; v < t->rank; v++)
+        n *= ex_uses(load, s->var[v]) ? 1 : extent_of(g, t->dim[v]);
+    return n;
+}

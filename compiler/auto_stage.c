@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The scheduler's own tensors and stages: new ones, others in their place, and what nothing reads any more.
+ */
+#include "auto.h"
+
+uint32_t auto_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, const Expr *const *dim)
+{
+    const uint32_t t = te_tensor(g->te, name, DT_f32, kind, rank, dim);
+    PUSH(g->a, &g->pinned, kind == TEN_stage);
+    PUSH(g->a, &g->layout, ((Layout){0}));
+    PUSH(g->a, &g->packed, false);
+    PUSH(g->a, &g->matrix, NULL);
+    PUSH(g->a, &g->rows, 0);
+    return t;
+}
+
+void auto_insert(Auto *g, uint32_t k, Stage *s)
+{
+    PUSH(g->a, &g->te->stage, s);
+    for (uint32_t q = g->te->stage.n - 1; q > k; q--)
+        g->te->stage.at[q] = g->te->stage.at[q - 1];
+    g->te->stage.at[k] = s;
+    for (uint32_t q = 0; q < g->te->stage.n; q++)
+        for (uint8_t o = 0; o < max_i64(g->te->stage.at[q]->nout, 1); o++)
+            ten(g->te, g->te->stage.at[q]->kind == ST_call ? g->te->stage.at[q]->outs[o] : g->te->stage.at[q]->out)->stage = q;
+}
+
+Stage *auto_replace(Auto *g, uint32_t k, const Expr *body)
+{
+    Stage *s = arena_copy(g->a, g->te->stage.at[k], sizeof *s);
+    s->body = body;
+    return g->te->stage.at[k] = s;
+}
+
+typedef struct Swap { const Expr *from, *to; } Swap;
+
+static const Expr *swap_load(void *ctx, const Expr *e)
+{
+    const Swap *s = ctx;
+    return e == s->from ? s->to : e;
+}
+
+void auto_exchange(Auto *g, uint32_t k, const Expr *from, const Expr *to)
+{
+    Swap s = {from, to};
+    (void)auto_replace(g, k, ex_map(g->x, g->body[k], swap_load, &s));
+    g->body[k] = g->te->stage.at[k]->body;
+}
+
+/* ---- what nothing reads any more ---- */
+
+static void mark_read(void *ctx, const Expr *e)
+{
+    bool *read = ctx;
+    if (e->op == EX_load || e->op == EX_loadp)
+        read[e->v.ref] = true;
+}
+
+static bool is_needed(const Te *te, const Stage *s, const bool *read)
+{
+    bool yes = ten(te, s->out)->output >= 0 || read[s->out];
+    for (uint8_t q = 0; q < s->nout; q++)
+        yes = yes || ten(te, s->outs[q])->output >= 0 || read[s->outs[q]] || s->nresult;
+    return yes;
+}
+
+void auto_drop_unread(Auto *g)
+{
+    Te *te = g->te;
+    bool *read = NEWN(g->a, bool, te->ten.n), *keep = NEWN(g->a, bool, te->stage.n + 1);
+    uint32_t n = 0;
+    for (uint32_t k = te->stage.n; k-- > 0;) {
+        const Stage *s = te->stage.at[k];
+        keep[k] = is_needed(te, s, read);
+        if (keep[k])
+            walk_stage(te, s, s->body, mark_read, read);
+        for (uint8_t q = 0; keep[k] && q < s->nin; q++)
+            read[s->in[q]] = true;
+    }
+    for (uint32_t k = 0; k < te->stage.n; k++) {
+        Stage *s = te->stage.at[k];
+        for (uint8_t q = 0; q < s->nout; q++)
+            ten(te, s->outs[q])->stage = keep[k] ? n : NO_STAGE;
+        ten(te, s->out)->stage = keep[k] ? n : NO_STAGE;
+        if (keep[k])
+            te->stage.at[n++] = s;
+    }
+    te->stage.n = n;
+}

@@ -44,18 +44,25 @@ typedef struct Dot {
 /* Tile for a matrix unit: `rows` values of the row variable and `down` of variable `outer` (-1: there is none), so many lanes. */
 typedef struct MatrixShape { int32_t down, rows, lanes; int outer; const char *kind; } MatrixShape;
 
-bool dot_of(const Auto *g, uint32_t stage, Dot *d);     /* auto_dot.c */
+/* ---- what the steps ask ---- */
+
+/* auto_dot.c */
+bool dot_of(const Auto *g, uint32_t stage, Dot *d);
+bool is_product(const Stage *s);                       /* a contraction; a sum of squares is a statistic */
 int64_t points_sharing(const Auto *g, const Stage *s, const Expr *load); /* outputs that read the same element of it */
+
+/* auto_reads.c. walk_stage calls fn for every node of a stage, whose body may be a substituted one; walk_scheduled also for what is
+ * inline in a scatter's first values and places, body holding the substituted bodies of all stages. */
 int64_t extent_of(const Auto *g, const Expr *e);       /* upper bound */
 int64_t points_of_tensor(const Auto *g, uint32_t t);
+int64_t bytes_of_tensor(const Auto *g, uint32_t t);    /* without a halo */
 int64_t points_of_stage(const Auto *g, uint32_t k);    /* elements that it defines */
-bool is_operand_of_call(const Te *te, uint32_t t);     /* a function of runtime-min reads its memory */
+int64_t reduction_steps(const Auto *g, const Stage *s);
 int64_t steps_of_stage(const Auto *g, uint32_t k);     /* elements x reduction steps */
-/* Calls fn for every node of a stage, whose body may be a substituted one; _scheduled: also for what is inline in a
- * scatter's first values and places, body holding the substituted bodies of all stages. */
+bool is_operand_of_call(const Te *te, uint32_t t);     /* a function of runtime-min reads its memory */
+bool is_pure_var(const Expr *e, const Expr *const *var, int n, int *which);
 void walk_stage(const Te *te, const Stage *s, const Expr *body, void (*fn)(void *ctx, const Expr *e), void *ctx);
 void walk_scheduled(const Schedule *s, const Expr *const *body, uint32_t k, void (*fn)(void *ctx, const Expr *e), void *ctx);
-bool is_pure_var(const Expr *e, const Expr *const *var, int n, int *which);
 void auto_bodies(Auto *g);                             /* body and reader from the placements in s */
 
 /* auto_load.c: of a load, the first dimension whose index uses v; whose index is v itself; and that alone uses v. -1: none. */
@@ -64,11 +71,22 @@ bool index_uses(const Expr *load, const Expr *v);
 int dim_of(const Expr *load, const Expr *v);
 int sole_dim(const Expr *load, const Expr *v);
 bool is_constant_load(const Auto *g, const Expr *load);
-bool is_zero_outside(const Expr *load);                 /* of floats: padded with zero, or not at all */
+bool has_affine_indices(const Expr *load);             /* neither quotients and remainders nor data in them */
+bool is_zero_outside(const Expr *load);                /* of floats: padded with zero, or not at all */
 
-void auto_views(Auto *g);                              /* fresh schedule with only affine views inline, and its bodies */
-bool runs_across(const Auto *g, uint32_t k);           /* auto_tile.c: a reduction over what lies side by side, by vectors */
-int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t stage); /* auto_tile.c: lanes of the best tile */
+/* auto_join.c: elements of memory that v moves a plain load by, 0 when that is not always the same; whether its offset is affine. */
+int64_t stride_of(const Auto *g, const Expr *load, const Expr *v);
+bool walks_memory(const Auto *g, const Expr *load);
+
+/* auto_lanes.c: the product whose values live in registers of stage k, or k itself when it is a contraction at root; NO_STAGE:
+ * none. And whether the variables of a host are those of its register stage, place by place; dimensions of one element may be left at 0. */
+uint32_t product_in(const Auto *g, uint32_t k);
+bool same_variables(const Auto *g, uint32_t host, uint32_t k);
+
+bool runs_across(const Auto *g, uint32_t k);           /* auto_tile_map.c: a reduction over what lies side by side, by vectors */
+int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t stage); /* auto_shape.c: lanes of the best tile */
+
+/* ---- what they change ---- */
 
 /* auto_stage.c: tensors and stages of the scheduler's own. */
 uint32_t auto_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, const Expr *const *dim);
@@ -87,6 +105,30 @@ void layout_want_halo(const Auto *g, const Expr *load, Layout *l); /* that makes
 void layout_merge(Auto *g, uint32_t t, const Layout *want);
 void layout_follow(Auto *g); /* tensors made or read element by element beside one with a layout take its order */
 
+/* ---- rewrites of stages ---- */
+
+void auto_join(Auto *g);                               /* layouts in which views that join dimensions are free */
+void auto_narrow(Auto *g);                             /* -ffp=bf16: operands of contractions as bfloat16 */
+void auto_narrow_rest(Auto *g);                        /* after placement: large tensors that no contraction reads */
+void auto_flatten(Auto *g, int64_t group);             /* columns and few channels of a first convolution as one reduction, in groups */
+void auto_pair(Auto *g);                               /* sums of two scaled bytes in floats */
+void auto_scale(Auto *g);                              /* scaled sums of integers in floats */
+void auto_sign(Auto *g);                               /* bytes with the sign that dots of the machine take */
+void auto_zero(Auto *g);                               /* zero points out of contractions of bytes */
+void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */
+
+/* auto_zero.c: whether stage k sums products of bytes less zero points that dots can make of what is stored; its factors in
+ * any order, and the operands of the dot. */
+typedef struct Factor { const Expr *load, *zero; } Factor; /* i32(load) - zero; zero NULL: there is none */
+bool byte_product(Auto *g, uint32_t k, Factor *p, Factor *q, Dot *d);
+
+/* ---- operands ---- */
+
+void auto_prepare(Auto *g);
+uint32_t auto_rows(Auto *g, uint32_t k, const Dot *d, const Layout *last); /* stages put before contraction k; 0: it is as it was */
+void auto_scalar(Auto *g);                             /* layouts for machines without vectors */
+bool auto_matrix(Auto *g, uint32_t k, const Dot *d);   /* whether a matrix unit is to make contraction k; its shape is in g */
+
 /* auto_pack.c: whether products of stage s are worth bringing w into groups at run time; the stage that does it, before
  * stage k, and the load that replaces d->w. Returns the number of stages added. */
 bool may_pack_at_run_time(const Auto *g, const Stage *s, const Expr *w);
@@ -96,36 +138,15 @@ uint32_t auto_pack(Auto *g, uint32_t k, const Dot *d, const Expr **packed);
  * [groups][blocks][others.., K/quad][block][quad] with K the last of the others; lanes and K past the end are 0. NULL: it stays. */
 const Expr *auto_constant(Auto *g, uint32_t k, const Dot *d);
 
-bool auto_matrix(Auto *g, uint32_t k, const Dot *d);   /* whether a matrix unit is to make contraction k; its shape is in g */
-void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */
-/* auto_join.c: layouts in which views that join dimensions are free. Then: elements of memory that v moves a plain load by, 0
- * when that is not always the same; and whether its offset is affine. */
-void auto_join(Auto *g);
-int64_t stride_of(const Auto *g, const Expr *load, const Expr *v);
-bool walks_memory(const Auto *g, const Expr *load);
-void auto_scalar(Auto *g);                             /* layouts for machines without vectors */
-/* auto_flatten.c: columns and few channels of a first convolution become one reduction, columns of a multiple of `group`. */
-void auto_flatten(Auto *g, int64_t group);
-/* auto_zero.c: whether stage k sums products of bytes less zero points that dots can make of what is stored; its factors in
- * any order, and the operands of the dot. */
-typedef struct Factor { const Expr *load, *zero; } Factor; /* i32(load) - zero; zero NULL: there is none */
-bool byte_product(Auto *g, uint32_t k, Factor *p, Factor *q, Dot *d);
-void auto_sign(Auto *g);                               /* auto_sign.c: bytes with the sign that dots of the machine take */
-void auto_zero(Auto *g);                               /* auto_zero.c: zero points out of contractions of bytes */
-uint32_t auto_rows(Auto *g, uint32_t k, const Dot *d, const Layout *last); /* auto_rows.c: stages put before contraction k; 0: it is as it was */
-void auto_bands(Auto *g);                              /* auto_bands.c: where its rows are made: part of placement, as auto_lanes */
-void auto_pair(Auto *g);                               /* auto_pair.c: sums of two scaled bytes in floats */
-void auto_scale(Auto *g);                              /* auto_scale.c: scaled sums of integers in floats */
-void auto_narrow(Auto *g);                             /* -ffp=bf16: operands of contractions as bfloat16 */
-void auto_narrow_rest(Auto *g);                        /* after placement: large tensors that no contraction reads */
-void auto_prepare(Auto *g);
+/* ---- placement, in this order, and loops ---- */
+
+void auto_views(Auto *g);                              /* auto_inline.c: only what is free wherever it is read is inline; bodies */
 void auto_place(Auto *g);
-void auto_lanes(Auto *g);   /* auto_lanes.c: part of placement, when products have their registers */
-void auto_chain(Auto *g);   /* auto_chain.c: and by bands of rows */
-/* auto_lanes.c: the product whose values live in registers of stage k, or k itself when it is a contraction at root; NO_STAGE:
- * none. And whether the variables of a host are those of its register stage, place by place; dimensions of one element may be left at 0. */
-uint32_t product_in(const Auto *g, uint32_t k);
-bool same_variables(const Auto *g, uint32_t host, uint32_t k);
+void auto_inline(Auto *g);                             /* cheap maps too; bodies */
+void auto_lanes(Auto *g);                              /* what depthwise products read, at blocks of channels */
+void auto_chain(Auto *g);                              /* and by bands of rows */
+void auto_bands(Auto *g);                              /* what auto_rows made, at a few rows of its reader */
+void auto_statistics(Auto *g);                         /* statistics of rows, at the rows of their reader */
 void auto_tile(Auto *g);
 
 #endif

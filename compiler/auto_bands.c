@@ -30,7 +30,7 @@ static bool find_rows(const Auto *g, Band *b)
     if (!linear || b->step < 1 || !ex_range(g->x, ex_subst(g->x, at, &first, 1), &least, &most))
         return false;
     b->taps = most - least + 1;
-    b->row_bytes = points_of_tensor(g, b->f) / extent_of(g, f->dim[f->rank - 2]) * (int64_t)dtype_bytes(f->dt);
+    b->row_bytes = bytes_of_tensor(g, b->f) / extent_of(g, f->dim[f->rank - 2]);
     b->var = v;
     const Expr *load = b->host == b->product ? NULL : ex_sole_load(g->body[b->host], p->out);
     return b->host == b->product || (load && is_pure_var(load->a[v], h->var, ten(g->te, h->out)->rank, &b->var));
@@ -46,7 +46,7 @@ static int64_t rows_of_band(const Auto *g, const Band *b)
     const int64_t n = extent_of(g, ten(g->te, g->te->stage.at[b->host]->out)->dim[b->var]), unit = m ? m->down : 1, near = g->m->l1_bytes / 4;
     const int64_t room = scratch_of(b, unit) <= near ? near : g->m->l2_bytes / 8;
     int64_t best = 0;
-    if (!b->tight && points_of_tensor(g, b->f) * (int64_t)dtype_bytes(ten(g->te, b->f)->dt) <= room)
+    if (!b->tight && bytes_of_tensor(g, b->f) <= room)
         return 0;
     if (b->tight)
         return n > unit && scratch_of(b, unit) <= room ? unit : 0;
@@ -58,7 +58,7 @@ static int64_t rows_of_band(const Auto *g, const Band *b)
 /* Whether the constant of a product stays in the second-level cache from band to band. */
 static bool constant_stays(const Auto *g, const Dot *d)
 {
-    return points_of_tensor(g, d->w->v.ref) * (int64_t)dtype_bytes((DType)d->w->dt) <= g->m->l2_bytes / 2;
+    return bytes_of_tensor(g, d->w->v.ref) <= g->m->l2_bytes / 2;
 }
 
 static void place_rows(Auto *g, uint32_t f)

@@ -20,7 +20,6 @@ typedef struct Chain {
     int64_t stride;
 } Chain;
 
-static int64_t bytes_of(const Auto *g, uint32_t t) { return points_of_tensor(g, t) * (int64_t)dtype_bytes(ten(g->te, t)->dt); }
 static uint32_t out_of(const Auto *g, uint32_t k) { return g->te->stage.at[k]->out; }
 static int64_t extent_in(const Auto *g, uint32_t t, int d) { return extent_of(g, ten(g->te, t)->dim[d]); }
 
@@ -57,7 +56,7 @@ static uint32_t last_of(const Auto *g, Chain *c)
     const Stage *s = g->te->stage.at[k];
     if (g->s->stage[host].place != PL_root || g->block[host] || g->band[host].step || !same_variables(g, host, k))
         return NO_STAGE;
-    if (d.x->v.ref != y || d.x->op != EX_load || d.lane < 0 || d.group != extent_in(g, s->out, d.lane) || bytes_of(g, d.w->v.ref) > g->m->l2_bytes / 4)
+    if (d.x->v.ref != y || d.x->op != EX_load || d.lane < 0 || d.group != extent_in(g, s->out, d.lane) || bytes_of_tensor(g, d.w->v.ref) > g->m->l2_bytes / 4)
         return NO_STAGE;
     const bool row = is_pure_var(d.x->a[c->row], s->var, ten(g->te, s->out)->rank, &c->last_row);
     return row && c->last_row != d.row && c->last_row != d.lane && extent_in(g, s->out, c->last_row) == extent_in(g, y, c->row) ? host : NO_STAGE;
@@ -68,7 +67,7 @@ static int64_t row_bytes(const Auto *g, const Chain *c)
 {
     const uint32_t t = out_of(g, c->maker), y = out_of(g, c->wide);
     const int64_t lanes = extent_in(g, t, c->made.lane), t_rows = extent_in(g, t, c->row_dim), y_rows = extent_in(g, y, c->row);
-    const int64_t made = bytes_of(g, t) / lanes * g->block[c->wide] + bytes_of(g, c->made.x->v.ref), kept = bytes_of(g, y) + (c->last != NO_STAGE ? bytes_of(g, out_of(g, c->last)) : 0);
+    const int64_t made = bytes_of_tensor(g, t) / lanes * g->block[c->wide] + bytes_of_tensor(g, c->made.x->v.ref), kept = bytes_of_tensor(g, y) + (c->last != NO_STAGE ? bytes_of_tensor(g, out_of(g, c->last)) : 0);
     return c->stride * made / t_rows + kept / y_rows;
 }
 

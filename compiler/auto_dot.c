@@ -116,6 +116,11 @@ static int serves_lanes(const Auto *g, const Expr *load)
     return is_constant_load(g, load) ? 3 : g->packed.at[load->v.ref] ? 2 : load->dt == DT_f32 || load->op == EX_load;
 }
 
+bool is_product(const Stage *s)
+{
+    return s->kind == ST_reduce && s->op == RED_sum && s->body->op == EX_mul && s->body->a[0] != s->body->a[1];
+}
+
 bool dot_of(const Auto *g, uint32_t k, Dot *d)
 {
     const Stage *s = g->te->stage.at[k];

@@ -38,3 +38,17 @@ bool is_zero_outside(const Expr *load)
     const Expr *fill = load->op == EX_loadp ? load->a[ex_load_rank(load)] : NULL;
     return !fill || (ex_is_const(fill) && dtype_is_float((DType)fill->dt) && fill->v.f == 0);
 }
+
+static void costs_to_walk(void *ctx, const Expr *e)
+{
+    bool *yes = ctx;
+    *yes = *yes || e->op == EX_load || e->op == EX_loadp || e->op == EX_fdiv || e->op == EX_mod || e->op == EX_select;
+}
+
+bool has_affine_indices(const Expr *load)
+{
+    bool costly = false;
+    for (uint16_t d = 0; d < load->n; d++)
+        ex_walk(load->a[d], costs_to_walk, &costly);
+    return !costly;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files auto_tile*.c share: loops of a stage in storage order, and the tiles of each kind of stage. */
+#ifndef MLCC_AUTO_TILE_H
+#define MLCC_AUTO_TILE_H
+
+#include "auto.h"
+
+enum { SUM_VECTORS = 4 }; /* of a reduction along which sums do not depend on each other */
+
+typedef struct Order { uint8_t at[MAX_RANK]; } Order; /* dimensions as they are stored */
+
+Order order_of(const Auto *g, uint32_t t);
+int innermost_dim(const Ten *t, const Order *order);   /* as stored, those of one element apart; -1: none */
+bool may_lane(const Auto *g, const Ten *t, int v);
+void add_loop(StagePlan *p, int v, int64_t step);
+/* One value per iteration of what is not the tile's: neither lane nor row. */
+void outer_loops(StagePlan *p, const Ten *t, const Order *order, int lane, int row);
+void open_lanes(const Auto *g, StagePlan *p, const Ten *t, int lane); /* lanes that only run time knows: a vector at a time */
+
+/* auto_shape.c */
+TileShape shape_of_tile(const Auto *g, const Dot *d, const Stage *s, int64_t lanes, const char **kind);
+
+void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d); /* auto_tile_dot.c: contraction k in registers of host, or itself */
+bool has_lanes(const Auto *g, uint32_t k);                       /* auto_tile_map.c: elements that vectors hold */
+void tile_map(Auto *g, uint32_t k);                              /* a map or a plain reduction */
+
+static inline bool is_depthwise(const Dot *d) { return d->lane >= 0 && !d->group; }
+
+#endif

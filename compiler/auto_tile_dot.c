@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Tiles of contractions: the loops around a register tile or a tile of a matrix unit. A constant that the second-level cache does
+ * not keep is walked once, outside the rows, and fetched ahead.
+ */
+#include "auto_tile.h"
+
+enum { FETCH_AHEAD = 1024 };  /* bytes */
+
+/* Variable of the host that stands for variable v of its register stage. */
+static int host_variable(const Auto *g, uint32_t host, const Expr *load, int v)
+{
+    const Stage *s = g->te->stage.at[host];
+    int h;
+    return v >= 0 && is_pure_var(load->a[v], s->var, ten(g->te, s->out)->rank, &h) ? h : -1;
+}
+
+static int64_t constant_bytes(const Auto *g, const Dot *d)
+{
+    return is_constant_load(g, d->w) ? bytes_of_tensor(g, d->w->v.ref) : 0;
+}
+
+/* A block of lanes that the first-level cache does not hold is fetched ahead; what is walked once, the next block too. */
+static void plan_fetches(const Auto *g, StagePlan *p, const Dot *d, const Stage *s, int64_t lanes, bool stream)
+{
+    const int64_t run = lanes * (int64_t)dtype_bytes((DType)d->w->dt);
+    if ((d->w->dt != DT_f32 && d->w->dt != DT_bf16) || d->quad > 1 || !constant_bytes(g, d) || reduction_steps(g, s) * run < g->m->l1_bytes / 2)
+        return;
+    p->near = (int16_t)max_i64(FETCH_AHEAD / run, 1);
+    p->far = stream;
+}
+
+/* A depthwise product whose tensors the second-level cache holds goes one block of lanes after the other: the rows that
+ * its window spans then stay in the first-level cache. */
+static bool slices_fit(const Auto *g, const Dot *d, const Stage *s)
+{
+    return is_depthwise(d) && bytes_of_tensor(g, d->x->v.ref) + bytes_of_tensor(g, s->out) <= g->m->l2_bytes;
+}
+
+/* Variables of a contraction's host that go along the lanes and down the rows of its tile, and further rows; -1: none. */
+typedef struct TileVars { int lane, row, outer; } TileVars;
+
+static TileVars vars_of(const Auto *g, uint32_t host, uint32_t k, const Dot *d, const MatrixShape *m)
+{
+    const TileVars v = {d->lane, d->row, m ? m->outer : -1};
+    const Expr *load = host == k ? NULL : ex_sole_load(g->body[host], g->te->stage.at[k]->out);
+    if (host == k)
+        return v;
+    return (TileVars){host_variable(g, host, load, v.lane), host_variable(g, host, load, v.row), host_variable(g, host, load, v.outer)};
+}
+
+/* Constants that do not fit in half of the second-level cache are walked once, outside the rows. */
+static bool is_stream(const Auto *g, const Dot *d) { return constant_bytes(g, d) > g->m->l2_bytes / 2; }
+
+/* As for vectors, with rows of two variables. */
+static void tile_matrix(const Auto *g, StagePlan *p, const Ten *t, const Order *order, const Dot *d, const TileVars *v, const MatrixShape *m)
+{
+    const bool stream = is_stream(g, d);
+    p->matrix = true;
+    p->kind = m->kind;
+    p->far = constant_bytes(g, d) > g->m->l1_bytes;
+    if (stream)
+        add_loop(p, v->lane, m->lanes);
+    for (uint8_t q = 0; q < t->rank; q++)
+        if (order->at[q] != v->lane && order->at[q] != v->row && !ex_is_int(t->dim[order->at[q]], 1))
+            add_loop(p, order->at[q], order->at[q] == v->outer ? m->down : 1);
+    if (!stream)
+        add_loop(p, v->lane, m->lanes);
+    add_loop(p, v->row, m->rows);
+}
+
+static void tile_vectors(const Auto *g, uint32_t host, const Stage *s, const Order *order, const Dot *d, const TileVars *v)
+{
+    StagePlan *p = &g->s->stage[host];
+    const Ten *t = ten(g->te, g->te->stage.at[host]->out);
+    const int64_t n = extent_of(g, t->dim[v->lane]), all = d->group ? d->group : n, most = g->block[host] ? g->block[host] : all;
+    const TileShape shape = shape_of_tile(g, d, s, most, &p->kind);
+    const int64_t lanes = min_i64(shape.lanes, most);
+    const bool stream = is_stream(g, d);
+    if (all < n)
+        add_loop(p, v->lane, all);
+    plan_fetches(g, p, d, s, lanes, stream);
+    const int64_t first = g->block[host] ? g->block[host] : stream || slices_fit(g, d, s) ? lanes : 0;
+    if (first)
+        add_loop(p, v->lane, first);
+    outer_loops(p, t, order, v->lane, v->row);
+    if (first != lanes)
+        add_loop(p, v->lane, lanes);
+    if (v->row >= 0)
+        add_loop(p, v->row, shape.rows);
+}
+
+void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
+{
+    StagePlan *p = &g->s->stage[host];
+    const Stage *s = g->te->stage.at[k];
+    const uint32_t out = g->te->stage.at[host]->out;
+    const Ten *t = ten(g->te, out);
+    const Order order = order_of(g, out);
+    const MatrixShape *matrix = g->matrix.at[s->out];
+    const TileVars v = vars_of(g, host, k, d, matrix);
+    p->tiled = true;
+    if (g->m->lanes_f32 < 2 || !may_lane(g, t, v.lane)) {
+        p->lane = -1;
+        outer_loops(p, t, &order, -1, -1);
+        return;
+    }
+    p->lane = (int8_t)v.lane;
+    if (g->band[host].step)
+        p->loop[p->nloop++] = g->band[host];
+    if (matrix && v.row >= 0 && !g->block[host])
+        tile_matrix(g, p, t, &order, d, &v, matrix);
+    else
+        tile_vectors(g, host, s, &order, d, &v);
+}

@@ -178,10 +178,26 @@ static MLCC_INLINE void V16_STI8(int8_t *p, v16i v)
 #endif
 
 #if MLCC_X86 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
-static MLCC_INLINE void V16_STNI8(int8_t *p, v16i v, int n)
+/* Of n bytes. A masked store holds up loads of the bytes that it leaves alone, as those of the next row are. */
+static MLCC_INLINE void mlcc_v16_stn_bytes(void *p, __m128i b, int n)
 {
-    _mm512_mask_cvtepi32_storeu_epi8(p, mlcc_v16_first(n), (__m512i)v);
+    if (__builtin_constant_p(n) && n == 8)
+        _mm_storel_epi64((__m128i *)p, b);
+    else
+        _mm_mask_storeu_epi8(p, mlcc_v16_first(n), b);
 }
+#endif
+
+#if MLCC_X86 && defined(__AVX512BW__)
+/* The first bytes of n lanes. */
+static MLCC_INLINE __mmask64 mlcc_v16_every_fourth(int n)
+{
+    return n == 16 ? (__mmask64)0x1111111111111111u : (__mmask64)(0x1111111111111111u & ((1ull << (4 * n)) - 1));
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+static MLCC_INLINE void V16_STNI8(int8_t *p, v16i v, int n) { mlcc_v16_stn_bytes(p, _mm512_cvtepi32_epi8((__m512i)v), n); }
 #else
 static MLCC_INLINE void V16_STNI8(int8_t *p, v16i v, int n)
 {
@@ -190,11 +206,22 @@ static MLCC_INLINE void V16_STNI8(int8_t *p, v16i v, int n)
 }
 #endif
 
+#if MLCC_X86 && defined(__AVX512BW__)
+static MLCC_INLINE void V16_SCATTERI8(int8_t *p, ptrdiff_t s, v16i v, int n)
+{
+    if (s == 4)
+        _mm512_mask_storeu_epi8(p, mlcc_v16_every_fourth(n), (__m512i)v);
+    else
+        for (int i = 0; i < n; i++)
+            p[i * s] = (int8_t)v[i];
+}
+#else
 static MLCC_INLINE void V16_SCATTERI8(int8_t *p, ptrdiff_t s, v16i v, int n)
 {
     for (int i = 0; i < n; i++)
         p[i * s] = (int8_t)v[i];
 }
+#endif
 
 #if MLCC_X86 && defined(__AVX512F__)
 static MLCC_INLINE void V16_STSI8(int8_t *p, v16i v)
@@ -273,10 +300,7 @@ static MLCC_INLINE void V16_STU8(uint8_t *p, v16i v)
 #endif
 
 #if MLCC_X86 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
-static MLCC_INLINE void V16_STNU8(uint8_t *p, v16i v, int n)
-{
-    _mm512_mask_cvtepi32_storeu_epi8(p, mlcc_v16_first(n), (__m512i)v);
-}
+static MLCC_INLINE void V16_STNU8(uint8_t *p, v16i v, int n) { mlcc_v16_stn_bytes(p, _mm512_cvtepi32_epi8((__m512i)v), n); }
 #else
 static MLCC_INLINE void V16_STNU8(uint8_t *p, v16i v, int n)
 {
@@ -285,11 +309,22 @@ static MLCC_INLINE void V16_STNU8(uint8_t *p, v16i v, int n)
 }
 #endif
 
+#if MLCC_X86 && defined(__AVX512BW__)
+static MLCC_INLINE void V16_SCATTERU8(uint8_t *p, ptrdiff_t s, v16i v, int n)
+{
+    if (s == 4)
+        _mm512_mask_storeu_epi8(p, mlcc_v16_every_fourth(n), (__m512i)v);
+    else
+        for (int i = 0; i < n; i++)
+            p[i * s] = (uint8_t)v[i];
+}
+#else
 static MLCC_INLINE void V16_SCATTERU8(uint8_t *p, ptrdiff_t s, v16i v, int n)
 {
     for (int i = 0; i < n; i++)
         p[i * s] = (uint8_t)v[i];
 }
+#endif
 
 #if MLCC_X86 && defined(__AVX512F__)
 static MLCC_INLINE void V16_STSU8(uint8_t *p, v16i v)

@@ -549,15 +549,16 @@ static void T(test_packed)(void **state)
 static void T(test_narrow)(void **state)
 {
     (void)state;
-    enum { S = 3 };
+    enum { MOST = 4 };
     int32_t v[W], y[W];
     uint64_t seed = 8;
-    for (int n = 0; n <= W; n++) {
+    for (int k = 0; k < 2 * (W + 1); k++) {
+        const int n = k / 2, S = 3 + k % 2;
         for (int i = 0; i < W; i++)
             v[i] = (int32_t)next_random(&seed) >> (i % 3 ? 20 : 0);
 #define EACH(name, type)                                                            \
     {                                                                               \
-        type *p = malloc(n ? (size_t)n * sizeof *p : 1), all[W], to[S * W + 2];     \
+        type *p = malloc(n ? (size_t)n * sizeof *p : 1), all[W], to[MOST * W + 2];  \
         assert_non_null(p);                                                         \
         V(ST##name)(all, V(ILD)(v));                                                \
         CHECK(V(LD##name)(all), (type)v[i])                                         \
@@ -568,17 +569,17 @@ static void T(test_narrow)(void **state)
         memset(to, 77, sizeof to);                                                  \
         V(STN##name)(to + 1, V(ILD)(v), n);                                         \
         for (int i = 0; i < W + 2; i++)                                             \
-            assert_int_equal(to[i], i >= 1 && i <= n ? (type)v[i - 1] : to[S * W + 1]); \
+            assert_int_equal(to[i], i >= 1 && i <= n ? (type)v[i - 1] : to[MOST * W + 1]); \
         memset(to, 77, sizeof to);                                                  \
         V(SCATTER##name)(to, S, V(ILD)(v), n);                                      \
         for (int i = 0; i < S * W; i++)                                             \
-            assert_int_equal(to[i], i % S == 0 && i / S < n ? (type)v[i / S] : to[S * W + 1]); \
+            assert_int_equal(to[i], i % S == 0 && i / S < n ? (type)v[i / S] : to[MOST * W + 1]); \
         CHECK(V(GATHER##name)(to, S, n), i < n ? (type)v[i] : 0)                    \
         free(p);                                                                    \
     }
         NARROW(EACH)
 #undef EACH
-        int32_t *p = malloc(n ? (size_t)n * sizeof *p : 1), to[S * W];
+        int32_t *p = malloc(n ? (size_t)n * sizeof *p : 1), to[MOST * W];
         assert_non_null(p);
         V(ISTN)(p, V(ILD)(v), n);
         CHECK(V(ILDN)(p, n), i < n ? v[i] : 0)

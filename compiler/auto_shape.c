@@ -13,8 +13,9 @@ enum { TAP_REGISTERS = 8 };   /* of a depthwise tile: the constants of a row of 
 enum { TAP_VECTORS = 2 };     /* more would walk as many places of memory at a time */
 enum { FMA_LATENCY = 8, STEP_OVERHEAD = 2, TILE_OVERHEAD = 48, OPEN_ROWS = 64, MAX_ROWS = 14, MAX_VECTORS = 4 };
 
-/* Half cycles of one reduction step of a rows x vectors tile: two FMAs, two loads (vector or broadcast) a cycle, and what
- * the step costs whatever its size (loop, start of the streams): larger tiles are better. */
+/* Half cycles of one reduction step of a rows x vectors tile: two FMAs of four cycles, two loads (vector or broadcast) a cycle, as
+ * every core with a row of vectors does (Haswell to Sapphire Rapids, Zen, Cortex-A76 and later), and what the step costs whatever
+ * its size (loop, start of the streams): larger tiles are better. */
 static double step_cost(int64_t rows, int64_t vectors, bool depthwise)
 {
     const double fma = (double)(rows * vectors), loads = depthwise ? (double)vectors : (double)(rows + vectors);

@@ -5,8 +5,6 @@
  */
 #include "auto_tile.h"
 
-enum { FETCH_AHEAD = 1024 };  /* bytes */
-
 /* Variable of the host that stands for variable v of its register stage. */
 static int host_variable(const Auto *g, uint32_t host, const Expr *load, int v)
 {
@@ -26,7 +24,7 @@ static void plan_fetches(const Auto *g, StagePlan *p, const Dot *d, const Stage 
     const int64_t run = lanes * (int64_t)dtype_bytes((DType)d->w->dt);
     if ((d->w->dt != DT_f32 && d->w->dt != DT_bf16) || d->quad > 1 || !constant_bytes(g, d) || reduction_steps(g, s) * run < g->m->l1_bytes / 2)
         return;
-    p->near = (int16_t)max_i64(FETCH_AHEAD / run, 1);
+    p->near = (int16_t)max_i64(g->m->fetch_ahead / run, 1);
     p->far = stream;
 }
 

@@ -137,8 +137,7 @@ static int64_t images(const Auto *g, const Conv *c)
 /* Cycles to read n bytes once, when they do not stay in the second-level cache between uses. */
 static double stream_cost(const Auto *g, double bytes)
 {
-    enum { BYTES_A_CYCLE = 5 };
-    return bytes > g->m->l2_bytes / 2.0 ? bytes / BYTES_A_CYCLE : 0;
+    return bytes > g->m->l2_bytes / 2.0 ? bytes / g->m->ram_rate : 0;
 }
 
 static double direct_cost(const Auto *g, const Conv *c)

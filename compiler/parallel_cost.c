@@ -10,7 +10,6 @@ enum {
     ALL_CYCLES = 1200, /* a meeting of all parts: two transfers of a cache line there and back, and who is late */
     EACH_CYCLES = 60   /* and of each of them, whose line must come */
 };
-enum { BYTES_PER_CYCLE = 8, NEAR_BYTES_PER_CYCLE = 32, MATRIX_GAIN = 8 }; /* last level of caches, second; of a matrix unit over dots of vectors */
 
 typedef struct Work { double all, loads; bool choice; size_t widest; } Work; /* widest: bytes of an element loaded */
 
@@ -41,18 +40,18 @@ static double store_work(const Expr *e, double points)
 }
 
 /* Steps of a product of narrow operands that one instruction takes; 0: the tile is none. */
-static double dot_steps(const Tile *t, const Work *w)
+static double dot_steps(const Cost *s, const Tile *t, const Work *w)
 {
     const int64_t group = w->widest == 1 ? 4 : w->widest == 2 ? 2 : 0;
     const bool product = t->red == RED_sum && t->body->op == EX_mul && t->nr > 0;
-    return product && group && ex_is_int(t->rext[t->nr - 1], group) ? (double)group * (t->matrix ? MATRIX_GAIN : 1) : 0;
+    return product && group && ex_is_int(t->rext[t->nr - 1], group) ? (double)group * (t->matrix ? s->m->amx_gain : 1) : 0;
 }
 
 /* A step of a reduction: the combination, which takes a product along, and loads where points do not share them. */
-static double step_work(const Tile *t, double points)
+static double step_work(const Cost *s, const Tile *t, double points)
 {
     const Work w = work_of(t->body);
-    const double dot = dot_steps(t, &w);
+    const double dot = dot_steps(s, t, &w);
     const bool fused = t->red == RED_sum && t->body->op == EX_mul;
     return dot > 0 ? 1 / dot : fmax(w.all - (points > 2 ? w.loads : w.loads / 2) + !fused, 1);
 }
@@ -66,7 +65,7 @@ static double tile_cycles(const Cost *s, const Tile *t)
         steps *= (double)ex_upper(s->u->cx->x, t->rext[k]);
     for (uint8_t k = 0; k < t->nstore; k++)
         stores += store_work(t->store[k].value, points);
-    const double vectors = t->lane ? ceil((double)t->lanes / s->lanes) : 1, step = t->red ? step_work(t, points) : 0;
+    const double vectors = t->lane ? ceil((double)t->lanes / s->m->lanes_f32) : 1, step = t->red ? step_work(s, t, points) : 0;
     if (t->across)
         steps *= vectors / t->lanes;
     else
@@ -128,7 +127,7 @@ static bool is_row(const Nest *n)
 static double row_cycles(const Cost *s, const Nest *n)
 {
     const double size = (double)dtype_bytes(buf(s->u, n->body.at[0]->store.buf)->dt);
-    return ceil((double)ex_upper(s->u->cx->x, n->extent) * size / (4 * s->lanes));
+    return ceil((double)ex_upper(s->u->cx->x, n->extent) * size / (4 * s->m->lanes_f32));
 }
 
 static double cycles(const Scope *at, const Nest *n)
@@ -150,7 +149,7 @@ Cost cost_on(const Unit *u, const Machine *m)
     double bytes = 0;
     for (uint32_t k = 1; k < u->buf.n; k++)
         bytes += (double)buf(u, k)->bytes;
-    return (Cost){u, m->lanes_f32, bytes > m->l2_bytes ? BYTES_PER_CYCLE : NEAR_BYTES_PER_CYCLE};
+    return (Cost){u, m, bytes > m->l2_bytes ? m->l3_rate : m->l2_rate};
 }
 
 double share_cycles(const Cost *s, const Func *f, const Touches *touched, int32_t share, int32_t shares)

@@ -9,7 +9,7 @@
 #include "../ir/part.h"
 #include "../targets/target.h"
 
-typedef struct Cost { const Unit *u; int32_t lanes; double rate; } Cost; /* lanes: of f32 in a vector; rate: bytes a cycle */
+typedef struct Cost { const Unit *u; const Machine *m; double rate; } Cost; /* rate: bytes a cycle */
 
 Cost cost_on(const Unit *u, const Machine *m);
 double share_cycles(const Cost *s, const Func *f, const Touches *touched, int32_t share, int32_t shares); /* touched: by it */

@@ -5,8 +5,8 @@
 static void show_machines(Text *t, const Machine *m, uint32_t n)
 {
     for (uint32_t k = 0; k < n; k++)
-        text_add(t, "machine  %s: %d float lanes, %d registers, caches of %d and %d KB%s%s\n", m[k].name, m[k].lanes_f32, m[k].vregs, m[k].l1_bytes / 1024, m[k].l2_bytes / 1024,
-                 *m[k].cpu ? ", " : "", m[k].cpu);
+        text_add(t, "machine  %s: %d float lanes, %d registers, caches of %d and %d KB%s%s%s%s\n", m[k].name, m[k].lanes_f32, m[k].vregs, m[k].l1_bytes / 1024, m[k].l2_bytes / 1024,
+                 *m[k].cpu ? ", " : "", m[k].cpu, *m[k].flags ? ", " : "", m[k].flags);
 }
 
 static void show_passes(Text *t, const Program *p)

@@ -18,8 +18,12 @@ typedef struct Machine {
      * pairs. 1: one instruction, as fast as an FMA; less: more or slower instructions; 0: not worth a dot. */
     double dot_us8, dot_ss8, dot_bf16;
     bool amx;          /* tile registers, 16 rows of 64 bytes */
+    double amx_gain;   /* dots on them for each of vectors in the same time */
     bool fma;          /* multiplies and adds with one rounding */
+    double l2_rate, l3_rate, ram_rate; /* bytes a cycle for one core, of what lies in the second level, the last, and neither */
+    int32_t fetch_ahead; /* bytes from what is read of a stream to what is asked for */
     const char *cpu;   /* processor features, apart by spaces */
+    const char *flags; /* options of a C compiler for such a processor, apart by spaces */
 } Machine;
 
 enum { MAX_LEVELS = 8 };

@@ -18,11 +18,9 @@ CC, QEMU = 'aarch64-linux-gnu-gcc', 'qemu-aarch64'
 BASE = 1 << 37       # where the program sees the image; free in a static program
 ROOM = 1 << 32       # of the image; what is not touched is not there
 MALLOC = 16          # alignment of what is not asked to be aligned
-ROWS = {             # gcc's flag, and a processor of qemu that has no more than that
-    'neon': ('-march=armv8-a', 'cortex-a57'),
-    'neon-dotprod': ('-march=armv8.2-a+dotprod', 'cortex-a76'),
-    'neon-i8mm': ('-march=armv8.6-a', 'max'),
-}
+ISA = 'aarch64'
+CPUS = {'neon': 'cortex-a57', 'neon-dotprod': 'cortex-a76'}  # processors of qemu that have no more than a row says
+ANY_CPU = 'max'
 
 
 class Image:

@@ -10,13 +10,22 @@ from typing import Callable
 
 from . import cross, native, tool
 
-ROW = re.compile(r'^MACHINE\((\w+),[^"]*"([^"]*)"', re.MULTILINE)
+ROW = re.compile(r'^MACHINE\((\w+), *(\w+),[^"]*"([^"]*)", "([^"]*)"', re.MULTILINE)
 SPELLED = {'sse4.2': 'sse4_2', 'avx512vnni': 'avx512_vnni', 'avx512bf16': 'avx512_bf16', 'avxvnni': 'avx_vnni', 'avx512fp16': 'avx512_fp16'}
 
+
+@dataclass(frozen=True)
+class Row:
+    isa: str       # 'host', 'x86_64' or 'aarch64'
+    needs: tuple   # features that its code needs
+    flags: tuple   # of the C compiler
+
+
+@functools.cache
 def rows():
-    """{name as -march= takes it: features that its code needs}"""
+    """{name as -march= takes it: Row}"""
     text = (tool.ROOT / 'targets' / 'target.def').read_text()
-    return {name.replace('_', '-'): cpu.split() for name, cpu in ROW.findall(text)}
+    return {name.replace('_', '-'): Row(isa, tuple(needs.split()), tuple(flags.split())) for name, isa, needs, flags in ROW.findall(text)}
 
 
 def flags():
@@ -25,15 +34,11 @@ def flags():
     return set(next((line.partition(':')[2] for line in lines if line.startswith(('flags', 'Features'))), '').split())
 
 
-def is_x86(cpu):
-    return any(feature.startswith(('sse', 'avx', 'amx', 'fma', 'bmi')) for feature in cpu)
-
-
 def runnable():
     """Names of the rows whose code runs on this processor."""
-    have, x86 = flags(), platform.machine() == 'x86_64'
-    needs = {name: {SPELLED.get(f, f.replace('-', '_')) for f in cpu} for name, cpu in rows().items()}
-    return [name for name, need in needs.items() if need <= have and (x86 or not is_x86(rows()[name])) and not (x86 and name in cross.ROWS)]
+    have, isa = flags(), {'arm64': 'aarch64'}.get(platform.machine(), platform.machine())
+    return [name for name, row in rows().items()
+            if row.isa in ('host', isa) and {SPELLED.get(f, f.replace('-', '_')) for f in row.needs} <= have]
 
 
 @dataclass(frozen=True)
@@ -57,15 +62,14 @@ def here(cc='gcc', flags=('-march=native',)):
 
 def emulated():
     """Names of the rows whose code runs in another process only, or would if what way() says were installed."""
-    return [name for name in cross.ROWS if name not in runnable()]
+    return [name for name, row in rows().items() if row.isa == cross.ISA and name not in runnable()]
 
 
 def way(name):
     """(Way of a row, ''), or (None, why there is none)."""
     if name in runnable():
         return here(), ''
-    if name not in cross.ROWS:
+    if name not in emulated():
         return None, 'not this processor'
-    flag, cpu = cross.ROWS[name]
-    why = cross.missing()
-    return (None, why) if why else (Way(cross.CC, (flag,), cross.link, functools.partial(cross.Program, cpu=cpu), (cross.QEMU, '-cpu', cpu), ('-static',)), '')
+    cpu, why = cross.CPUS.get(name, cross.ANY_CPU), cross.missing()
+    return (None, why) if why else (Way(cross.CC, rows()[name].flags, cross.link, functools.partial(cross.Program, cpu=cpu), (cross.QEMU, '-cpu', cpu), ('-static',)), '')

@@ -36,7 +36,7 @@ X86 = Assembly('objdump', re.compile(r'\bv(?:fmadd231[ps][sd]|pdpbusd|pdpwssd|dp
                re.compile(r'^j\w+\s+([0-9a-f]+)'), re.compile(r'mov\s+%rsp,%rbp'), (re.compile(r'\(%rsp\b'), re.compile(r'\(%r[sb]p\b')))
 A64 = Assembly('aarch64-linux-gnu-objdump', re.compile(r'^(?:fmla\b.*\.s\[|[su]dot\b|usdot\b|bfdot\b)'), re.compile(r'\bq\d'),
                re.compile(r'^(?:b|b\.\w+|cbn?z|tbn?z)\s+(?:\w+, )?(?:#\d+, )?([0-9a-f]+) <'), re.compile(r'mov\s+x29, sp'), (re.compile(r'\[sp\b'), re.compile(r'\[(?:sp|x29)\b')))
-LEVELS = ['x86-64-v3', 'x86-64-v4', *cross.ROWS]
+LEVELS = ['x86-64-v3', 'x86-64-v4', *(name for name, row in machines.rows().items() if row.isa == cross.ISA)]
 ENOUGH = 6           # of these make a loop that is worth the look
 FOR_A_POINTER = 8    # multiplications that pay for one
 LINE = re.compile(r'^\s*([0-9a-f]+):\s+(\S.*)$')
@@ -85,11 +85,12 @@ def hot_loops(asm, code):
 
 def way_of(level):
     """(Assembly, Way), or (None, why there is none)."""
-    if level in cross.ROWS:
+    row = machines.rows()[level]
+    if row.isa == cross.ISA:
         why = cross.missing()
         return (None, why) if why else (A64, machines.way(level)[0])
     able = platform.machine() == 'x86_64' and shutil.which('gcc') and shutil.which('objdump')
-    return (X86, machines.here('gcc', (f'-march={level}',))) if able else (None, 'needs gcc and objdump on x86-64')
+    return (X86, machines.here('gcc', row.flags)) if able else (None, 'needs gcc and objdump on x86-64')
 
 
 def check(mlcc, model, folder, level, asm, way):

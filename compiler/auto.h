@@ -93,6 +93,7 @@ uint32_t auto_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, cons
 void auto_insert(Auto *g, uint32_t k, Stage *s);       /* before stage k */
 Stage *auto_replace(Auto *g, uint32_t k, const Expr *body); /* stage k with another body: stages are never changed, so it is a new one */
 void auto_exchange(Auto *g, uint32_t k, const Expr *from, const Expr *to); /* an operand of stage k, whose substituted body becomes its own */
+void auto_map_bodies(Auto *g, const Expr *(*fn)(void *g, const Expr *e)); /* every map's, by fn at each node */
 void auto_drop_unread(Auto *g);                        /* views whose readers were given substituted bodies */
 
 /* auto_layout.c */

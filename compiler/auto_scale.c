@@ -331,13 +331,5 @@ static const Expr *in_floats(void *ctx, const Expr *e)
 
 void auto_scale(Auto *g)
 {
-    for (uint32_t k = 0; k < g->te->stage.n; k++) {
-        const Stage *old = g->te->stage.at[k];
-        const Expr *body = old->kind == ST_map ? ex_map(g->x, old->body, in_floats, g) : old->body;
-        if (body == old->body)
-            continue;
-        Stage *s = arena_copy(g->a, old, sizeof *s);
-        s->body = body;
-        g->te->stage.at[k] = s;
-    }
+    auto_map_bodies(g, in_floats);
 }

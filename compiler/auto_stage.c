@@ -48,6 +48,16 @@ void auto_exchange(Auto *g, uint32_t k, const Expr *from, const Expr *to)
     g->body[k] = g->te->stage.at[k]->body;
 }
 
+void auto_map_bodies(Auto *g, const Expr *(*fn)(void *g, const Expr *e))
+{
+    for (uint32_t k = 0; k < g->te->stage.n; k++) {
+        const Stage *s = g->te->stage.at[k];
+        const Expr *body = s->kind == ST_map ? ex_map(g->x, s->body, fn, g) : s->body;
+        if (body != s->body)
+            (void)auto_replace(g, k, body);
+    }
+}
+
 /* ---- what nothing reads any more ---- */
 
 static void mark_read(void *ctx, const Expr *e)

@@ -49,25 +49,15 @@ typedef struct Job {
 
 /* --- items, sections, pieces ------------------------------------------------------------------------------------ */
 
-static int64_t gcd(int64_t a, int64_t b)
-{
-    while (b != 0) {
-        const int64_t r = a % b;
-        a = b;
-        b = r;
-    }
-    return a;
-}
-
 /* Largest step such that every left-justified offset is a multiple. With a common alignment unit U, sizes can be taken
  * as multiples of U; where all of these are multiples of all alignments, padding never occurs. */
 static int64_t common_unit(const Job *job)
 {
     int64_t u = 0, g = 0;
-    for (uint32_t i = 0; i < job->n; i++) u = gcd(u, job->buf[job->id[i]].align);
+    for (uint32_t i = 0; i < job->n; i++) u = gcd_i64(u, job->buf[job->id[i]].align);
     for (uint32_t i = 0; i < job->n; i++) {
         const PlanBuf *b = &job->buf[job->id[i]];
-        g = gcd(gcd(g, align_up(b->bytes, u)), b->fixed >= 0 ? b->fixed : 0);
+        g = gcd_i64(gcd_i64(g, align_up(b->bytes, u)), b->fixed >= 0 ? b->fixed : 0);
     }
     for (uint32_t i = 0; i < job->n; i++)
         if (g % job->buf[job->id[i]].align != 0) return u;

@@ -57,6 +57,11 @@ uint64_t hash_bytes(uint64_t seed, const void *p, size_t n);
 /* Text builder. */
 typedef struct Text { Arena *arena; char *at; size_t n, cap; } Text;
 void text_add(Text *t, const char *fmt, ...) PRINTF(2, 3);
+enum { REAL_DIGITS = 32 };
+/* The fewest digits of a finite v that read back as v, or as its float where that is enough; the same with a point or an exponent,
+ * or as nan, inf, -inf. */
+void real_digits(char s[REAL_DIGITS], double v, bool as_float);
+void text_add_real(Text *t, double v, bool as_float);
 void text_vadd(Text *t, const char *fmt, va_list ap);
 void text_put(Text *t, const char *s, size_t n);
 const char *text_str(Text *t); /* NUL-terminated contents; valid until the next addition */
@@ -80,6 +85,7 @@ static inline bool mul_size(size_t a, size_t b, size_t *r) { return !__builtin_m
 static inline int64_t align_up(int64_t n, int64_t a) { return (n + a - 1) / a * a; }
 static inline int64_t min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
+int64_t gcd_i64(int64_t a, int64_t b); /* of magnitudes: at least 0; 1 where it is 2^63 */
 /* Division that rounds to minus infinity, and its remainder (sign of the divisor); b != 0. */
 static inline int64_t floor_div(int64_t a, int64_t b) { return a / b - ((a % b != 0) & ((a ^ b) < 0)); }
 static inline int64_t floor_mod(int64_t a, int64_t b) { return a % b + (a % b != 0 && (a ^ b) < 0 ? b : 0); }

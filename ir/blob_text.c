@@ -7,26 +7,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- printing ---- */
-
-static void print_float(Text *out, double v, bool single)
-{
-    char s[40];
-    if (isnan(v) || isinf(v)) {
-        text_add(out, "%s", isnan(v) ? "nan" : v < 0 ? "-inf" : "inf");
-        return;
-    }
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(s, sizeof s, "%.*g", digits, v);
-        const double back = strtod(s, NULL);
-        if (single ? (float)back == (float)v : back == v) break;
-    }
-    text_add(out, "%s%s", s, strpbrk(s, ".e") ? "" : ".0");
-}
 
 static void print_quoted(Text *out, const char *s)
 {
@@ -54,7 +37,7 @@ static void print_element(Text *out, const Blob *b, int64_t k)
     const DType part = part_type(b->dt);
     const char *s;
     switch (dtype_info(b->dt)->cls) {
-    case DC_F: print_float(out, blob_f(b, k), b->dt != DT_f64); return;
+    case DC_F: text_add_real(out, blob_f(b, k), b->dt != DT_f64); return;
     case DC_U: text_add(out, "%" PRIu64, (uint64_t)blob_i(b, k)); return;
     case DC_S:
         blob_get(b, k, 1, &s);
@@ -62,9 +45,9 @@ static void print_element(Text *out, const Blob *b, int64_t k)
         return;
     case DC_C:
         blob_get(b, k, 1, both);
-        print_float(out, dtype_get_f(part, both), part == DT_f32);
+        text_add_real(out, dtype_get_f(part, both), part == DT_f32);
         text_add(out, " ");
-        print_float(out, dtype_get_f(part, both + dtype_bytes(part)), part == DT_f32);
+        text_add_real(out, dtype_get_f(part, both + dtype_bytes(part)), part == DT_f32);
         return;
     default: text_add(out, "%" PRId64, blob_i(b, k)); return;
     }

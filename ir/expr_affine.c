@@ -30,17 +30,6 @@ static int64_t wrap_mul(int64_t a, int64_t b)
     return (int64_t)((uint64_t)a * (uint64_t)b);
 }
 
-static int64_t gcd(int64_t a, int64_t b)
-{
-    uint64_t p = a < 0 ? 0 - (uint64_t)a : (uint64_t)a, q = b < 0 ? 0 - (uint64_t)b : (uint64_t)b;
-    while (q) {
-        uint64_t t = p % q;
-        p = q;
-        q = t;
-    }
-    return p > INT64_MAX ? 1 : (int64_t)p;
-}
-
 /* ------------------------------------------------------------------------------------------------- sums and trees */
 
 static bool is_op(const Expr *e, ExprOp op)
@@ -320,8 +309,8 @@ static const Expr *monomial(Exprs *x, const Expr *a, const Expr *b)
 
 static int64_t content(const Affine *f)
 {
-    int64_t g = gcd(f->c, 0);
-    for (uint32_t i = 0; i < f->n; i++) g = gcd(g, f->t[i].coef);
+    int64_t g = gcd_i64(f->c, 0);
+    for (uint32_t i = 0; i < f->n; i++) g = gcd_i64(g, f->t[i].coef);
     return g ? g : 1;
 }
 
@@ -425,7 +414,7 @@ static int64_t next_factor(const Affine *f, int64_t k, int64_t limit)
 {
     int64_t best = 1;
     for (uint32_t i = 0; i < f->n; i++) {
-        int64_t g = gcd(f->t[i].coef, k);
+        int64_t g = gcd_i64(f->t[i].coef, k);
         if (g < limit) best = max_i64(best, g);
     }
     return best;
@@ -646,7 +635,7 @@ static uint32_t factor_list(Exprs *x, const Expr *a, const Expr *d, const Expr *
     sum_read(x, &s, a);
     sum_read(x, &div, d);
     if (div.f.t[0].coef < 1 || !factors_of(div.f.t[0].atom, &f)) return 0;
-    int64_t k = content(&div.f), g = gcd(k, content(&s.f));
+    int64_t k = content(&div.f), g = gcd_i64(k, content(&s.f));
     if (k > 1) list[n++] = ex_int(x, k);
     if (g > 1 && g < k) list[n++] = ex_int(x, g);
     for (uint32_t i = 0; i < f.n; i++)

@@ -15,7 +15,6 @@
  */
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "expr.h"
@@ -85,20 +84,15 @@ static void print_var(Printer *p, const Expr *e)
     if (!p->name && *map_str(&p->names, name, true) == SHARED) text_add(p->out, "#%" PRIu32, e->v.ref);
 }
 
-/* The fewest digits that give the value back in its type. */
 static void print_float(Text *out, DType dt, double v)
 {
-    char s[40];
+    char s[REAL_DIGITS];
     const char *type = dtype_info(dt)->name;
     if (isnan(v) || isinf(v)) {
         text_add(out, "%s%s%s", v < 0 ? "-" : "", isnan(v) ? "nan" : "inf", type);
         return;
     }
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(s, sizeof s, "%.*g", digits, v);
-        double back = strtod(s, NULL);
-        if (back == v || (dt == DT_f32 && (float)back == (float)v)) break;
-    }
+    real_digits(s, v, dt == DT_f32);
     text_add(out, "%s%s", s, type);
 }
 

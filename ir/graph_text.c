@@ -7,9 +7,6 @@
 #include "graph_text.h"
 
 #include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 enum { LINE_DATA = 8 }; /* elements of a tensor attribute shown in a line for people */
 
@@ -52,21 +49,6 @@ static void print_tensor(const Printer *p, TensorId t)
         text_add(p->out, "_");
     else
         print_name(p->out, "%", tensor(p->g, t)->name);
-}
-
-/* The shortest decimal that reads back as v. */
-static void print_float(Text *out, double v)
-{
-    char s[40];
-    if (isnan(v) || isinf(v)) {
-        text_add(out, "%s", isnan(v) ? "nan" : v < 0 ? "-inf" : "inf");
-        return;
-    }
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(s, sizeof s, "%.*g", digits, v);
-        if (strtod(s, NULL) == v) break;
-    }
-    text_add(out, "%s%s", s, strpbrk(s, ".e") ? "" : ".0");
 }
 
 static void print_exprs(Text *out, const Exprs *x, const char *open, int64_t n, const Expr *const *e, const char *close)
@@ -115,7 +97,7 @@ static void print_item(Text *out, const Attr *a, uint32_t k)
     if (a->type == AT_is)
         text_add(out, "%" PRId64, a->v.is[k]);
     else if (a->type == AT_fs)
-        print_float(out, a->v.fs[k]);
+        text_add_real(out, a->v.fs[k], false);
     else
         print_quoted(out, a->v.ss[k], strlen(a->v.ss[k]));
 }
@@ -128,7 +110,7 @@ static void print_attr(const Printer *p, const Attr *a)
     switch (a->type) {
     case AT_none: text_add(out, "?"); break;
     case AT_i: text_add(out, "%" PRId64, a->v.i); break;
-    case AT_f: print_float(out, a->v.f); break;
+    case AT_f: text_add_real(out, a->v.f, false); break;
     case AT_s: print_quoted(out, a->v.s, a->n); break;
     case AT_t: print_tensor_attr(p, a); break;
     case AT_g: print_subgraph(p, a->v.g); break;

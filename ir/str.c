@@ -7,7 +7,9 @@
  */
 #include "base.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static uint64_t mix(uint64_t h)
 {
@@ -178,4 +180,36 @@ uint64_t *map_str(Map *m, const char *key, bool add)
 uint64_t *map_u64(Map *m, uint64_t key, bool add)
 {
     return map_find(m, NULL, key, add);
+}
+
+void real_digits(char s[REAL_DIGITS], double v, bool as_float)
+{
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(s, REAL_DIGITS, "%.*g", digits, v);
+        const double back = strtod(s, NULL);
+        if (back == v || (as_float && (float)back == (float)v))
+            break;
+    }
+}
+
+void text_add_real(Text *t, double v, bool as_float)
+{
+    char s[REAL_DIGITS];
+    if (isnan(v) || isinf(v)) {
+        text_add(t, "%s", isnan(v) ? "nan" : v < 0 ? "-inf" : "inf");
+        return;
+    }
+    real_digits(s, v, as_float);
+    text_add(t, "%s%s", s, strpbrk(s, ".e") ? "" : ".0");
+}
+
+int64_t gcd_i64(int64_t a, int64_t b)
+{
+    uint64_t p = a < 0 ? 0 - (uint64_t)a : (uint64_t)a, q = b < 0 ? 0 - (uint64_t)b : (uint64_t)b;
+    while (q) {
+        const uint64_t t = p % q;
+        p = q;
+        q = t;
+    }
+    return p > INT64_MAX ? 1 : (int64_t)p;
 }

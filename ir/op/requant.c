@@ -19,16 +19,6 @@ enum { ROOM = 62, SHORT = 31 }; /* bits of a product with its rounding; bits of 
 
 /* ---- ratios ---- */
 
-static int64_t gcd(int64_t a, int64_t b)
-{
-    while (b != 0) {
-        const int64_t t = a % b;
-        a = b;
-        b = t;
-    }
-    return a;
-}
-
 static int64_t make_odd(int64_t v, int *exp)
 {
     for (; v % 2 == 0; v /= 2) ++*exp;
@@ -52,7 +42,7 @@ bool ratio_of(double x, double w, double y, int64_t n, Ratio *r)
     r->num = mantissa(x, &ex) * mantissa(w, &ew);
     r->den = mantissa(y, &ey) * make_odd(n, &en);
     r->exp = ex + ew - ey - en;
-    const int64_t g = gcd(r->num, r->den);
+    const int64_t g = gcd_i64(r->num, r->den);
     r->num /= g;
     r->den /= g;
     return true;

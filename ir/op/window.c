@@ -204,16 +204,6 @@ const Expr *window_count(OpCtx *c, const Window *w, bool padded, const Expr *con
     return n;
 }
 
-static int64_t gcd(int64_t a, int64_t b)
-{
-    while (b != 0) {
-        const int64_t t = a % b;
-        a = b;
-        b = t;
-    }
-    return a;
-}
-
 /* x with a * x = 1 modulo m, for coprime a and m: extended Euclid. */
 static int64_t inverse(int64_t a, int64_t m)
 {
@@ -233,7 +223,7 @@ static int64_t inverse(int64_t a, int64_t m)
  * As e and r0 * d leave the same rest modulo s, (e - r0 * d) / s is the difference of their quotients. */
 static void meet_dim(OpCtx *c, const Window *w, int d, const Expr *o, Meet *m)
 {
-    const int64_t s = w->stride[d], dil = w->dilation[d], g = gcd(s, dil), period = s / g;
+    const int64_t s = w->stride[d], dil = w->dilation[d], g = gcd_i64(s, dil), period = s / g;
     const Expr *e = ADD(o, w->begin[d]);
     const Expr *r0 = MOD(MUL(FDIV(e, IX(g)), IX(inverse(dil / g, period))), IX(period));
     m->count[d] = FDIV(ADD(w->kernel[d], IX(period - 1)), IX(period));

@@ -114,6 +114,11 @@ void auto_narrow_rest(Auto *g);                        /* after placement: large
 void auto_flatten(Auto *g, int64_t group);             /* columns and few channels of a first convolution as one reduction, in groups */
 void auto_pair(Auto *g);                               /* sums of two scaled bytes in floats */
 void auto_scale(Auto *g);                              /* scaled sums of integers in floats */
+/* A float of 1.5 * 2^23 and more has no fraction: a real below AUTO_REACH that is added to AUTO_ROUNDER is rounded half to even.
+ * auto_rounded: that whole number, plus `add`, from the bits of the sum. */
+#define AUTO_ROUNDER 0x1.8p23
+#define AUTO_REACH   0x1p21
+const Expr *auto_rounded(Exprs *x, const Expr *sum, int64_t add);
 void auto_sign(Auto *g);                               /* bytes with the sign that dots of the machine take */
 void auto_zero(Auto *g);                               /* zero points out of contractions of bytes */
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */

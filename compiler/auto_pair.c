@@ -5,14 +5,15 @@
  *   sat_u8((a*m + b*n + c) >> s)   becomes   sat_u8(rint(a*m' + (b*n' + c')))        m' = m/2^s, n' = n/2^s, c' = c/2^s - 1/2
  *
  * A vector holds twice as many floats as 64-bit integers, and they have a multiply-add. Both sides are evaluated for all pairs
- * of bytes that can occur, with products rounded and not, as compilers may do: the form is taken where they agree everywhere,
- * with constants that may differ by a few units of their last place.
+ * of bytes that can occur: the form is taken where they agree everywhere, with constants that may differ by a few units of their
+ * last place. Where the machine multiplies and adds with one rounding the form says so; elsewhere products are tried rounded and
+ * not, as compilers may do.
  */
 #include <math.h>
 
 #include "auto.h"
 
-enum { MOST = 512, NUDGES = 6 }; /* values of a term; units by which the constant is moved */
+enum { MOST = 512, NUDGES = 12, SIDE = 5 }; /* values of a term; units by which the constant is moved; of each factor tried */
 
 /* factor * (i32(byte) - zero) */
 typedef struct Scaled { const Expr *byte; int64_t factor, lo, hi; } Scaled;
@@ -78,16 +79,17 @@ static bool rounds_to(const Pair *p, float v, int64_t want)
     return (r < lo ? lo : r > hi ? hi : r) == (float)want;
 }
 
-static bool agrees(const Pair *p, const Floats *f)
+static bool agrees(const Pair *p, const Floats *f, bool fused)
 {
+    const int ways = fused ? 1 : 2;
     for (int64_t b = p->t[1].lo; b <= p->t[1].hi; b++) {
         const volatile float product = (float)b * f->n; /* rounded: not for the compiler to fuse */
         const float inner[] = {fmaf((float)b, f->n, f->c), product + f->c};
         for (int64_t a = p->t[0].lo; a <= p->t[0].hi; a++) {
             const int64_t want = integer_value(p, a, b);
             const volatile float outer = (float)a * f->m;
-            for (int k = 0; k < 2; k++)
-                if (!rounds_to(p, fmaf((float)a, f->m, inner[k]), want) || !rounds_to(p, outer + inner[k], want))
+            for (int k = 0; k < ways; k++)
+                if (!rounds_to(p, fmaf((float)a, f->m, inner[k]), want) || (!fused && !rounds_to(p, outer + inner[k], want)))
                     return false;
         }
     }
@@ -102,35 +104,40 @@ static float nudged(float v, int steps)
 }
 
 /* The constants nearest to the quotients first. */
-static bool find_floats(const Pair *p, Floats *f)
+static bool find_floats(const Pair *p, bool fused, Floats *f)
 {
     const double unit = ldexp(1, -(int)p->shift);
     const Floats near = {(float)((double)p->t[0].factor * unit), (float)((double)p->t[1].factor * unit), (float)((double)p->constant * unit - 0.5)};
+    if (!((double)MOST * ((double)near.m + (double)near.n) + fabs((double)near.c) < AUTO_REACH))
+        return false;
     for (int c = 0; c <= 2 * NUDGES; c++)
-        for (int s = 0; s < 9; s++) {
-            const int order[] = {0, 1, -1};
-            *f = (Floats){nudged(near.m, order[s % 3]), nudged(near.n, order[s / 3]), near.c + (float)(c % 2 ? (c + 1) / 2 : -c / 2) * 0x1p-19f};
-            if (agrees(p, f))
+        for (int s = 0; s < SIDE * SIDE; s++) {
+            static const int order[SIDE] = {0, 1, -1, 2, -2};
+            *f = (Floats){nudged(near.m, order[s % SIDE]), nudged(near.n, order[s / SIDE]), near.c + (float)(c % 2 ? (c + 1) / 2 : -c / 2) * 0x1p-19f};
+            if (agrees(p, f, fused))
                 return true;
         }
     return false;
 }
 
-static const Expr *scaled(Exprs *x, const Expr *byte, float factor)
+/* byte * factor + c */
+static const Expr *scaled(const Auto *g, const Expr *byte, float factor, const Expr *c)
 {
-    return ex_mul(x, ex_cast(x, DT_f32, byte), ex_const_f(x, DT_f32, (double)factor));
+    Exprs *x = g->x;
+    const Expr *b = ex_cast(x, DT_f32, byte), *f = ex_const_f(x, DT_f32, (double)factor);
+    return g->m->fma ? ex_fma(x, b, f, c) : ex_add(x, ex_mul(x, b, f), c);
 }
 
 static const Expr *as_floats(void *ctx, const Expr *e)
 {
-    Auto *g = ctx;
+    const Auto *g = ctx;
     Exprs *x = g->x;
     Pair p;
     Floats f;
-    if (!find_pair(&p, x, e) || !find_floats(&p, &f))
+    if (!find_pair(&p, x, e) || !find_floats(&p, g->m->fma, &f))
         return e;
-    const Expr *inner = ex_add(x, scaled(x, p.t[1].byte, f.n), ex_const_f(x, DT_f32, (double)f.c));
-    return ex_castsat(x, p.dt, ex_unary(x, EX_rint, ex_add(x, scaled(x, p.t[0].byte, f.m), inner)));
+    const Expr *sum = scaled(g, p.t[0].byte, f.m, scaled(g, p.t[1].byte, f.n, ex_const_f(x, DT_f32, (double)f.c)));
+    return ex_castsat(x, p.dt, auto_rounded(x, ex_add(x, sum, ex_const_f(x, DT_f32, AUTO_ROUNDER)), 0));
 }
 
 void auto_pair(Auto *g)

@@ -17,9 +17,7 @@
 
 __extension__ typedef __int128 Wide;
 
-enum { STEPS = 255, MAGIC_BITS = 0x4b400000, MOST_GAIN = 4096 };
-
-static const float MAGIC = 0x1.8p23f;
+enum { STEPS = 255, ROUNDER_BITS = 0x4b400000, MOST_GAIN = 4096 };
 
 /* The integer form; constants are loads of vectors over one index, or literals. */
 typedef struct Scaled {
@@ -182,10 +180,10 @@ static int64_t whole_part(const Scaled *s) { return s->add >> s->shift; }
 
 static int64_t float_value(const Scaled *s, const Floats *f, int64_t sum)
 {
-    const float r = fmaf(fmaf((float)(sum - f->apart), f->gain, f->offset), f->scale, MAGIC);
+    const float r = fmaf(fmaf((float)(sum - f->apart), f->gain, f->offset), f->scale, (float)AUTO_ROUNDER);
     int32_t bits;
     memcpy(&bits, &r, sizeof bits);
-    return (int64_t)bits - MAGIC_BITS + whole_part(s);
+    return (int64_t)bits - ROUNDER_BITS + whole_part(s);
 }
 
 static void find_steps(const Scaled *s, Channel *c)
@@ -310,7 +308,7 @@ static bool in_reach(const Auto *g, Scaled *s)
     for (int64_t k = 0; k < s->n; k++)
         top = fmax(top, ldexp((double)constant_at(g, s->factor, k), -s->shift));
     s->most = all < 0x1p31 ? (int64_t)most : 0;
-    return s->most > 0 && all * top < 0x1p21 && whole_part(s) > -(1 << 20) && whole_part(s) < 1 << 20;
+    return s->most > 0 && all * top < AUTO_REACH && whole_part(s) > -(1 << 20) && whole_part(s) < 1 << 20;
 }
 
 static const Expr *in_floats(void *ctx, const Expr *e)
@@ -325,8 +323,13 @@ static const Expr *in_floats(void *ctx, const Expr *e)
     if (!plain && !fill_table(g, &s, &t, false))
         return e;
     const Expr *sum = scaled_sum(g, &s, &t, plain), *scale = float_constant(g, &s, "scale", t.scale);
-    const Expr *bits = ex_bitcast(x, DT_i32, ex_fma(x, sum, scale, ex_const_f(x, DT_f32, (double)MAGIC)));
-    return ex_castsat(x, s.dt, ex_sub(x, bits, ex_const_i(x, DT_i32, MAGIC_BITS - whole_part(&s))));
+    const Expr *rounded = ex_fma(x, sum, scale, ex_const_f(x, DT_f32, AUTO_ROUNDER));
+    return ex_castsat(x, s.dt, auto_rounded(x, rounded, whole_part(&s)));
+}
+
+const Expr *auto_rounded(Exprs *x, const Expr *sum, int64_t add)
+{
+    return ex_sub(x, ex_bitcast(x, DT_i32, sum), ex_const_i(x, DT_i32, ROUNDER_BITS - add));
 }
 
 void auto_scale(Auto *g)

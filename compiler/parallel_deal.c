@@ -7,52 +7,35 @@
  * For T cycles of the part that has most of the step, in g shares for each part, where a core may be slower by S:
  *   static  T + S T          the others wait for the slow part
  *   dealt   T + S T/g + g C  for its last share; C: to take one, and to begin its loops
- * of which the best g is sqrt(S T / C).
+ * of which the best g is sqrt(S T / C); fewer where shares do work twice, as with rows around a window.
+ *
+ * Functions between two meetings are dealt out together as far as that is sound, a share of each in turn; what cannot be with
+ * them keeps its parts, and all meet in between.
  */
 #include <math.h>
 
 #include "parallel_cost.h"
 #include "pass.h"
 
-static const double SLOWER = 0.125;
-enum { TAKE_CYCLES = 400, MOST_EACH = 64 };
+enum {
+    TAKE_CYCLES = 40, /* 10 ns alone, 14 with a second thread (mlcc_pool_take, Sapphire Rapids), and the loops begin once more */
+    LOOK_CYCLES = 10, /* for each part: who has nothing left looks at what the others have, a cache line each, every few shares */
+    MOST_EACH = 64
+};
+static const double SLOWER = 0.125; /* cores of one idle virtual machine are apart by so much between two meetings */
 
 typedef struct Deal {
-    Program *p;
+    const Program *p;
     Unit *u;
     Arena *a;
     Cost cost;
-    uint32_t first, end, count; /* the step: functions first .. end-1, at the count-th number of parts */
+    Accesses **of; /* by function */
+    uint32_t count;
     int32_t parts;
-    Accesses **of; /* of its functions */
+    uint32_t first, end; /* functions to be dealt out together */
 } Deal;
 
-typedef struct Widest { int64_t units; } Widest;
-
-static void find_units(void *ctx, Nest *n)
-{
-    Widest *w = ctx;
-    if (n->op == NS_for && n->kind == FOR_parallel)
-        w->units = max_i64(w->units, n->share.of * (n->share.each > 1 ? n->share.each : 1));
-}
-
-/* Units of the function that takes longest; 0: one of the step is not cut. */
-static int64_t units_of(const Deal *d)
-{
-    Widest w = {0};
-    double most = -1;
-    for (uint32_t k = d->first; k < d->end; k++) {
-        const Func *f = d->u->func.at[k];
-        if (!f->split)
-            return 0;
-        if (f->cycles <= most)
-            continue;
-        most = f->cycles;
-        w.units = 0;
-        nest_walk(f->body, find_units, &w);
-    }
-    return w.units;
-}
+static double take_cycles(const Deal *d) { return TAKE_CYCLES + LOOK_CYCLES * d->parts; }
 
 static double slowest_part(const Deal *d)
 {
@@ -62,103 +45,160 @@ static double slowest_part(const Deal *d)
     return sum;
 }
 
-/* Shares for each part, of as many whole units each as the best number has about. */
+/* ---- shares for each part ---- */
+
+static void find_units(void *ctx, Nest *n)
+{
+    int64_t *units = ctx;
+    if (n->op == NS_for && n->kind == FOR_parallel)
+        *units = max_i64(*units, n->share.of * (n->share.each > 1 ? n->share.each : 1));
+}
+
+/* Units of the function that takes longest. */
+static int64_t units_of(const Deal *d)
+{
+    const Func *most = d->u->func.at[d->first];
+    int64_t units = 0;
+    for (uint32_t k = d->first; k < d->end; k++)
+        most = d->u->func.at[k]->cycles > most->cycles ? d->u->func.at[k] : most;
+    nest_walk(most->body, find_units, &units);
+    return units;
+}
+
+/* As many whole units each as the best number has about. */
 static int32_t shares_each(const Deal *d)
 {
-    const double best = d->p->opt->always ? 4 : fmin(sqrt(SLOWER * slowest_part(d) / TAKE_CYCLES), MOST_EACH);
+    const double best = d->p->opt->always ? 4 : fmin(sqrt(SLOWER * slowest_part(d) / take_cycles(d)), MOST_EACH);
     const double units = (double)units_of(d) / d->parts;
     return (int32_t)ceil(units / fmax(round(units / best), 1));
 }
 
-typedef struct Dealt { double slowest, last; } Dealt; /* cycles of the part that has most of it, and of the longest share */
-
-static Dealt dealt(const Deal *d, uint32_t k, int32_t each)
+static bool is_sound(const Deal *d, int32_t each)
 {
-    const int32_t shares = each * d->parts;
-    Dealt r = {0};
-    double sum = 0;
-    for (int32_t s = 0; s < shares; s++) {
-        const Touches touched = part_touches(d->a, d->of[k - d->first], s, shares);
+    return each * d->parts <= MAX_SHARES && !deal_fault(d->a, d->u, d->first, d->end, d->of + d->first, each * d->parts, NULL);
+}
+
+/* ---- what it costs ---- */
+
+/* Cycles of function k: of the part that has most of its shares, and of its longest share in those of a slower core. */
+static double function_cycles(const Deal *d, uint32_t k, int32_t each)
+{
+    Arena *a = arena_child(d->a);
+    double sum = 0, slowest = 0, last = 0;
+    for (int32_t s = 0, shares = each * d->parts; s < shares; s++) {
+        const Touches touched = part_touches(a, d->of[k], s, shares);
         const double cycles = share_cycles(&d->cost, d->u->func.at[k], &touched, s, shares);
         sum = s % each ? sum + cycles : cycles;
-        r.slowest = fmax(r.slowest, sum);
-        r.last = fmax(r.last, cycles);
+        slowest = fmax(slowest, sum);
+        last = fmax(last, cycles);
     }
-    return r;
+    arena_free(a);
+    return slowest + SLOWER * last;
 }
 
-/* What the meetings before and behind cost more when all parts take part in them. */
-static double more_meeting(const Deal *d)
+/* What a meeting of all before function f costs more than what there is now. */
+static double more_meeting(const Deal *d, uint32_t f)
 {
-    const double all = meet_cycles(d->parts - 1, d->parts);
-    double more = 0;
-    for (uint32_t k = d->first ? d->first : d->end; k < d->u->func.n && k <= d->end; k += d->end - d->first)
-        more += all - meet_cycles(func_meet(d->u->func.at[k], d->count), d->parts);
-    return more;
+    const bool between = f > 0 && f < d->u->func.n;
+    return between ? meet_cycles(d->parts - 1, d->parts) - meet_cycles(func_meet(d->u->func.at[f], d->count), d->parts) : 0;
 }
 
-static bool pays(const Deal *d, int32_t each)
+static double cycles_dealt(const Deal *d, int32_t each)
 {
-    Dealt sum = {0};
-    for (uint32_t k = d->first; k < d->end; k++) {
-        const Dealt f = dealt(d, k, each);
-        sum.slowest += f.slowest;
-        sum.last += f.last;
-    }
-    return sum.slowest + SLOWER * sum.last + each * TAKE_CYCLES + more_meeting(d) < slowest_part(d) * (1 + SLOWER);
+    double sum = each * take_cycles(d) + more_meeting(d, d->first) + more_meeting(d, d->end);
+    for (uint32_t k = d->first; k < d->end; k++)
+        sum += function_cycles(d, k, each);
+    return sum;
 }
+
+/* 0: it does not pay. */
+static int32_t best_each(const Deal *d)
+{
+    double least = slowest_part(d) * (1 + SLOWER);
+    int32_t best = 0;
+    if (d->p->opt->always)
+        return shares_each(d);
+    for (int32_t each = shares_each(d); each > 1; each /= 2) {
+        const double cycles = cycles_dealt(d, each);
+        best = cycles < least ? each : best;
+        least = fmin(cycles, least);
+    }
+    return best;
+}
+
+/* ---- dealing ---- */
 
 static void all_meet(const Deal *d, uint32_t f)
 {
-    if (f > 0 && f < d->u->func.n)
-        d->u->func.at[f]->meet[d->count] = d->parts - 1;
+    if (f == 0 || f == d->u->func.n)
+        return;
+    Func *at = d->u->func.at[f];
+    at->meet = at->meet ? at->meet : NEWN(d->u->cx->arena, int32_t, d->u->threads.n);
+    at->meet[d->count] = d->parts - 1;
 }
 
-static void deal_out(const Deal *d, int32_t shares)
+static void deal_out(const Deal *d, int32_t each)
 {
     for (uint32_t k = d->first; k < d->end; k++) {
         Func *f = d->u->func.at[k];
         f->shares = f->shares ? f->shares : NEWN(d->u->cx->arena, int32_t, d->u->threads.n);
-        f->shares[d->count] = shares;
+        f->shares[d->count] = each * d->parts;
     }
     all_meet(d, d->first);
     all_meet(d, d->end);
 }
 
-/* Whether the step is dealt out now. */
-static bool deal(const Deal *d)
+/* Deals out as many functions from f on as can be together; what follows those that have been decided. */
+static uint32_t deal_from(Deal *d, uint32_t f)
 {
-    const int32_t each = shares_each(d);
-    if (each < 2 || each * d->parts > MAX_SHARES || (!d->p->opt->always && !pays(d, each)) || deal_fault(d->a, d->u, d->first, d->of, each * d->parts, NULL))
-        return false;
-    deal_out(d, each * d->parts);
-    return true;
+    const uint32_t step = step_end(d->u, f);
+    d->first = f;
+    for (d->end = f + 1; d->end <= step && is_sound(d, (int32_t)max_i64(shares_each(d), 2)); d->end++)
+        continue;
+    d->end--;
+    const int32_t each = d->end > f ? best_each(d) : 0;
+    if (each < 2 || !is_sound(d, each))
+        return f + 1;
+    deal_out(d, each);
+    return d->end;
 }
 
-/* At how many counts the step is. */
-static uint32_t deal_step(Deal *d)
+/* A step that some count divides is dealt out as several at the others. */
+static void meet_around(Deal *d)
 {
-    uint32_t n = 0;
-    d->of = NEWN(d->a, Accesses *, d->end - d->first);
-    for (uint32_t k = d->first; k < d->end; k++)
-        d->of[k - d->first] = part_accesses(d->a, d->u, d->u->func.at[k]);
+    for (uint32_t f = 1; f < d->u->func.n; f++)
+        if (d->u->func.at[f]->meet && (func_shares(d->u->func.at[f], d->count) || func_shares(d->u->func.at[f - 1], d->count)))
+            all_meet(d, f);
+}
+
+static void at_each_count(Deal *d, void (*fn)(Deal *d))
+{
     for (d->count = 0; d->count < d->u->threads.n; d->count++) {
         d->parts = d->u->threads.at[d->count];
-        n += deal(d);
+        fn(d);
     }
-    return n;
+}
+
+static void deal_all(Deal *d)
+{
+    for (uint32_t f = 0; f < d->u->func.n;)
+        f = deal_from(d, f);
 }
 
 bool pass_deal(Program *p)
 {
-    uint32_t steps = 0, n = 0;
-    for (uint32_t f = 0, end; p->unit->threads.n && f < p->unit->func.n; f = end, steps++) {
-        end = step_end(p->unit, f);
-        Deal d = {.p = p, .u = p->unit, .a = arena_child(p->cx->arena), .cost = cost_on(p->unit, &p->machine), .first = f, .end = end};
-        n += deal_step(&d) > 0;
-        arena_free(d.a);
-    }
-    if (p->unit->threads.n)
-        remark(p, "deal", n > 0, "%u of %u steps are dealt out", n, steps);
+    Unit *u = p->unit;
+    Deal d = {.p = p, .u = u, .a = arena_child(p->cx->arena), .cost = cost_on(u, &p->machine)};
+    uint32_t n = 0;
+    d.of = NEWN(d.a, Accesses *, u->func.n + 1);
+    for (uint32_t k = 0; k < u->func.n && u->threads.n; k++)
+        d.of[k] = part_accesses(d.a, u, u->func.at[k]);
+    at_each_count(&d, deal_all);
+    at_each_count(&d, meet_around);
+    for (uint32_t k = 0; k < u->func.n; k++)
+        n += u->func.at[k]->shares != NULL;
+    if (u->threads.n)
+        remark(p, "deal", n > 0, "%u of %u functions are dealt out", n, u->func.n);
+    arena_free(d.a);
     return true;
 }

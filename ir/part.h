@@ -40,8 +40,8 @@ bool part_may_share(Arena *a, const Unit *u, const uint32_t *name);
 enum { MAX_SHARES = UINT16_MAX };
 uint32_t step_end(const Unit *u, uint32_t f);
 bool shares_clash(Arena *a, const Unit *u, const Touches *by_share, int32_t shares, int32_t pair[2]); /* pair: two that do */
-/* NULL, or why the step of f cannot be dealt out in so many shares; of: accesses of its functions; name: as below. */
-const char *deal_fault(Arena *a, const Unit *u, uint32_t f, Accesses *const *of, int32_t shares, const uint32_t *name);
+/* NULL, or why functions f .. end-1 cannot be dealt out together in so many shares; of: their accesses; name: as below. */
+const char *deal_fault(Arena *a, const Unit *u, uint32_t f, uint32_t end, Accesses *const *of, int32_t shares, const uint32_t *name);
 
 /* The units of a part as runs of iterations first .. last of the outer loop, counted as units of it, in each of which the
  * part owns units from .. end-1: the rest of one, those between, the beginning of another. Without an outer loop, one. */

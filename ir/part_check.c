@@ -134,7 +134,7 @@ static const char *deal_of(const Prove *c, uint32_t f, uint32_t end)
     Accesses **of = NEWN(c->a, Accesses *, end - f);
     for (uint32_t k = f; k < end; k++)
         of[k - f] = part_accesses(c->a, c->u, c->u->func.at[k]);
-    return deal_fault(c->a, c->u, f, of, shares, c->name);
+    return deal_fault(c->a, c->u, f, end, of, shares, c->name);
 }
 
 static void check_deals(Prove *c)

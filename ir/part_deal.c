@@ -106,11 +106,11 @@ static void add_touches(Arena *a, Touches *to, const Touches *from, const uint32
     }
 }
 
-static const char *fault(Arena *a, Arena *work, const Unit *u, uint32_t f, Accesses *const *of, int32_t shares, const uint32_t *name)
+static const char *fault(Arena *a, Arena *work, const Unit *u, uint32_t f, uint32_t end, Accesses *const *of, int32_t shares, const uint32_t *name)
 {
     Touches *by = NEWN(work, Touches, shares);
     int32_t pair[2];
-    for (uint32_t k = f; k < step_end(u, f); k++) {
+    for (uint32_t k = f; k < end; k++) {
         if (!u->func.at[k]->split)
             return str_fmt(a, "%s is dealt out but not cut", u->func.at[k]->name);
         for (int32_t s = 0; s < shares; s++) {
@@ -124,10 +124,10 @@ static const char *fault(Arena *a, Arena *work, const Unit *u, uint32_t f, Acces
     return shares_clash(work, u, by, shares, pair) ? str_fmt(a, "shares %d and %d of %d in %s touch the same element", pair[0], pair[1], shares, u->func.at[f]->name) : NULL;
 }
 
-const char *deal_fault(Arena *a, const Unit *u, uint32_t f, Accesses *const *of, int32_t shares, const uint32_t *name)
+const char *deal_fault(Arena *a, const Unit *u, uint32_t f, uint32_t end, Accesses *const *of, int32_t shares, const uint32_t *name)
 {
     Arena *work = arena_child(a);
-    const char *why = fault(a, work, u, f, of, shares, name);
+    const char *why = fault(a, work, u, f, end, of, shares, name);
     arena_free(work);
     return why;
 }

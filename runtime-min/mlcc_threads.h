@@ -8,7 +8,7 @@
  *   NAME_run_threads(&io, arena, &par);                       as often as wanted
  *   mlcc_pool_stop(&pool);
  *
- * The thread that calls run is part 0; the others wait for work, for some tens of microseconds by looking, then asleep, so
+ * The thread that calls run is part 0; the others wait for work, for up to a hundred microseconds by looking, then asleep, so
  * between runs they cost nothing. Parts wait for each other in the same way: when there are more threads than processors,
  * who waits soon gives way. One run at a time on one pool; several pools may run at once.
  */
@@ -23,7 +23,7 @@
 
 enum {
     MLCC_THREADS_MAX = 64,
-    MLCC_SPINS = 1000,          /* looks before sleep: a pause of the processor between two takes 10 to 50 ns */
+    MLCC_SPINS = 2000,          /* looks before sleep: a pause of the processor between two takes 10 to 50 ns, to be woken 50 us */
     MLCC_DONE = 1 << 30         /* step of a part whose function has returned */
 };
 

@@ -20,6 +20,13 @@ void open_lanes(const Auto *g, StagePlan *p, const Ten *t, int lane); /* lanes t
 /* auto_shape.c */
 TileShape shape_of_tile(const Auto *g, const Dot *d, const Stage *s, int64_t lanes, const char **kind);
 
+/* auto_fetch.c: bytes of the constant of a product, 0 when it has none. */
+int64_t constant_bytes(const Auto *g, const Dot *d);
+/* How far ahead of it others are fetched while it is walked: a block of its lanes, or what the second-level cache takes beside
+ * all else. 0: not, it is a trifle, or that cache keeps all constants from run to run. */
+int32_t fetch_distance(const Auto *g, const Dot *d, int64_t block);
+void plan_fetches(const Auto *g, StagePlan *p, const Dot *d, const Stage *s, int64_t lanes); /* of tiles of vectors */
+
 void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d); /* auto_tile_dot.c: contraction k in registers of host, or itself */
 bool has_lanes(const Auto *g, uint32_t k);                       /* auto_tile_map.c: elements that vectors hold */
 void tile_map(Auto *g, uint32_t k);                              /* a map or a plain reduction */

@@ -13,21 +13,6 @@ static int host_variable(const Auto *g, uint32_t host, const Expr *load, int v)
     return v >= 0 && is_pure_var(load->a[v], s->var, ten(g->te, s->out)->rank, &h) ? h : -1;
 }
 
-static int64_t constant_bytes(const Auto *g, const Dot *d)
-{
-    return is_constant_load(g, d->w) ? bytes_of_tensor(g, d->w->v.ref) : 0;
-}
-
-/* A block of lanes that the first-level cache does not hold is fetched ahead; what is walked once, the next block too. */
-static void plan_fetches(const Auto *g, StagePlan *p, const Dot *d, const Stage *s, int64_t lanes, bool stream)
-{
-    const int64_t run = lanes * (int64_t)dtype_bytes((DType)d->w->dt);
-    if ((d->w->dt != DT_f32 && d->w->dt != DT_bf16) || d->quad > 1 || !constant_bytes(g, d) || reduction_steps(g, s) * run < g->m->l1_bytes / 2)
-        return;
-    p->near = (int16_t)max_i64(g->m->fetch_ahead / run, 1);
-    p->far = stream;
-}
-
 /* A depthwise product whose tensors the second-level cache holds goes one block of lanes after the other: the rows that
  * its window spans then stay in the first-level cache. */
 static bool slices_fit(const Auto *g, const Dot *d, const Stage *s)
@@ -50,13 +35,18 @@ static TileVars vars_of(const Auto *g, uint32_t host, uint32_t k, const Dot *d, 
 /* Constants that do not fit in half of the second-level cache are walked once, outside the rows. */
 static bool is_stream(const Auto *g, const Dot *d) { return constant_bytes(g, d) > g->m->l2_bytes / 2; }
 
+/* So are others, where that cache keeps the operand and the result meanwhile; those that the first one keeps aside. */
+static bool is_resident(const Auto *g, const Dot *d, const Stage *s)
+{
+    return constant_bytes(g, d) > g->m->l1_bytes / 2 && bytes_of_tensor(g, d->x->v.ref) + bytes_of_tensor(g, s->out) <= g->m->l2_bytes / 2;
+}
+
 /* As for vectors, with rows of two variables. */
-static void tile_matrix(const Auto *g, StagePlan *p, const Ten *t, const Order *order, const Dot *d, const TileVars *v, const MatrixShape *m)
+static void tile_matrix(const Auto *g, StagePlan *p, const Stage *s, const Ten *t, const Order *order, const Dot *d, const TileVars *v, const MatrixShape *m)
 {
     const bool stream = is_stream(g, d);
     p->matrix = true;
     p->kind = m->kind;
-    p->far = constant_bytes(g, d) > g->m->l1_bytes;
     if (stream)
         add_loop(p, v->lane, m->lanes);
     for (uint8_t q = 0; q < t->rank; q++)
@@ -65,6 +55,7 @@ static void tile_matrix(const Auto *g, StagePlan *p, const Ten *t, const Order *
     if (!stream)
         add_loop(p, v->lane, m->lanes);
     add_loop(p, v->row, m->rows);
+    p->far = fetch_distance(g, d, reduction_steps(g, s) * m->lanes * (int64_t)dtype_bytes((DType)d->w->dt));
 }
 
 static void tile_vectors(const Auto *g, uint32_t host, const Stage *s, const Order *order, const Dot *d, const TileVars *v)
@@ -74,11 +65,10 @@ static void tile_vectors(const Auto *g, uint32_t host, const Stage *s, const Ord
     const int64_t n = extent_of(g, t->dim[v->lane]), all = d->group ? d->group : n, most = g->block[host] ? g->block[host] : all;
     const TileShape shape = shape_of_tile(g, d, s, most, &p->kind);
     const int64_t lanes = min_i64(shape.lanes, most);
-    const bool stream = is_stream(g, d);
     if (all < n)
         add_loop(p, v->lane, all);
-    plan_fetches(g, p, d, s, lanes, stream);
-    const int64_t first = g->block[host] ? g->block[host] : stream || slices_fit(g, d, s) ? lanes : 0;
+    plan_fetches(g, p, d, s, lanes);
+    const int64_t first = g->block[host] ? g->block[host] : is_stream(g, d) || is_resident(g, d, s) || slices_fit(g, d, s) ? lanes : 0;
     if (first)
         add_loop(p, v->lane, first);
     outer_loops(p, t, order, v->lane, v->row);
@@ -107,7 +97,7 @@ void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
     if (g->band[host].step)
         p->loop[p->nloop++] = g->band[host];
     if (matrix && v.row >= 0 && !g->block[host])
-        tile_matrix(g, p, t, &order, d, &v, matrix);
+        tile_matrix(g, p, s, t, &order, d, &v, matrix);
     else
         tile_vectors(g, host, s, &order, d, &v);
 }

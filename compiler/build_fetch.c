@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Fetch hints of dot tiles. The hardware follows a stream within a page only, and the constant of a large product is one
- * long stream, so a tile asks for its own vectors some steps ahead (near), and its row tiles together for the whole next
- * block of lanes, an even share each (far): behind the last block of one layer lies the first of the next. A constant that
- * is walked once for every few rows stays in the second-level cache; its tiles fetch as much behind it.
+ * long stream, so a tile asks for its own vectors some steps ahead (near), and its row tiles together for as much as their block
+ * of lanes has, an even share each, at one distance for all functions (far): behind the last block of one layer lies the first
+ * of the next, so each function fetches what it and those that follow need, and nothing twice.
  */
 #include "build.h"
 
@@ -57,27 +57,15 @@ static void fetch_near(const Stream *s, int64_t steps, Fetch *f, uint8_t *n)
         f[(*n)++] = (Fetch){s->load->v.ref, ex_add(s->b->x, at, ex_int(s->b->x, q * line)), false};
 }
 
-/* Loops of the plan outside its last loop over the lanes: their variables do not number row tiles. */
-static uint32_t outside_lanes(const StagePlan *p)
-{
-    uint32_t set = 0, outside = 0;
-    for (int q = 0; q < p->nloop; q++) {
-        if (p->loop[q].var == p->lane)
-            outside = set;
-        set |= 1u << p->loop[q].var;
-    }
-    return outside & ~(p->lane >= 0 ? 1u << p->lane : 0);
-}
-
-/* The output's rows, numbered in the order of its dimensions, those in `skip` and the lanes left out. */
+/* The output's rows, numbered in the order of its dimensions, the lanes left out. */
 typedef struct Rows { const Expr *first; int64_t here, all; } Rows;
 
-static Rows rows_of(Build *b, const StagePlan *p, const Ten *t, const Box *box, uint32_t skip)
+static Rows rows_of(Build *b, const StagePlan *p, const Ten *t, const Box *box)
 {
     Exprs *x = b->x;
     Rows r = {ex_int(x, 0), 1, 1};
     for (uint8_t d = 0; d < t->rank; d++) {
-        if (p->lane == (int8_t)d || (skip >> d & 1))
+        if (p->lane == (int8_t)d)
             continue;
         r.first = ex_add(x, ex_mul(x, r.first, t->dim[d]), box->lo[d]);
         r.all *= ex_upper(x, t->dim[d]);
@@ -86,31 +74,22 @@ static Rows rows_of(Build *b, const StagePlan *p, const Ten *t, const Box *box, 
     return r;
 }
 
-/* A tile's share of what lies behind the block of lanes or, where rows go outside the lanes and the whole constant is walked
- * again and again, behind the constant: rows of the host are numbered, a tile with `here` of all `rows` fetches here / rows
- * of it, and a block of lanes its part. */
+/* A tile's share of as much as its block of lanes has, from so many bytes further on: rows of the host are numbered, a tile with
+ * `here` of all `rows` fetches here / rows of it. */
 static void fetch_far(const Stream *s, const Box *box, uint32_t k, Fetch *f, uint8_t *n)
 {
     Build *b = s->b;
     Exprs *x = b->x;
     const StagePlan *p = plan_of(b, k);
-    const Ten *t = out_of(b, b->te->stage.at[k]);
-    const bool whole = outside_lanes(p) != 0;
-    const Rows r = rows_of(b, p, t, box, whole ? 0 : outside_lanes(p));
+    const Rows r = rows_of(b, p, out_of(b, b->te->stage.at[k]), box);
     int64_t steps = 1;
     const Expr *step = ex_int(x, 0);
     for (uint8_t d = 0; d <= s->step; d++) {
         step = ex_add(x, ex_mul(x, step, s->t->rext[d]), s->t->rvar[d]);
         steps *= ex_upper(x, s->t->rext[d]);
     }
-    const int64_t lanes = whole ? ex_upper(x, t->dim[p->lane]) : s->t->lanes, blocks = (lanes + s->t->lanes - 1) / s->t->lanes;
-    const int64_t stride = (s->run * r.here + r.all - 1) / r.all, tile = stride * steps;
-    const Expr *next = ex_add(x, offset(s, 0), ex_int(x, steps * s->run));
-    if (whole) {
-        const Expr *lane = ex_mul(x, box->lo[p->lane], ex_int(x, tile / s->t->lanes));
-        next = ex_add(x, ex_int(x, steps * s->run * blocks), lane);
-    }
-    const Expr *start = ex_add(x, next, ex_mul(x, r.first, ex_int(x, tile * blocks / r.here)));
+    const int64_t stride = (s->run * r.here + r.all - 1) / r.all, distance = p->far / (int64_t)dtype_bytes((DType)s->load->dt);
+    const Expr *start = ex_add(x, ex_add(x, offset(s, 0), ex_int(x, distance)), ex_mul(x, r.first, ex_int(x, stride * steps / r.here)));
     f[(*n)++] = (Fetch){s->load->v.ref, ex_add(x, start, ex_mul(x, step, ex_int(x, stride))), true};
 }
 

@@ -101,6 +101,32 @@ uint8_t register_vars(Build *b, uint32_t k, uint32_t r, const Subst *sub, Subst 
     return rank;
 }
 
+/* acc + e, of a sum of floats, where e is an element of a constant: a bias. */
+typedef struct Bias { const Build *b; const Expr *acc, *sum, *value; } Bias;
+
+static void find_bias(void *ctx, const Expr *e)
+{
+    Bias *f = ctx;
+    for (int k = 0; e->op == EX_add && k < 2; k++)
+        if (e->a[k] == f->acc && e->a[!k]->op == EX_load && buf(f->b->u, e->a[!k]->v.ref)->cls == BC_const) {
+            f->sum = e;
+            f->value = e->a[!k];
+        }
+}
+
+/* What is added to the sum first is what it starts with: one operation less for each element. */
+static void start_with_bias(Build *b, Tile *t)
+{
+    Bias f = {.b = b, .acc = t->acc};
+    if (t->red != RED_sum || t->acc->dt != DT_f32 || t->matrix || t->across)
+        return;
+    ex_walk(t->store->value, find_bias, &f);
+    if (!f.sum || ex_uses(ex_subst(b->x, t->store->value, &(Subst){f.sum, f.value}, 1), t->acc))
+        return;
+    t->init = f.value;
+    t->store->value = ex_subst(b->x, t->store->value, &(Subst){f.sum, t->acc}, 1);
+}
+
 static void tile_register(Build *b, Tile *t, uint32_t k, uint32_t r, Subst *sub, uint8_t rank)
 {
     const Stage *s = b->te->stage.at[k], *red = b->te->stage.at[r];
@@ -138,6 +164,7 @@ void tile_stage(Build *b, Nest *in, uint32_t k, const Box *box)
     }
     t->matrix = p->matrix && t->red == RED_sum;
     t->fence = is_dot(t);
+    start_with_bias(b, t);
     tile_fetches(b, t, k, box);
     nest_tile(b->a, in, t);
 }

@@ -53,7 +53,7 @@ static void print_stage(Text *out, const Schedule *s, uint32_t k)
     if (p->turn > 1)
         text_add(out, " by %u", p->turn);
     if (p->near || p->far)
-        text_add(out, "; fetch %d%s", p->near, p->far ? " far" : "");
+        text_add(out, p->far ? "; fetch %d far %d" : "; fetch %d", p->near, p->far);
     if (p->matrix)
         text_add(out, "; matrix");
     text_add(out, "%s%s\n", p->why ? "    # " : "", p->why ? p->why : "");
@@ -170,11 +170,11 @@ static bool read_loop(Reader *r, uint32_t k, StagePlan *p)
 
 static bool read_fetch(Reader *r, StagePlan *p)
 {
-    long near;
-    if (!number(r, &near) || near < 0 || near > INT16_MAX)
-        return fail(r, "expected: fetch STEPS, perhaps far");
+    long near, far = 0;
+    if (!number(r, &near) || near < 0 || near > INT16_MAX || (word(r, "far") && (!number(r, &far) || far < 1 || far > INT32_MAX)))
+        return fail(r, "expected: fetch STEPS, perhaps far BYTES");
     p->near = (int16_t)near;
-    p->far = word(r, "far");
+    p->far = (int32_t)far;
     return true;
 }
 

@@ -3,7 +3,7 @@
  * Schedules: how stages are made, apart from what they mean. One entry per stage, printable and editable.
  *
  *     %y  root     loop n 1; loop i 1; loop m 48; tile j 8, m 48        the stage has loops and a buffer of its own
- *     %g  root     loop m 48; loop j 8; tile m; fetch 5 far             vectors are fetched 5 steps ahead, and the next 48 m
+ *     %g  root     loop m 48; loop j 8; tile m; fetch 5 far 65536       vectors are fetched 5 steps ahead, and constants 64 KB
  *     %h  root     loop m 32; loop j 28; tile m; matrix                 on the matrix unit
  *     %a  inline                                                        substituted into its readers
  *     %c  register %y                                                   accumulators of the tile of %y
@@ -33,7 +33,7 @@ typedef struct StagePlan { /* of one stage */
     bool parts;                         /* loops are cut where choices by position change (concatenation, padding) */
     bool tiled;
     int16_t near;                       /* steps of the tile's reduction by which its vectors are fetched ahead; 0: not */
-    bool far;                           /* the next block of lanes of its constant is fetched meanwhile */
+    int32_t far;                        /* bytes from its constant to what is fetched meanwhile, as much as it has; 0: nothing is */
     bool matrix;                        /* the tile is sized for a matrix unit */
     int8_t lane;                        /* variable along vectors: 0..rank-1, or rank+k for reduction variable k; -1 none */
     uint8_t turn;                       /* so many values of the lane variable in a row are points, lanes are that far apart; 0: 1 */

@@ -35,7 +35,7 @@ static void test_good(void **state)
         "%d register %e\n%e root loop i 2; tile j\n",
         "%e inline\n",
         "%d root loop i 1; loop j 5; tile j\n",
-        "%d root loop i 1; loop j 5; tile j; fetch 3 far\n",
+        "%d root loop i 1; loop j 5; tile j; fetch 3 far 4096\n",
         "%d root loop i 2 first last; loop j 5; tile j\n",
         "%d at %e 1 loop i 1\n%e root loop i 4 first; tile j\n",
     };
@@ -58,6 +58,7 @@ static void test_bad(void **state)
         {"%e root loop z 1", "expected an index variable of the stage"},
         {"%e root loop i 0", "expected: loop VARIABLE STEP"},
         {"%d root tile j; fetch far", "expected: fetch STEPS"},
+        {"%d root tile j; fetch 3 far", "expected: fetch STEPS"},
         {"%s inline", "only a map that is no output can be inline"},
         {"%e register %s", "only a reduction can live in registers"},
         {"%e at %d 0", "its host must be a later stage at root"},

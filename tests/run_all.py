@@ -7,17 +7,25 @@
 A suite is a command whose last matching line is 'N passed, N failed[, N skipped]'; one that ends without such a line has failed.
 """
 import concurrent.futures
+import os
 import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import time
 
+from harness import store, tool
+
 HERE = pathlib.Path(__file__).resolve().parent
-SINGLE = ['emit/forms.py', 'emit/stack.py', 'emit/symbols.py', 'style/run.py', 'text/run.py', 'conformance/proto_check.py', 'conformance/opsets_check.py',
-          'emit/cli.py', 'emit/crash.py', 'emit/options.py', 'emit/small.py', 'emit/speed.py', 'emit/pools.py', 'emit/fp.py', 'emit/repro.py', 'emit/names.py', 'emit/multiple.py', 'emit/threads.py', 'emit/tune.py', 'emit/levels.py', 'emit/samples.py',
-          'kernel/run.py', 'kernel/dialect.py', 'kernel/spills.py', 'random/run.py']  # use one core: two run side by side
-PARALLEL = ['conformance/run.py', 'models/run.py', 'emit/hostile.py', 'emit/wild.py', 'sanitize/run.py', 'fuzz/run.py']  # use two cores themselves
+# Longest first, so that no core is left with a long one when the others have nothing to do; but models before sanitize, which runs
+# no network that it ran, and fuzz well behind sanitize, with which it shares a build.
+SUITES = ['models/run.py', 'conformance/run.py', 'sanitize/run.py', 'kernel/run.py', 'emit/threads.py', 'emit/hostile.py', 'emit/wild.py', 'emit/stack.py', 'emit/small.py',
+          'emit/forms.py', 'emit/symbols.py', 'kernel/dialect.py', 'fuzz/run.py', 'kernel/spills.py', 'emit/speed.py', 'random/run.py', 'emit/levels.py', 'emit/samples.py',
+          'emit/fp.py', 'emit/crash.py', 'emit/options.py', 'emit/names.py', 'emit/multiple.py', 'emit/pools.py', 'emit/tune.py', 'emit/repro.py', 'conformance/opsets_check.py',
+          'conformance/proto_check.py', 'style/run.py', 'text/run.py', 'emit/cli.py']
+CORES = os.cpu_count() or 1
+JOBS = max(1, CORES // 4)  # of each of the suites that run side by side, one for every core
 TOTALS = re.compile(r'^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$', re.MULTILINE)
 CMOCKA = re.compile(r'^\[ +(PASSED|FAILED|SKIPPED) +\] (?:.*?: )?(\d+) test', re.MULTILINE)
 MESON = re.compile(r'^(Ok|Fail|Timeout|Unexpected Pass):\s+(\d+)', re.MULTILINE)
@@ -63,11 +71,12 @@ def run_suite(name, build):
 
 
 def results(build):
+    """Of every suite, as it ends. The suites share what they compile (harness/store.py)."""
     yield run_suite('unit', build)
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        yield from pool.map(lambda name: run_suite(name, build), SINGLE)
-    for name in PARALLEL:
-        yield run_suite(name, build)
+    with tempfile.TemporaryDirectory(prefix='objects-', dir=build) as objects, concurrent.futures.ThreadPoolExecutor(CORES) as pool:
+        os.environ.update({store.PLACE: os.path.abspath(objects), tool.JOBS_PLACE: str(JOBS)})
+        for suite in concurrent.futures.as_completed([pool.submit(run_suite, name, build) for name in SUITES]):
+            yield suite.result()
 
 
 def main():

@@ -363,7 +363,7 @@ def main():
     p.add_argument('build', type=pathlib.Path)
     p.add_argument('--mlcc', type=pathlib.Path, help='default: BUILD_DIR/mlcc')
     p.add_argument('--only', default='', help='cases whose name contains this')
-    p.add_argument('--jobs', type=int, default=2)
+    p.add_argument('--jobs', type=int, default=tool.JOBS)
     p.add_argument('--cc', default='cc')
     p.add_argument('--march', default='', metavar='ROW', help='of targets/target.def, by emulation where it is not of this processor')
     p.add_argument('--option', action='append', default=[], help='a further option of mlcc')

@@ -60,16 +60,14 @@ def isolated(function):
     return detail if status == 'done' else f'{status}: {detail}'
 
 
-def form_fault(mlcc, model, folder, args, rtol):
+def form_fault(mlcc, model, folder, plain, args, rtol):
     """Compares one form with the default one."""
-    plain, _ = build(mlcc, model, folder / 'plain', [])
     other, weights = build(mlcc, model, folder / args[0].strip('-').replace('=', '_'), args)
     return compare(outputs_of(other, pictures(), [] if weights is None else [weights]), outputs_of(plain, pictures(), []), rtol)
 
 
-def interpreter_fault(mlcc, model, folder):
+def interpreter_fault(mlcc, model, folder, plain):
     """mlcc run against the emitted code, on one picture."""
-    plain, _ = build(mlcc, model, folder / 'plain', [])
     picture = pictures()[0]
     np.save(folder / 'x.npy', picture)
     rc, out, err = tool.run([mlcc, 'run', model, '--input', f'x={folder}/x.npy', '--output-dir', folder / 'run'], SECONDS)
@@ -163,9 +161,10 @@ def main():
     mlcc, top = build_dir / 'mlcc', build_dir / 'emit' / 'forms'
     r = report.Report()
     for name, model in models.samples().items():
+        plain, _ = build(mlcc, model, top / name / 'plain', [])
         for args, rtol in [(f'--weights={w}', 0) for w in WEIGHTS] + [(level, 1e-4) for level in LEVELS]:
-            r.check(f'forms/{name} {args}', isolated(lambda: form_fault(mlcc, model, top / name, [args], rtol)))
-        r.check(f'forms/{name} interpreter', isolated(lambda: interpreter_fault(mlcc, model, top / name)))
+            r.check(f'forms/{name} {args}', isolated(lambda: form_fault(mlcc, model, top / name, plain, [args], rtol)))
+        r.check(f'forms/{name} interpreter', isolated(lambda: interpreter_fault(mlcc, model, top / name, plain)))
     for row in machines.emulated():
         way, why = machines.way(row)
         if way:

@@ -371,7 +371,7 @@ def fault(mlcc, place, number, data, slugs):
 
 def run_group(r, mlcc, place, name, cases):
     """A group is one check, as it has up to a thousand cases; its failures are told one by one."""
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    with concurrent.futures.ThreadPoolExecutor(tool.JOBS) as pool:
         jobs = [(case, pool.submit(fault, mlcc, place / name, k, data, slugs)) for k, (case, data, slugs) in enumerate(cases)]
         bad = [(case, why) for case, job in jobs if (why := job.result())]
     for case, why in bad:

@@ -35,21 +35,27 @@ def shared_model(path):
     return path
 
 
-def size(built, march):
-    """Bytes of instructions and constants of the emitted sources, by gcc -Os; raises Broken."""
-    total = 0
-    for source in built.sources:
-        flags = ['-Os', f'-Wa,-I,{source.parent}', *([f'-march={march}'] if march.startswith('x86') else [])]
-        obj, why = tool.compile_object('gcc', source, flags)
+def objects(built, march):
+    """What gcc -Os makes of the emitted sources; raises Broken."""
+    flags = ['-Os', f'-Wa,-I,{built.header.parent}', *([f'-march={march}'] if march.startswith('x86') else [])]
+    made = [tool.compile_object('gcc', source, flags) for source in built.sources]
+    for obj, why in made:
         if obj is None:
             raise native.Broken(why)
-        out = subprocess.run(['size', '-A', obj], capture_output=True, text=True, check=True).stdout
-        total += sum(int(n) for n in SECTION.findall(out))
-    return total
+    return [obj for obj, _ in made]
 
 
-def outputs(built, name):
-    model = native.Model(native.load(native.library('gcc', built, name, ['-O1', f'-Wa,-I,{built.header.parent}'])), 0)
+def size(made):
+    """Bytes of instructions and constants of objects."""
+    out = subprocess.run(['size', '-A', *made], capture_output=True, text=True, check=True).stdout
+    return sum(int(n) for n in SECTION.findall(out))
+
+
+def outputs(folder, made):
+    path, why = native.link('gcc', folder, 'lib', {'net': made})
+    if path is None:
+        raise native.Broken(why)
+    model = native.Model(native.load(path), 0)
     rng = np.random.default_rng(7)
     inputs = [(rng.standard_normal(shape) * (1 if dtype == 1 else 40)).astype({1: np.float32, 2: np.uint8, 3: np.int8}[dtype])
               for dtype, shape in model.inputs]
@@ -64,19 +70,20 @@ def same(a, b):
 
 def fault(mlcc, model, folder, name, march, runs):
     made = {}
-    for level in ('-O3', '-Os'):
-        place = '--target=scalar' if march == 'scalar' else f'-march={march}'
-        built, why = models.build(mlcc, model, folder / f'{name}-{march}{level}', 'net', [level, place])
-        if why:
-            return why
-        made[level] = built
     try:
-        big, small = (size(made[level], march) for level in ('-O3', '-Os'))
+        for level in ('-O3', '-Os'):
+            place = '--target=scalar' if march == 'scalar' else f'-march={march}'
+            home = folder / f'{name}-{march}{level}'
+            built, why = models.build(mlcc, model, home, 'net', [level, place])
+            if why:
+                return why
+            made[home] = objects(built, march)
+        big, small = map(size, made.values())
         if small > big:
             return f'{small} bytes, -O3 has {big}'
         if name == 'shared' and small > 1.5 * 4 * SHARED[0] * SHARED[1]:
             return f'{small} bytes for a constant of {4 * SHARED[0] * SHARED[1]}'
-        if runs and not all(same(a, b) for a, b in zip(*(outputs(made[level], 'net') for level in made), strict=True)):
+        if runs and not all(same(a, b) for a, b in zip(*(outputs(*each) for each in made.items()), strict=True)):
             return 'the outputs differ from those of -O3'
     except native.Broken as broken:
         return str(broken)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stack bound that a header promises holds for gcc's own figures: the deepest chain of calls from the entry, by frame sizes
 of -fcallgraph-info=su, is at most NET_STACK_BYTES; no function calls itself, and every frame has a size that the compiler bounds.
+The objects, for any processor, use no more than runtime-min/README.md lists.
 
     stack.py BUILD_DIR
 """
@@ -10,7 +11,7 @@ import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from harness import models, report, tool
+from harness import models, report, symbols, tool
 
 NODE = re.compile(r'node: \{ title: "([^"]+)" label: "([^"]*)"')
 EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
@@ -53,11 +54,14 @@ def check(mlcc, model, folder):
     built, why = models.build(mlcc, model, folder, 'net')
     if why:
         return why
+    objects = {}
     for source in built.sources:
-        if source.suffix == '.c':
-            _, why = tool.compile_object('gcc', source, ['-O2', '-fcallgraph-info=su', '-dumpdir', f'{folder}/'])
-            if why:
-                return why
+        obj, why = tool.compile_object('gcc', source, ['-O2', '-fcallgraph-info=su', '-dumpdir', f'{folder}/'])
+        if why:
+            return why
+        objects[obj] = 'net'
+    if bad := symbols.violations(objects, symbols.allowed()):
+        return next(iter(bad.values()))
     promised = int(re.search(r'#define NET_STACK_BYTES\s+(\d+)', built.header.read_text()).group(1))
     try:
         frames, calls = call_graph(p.read_text() for p in folder.glob('*.ci'))

@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness import report, sanitized, tool
 
 HERE = pathlib.Path(__file__).resolve().parent
-RUNS, LIMIT = 1500, 60  # inputs of a target in the suite, and seconds that they may take
+RUNS, LIMIT = 1500, 180  # inputs of a target in the suite, and seconds that they may take; a quiet machine needs ten
 TARGETS = ['fuzz_wire', 'fuzz_import', 'fuzz_graph', 'fuzz_te', 'fuzz_nest', 'fuzz_compile']
 def outputs(build, folder, kind):
     """What mlcc prints for the graphs of the text tests, as seeds for the parsers of its other forms."""
@@ -102,7 +102,7 @@ def main():
         for name in names:
             result.skip(name, 'clang has no fuzzer runtime (Debian: libclang-rt-14-dev)')
         result.finish()
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    with concurrent.futures.ThreadPoolExecutor(tool.JOBS) as pool:
         for name, found in pool.map(lambda name: (name, why or run(build, programs / 'tests', name, seconds)), names):
             if unsolved(name) and not found:
                 result.skip(name, f'open: {", ".join(path.name for path in unsolved(name))}')

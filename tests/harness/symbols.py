@@ -37,7 +37,8 @@ def violations(prefix_of, known):
     sizes = by_file(tool.run(['size', '-A', '-d', *objects], 60)[1])
     found = {}
     for obj, prefix in prefix_of.items():
-        why = foreign(names.get(str(obj), []), prefix, known) or writable(sizes.get(str(obj), []))
+        unread = '' if names.get(str(obj)) and sizes.get(str(obj)) else 'cannot be read by nm and size'
+        why = unread or foreign(names[str(obj)], prefix, known) or writable(sizes[str(obj)])
         if why:
             found[obj] = why
     return found

@@ -4,16 +4,21 @@
 Emitted code must compile without a warning under the flags of WARNINGS; every suite compiles it with them.
 """
 import hashlib
+import os
 import pathlib
 import re
 import subprocess
 from dataclasses import dataclass, field
+
+from . import store
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUNTIME = ROOT / 'runtime-min'
 SHARED = ROOT.parent / 'shared'  # models that are too large for the repository; suites that need them skip without it
 # The last two: where a distribution hardens by default, code would call functions that are not its own.
 WARNINGS = ['-Wall', '-Wextra', '-Wpedantic', '-Wconversion', '-Wshadow', '-Werror', '-U_FORTIFY_SOURCE', '-fno-stack-protector']
+JOBS_PLACE = 'MLCC_TEST_JOBS'
+JOBS = int(os.environ.get(JOBS_PLACE, 2))  # processes of a suite
 SLUG = re.compile(r'\[([a-z0-9][a-z0-9-]*)\]$')
 
 
@@ -66,11 +71,15 @@ def compile_object(cc, source, flags=('-O1',), seconds=300):
     if source.suffix == '.o':
         return source, ''
     target = source.with_name(source.name + '.obj')
-    includes = [f'-I{source.parent}']
-    rc, _, err = run([cc, '-c', '-std=c11', '-fPIC', *flags, *WARNINGS, *includes, source, '-o', target], seconds)
+    target.unlink(missing_ok=True)
+    key = store.key_of(cc, source, [*flags, *WARNINGS])
+    if store.recall(key, target):
+        return target, ''
+    rc, _, err = run([cc, '-c', '-std=c11', '-fPIC', *flags, *WARNINGS, f'-I{source.parent}', source, '-o', target], seconds)
     if rc:
         lines = [line for line in err.splitlines() if 'error' in line] or err.splitlines() or [f'status {rc}']
         return None, lines[0].replace(f'{source.parent}/', '')
+    store.keep(key, target)
     return target, ''
 
 

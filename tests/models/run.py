@@ -22,6 +22,7 @@ as skipped; one that passes, or fails for another reason, is a failure, so that 
 import argparse
 import json
 import multiprocessing
+import os
 import pathlib
 import subprocess
 import sys
@@ -398,15 +399,16 @@ def main():
     p.add_argument('build', type=pathlib.Path)
     p.add_argument('--mlcc', type=pathlib.Path, help='default: BUILD_DIR/mlcc')
     p.add_argument('--only', default='', help='jobs whose name contains this')
-    p.add_argument('--jobs', type=int, default=2)
+    p.add_argument('--jobs', type=int, default=tool.JOBS)
     p.add_argument('--cc', default='cc')
     p.add_argument('--march', default='', metavar='ROW', help='of targets/target.def, by emulation where it is not of this processor')
+    p.add_argument('--passed', type=pathlib.Path, metavar='FILE', help='which networks passed with which files; default: BUILD_DIR/models/passed.json')
     p.add_argument('-v', '--verbose', action='store_true', help='a line for what passes, too')
     args = p.parse_args()
 
     folder = (args.build / 'models').resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    cache_path = folder / 'passed.json'
+    cache_path = args.passed or folder / 'passed.json'
     cache = json.loads(cache_path.read_text()) if cache_path.exists() else {}
     JOBS.update({n: j for n, j in collect((args.build / 'cache').resolve(), args.only, args.march).items() if args.only in n})
     names = list(JOBS)
@@ -421,7 +423,10 @@ def main():
             count[status] += 1
             if status != 'passed' or args.verbose:
                 print(f'{"FAIL" if status == "failed" else status} {name}: {detail}', flush=True)
-    cache_path.write_text(json.dumps(cache))
+    cache_path.parent.mkdir(exist_ok=True)
+    whole = cache_path.with_name(f'{cache_path.name}.{os.getpid()}')
+    whole.write_text(json.dumps(cache))
+    whole.replace(cache_path)
     print(', '.join(f'{n} {status}' for status, n in count.items()))
     return 1 if count['failed'] else 0
 

@@ -58,20 +58,24 @@ int64_t amx_along(const Expr *e, const Expr *var)
     return linear && c >= 0 ? c : -1;
 }
 
-/* Rows: one point variable, cut into two tiles where it is long, or two of which the first tells the tiles apart. */
+/* Rows of one point variable, or of two that lie as those of one would, are cut into two tiles where they are many. Otherwise the
+ * outer variable tells two tiles apart. */
 static bool find_rows(Matrix *m, const Tile *t, const Expr *x)
 {
-    if (t->np > 2 || (t->np == 2 && (t->pext[0] > 2 || t->pext[1] > SIDE)) || (t->np && t->pext[t->np - 1] > 2 * SIDE))
+    if (t->np > 2)
         return false;
-    const int32_t n = t->np ? t->pext[t->np - 1] : 1;
     m->row = t->np ? t->pvar[t->np - 1] : NULL;
     m->part = t->np == 2 ? t->pvar[0] : NULL;
-    m->nrow = m->part ? t->pext[0] : n > SIDE ? 2 : 1;
-    m->rows[0] = m->part || m->nrow == 1 ? n : (n + 1) / 2;
-    m->rows[1] = m->nrow == 1 ? 0 : m->part ? n : n - m->rows[0];
-    const int64_t stride = m->row ? amx_along(x, m->row) : 0;
+    m->run = t->np ? t->pext[t->np - 1] : 1;
+    const int32_t parts = t->np == 2 ? t->pext[0] : 1;
+    const int64_t stride = m->row ? amx_along(x, m->row) : 0, outer = m->part ? amx_along(x, m->part) : 0;
+    m->joined = !m->part || outer == stride * m->run;
+    const int32_t n = m->joined ? m->run * parts : m->run;
+    m->nrow = !m->joined ? parts : n > SIDE ? 2 : 1;
+    m->rows[0] = m->joined ? (n + m->nrow - 1) / m->nrow : n;
+    m->rows[1] = m->nrow == 1 ? 0 : m->joined ? n - m->rows[0] : n;
     m->row_bytes = stride * m->size;
-    return stride >= 0 && (!m->part || amx_along(x, m->part) >= 0);
+    return stride >= 0 && outer >= 0 && m->nrow <= 2 && m->rows[0] <= SIDE;
 }
 
 static bool find_lanes(Matrix *m, const Tile *t)

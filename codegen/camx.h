@@ -17,7 +17,9 @@ typedef struct Matrix {
     int32_t nrow, nlane;     /* tiles down and along; at most four together */
     int32_t rows[2], lanes;  /* of the tiles down; in all */
     int32_t step;            /* groups of one product: 4 * step bytes of a row of x */
-    const Expr *row, *part;  /* point along the rows of a tile; point that tells the tiles down apart, NULL: rows follow */
+    const Expr *row, *part;  /* points along the rows; part is the outer one, NULL: there is none */
+    int32_t run;             /* values of row */
+    bool joined;             /* rows of x lie evenly through all parts; otherwise each part is a tile */
     int64_t row_bytes, group_bytes; /* from row to row of x, from group to group of w */
 } Matrix;
 

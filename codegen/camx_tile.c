@@ -59,7 +59,7 @@ static void store_row(CGen *g, const Tile *t, const Matrix *m, uint32_t sums, co
     Tile *map = NEW(g->a, Tile);
     map->lanes = m->lanes;
     map->lane = ex_index(g->x, "l", ex_int(g->x, map->lanes));
-    const Expr *n = ex_int(g->x, m->rows[0]);
+    const Expr *n = ex_int(g->x, m->run);
     Place p = *loops;
     if (m->row)
         p.s[p.n++] = (Subst){m->row, m->part ? ex_mod(g->x, row, n) : row};
@@ -133,9 +133,9 @@ static Place place_of(CGen *g, const Tile *t, const Matrix *m, int32_t r, int32_
 {
     Place p = {.n = 0};
     if (m->row)
-        p.s[p.n++] = (Subst){m->row, ex_int(g->x, m->part ? 0 : r * m->rows[0])};
+        p.s[p.n++] = (Subst){m->row, ex_int(g->x, m->joined ? r * m->rows[0] : 0)};
     if (m->part)
-        p.s[p.n++] = (Subst){m->part, ex_int(g->x, r)};
+        p.s[p.n++] = (Subst){m->part, ex_int(g->x, m->joined ? 0 : r)};
     p.s[p.n++] = (Subst){t->lane, ex_int(g->x, (int64_t)l * SIDE)};
     p.s[p.n++] = (Subst){t->rvar[t->nr - 1], ex_int(g->x, 0)};
     return p;

@@ -2,7 +2,8 @@
  *
  * Shapes of tiles for a matrix unit whose tiles have 16 rows of 64 bytes (AMX). Costs are cycles, as tests/bench/amx_rates.c
  * measures them on Sapphire and Granite Rapids. A tile has up to four sums of 16 x 16: two down and two along, or one down
- * and four along where there are few rows.
+ * and four along where there are few rows. Rows of two variables may lie evenly in memory, as those of a picture without a
+ * border: then they are joined, and a picture of 7 x 7 is 28 + 21 rows, not seven times 7.
  */
 #include <inttypes.h>
 
@@ -17,8 +18,9 @@ static double product_cost(int64_t rows)
     return (double)max_i64(rows, 8) * 0.8 + 3.2;
 }
 
-/* What a contraction asks for: rows of two variables, lanes, windows of groups of the reduction. */
-typedef struct MatrixWork { int64_t rows, outer, lanes, windows, groups, l1_bytes; } MatrixWork;
+/* What a contraction asks for: rows of two variables, which lie evenly when they join, lanes, windows of groups of the
+ * reduction. */
+typedef struct MatrixWork { int64_t rows, outer, lanes, windows, groups, l1_bytes; bool joins; } MatrixWork;
 
 /* Down tiles of rows, along lanes, of so many steps; the sums are stored, and read again by the epilogue. A block of the
  * constant (64 bytes for each lane and step) that fills the first-level cache comes from the second. */
@@ -32,9 +34,28 @@ static double block_cost(const MatrixWork *w, int64_t down, int64_t rows, int64_
 /* What is left needs no shape of its own: it is one tile like the first of two. */
 static bool agrees(int64_t rows, int64_t left) { return rows > SIDE && left == (rows + 1) / 2; }
 
+/* So many rows of one or two tiles that follow each other. */
+static double run_cost(const MatrixWork *w, int64_t rows, int64_t lanes, int64_t steps)
+{
+    const int64_t tiles = rows > SIDE ? 2 : 1;
+    return block_cost(w, tiles, (rows + tiles - 1) / tiles, lanes, steps);
+}
+
+/* s->down values of the outer variable joined; what is left has a shape of its own. */
+static double joined_cost(const MatrixWork *w, const TileShape *s, int64_t lanes, int64_t steps)
+{
+    const int64_t rows = s->down * s->rows, left = w->outer % s->down * s->rows;
+    double sum = (double)(w->outer / s->down) * run_cost(w, rows, lanes, steps);
+    if (left)
+        sum += run_cost(w, left, lanes, steps) + (agrees(rows, left) ? 0 : 2 * CONFIGURE);
+    return sum;
+}
+
 /* The rows in tiles of s->rows, of which what is left has a shape of its own. */
 static double rows_cost(const MatrixWork *w, const TileShape *s, int64_t lanes, int64_t steps)
 {
+    if (w->joins && s->down > 1)
+        return joined_cost(w, s, lanes, steps);
     const int64_t tiles = s->rows > SIDE ? 2 : 1, left = w->rows % s->rows, left_tiles = left > SIDE ? 2 : 1;
     double sum = (double)(w->rows / s->rows) * block_cost(w, tiles * s->down, s->rows / tiles, lanes, steps);
     if (left)
@@ -68,8 +89,10 @@ static ShapeList matrix_shapes(const MatrixWork *w)
         try_shape(&best, w, 1, rows, 2 * SIDE);
     for (int64_t rows = min_i64(w->rows, SIDE); rows > FEW_ROWS; rows--)
         try_shape(&best, w, 1, rows, 4 * SIDE);
-    if (w->rows > FEW_ROWS && w->rows <= SIDE && w->outer > 1)
-        try_shape(&best, w, 2, w->rows, 2 * SIDE);
+    const int64_t most = w->rows > SIDE ? 1 : w->joins ? 2 * SIDE / w->rows : 2;
+    for (int64_t down = min_i64(most, w->outer); down > 1; down--)
+        for (int64_t lanes = 2 * SIDE; lanes <= (w->joins && down * w->rows <= SIDE ? 4 : 2) * SIDE; lanes *= 2)
+            try_shape(&best, w, down, w->rows, lanes);
     return best;
 }
 
@@ -105,18 +128,54 @@ static bool fits(const Auto *g, const Stage *s, const Dot *d)
            d->group == t->dim[d->lane]->v.i && !index_uses(d->w, s->var[d->row]);
 }
 
+typedef struct Guarded { uint32_t t; bool yes; } Guarded;
+
+static void find_guarded(void *ctx, const Expr *e)
+{
+    Guarded *q = ctx;
+    q->yes = q->yes || (e->op == EX_loadp && e->v.ref == q->t);
+}
+
+/* Whether some stage reads beside t, which then may get a border. */
+static bool is_guarded(const Auto *g, uint32_t t)
+{
+    Guarded q = {.t = t};
+    for (uint32_t k = 0; k < g->te->stage.n; k++)
+        walk_stage(g->te, g->te->stage.at[k], g->body[k], find_guarded, &q);
+    return q.yes;
+}
+
+/* Whether the rows of both variables are all of two dimensions of x, one after the other. */
+static bool may_join(const Auto *g, const Stage *s, const Dot *d, int outer)
+{
+    const Ten *t = ten(g->te, s->out), *x = ten(g->te, d->x->v.ref);
+    const int p = outer >= 0 ? dim_of(d->x, s->var[outer]) : -1, q = dim_of(d->x, s->var[d->row]);
+    return d->x->op == EX_load && p >= 0 && q == p + 1 && x->dim[p] == t->dim[outer] && x->dim[q] == t->dim[d->row] && layout_free(g, d->x->v.ref) &&
+           !is_guarded(g, d->x->v.ref);
+}
+
+bool matrix_joins(const Auto *g, const Stage *s, const Dot *d, int outer)
+{
+    const Expr *n = ten(g->te, s->out)->dim[d->row];
+    const int64_t stride = stride_of(g, d->x, s->var[d->row]);
+    return outer >= 0 && stride && ex_is_const(n) && stride_of(g, d->x, s->var[outer]) == stride * n->v.i;
+}
+
 bool auto_matrix(Auto *g, uint32_t k, const Dot *d)
 {
     const Stage *s = g->te->stage.at[k];
     const Ten *t = ten(g->te, s->out);
-    if (!fits(g, s, d) || t->dim[d->row]->v.i <= FEW_ROWS)
+    if (!fits(g, s, d))
         return false;
     const int outer = outer_of(s, t, d);
-    MatrixWork w = {t->dim[d->row]->v.i, outer >= 0 ? t->dim[outer]->v.i : 1, t->dim[d->lane]->v.i, 1, s->rext[s->nr - 2]->v.i, g->m->l1_bytes};
+    MatrixWork w = {t->dim[d->row]->v.i, outer >= 0 ? t->dim[outer]->v.i : 1, t->dim[d->lane]->v.i, 1, s->rext[s->nr - 2]->v.i, g->m->l1_bytes, may_join(g, s, d, outer)};
+    if (w.rows <= FEW_ROWS)
+        return false;
     for (int q = 0; q < s->nr - 2; q++)
         w.windows *= s->rext[q]->v.i;
     const ShapeList best = matrix_shapes(&w);
-    const char *kind = str_fmt(g->a, "matrix %s %" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64, dtype_info((DType)d->w->dt)->name, w.outer, w.rows, w.lanes, w.windows, w.groups);
+    const char *kind = str_fmt(g->a, "matrix %s %" PRId64 "%s%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64, dtype_info((DType)d->w->dt)->name, w.outer, w.joins ? "*" : "x", w.rows,
+                               w.lanes, w.windows, w.groups);
     const TileShape pick = tuning_choose(g->tuning, kind, &best);
     MatrixShape *shape = NEW(g->a, MatrixShape);
     *shape = (MatrixShape){pick.down, pick.rows, pick.lanes, pick.down > 1 ? outer : -1, kind};

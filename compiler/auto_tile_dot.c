@@ -41,9 +41,12 @@ static bool is_resident(const Auto *g, const Dot *d, const Stage *s)
     return constant_bytes(g, d) > g->m->l1_bytes / 2 && bytes_of_tensor(g, d->x->v.ref) + bytes_of_tensor(g, s->out) <= g->m->l2_bytes / 2;
 }
 
-/* As for vectors, with rows of two variables. */
-static void tile_matrix(const Auto *g, StagePlan *p, const Stage *s, const Ten *t, const Order *order, const Dot *d, const TileVars *v, const MatrixShape *m)
+/* As for vectors, with rows of two variables; more than two values of the outer one are rows that join. */
+static void tile_matrix(const Auto *g, uint32_t host, const Stage *s, const Order *order, const Dot *d, const TileVars *v, const MatrixShape *m)
 {
+    StagePlan *p = &g->s->stage[host];
+    const Ten *t = ten(g->te, g->te->stage.at[host]->out);
+    const int32_t down = matrix_joins(g, s, d, m->outer) ? m->down : (int32_t)min_i64(m->down, 2);
     const bool stream = is_stream(g, d);
     p->matrix = true;
     p->kind = m->kind;
@@ -51,7 +54,7 @@ static void tile_matrix(const Auto *g, StagePlan *p, const Stage *s, const Ten *
         add_loop(p, v->lane, m->lanes);
     for (uint8_t q = 0; q < t->rank; q++)
         if (order->at[q] != v->lane && order->at[q] != v->row && !ex_is_int(t->dim[order->at[q]], 1))
-            add_loop(p, order->at[q], order->at[q] == v->outer ? m->down : 1);
+            add_loop(p, order->at[q], order->at[q] == v->outer ? down : 1);
     if (!stream)
         add_loop(p, v->lane, m->lanes);
     add_loop(p, v->row, m->rows);
@@ -97,7 +100,7 @@ void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d)
     if (g->band[host].step)
         p->loop[p->nloop++] = g->band[host];
     if (matrix && v.row >= 0 && !g->block[host])
-        tile_matrix(g, p, s, t, &order, d, &v, matrix);
+        tile_matrix(g, host, s, &order, d, &v, matrix);
     else
         tile_vectors(g, host, s, &order, d, &v);
 }

@@ -33,6 +33,10 @@ static const Form forms[] = {
     {"u8", "i8", "i32", 4, 2, 2, 14, 3, 3, 8, 16, true, true, false},
     {"bf16", "bf16", "f32", 2, 2, 0, 32, 4, 1, 32, 32, true, true, false},
     {"bf16", "bf16", "f32", 2, 1, 2, 7, 0, 3, 5, 24, false, true, false},
+    {"u8", "i8", "i32", 4, 2, 4, 7, 0, 1, 20, 32, true, true, true}, /* 4 x 7 rows that lie evenly: 14 + 14 */
+    {"i8", "i8", "i32", 4, 3, 2, 8, 0, 1, 16, 64, false, true, true}, /* 2 x 8: one tile, four along */
+    {"bf16", "bf16", "f32", 2, 1, 3, 7, 0, 1, 5, 24, true, true, false}, /* 3 x 7: 11 + 10 */
+    {"u8", "i8", "i32", 4, 1, 4, 7, 0, 2, 4, 16, true, false, false}, /* a border between the parts */
     {"u8", "i8", "i32", 4, 1, 0, 33, 0, 1, 4, 16, true, false, false},   /* too many rows */
     {"u8", "i8", "i32", 4, 1, 0, 16, 0, 1, 4, 72, true, false, false},   /* too many lanes */
     {"u8", "i8", "i32", 2, 1, 0, 16, 0, 1, 4, 16, true, false, false},   /* pairs of bytes */

@@ -125,11 +125,13 @@ static bool find_scaled(const Auto *g, const Expr *e, Scaled *s)
 
 /* ---- the largest magnitude of an integer ---- */
 
-static double magnitude(const Auto *g, const Expr *e);
+enum { DEPTH = 12 }; /* operations and stages that are followed: sums of sums would be walked again and again */
 
-static double magnitude_of_stage(const Auto *g, const Stage *s)
+static double magnitude(const Auto *g, const Expr *e, int depth);
+
+static double magnitude_of_stage(const Auto *g, const Stage *s, int depth)
 {
-    double n = s->kind == ST_map || (s->kind == ST_reduce && s->op == RED_sum) ? magnitude(g, s->body) : INFINITY;
+    double n = s->kind == ST_map || (s->kind == ST_reduce && s->op == RED_sum) ? magnitude(g, s->body, depth) : INFINITY;
     for (uint8_t q = 0; q < s->nr; q++)
         n *= (double)extent_of(g, s->rext[q]);
     return n;
@@ -144,20 +146,22 @@ static double magnitude_of_constant(const Auto *g, const Expr *e)
     return most;
 }
 
-static double magnitude(const Auto *g, const Expr *e)
+static double magnitude(const Auto *g, const Expr *e, int depth)
 {
     int64_t lo, hi;
+    if (depth == 0)
+        return INFINITY;
     const Ten *t = e->op == EX_load ? ten(g->te, e->v.ref) : NULL;
     if (e->op == EX_cast && dtype_is_int((DType)e->a[0]->dt))
-        return magnitude(g, e->a[0]);
+        return magnitude(g, e->a[0], depth);
     if (e->op == EX_add || e->op == EX_sub)
-        return magnitude(g, e->a[0]) + magnitude(g, e->a[1]);
+        return magnitude(g, e->a[0], depth - 1) + magnitude(g, e->a[1], depth - 1);
     if (e->op == EX_mul)
-        return magnitude(g, e->a[0]) * magnitude(g, e->a[1]);
+        return magnitude(g, e->a[0], depth - 1) * magnitude(g, e->a[1], depth - 1);
     if (t && dtype_bytes(t->dt) > 1 && is_vector(g, e))
         return magnitude_of_constant(g, e);
     if (t && dtype_bytes(t->dt) > 1 && t->kind == TEN_stage)
-        return magnitude_of_stage(g, g->te->stage.at[t->stage]);
+        return magnitude_of_stage(g, g->te->stage.at[t->stage], depth - 1);
     return ex_range(g->x, e, &lo, &hi) ? fmax(fabs((double)lo), fabs((double)hi)) : INFINITY;
 }
 
@@ -302,7 +306,7 @@ static const Expr *scaled_sum(Auto *g, const Scaled *s, const Table *t, bool pla
 /* Neither the sum nor what is rounded leads out of its type. */
 static bool in_reach(const Auto *g, Scaled *s)
 {
-    double most = magnitude(g, s->sum), all = most, top = 0;
+    double most = magnitude(g, s->sum, DEPTH), all = most, top = 0;
     if (s->bias)
         all += ex_is_const(s->bias) ? fabs((double)s->bias->v.i) : magnitude_of_constant(g, s->bias);
     for (int64_t k = 0; k < s->n; k++)

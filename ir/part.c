@@ -16,7 +16,8 @@ typedef struct Access {
     int64_t coef[MAX_RANK][2], lo[MAX_RANK], hi[MAX_RANK]; /* of the outer loop's variable, of the inner one's */
 } Access;
 
-struct Accesses { const Unit *u; bool split; VEC(Access) v; };
+/* own: variables of an outer loop's values and of an inner one's, by first and last of them: ranges come again and again. */
+struct Accesses { const Unit *u; bool split; VEC(Access) v; Map *own; };
 
 typedef struct Collect { Arena *a; Accesses *to; const Nest *outer, *inner; } Collect;
 
@@ -132,6 +133,8 @@ Accesses *part_accesses(Arena *a, const Unit *u, const Func *f)
     Accesses *to = NEW(a, Accesses);
     to->u = u;
     to->split = f->split;
+    to->own = NEWN(a, Map, 2);
+    to->own[0].arena = to->own[1].arena = a;
     const Collect c = {a, to, NULL, NULL};
     collect(&c, f->body);
     return to;
@@ -184,6 +187,17 @@ static Run values(const Nest *loop, Run r)
     return loop && ex_is_const(loop->lo) ? (Run){r.first + loop->lo->v.i, r.last + loop->lo->v.i} : r;
 }
 
+static const Expr *own_values(const Accesses *of, int inner, Run r)
+{
+    Exprs *x = of->u->cx->x;
+    if (r.first < 0 || r.last > INT32_MAX)
+        return ex_var(x, VK_INDEX, DT_ix, "own", r.first, r.last);
+    uint64_t *at = map_u64(&of->own[inner], (uint64_t)r.first << 32 | (uint64_t)r.last, true);
+    if (!*at)
+        *at = (uint64_t)(uintptr_t)ex_var(x, VK_INDEX, DT_ix, "own", r.first, r.last);
+    return (const Expr *)(uintptr_t)*at;
+}
+
 static void index_range(const Accesses *of, const Access *x, uint8_t d, Run outer, Run inner, int64_t *lo, int64_t *hi)
 {
     Exprs *pool = of->u->cx->x;
@@ -196,9 +210,9 @@ static void index_range(const Accesses *of, const Access *x, uint8_t d, Run oute
     Subst s[2];
     uint32_t n = 0;
     if (x->outer)
-        s[n++] = (Subst){x->outer->var, ex_var(pool, VK_INDEX, DT_ix, "own", outer.first, outer.last)};
+        s[n++] = (Subst){x->outer->var, own_values(of, 0, outer)};
     if (x->inner)
-        s[n++] = (Subst){x->inner->var, ex_var(pool, VK_INDEX, DT_ix, "own", inner.first, inner.last)};
+        s[n++] = (Subst){x->inner->var, own_values(of, 1, inner)};
     if (!ex_range(pool, ex_subst(pool, x->idx[d], s, n), lo, hi))
         *lo = INT64_MIN, *hi = INT64_MAX;
 }

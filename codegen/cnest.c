@@ -6,6 +6,7 @@
 #include "cgen.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "../ir/call.h"
 #include "emit.h"
@@ -289,26 +290,25 @@ void c_nest(CGen *g, const Nest *n)
 
 /* ---- functions ---- */
 
-typedef struct Written { uint32_t id; bool yes; } Written;
-
-static void find_store(void *ctx, Nest *n)
+static void note_store(void *ctx, Nest *n)
 {
-    Written *w = ctx;
-    if (n->op == NS_store && n->store.buf == w->id)
-        w->yes = true;
+    Map *written = ctx;
+    if (n->op == NS_store)
+        *map_u64(written, n->store.buf, true) = 1;
     for (int k = 0; n->op == NS_tile && k < n->tile->nstore; k++)
-        w->yes = w->yes || n->tile->store[k].buf == w->id;
+        *map_u64(written, n->tile->store[k].buf, true) = 1;
     for (int k = 0; n->op == NS_call && k < n->call->nout; k++)
-        w->yes = w->yes || n->buf[n->call->nin + k] == w->id;
-    w->yes = w->yes || (n->op == NS_call && n->scratch == w->id);
+        *map_u64(written, n->buf[n->call->nin + k], true) = 1;
+    if (n->op == NS_call)
+        *map_u64(written, n->scratch, true) = 1;
 }
 
-static bool is_written(const Func *f, const Unit *u, uint32_t id)
+/* Buffers that the function stores to. */
+static Map written_by(Arena *a, const Func *f)
 {
-    (void)u;
-    Written w = {.id = id};
-    nest_walk(f->body, find_store, &w);
-    return w.yes;
+    Map written = {.arena = a};
+    nest_walk(f->body, note_store, &written);
+    return written;
 }
 
 static bool shares(const Unit *u, const Func *f, uint32_t id)
@@ -326,41 +326,47 @@ static bool shares(const Unit *u, const Func *f, uint32_t id)
 }
 
 /* "const float *restrict x"; buffers that the plan lets overlap in this call are not restrict. */
-static const char *param_text(CGen *g, const Func *f, uint32_t id)
+static const char *param_text(CGen *g, const Func *f, uint32_t id, bool written)
 {
     const Buf *b = buf(g->u, id);
     const char *type = dtype_info(b->dt)->ctype;
     const char *space = type[strlen(type) - 1] == '*' ? "" : " ";
-    return str_fmt(g->a, "%s%s%s*%s%s", is_written(f, g->u, id) || b->dt == DT_str ? "" : "const ", type, space, shares(g->u, f, id) ? "" : "restrict ", buf_name(g, id));
+    return str_fmt(g->a, "%s%s%s*%s%s", written || b->dt == DT_str ? "" : "const ", type, space, shares(g->u, f, id) ? "" : "restrict ", buf_name(g, id));
 }
 
 const char *c_prototype(CGen *g, const Func *f)
 {
     Text t = {.arena = g->a};
     text_add(&t, "MLCC_APART static void %s(", f->name);
+    Map written = written_by(g->a, f);
     const char *comma = f->split ? ", " : "";
     text_add(&t, "%s", f->split ? "int part, int parts" : "");
     for (uint32_t k = 0; k < f->sym.n; k++, comma = ", ")
         text_add(&t, "%s%s %s", comma, c_type(g, DT_ix), var_ident(g, f->sym.at[k]));
     for (uint32_t k = 0; k < f->param.n; k++, comma = ", ")
-        text_add(&t, "%s%s", comma, param_text(g, f, f->param.at[k]));
+        text_add(&t, "%s%s", comma, param_text(g, f, f->param.at[k], map_u64(&written, f->param.at[k], false)));
     for (uint32_t k = 0; k < f->defines.n; k++, comma = ", ")
         text_add(&t, "%s%s *%s", comma, c_type(g, DT_ix), var_ident(g, f->defines.at[k]));
     text_add(&t, "%s)", *comma ? "" : "void");
     return text_str(&t);
 }
 
+static int by_number(const void *a, const void *b)
+{
+    const uint64_t p = ((const MapSlot *)a)->key, q = ((const MapSlot *)b)->key;
+    return (p > q) - (p < q);
+}
+
 static int64_t declare_scratch(CGen *g, const Func *f)
 {
     int64_t bytes = 0;
-    Written w;
-    for (uint32_t k = 1; k < g->u->buf.n; k++) {
-        const Buf *b = buf(g->u, k);
-        if (b->cls != BC_scratch || !b->on_stack)
-            continue;
-        w = (Written){.id = k};
-        nest_walk(f->body, find_store, &w);
-        if (!w.yes)
+    Map written = written_by(g->a, f);
+    if (written.slot.n)
+        qsort(written.slot.at, written.slot.n, sizeof *written.slot.at, by_number);
+    for (uint32_t q = 0; q < written.slot.n; q++) {
+        const uint32_t k = (uint32_t)written.slot.at[q].key;
+        const Buf *b = k ? buf(g->u, k) : NULL;
+        if (!b || b->cls != BC_scratch || !b->on_stack)
             continue;
         bytes += align_up(b->bytes, 64);
         ln(g->o, "MLCC_ALIGN(64) %s %s[%lld];", dtype_info(b->dt)->ctype, buf_name(g, k), (long long)(b->bytes / (int64_t)dtype_bytes(b->dt)));

@@ -24,17 +24,21 @@ static bool in_arena(const Buf *b)
     return b->offset >= 0 && (b->cls == BC_arena || (b->cls == BC_scratch && !b->on_stack));
 }
 
-/* First and last function that uses a buffer. */
-static void life(const Unit *u, uint32_t id, uint32_t *first, uint32_t *last)
+/* First and last function that uses a buffer; UINT32_MAX: none does. */
+typedef struct Life { uint32_t first, last; } Life;
+
+static Life *lives(Arena *a, const Unit *u)
 {
-    *first = UINT32_MAX;
-    *last = 0;
+    Life *of = NEWN(a, Life, u->buf.n);
+    for (uint32_t k = 0; k < u->buf.n; k++)
+        of[k].first = UINT32_MAX;
     for (uint32_t f = 0; f < u->func.n; f++)
-        for (uint32_t p = 0; p < u->func.at[f]->param.n; p++)
-            if (u->func.at[f]->param.at[p] == id) {
-                *first = *first == UINT32_MAX ? f : *first;
-                *last = f;
-            }
+        for (uint32_t p = 0; p < u->func.at[f]->param.n; p++) {
+            Life *l = &of[u->func.at[f]->param.at[p]];
+            l->first = l->first == UINT32_MAX ? f : l->first;
+            l->last = f;
+        }
+    return of;
 }
 
 static const char *const fp_meaning[] = {
@@ -52,12 +56,11 @@ static void banner(Writer *w)
     ln(o, " *");
     if (w->u->arena_bytes) {
         ln(o, " * arena   offset     bytes  lives      what");
+        const Life *of = lives(w->a, w->u);
         for (uint32_t k = 1; k < w->u->buf.n; k++) {
             const Buf *b = buf(w->u, k);
-            uint32_t first, last;
-            life(w->u, k, &first, &last);
-            if (in_arena(b) && first != UINT32_MAX)
-                ln(o, " *     %10" PRId64 " %9" PRId64 "  n%u-n%u  t%u  %s  %s", b->offset, b->bytes, first, last, k, shape_text(w, b), comment_text(w->a, b->name));
+            if (in_arena(b) && of[k].first != UINT32_MAX)
+                ln(o, " *     %10" PRId64 " %9" PRId64 "  n%u-n%u  t%u  %s  %s", b->offset, b->bytes, of[k].first, of[k].last, k, shape_text(w, b), comment_text(w->a, b->name));
         }
     } else {
         ln(o, " * No arena is needed.");

@@ -10,9 +10,16 @@ enum { ROW_BYTES = 1 << 16 };
 typedef struct Row {
     Auto *g;
     uint32_t host;
-    int8_t **map;       /* by stage: dimension -> variable of the host, -1 inner; NULL: not in the group */
+    Map map;            /* by stage of the group: dimension -> variable of the host, -1 inner */
     uint32_t outer;     /* bit set of host variables */
 } Row;
+
+/* NULL: not in the group. */
+static int8_t *map_of(const Row *r, uint32_t stage)
+{
+    const uint64_t *at = map_u64((Map *)(uintptr_t)&r->map, stage, false);
+    return at ? (int8_t *)(uintptr_t)*at : NULL;
+}
 
 static int host_var(const Row *r, uint32_t stage, const Expr *index)
 {
@@ -20,7 +27,7 @@ static int host_var(const Row *r, uint32_t stage, const Expr *index)
     int v;
     if (!is_pure_var(index, s->var, ten(r->g->te, s->out)->rank, &v))
         return -1;
-    return r->map[stage][v];
+    return map_of(r, stage)[v];
 }
 
 typedef struct Agree { Row *r; uint32_t ref, stage; int8_t *map; bool ok, first; } Agree;
@@ -125,7 +132,7 @@ static bool joins(Row *r, uint32_t k)
     bool first = true;
     for (uint32_t q = 0; q < g->nreader[t]; q++) {
         const uint32_t reader = g->reader[t][q];
-        if (!r->map[reader])
+        if (!map_of(r, reader))
             return false;
         Agree a = {r, t, reader, map, true, first};
         ex_walk(g->body[reader], agree, &a);
@@ -135,7 +142,7 @@ static bool joins(Row *r, uint32_t k)
     }
     if (first || !covers(r, k, map))
         return false;
-    r->map[k] = map;
+    *map_u64(&r->map, k, true) = (uint64_t)(uintptr_t)map;
     return true;
 }
 
@@ -157,10 +164,11 @@ static void make_inside(Auto *g, uint32_t host)
 {
     const Stage *s = g->te->stage.at[host];
     const uint8_t rank = ten(g->te, s->out)->rank;
-    Row r = {.g = g, .host = host, .map = NEWN(g->a, int8_t *, g->te->stage.n)};
-    r.map[host] = NEWN(g->a, int8_t, MAX_RANK);
+    Row r = {.g = g, .host = host, .map = {.arena = g->a}};
+    int8_t *own = NEWN(g->a, int8_t, MAX_RANK);
+    *map_u64(&r.map, host, true) = (uint64_t)(uintptr_t)own;
     for (uint8_t d = 0; d < rank; d++)
-        r.map[host][d] = (int8_t)d;
+        own[d] = (int8_t)d;
     Outer o = {.r = &r};
     ex_walk(g->body[host], outer_vars, &o);
     for (uint8_t v = 0; v < rank; v++) /* dimensions of 1 in front are outer in any case */

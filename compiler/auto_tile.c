@@ -52,11 +52,11 @@ void open_lanes(const Auto *g, StagePlan *p, const Ten *t, int lane)
 /* ---- hosts ---- */
 
 /* A host of `at` stages has one loop for each outer variable; the tile takes the rest. */
-static uint8_t rows_inside(const Auto *g, uint32_t host)
+static uint8_t rows_inside(const Auto *g, const Lists *guest, uint32_t host)
 {
-    for (uint32_t k = 0; k < g->te->stage.n; k++)
-        if (g->s->stage[k].place == PL_at && g->s->stage[k].host == host)
-            return g->s->stage[k].level;
+    for (uint32_t k = guest->first[host]; k < guest->first[host + 1]; k++)
+        if (g->s->stage[guest->at[k]].place == PL_at)
+            return g->s->stage[guest->at[k]].level;
     return 0;
 }
 
@@ -95,11 +95,11 @@ static void host_loops(Auto *g, uint32_t k, uint8_t level)
     p->tiled = true;
 }
 
-static int64_t register_of(const Auto *g, uint32_t host)
+static int64_t register_of(const Auto *g, const Lists *guest, uint32_t host)
 {
-    for (uint32_t k = 0; k < g->te->stage.n; k++)
-        if (g->s->stage[k].place == PL_register && g->s->stage[k].host == host)
-            return k;
+    for (uint32_t k = guest->first[host]; k < guest->first[host + 1]; k++)
+        if (g->s->stage[guest->at[k]].place == PL_register)
+            return guest->at[k];
     return -1;
 }
 
@@ -121,11 +121,11 @@ static void tile_register_host(Auto *g, uint32_t host, uint32_t k)
         add_loop(p, lane, SUM_VECTORS * (int64_t)g->m->lanes_f32);
 }
 
-static void tile_stage(Auto *g, uint32_t k)
+static void tile_stage(Auto *g, const Lists *guest, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];
-    const int64_t reg = register_of(g, k);
-    const uint8_t level = rows_inside(g, k);
+    const int64_t reg = register_of(g, guest, k);
+    const uint8_t level = rows_inside(g, guest, k);
     Dot d;
     if (s->kind == ST_scatter || s->kind == ST_call || s->kind == ST_scan)
         return;
@@ -142,10 +142,11 @@ static void tile_stage(Auto *g, uint32_t k)
 
 void auto_tile(Auto *g)
 {
+    const Lists guest = schedule_guests(g->a, g->s);
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
         const Placement place = g->s->stage[k].place;
         if (place == PL_root || place == PL_at)
-            tile_stage(g, k);
+            tile_stage(g, &guest, k);
     }
     for (uint32_t t = 1; t < g->te->ten.n; t++)
         g->s->layout[t] = g->layout.at[t];

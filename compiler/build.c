@@ -143,30 +143,21 @@ static void note_stage(Build *b, uint32_t k, const char *how)
     PUSH(b->a, &b->f->note, text_str(&line));
 }
 
-/* Part of the nest of a root stage: placed in it, or in what is placed in it. */
-static bool in_host(const Build *b, uint32_t k, uint32_t host)
-{
-    while (k != host && (plan_of(b, k)->place == PL_register || plan_of(b, k)->place == PL_at))
-        k = plan_of(b, k)->host;
-    return k == host;
-}
-
 /* Graph nodes first, then what is computed and where. Inline stages belong to the function of their first reader. */
 static void describe(Build *b, uint32_t host)
 {
     static const char *const how[] = {[PL_root] = "", [PL_inline] = "(inline)", [PL_register] = "(register)", [PL_at] = "(at)"};
     uint32_t last = 0;
-    for (uint32_t k = 0; k < b->te->stage.n; k++) {
-        const NodeId n = b->te->stage.at[k]->node;
-        if (in_host(b, k, host) && n.i && n.i != last && b->te->g) {
+    for (uint32_t q = b->nest.first[host]; q < b->nest.first[host + 1]; q++) {
+        const NodeId n = b->te->stage.at[b->nest.at[q]]->node;
+        if (n.i && n.i != last && b->te->g) {
             int32_t mark;
             PUSH(b->a, &b->f->note, node_line(b->a, b->te->g, n, &mark, NO_OPERAND));
             last = n.i;
         }
     }
-    for (uint32_t k = 0; k < b->te->stage.n; k++)
-        if (in_host(b, k, host))
-            note_stage(b, k, how[plan_of(b, k)->place]);
+    for (uint32_t q = b->nest.first[host]; q < b->nest.first[host + 1]; q++)
+        note_stage(b, b->nest.at[q], how[plan_of(b, b->nest.at[q])->place]);
 }
 
 static uint64_t stage_macs(const Build *b, uint32_t k)
@@ -212,12 +203,11 @@ static void build_root(Build *b, uint32_t k)
     const NodeId from = s->node;
     b->f = unit_func(b->u, from.i && b->te->g ? node(b->te->g, from)->op->name : ident(b->a, t->name, 24, "stage"));
     describe(b, k);
-    for (uint32_t q = 0; q < b->te->stage.n; q++) {
-        if (!in_host(b, q, k))
-            continue;
-        b->f->macs += stage_macs(b, q);
-        if (plan_of(b, q)->kind)
-            PUSH(b->a, &b->f->kind, plan_of(b, q)->kind);
+    for (uint32_t q = b->nest.first[k]; q < b->nest.first[k + 1]; q++) {
+        const StagePlan *p = plan_of(b, b->nest.at[q]);
+        b->f->macs += stage_macs(b, b->nest.at[q]);
+        if (p->kind)
+            PUSH(b->a, &b->f->kind, p->kind);
     }
     if (s->kind == ST_call) {
         build_call(b, b->f->body, k);
@@ -260,6 +250,9 @@ Unit *build_nests(Ctx *cx, const Schedule *s, const char *name)
     b.made = NEWN(cx->arena, Box, s->te->ten.n);
     b.acc = NEWN(cx->arena, const Expr *, s->te->ten.n);
     inline_bodies(&b);
+    b.guest = schedule_guests(cx->arena, s);
+    b.nest = schedule_nests(cx->arena, s);
+    b.reader = schedule_readers(cx->arena, s, b.body);
     collect_io(&b);
     for (uint32_t k = 0; k < s->te->stage.n; k++)
         if (plan_of(&b, k)->place == PL_root)

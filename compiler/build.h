@@ -20,6 +20,7 @@ typedef struct Build {
     const Te *te;
     Unit *u;
     const Expr **body;  /* by stage: body with inline tensors substituted */
+    Lists guest, nest, reader; /* of the schedule; readers of tensors by body */
     uint32_t *buf_of;   /* by tensor: buffer, 0: none yet */
     Box *made;          /* by tensor: region that an `at` tensor holds now */
     const Expr **acc;   /* by tensor: register that holds a register stage's value, NULL otherwise */

@@ -108,14 +108,16 @@ static void region_of_stage(Region *r, uint32_t k, const Box *box)
 Box region(Build *b, uint32_t t, uint32_t host, const Box *box)
 {
     Region r = {.b = b, .t = t};
-    region_of_stage(&r, host, box);
-    for (uint32_t k = b->te->stage.n; k-- > 0;) {
+    uint32_t last = NO_STAGE;
+    for (uint32_t q = b->reader.first[t + 1]; q-- > b->reader.first[t]; last = b->reader.at[q]) {
+        const uint32_t k = b->reader.at[q], out = b->te->stage.at[k]->out;
         const StagePlan *p = plan_of(b, k);
-        const uint32_t out = b->te->stage.at[k]->out;
-        if (p->place == PL_at && p->host == host && out != t && b->made[out].known)
-            region_of_stage(&r, k, &b->made[out]);
-        else if (p->place == PL_register && p->host == host)
+        if (k == last)
+            continue;
+        if (k == host || (p->place == PL_register && p->host == host))
             region_of_stage(&r, k, box);
+        else if (p->place == PL_at && p->host == host && out != t && b->made[out].known)
+            region_of_stage(&r, k, &b->made[out]);
     }
     return r.box;
 }

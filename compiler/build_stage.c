@@ -247,17 +247,18 @@ static void produce(Build *b, Nest *in, uint32_t k, const Box *need)
 /* `at` stages of host k at this level: regions from the host backwards, then code in order. */
 static void produce_at(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t level)
 {
-    for (uint32_t q = b->te->stage.n; q-- > 0;) {
-        const StagePlan *p = plan_of(b, q);
-        if (p->place == PL_at && p->host == k && p->level >= level) {
-            const uint32_t t = b->te->stage.at[q]->out;
+    for (uint32_t g = b->guest.first[k + 1]; g-- > b->guest.first[k];) {
+        const StagePlan *p = plan_of(b, b->guest.at[g]);
+        if (p->place == PL_at && p->level >= level) {
+            const uint32_t t = b->te->stage.at[b->guest.at[g]]->out;
             b->made[t] = (Box){0};
             b->made[t] = region(b, t, k, box);
         }
     }
-    for (uint32_t q = 0; q < b->te->stage.n; q++) {
+    for (uint32_t g = b->guest.first[k]; g < b->guest.first[k + 1]; g++) {
+        const uint32_t q = b->guest.at[g];
         const StagePlan *p = plan_of(b, q);
-        if (p->place == PL_at && p->host == k && p->level == level && b->made[b->te->stage.at[q]->out].known) {
+        if (p->place == PL_at && p->level == level && b->made[b->te->stage.at[q]->out].known) {
             const Box need = b->made[b->te->stage.at[q]->out];
             produce(b, in, q, &need);
         }

@@ -82,9 +82,9 @@ static void tile_store(Build *b, Tile *t, const Stage *s, const Subst *sub, cons
 /* The register stage of host k, or -1. */
 int64_t register_stage(const Build *b, uint32_t k)
 {
-    for (uint32_t r = 0; r < b->te->stage.n; r++)
-        if (plan_of(b, r)->place == PL_register && plan_of(b, r)->host == k)
-            return r;
+    for (uint32_t g = b->guest.first[k]; g < b->guest.first[k + 1]; g++)
+        if (plan_of(b, b->guest.at[g])->place == PL_register)
+            return b->guest.at[g];
     return -1;
 }
 

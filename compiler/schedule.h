@@ -58,6 +58,13 @@ void schedule_print(Text *out, const Schedule *s);
 bool schedule_parse(Schedule *s, Diags *d, const char *text);               /* entries replace those of s */
 bool schedule_plainer(Schedule *s, uint32_t k);                              /* root stage k with less done to it; false: it is plain */
 const Expr **schedule_bodies(Arena *a, Ctx *cx, const Schedule *s);         /* by stage, inline tensors substituted */
+
+/* schedule_lists.c: stages by a number, ascending: those of k are at[first[k]] to at[first[k + 1] - 1]. */
+typedef struct Lists { uint32_t *at, *first; } Lists;
+Lists schedule_guests(Arena *a, const Schedule *s);                         /* by stage: what has it as host */
+Lists schedule_nests(Arena *a, const Schedule *s);                          /* by root stage: what its nest makes, itself too */
+Lists schedule_readers(Arena *a, const Schedule *s, const Expr *const *body); /* by tensor: whose body reads it, once for each load; but the inline ones */
+
 Unit *build_nests(Ctx *cx, const Schedule *s, const char *name);            /* NULL: diagnostics */
 
 #endif

@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""How the time of a compile grows with the number of nodes: four times as many may take eight times as long, where what is
+looked for again for every node makes that sixteen.
+
+    growth.py BUILD_DIR
+"""
+import os
+import pathlib
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from harness import report
+
+TIMES, MOST, TRIES, NOISE = 4, 8, 2, 0.05  # NOISE: seconds that a compile may take for reasons of its own
+CHAINS = {'Sin': (10000, '', 'Sin %v{0}'), 'Softmax': (150, '', 'Softmax %v{0}'), 'MatMul': (1500, 'const %w f32[64,64] (fill 0.1)\n', 'MatMul %v{0} %w')}
+
+
+def write(path, count, constants, node):
+    lines = (f'%v{k + 1} ? = {node.format(k)}\n' for k in range(count))
+    path.write_text(f'graph g\ninput %v0 f32[4,64]\n{constants}{"".join(lines)}output %v{count}\n')
+
+
+def seconds(mlcc, path):
+    """Of the processor, the least of some tries; None when mlcc fails."""
+    took = []
+    for _ in range(TRIES):
+        before = os.times()
+        if subprocess.run([mlcc, path, '-o', path.with_suffix('.c')], stderr=subprocess.DEVNULL).returncode:
+            return None
+        after = os.times()
+        took.append(after.children_user + after.children_system - before.children_user - before.children_system)
+    return min(took)
+
+
+def fault(mlcc, folder, name):
+    count, constants, node = CHAINS[name]
+    took = []
+    for n in (count, TIMES * count):
+        path = folder / f'{name}{n}.nn'
+        write(path, n, constants, node)
+        took.append(seconds(mlcc, path))
+    if None in took:
+        return 'mlcc fails'
+    return '' if took[1] <= MOST * (took[0] + NOISE) else f'{took[0]:.2f} s for {count} nodes, {took[1]:.2f} s for {TIMES} times as many'
+
+
+def main():
+    build, r = pathlib.Path(sys.argv[1]).resolve(), report.Report()
+    folder = build / 'emit' / 'growth'
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in CHAINS:
+        r.check(f'growth/{name}', fault(build / 'mlcc', folder, name))
+    r.finish()
+
+
+if __name__ == '__main__':
+    main()

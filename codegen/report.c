@@ -66,7 +66,7 @@ static void symbols(Report *r)
         if (!sym)
             continue;
         ln(&r->o, "    %s{\"name\": %s, \"extent\": %s, \"max\": %" PRId64 ", \"multiple\": %" PRId64 ", \"assumed\": %s}", comma,
-           json_string(r->a, cx->symbol.slot.at[k].str), extent(r, e), ex_upper(cx->x, e), var_times(ex_var_info(cx->x, sym)), symbol_assumed(cx, e) ? "true" : "false");
+           json_string(r->a, cx->symbol.slot.at[k].str), extent(r, e), ex_upper(cx->x, e), var_times(ex_var_info(cx->x, sym)), !cx->default_given && symbol_assumed(cx, e) ? "true" : "false");
         comma = ", ";
     }
     ln(&r->o, "  ],");

@@ -2,6 +2,7 @@
  * See driver.h. */
 #include "driver.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -45,6 +46,22 @@ static OnnxPin *pin_of(Arena *a, OnnxOptions *to, const char *name)
     return &to->pin.at[to->pin.n - 1];
 }
 
+/* "*=N" of --max: the bound of dimensions without one. Takes it out of the list. */
+static void take_default(OnnxOptions *to, Ctx *cx)
+{
+    uint32_t kept = 0;
+    for (uint32_t k = 0; k < to->pin.n; k++) {
+        const OnnxPin *p = &to->pin.at[k];
+        if (strcmp(p->name, "*") == 0 && p->max && !p->times) {
+            cx->default_max = p->max;
+            cx->default_given = true;
+        } else {
+            to->pin.at[kept++] = *p;
+        }
+    }
+    to->pin.n = kept;
+}
+
 static bool pin_list(Arena *a, Diags *d, const StrList *from, const char *option, size_t field, OnnxOptions *to)
 {
     for (uint32_t k = 0; k < from->v.n; k++) {
@@ -78,21 +95,29 @@ static bool pins(Arena *a, Diags *d, const Options *o, OnnxOptions *to)
     return true;
 }
 
+/* "1x3x?x224" */
+static bool read_shape(const char *text, OnnxShape *s)
+{
+    do {
+        char *end;
+        errno = 0;
+        const bool open = *text == '?', digit = *text >= '0' && *text <= '9';
+        const int64_t n = digit ? strtoll(text, &end, 10) : -1;
+        if ((!open && !digit) || errno || s->rank == MAX_RANK)
+            return false;
+        s->dim[s->rank++] = n;
+        text = digit ? end : text + 1;
+    } while (*text++ == 'x');
+    return text[-1] == 0;
+}
+
 static bool shapes(Arena *a, Diags *d, const StrList *from, OnnxOptions *to)
 {
     for (uint32_t k = 0; k < from->v.n; k++) {
         OnnxShape s = {0};
         const char *dims;
-        if (!split(a, from->v.at[k], &s.name, &dims))
-            return bad_option(d, "--shape", from->v.at[k], "INPUT=1x3x224x224");
-        while (*dims && s.rank < MAX_RANK) {
-            char *end;
-            s.dim[s.rank++] = *dims == '?' ? -1 : strtoll(dims, &end, 10);
-            end = *dims == '?' ? (char *)(uintptr_t)(dims + 1) : end;
-            if (end == dims || (*end && *end != 'x'))
-                return bad_option(d, "--shape", from->v.at[k], "INPUT=1x3x224x224");
-            dims = *end ? end + 1 : end;
-        }
+        if (!split(a, from->v.at[k], &s.name, &dims) || (*dims && !read_shape(dims, &s)))
+            return bad_option(d, "--shape", from->v.at[k], "INPUT=1x3x224x224, ? for an extent that stays");
         PUSH(a, &to->shape, s);
     }
     return true;
@@ -461,6 +486,7 @@ Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out)
         return OUT_usage;
     p.machine = machines.at[0];
     limits(o, cx, &opt);
+    take_default(&opt, cx);
     warn_options(d, o);
     if (o->dry) {
         out->text = show_plan(a, &p, machines.at, machines.n);

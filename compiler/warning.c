@@ -129,6 +129,12 @@ void warn_options(Diags *d, const Options *o)
             diag_add(d, SEV_WARNING, "unused-option", NULL, "%s changes nothing without %s", row[k].option, row[k].without);
 }
 
+/* Nobody gave its bound. */
+static bool is_guess(const Ctx *cx, const Expr *dim)
+{
+    return !cx->default_given && symbol_assumed(cx, dim);
+}
+
 static void free_dimension(const Graph *g, const Tensor *t, const Expr *e)
 {
     Ctx *cx = g->cx;
@@ -152,7 +158,7 @@ static void warn_length(const Graph *g, const Tensor *t, const Expr *e)
 {
     Diag *w = diag_add(g->cx->diags, SEV_WARNING, "free-dimension", str_fmt(g->cx->arena, "'%s'", t->name),
                        "the data decide its length; memory is planned for %lld elements, and a run that needs more is refused", (long long)ex_upper(g->cx->x, e));
-    diag_help(g->cx->diags, w, "--bind makes the inputs that decide it constants");
+    diag_help(g->cx->diags, w, "--max '*=N' plans for N, --bind makes the inputs that decide it constants");
 }
 
 void warn_lengths(const Graph *g)
@@ -162,7 +168,7 @@ void warn_lengths(const Graph *g)
         const Node *n = node(g, g->order.at[k]);
         const Tensor *t = n->nout && !is_none(n->out[0]) ? tensor(g, n->out[0]) : NULL;
         for (uint8_t d = 0; t && t->ranked && d < t->rank; d++)
-            if (symbol_assumed(g->cx, t->dim[d]) && !is_of_input(g, t->dim[d]) && (*map_u64(&said, (uint64_t)(uintptr_t)t->dim[d], true))++ == 0)
+            if (is_guess(g->cx, t->dim[d]) && !is_of_input(g, t->dim[d]) && (*map_u64(&said, (uint64_t)(uintptr_t)t->dim[d], true))++ == 0)
                 warn_length(g, t, t->dim[d]);
     }
 }
@@ -176,7 +182,7 @@ void warn_inputs(const Graph *g)
         if (uses[g->input.at[k].i] == 0)
             diag_add(g->cx->diags, SEV_WARNING, "unused-input", str_fmt(g->cx->arena, "input '%s'", t->name), "no node reads it");
         for (uint8_t d = 0; t->ranked && d < t->rank; d++)
-            if (symbol_assumed(g->cx, t->dim[d]) && (*map_u64(&said, (uint64_t)(uintptr_t)t->dim[d], true))++ == 0)
+            if (is_guess(g->cx, t->dim[d]) && (*map_u64(&said, (uint64_t)(uintptr_t)t->dim[d], true))++ == 0)
                 free_dimension(g, t, t->dim[d]);
     }
 }

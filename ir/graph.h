@@ -35,6 +35,7 @@ typedef struct Ctx {
     Diags *diags;
     Map symbol;             /* dimensions of the model by name -> const Expr *: a symbol, a multiple of one, or a number */
     int64_t default_max;    /* upper bound of a symbol without --max */
+    bool default_given;     /* the user gave it */
     VEC(const Expr *) assumed; /* dimensions that have it: of inputs, and extents that data decides without any bound */
     bool tflite_rounding;   /* --int-rounding=tflite */
     FpMode fp;              /* -ffp= */

@@ -46,6 +46,8 @@ def commands(mlcc, folder):
         ('pools too small', [mlcc, model, *out, '--pool', 'fast=64', '--pool', 'slow=64'], REJECTED),
         ('dimension that is not there', [mlcc, text, *out, '-D', 'M=2'], REJECTED),
         ('shape of a text', [mlcc, text, *out, '--shape', 'x=2x4'], REJECTED),
+        *((f'shape {s}', [mlcc, model, *out, '--shape', f'x={s}'], USAGE) for s in ('-5x3', '1x', '1xx8', '99999999999999999999x8', 'x'.join('1' * 13))),
+        ('open shape', [mlcc, model, *out, '--shape', 'x=?x1x8x8'], OK),
         ('no input', [mlcc, *out], USAGE),
         ('unknown option', [mlcc, model, *out, '--no-such-option'], USAGE),
         ('unknown warning', [mlcc, model, *out, '-Wno-such'], USAGE),

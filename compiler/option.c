@@ -5,6 +5,7 @@
 #include "warning.h"
 
 #include <errno.h>
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -197,6 +198,20 @@ static bool check_format(Diags *d, Options *o)
     return false;
 }
 
+static bool check_regex(Diags *d, const char *option, const char *value)
+{
+    regex_t re;
+    char why[96];
+    const int error = value ? regcomp(&re, value, REG_EXTENDED | REG_NOSUB) : 0;
+    if (error) {
+        regerror(error, &re, why, sizeof why);
+        return diag_error(d, "option-value", "'%s' of %s is no regular expression: %s", value, option, why);
+    }
+    if (value)
+        regfree(&re);
+    return true;
+}
+
 static bool check_values(Diags *d, Options *o)
 {
     bool ok = choice(d, "--emit=", o->emit, "c graph te schedule nest");
@@ -204,6 +219,8 @@ static bool check_values(Diags *d, Options *o)
     ok = choice(d, "--int-rounding=", o->rounding, "exact tflite") && ok;
     ok = choice(d, "-ffp=", o->fp, "fast strict bf16") && ok;
     ok = choice(d, "--target=", o->target, "host scalar") && ok;
+    ok = check_regex(d, "-Rpass=", o->rpass) && ok;
+    ok = check_regex(d, "-Rpass-missed=", o->rmissed) && ok;
     return check_format(d, o) && ok;
 }
 

@@ -48,6 +48,8 @@ def commands(mlcc, folder):
         ('shape of a text', [mlcc, text, *out, '--shape', 'x=2x4'], REJECTED),
         *((f'shape {s}', [mlcc, model, *out, '--shape', f'x={s}'], USAGE) for s in ('-5x3', '1x', '1xx8', '99999999999999999999x8', 'x'.join('1' * 13))),
         ('open shape', [mlcc, model, *out, '--shape', 'x=?x1x8x8'], OK),
+        ('bad expression', [mlcc, model, *out, '-Rpass=['], USAGE),
+        ('bad expression of what is missed', [mlcc, model, *out, '-Rpass-missed=('], USAGE),
         ('no input', [mlcc, *out], USAGE),
         ('unknown option', [mlcc, model, *out, '--no-such-option'], USAGE),
         ('unknown warning', [mlcc, model, *out, '-Wno-such'], USAGE),

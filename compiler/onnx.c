@@ -292,6 +292,13 @@ static const OnnxPin *find_pin(Import *im, const char *name)
     return &im->opt->pin.at[(uint32_t)*known];
 }
 
+/* A dimension that the model leaves open, as the options have it or free. */
+static const Expr *open_dim(Import *im, const char *name)
+{
+    const OnnxPin *pin = find_pin(im, name);
+    return pin ? pinned_dim(im->cx, pin) : graph_symbol(im->cx, name, 1, 0);
+}
+
 static bool is_known_dim(const Onnx__TensorShapeProto__Dimension *d)
 {
     return d->has_dim_value && d->dim_value >= 0;
@@ -303,8 +310,7 @@ static const Expr *input_dim(Import *im, const char *input, size_t axis, const O
     if (is_known_dim(d)) return ex_int(im->cx->x, d->dim_value);
     const bool named = d->dim_param && d->dim_param[0];
     const char *name = named ? str_dup(im->cx->arena, d->dim_param) : str_fmt(im->cx->arena, "%s.%zu", input, axis);
-    const OnnxPin *pin = find_pin(im, name);
-    return pin ? pinned_dim(im->cx, pin) : graph_symbol(im->cx, name, 1, 0);
+    return open_dim(im, name);
 }
 
 /* Dimension of another tensor, NULL when it is not known: a name that no input has says nothing. */
@@ -368,7 +374,7 @@ static bool pin_shape(Import *im, Tensor *t)
         if (shape->dim[d] >= 0)
             t->dim[d] = ex_int(im->cx->x, shape->dim[d]);
         else if (!t->ranked)
-            t->dim[d] = graph_symbol(im->cx, str_fmt(im->cx->arena, "%s.%u", t->name, d), 1, 0);
+            t->dim[d] = open_dim(im, str_fmt(im->cx->arena, "%s.%u", t->name, d));
     }
     t->ranked = true;
     t->rank = shape->rank;

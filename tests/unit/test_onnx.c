@@ -33,6 +33,7 @@ static void test_options(void **state)
     add_output(t, "x");
     PUSH(t->a, &t->opt.pin, ((OnnxPin){.name = "n", .fixed = 7}));
     PUSH(t->a, &t->opt.pin, ((OnnxPin){.name = "m", .max = 99, .times = 10}));
+    PUSH(t->a, &t->opt.pin, ((OnnxPin){.name = "v.1", .max = 8}));
     PUSH(t->a, &t->opt.shape, ((OnnxShape){"v", 2, {4, -1}}));
     const Graph *g = assert_loads(t);
     assert_true(ex_is_int(named(g, "x")->dim[0], 7));
@@ -40,7 +41,7 @@ static void test_options(void **state)
     assert_true(ex_is_int(ex_mod(t->cx.x, named(g, "x")->dim[1], ex_int(t->cx.x, 10)), 0));
     assert_int_equal(named(g, "v")->rank, 2);
     assert_true(ex_is_int(named(g, "v")->dim[0], 4));
-    assert_false(ex_is_const(named(g, "v")->dim[1]));
+    assert_int_equal(ex_upper(t->cx.x, named(g, "v")->dim[1]), 8);
     PUSH(t->a, &t->opt.pin, ((OnnxPin){.name = "k", .fixed = 7}));
     assert_refused(t, "symbol-option");
     t->opt.pin.n--;

@@ -48,7 +48,12 @@ static Graph *parse(Ctx *cx, const char *text, const OnnxOptions *opt)
         (void)diag_error(cx->diags, "text-option", "--shape and --bind are for ONNX files; write the shape or the constant into the text");
     for (uint32_t k = 0; k < opt->pin.n; k++)
         (void)pin(cx, text, opt->pin.at[k]);
-    return cx->diags->errors ? NULL : graph_parse(cx, text);
+    Graph *g = cx->diags->errors ? NULL : graph_parse(cx, text);
+    if (g && opt->max_nodes && g->order.n > opt->max_nodes) {
+        (void)diag_error(cx->diags, "limit", "the model has more than %u nodes; raise --limits nodes=", opt->max_nodes);
+        return NULL;
+    }
+    return g;
 }
 
 Graph *load_text(Ctx *cx, const char *path, const OnnxOptions *opt, OnnxFile *info, bool *io_error)

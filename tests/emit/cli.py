@@ -27,6 +27,8 @@ def commands(mlcc, folder):
     out = ['-o', folder / 'net.c']
     text = folder / 'symbol.nn'
     text.write_text('graph g\nsym N 1..5\ninput %x f32[N,4]\n%y ? = Neg %x\noutput %y\n')
+    chain = folder / 'chain.nn'
+    chain.write_text('graph g\ninput %x f32[4]\n%a ? = Neg %x\n%b ? = Exp %a\n%y ? = Sin %b\noutput %y\n')
     return [
         ('compile', [mlcc, model, *out], OK),
         ('check', [mlcc, 'check', model], OK),
@@ -45,6 +47,8 @@ def commands(mlcc, folder):
         ('check of a stack budget', [mlcc, 'check', model, '--max-stack=1'], REJECTED),
         ('pools too small', [mlcc, model, *out, '--pool', 'fast=64', '--pool', 'slow=64'], REJECTED),
         ('dimension that is not there', [mlcc, text, *out, '-D', 'M=2'], REJECTED),
+        ('nodes of a text', [mlcc, chain, *out, '--limits', 'nodes=2'], REJECTED),
+        ('as many nodes as the limit', [mlcc, chain, *out, '--limits', 'nodes=3'], OK),
         ('shape of a text', [mlcc, text, *out, '--shape', 'x=2x4'], REJECTED),
         *((f'shape {s}', [mlcc, model, *out, '--shape', f'x={s}'], USAGE) for s in ('-5x3', '1x', '1xx8', '99999999999999999999x8', 'x'.join('1' * 13))),
         ('open shape', [mlcc, model, *out, '--shape', 'x=?x1x8x8'], OK),

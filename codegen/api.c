@@ -8,34 +8,35 @@
 
 typedef struct Api { const Unit *u; const EmitOptions *opt; Names names; Out o; Arena *a; } Api;
 
-static const char *shape(Api *p, const Buf *b)
+static void banner_tensors(Api *p, const char *kind, const uint32_t *id, uint32_t n, const char *const *field)
 {
-    Text t = {.arena = p->a};
-    text_add(&t, "%s[", dtype_info(b->dt)->name);
-    for (uint8_t d = 0; d < b->rank; d++) {
-        text_add(&t, "%s", d ? "," : "");
-        ex_print(&t, p->u->cx->x, b->dim[d], NULL, NULL);
+    for (uint32_t k = 0; k < n; k++) {
+        const Buf *b = buf(p->u, id[k]);
+        ln(&p->o, " * %-4s %-20s %s  '%s'", kind, field[k], shape_text(p->a, p->u, b), comment_text(p->a, b->name));
     }
-    text_add(&t, "]");
-    return text_str(&t);
+}
+
+static void banner_symbol(Api *p, uint32_t k)
+{
+    const VarInfo *v = ex_var_info(p->u->cx->x, p->u->sym.at[k]);
+    const char *sym = p->names.sym[k], *dim = p->names.dim[k], *why = p->u->sym_input.at[k] < 0 ? ", decided by the data" : "";
+    if (v->whole)
+        ln(&p->o, " * %s is %" PRId64 "..%" PRId64 ", a multiple of %" PRId64 "; %s is %s / %" PRId64, dim, v->lo * v->times,
+           v->hi * v->times, v->times, sym, dim, v->times);
+    else
+        ln(&p->o, " * %s is %" PRId64 "..%" PRId64 "%s", sym, v->lo, v->hi, why);
 }
 
 static void banner(Api *p)
 {
-    ln(&p->o, "/* %s.h - made by mlcc %s from %s. Free of any condition (0BSD).", comment_text(p->a, p->opt->file), p->opt->version, comment_text(p->a, p->opt->source));
+    const Unit *u = p->u;
+    const char *file = comment_text(p->a, p->opt->file), *source = comment_text(p->a, p->opt->source);
+    ln(&p->o, "/* %s.h - made by mlcc %s from %s. Free of any condition (0BSD).", file, p->opt->version, source);
     ln(&p->o, " *");
-    for (uint32_t k = 0; k < p->u->input.n; k++)
-        ln(&p->o, " * in   %-20s %s  '%s'", p->names.input[k], shape(p, buf(p->u, p->u->input.at[k])), comment_text(p->a, buf(p->u, p->u->input.at[k])->name));
-    for (uint32_t k = 0; k < p->u->output.n; k++)
-        ln(&p->o, " * out  %-20s %s  '%s'", p->names.output[k], shape(p, buf(p->u, p->u->output.at[k])), comment_text(p->a, buf(p->u, p->u->output.at[k])->name));
-    for (uint32_t k = 0; k < p->u->sym.n; k++) {
-        const VarInfo *v = ex_var_info(p->u->cx->x, p->u->sym.at[k]);
-        if (v->whole)
-            ln(&p->o, " * %s is %" PRId64 "..%" PRId64 ", a multiple of %" PRId64 "; %s is %s / %" PRId64, p->names.dim[k], v->lo * v->times, v->hi * v->times, v->times,
-               p->names.sym[k], p->names.dim[k], v->times);
-        else
-            ln(&p->o, " * %s is %" PRId64 "..%" PRId64 "%s", p->names.sym[k], v->lo, v->hi, p->u->sym_input.at[k] < 0 ? ", decided by the data" : "");
-    }
+    banner_tensors(p, "in", u->input.at, u->input.n, p->names.input);
+    banner_tensors(p, "out", u->output.at, u->output.n, p->names.output);
+    for (uint32_t k = 0; k < u->sym.n; k++)
+        banner_symbol(p, k);
     ln(&p->o, " */");
 }
 
@@ -75,8 +76,8 @@ static void sizes(Api *p)
 static void field(Api *p, uint32_t id, const char *name, bool input)
 {
     const Buf *b = buf(p->u, id);
-    const char *type = dtype_info(b->dt)->ctype, *space = type[strlen(type) - 1] == '*' ? "" : " ";
-    ln(&p->o, "    %s%s%s*%s; /* %s */", input && b->dt != DT_str ? "const " : "", type, space, name, shape(p, b));
+    const char *constant = input && b->dt != DT_str ? "const " : "";
+    ln(&p->o, "    %s%s%s; /* %s */", constant, pointer_to(p->a, b->dt), name, shape_text(p->a, p->u, b));
 }
 
 static void io_struct(Api *p)
@@ -135,44 +136,60 @@ void emit_profile(EmitFiles *files)
     emit_text(files, "_profile.h", &t);
 }
 
+static void paste(Api *p, const char *header)
+{
+    text_put(&p->o.text, header, strlen(header));
+    blank(&p->o);
+}
+
+static void entries(Api *p)
+{
+    Out *o = &p->o;
+    const char *prefix = p->opt->prefix, *up = p->names.upper;
+    ln(o, "/* Runs one inference. arena has %s_ARENA_BYTES bytes aligned to %s_ARENA_ALIGN and holds nothing between calls;", up, up);
+    ln(o, " * it may be null when that is 0. Reentrant: two threads may run with two arenas. */");
+    ln(o, "mlcc_status %s_run(const struct %s_io *io, void *arena);", prefix, prefix);
+    blank(o);
+    ln(o, "/* The same through untyped tensors in model order, for bindings and servers; 0 or a status. */");
+    ln(o, "int %s_call(const mlcc_tensor *in, mlcc_tensor *out, void *arena);", prefix);
+    blank(o);
+    if (p->opt->threads)
+        thread_entries(p);
+    ln(o, "extern const mlcc_model_info %s_info;", prefix);
+    blank(o);
+}
+
+/* What has C's linkage in C++, too. */
+static void declarations(Api *p)
+{
+    Out *o = &p->o;
+    ln(o, "#ifdef __cplusplus");
+    ln(o, "extern \"C\" {");
+    ln(o, "#endif");
+    blank(o);
+    io_struct(p);
+    blank(o);
+    entries(p);
+    ln(o, "#ifdef __cplusplus");
+    ln(o, "}");
+    ln(o, "#endif");
+}
+
 void emit_header(Unit *u, const EmitOptions *opt, EmitFiles *files)
 {
     Arena *a = files->arena;
     Api p = {.u = u, .opt = opt, .names = names_make(a, u, opt), .a = a};
     out_init(&p.o, a);
-    const char *prefix = opt->prefix, *up = p.names.upper;
     banner(&p);
-    ln(&p.o, "#ifndef %s_H", up);
-    ln(&p.o, "#define %s_H", up);
+    ln(&p.o, "#ifndef %s_H", p.names.upper);
+    ln(&p.o, "#define %s_H", p.names.upper);
     blank(&p.o);
-    text_put(&p.o.text, runtime_mlcc_h, strlen(runtime_mlcc_h));
-    blank(&p.o);
-    if (opt->threads) {
-        text_put(&p.o.text, runtime_mlcc_parallel_h, strlen(runtime_mlcc_parallel_h));
-        blank(&p.o);
-    }
+    paste(&p, runtime_mlcc_h);
+    if (opt->threads)
+        paste(&p, runtime_mlcc_parallel_h);
     sizes(&p);
     blank(&p.o);
-    ln(&p.o, "#ifdef __cplusplus");
-    ln(&p.o, "extern \"C\" {");
-    ln(&p.o, "#endif");
-    blank(&p.o);
-    io_struct(&p);
-    blank(&p.o);
-    ln(&p.o, "/* Runs one inference. arena has %s_ARENA_BYTES bytes aligned to %s_ARENA_ALIGN and holds nothing between calls;", up, up);
-    ln(&p.o, " * it may be null when that is 0. Reentrant: two threads may run with two arenas. */");
-    ln(&p.o, "mlcc_status %s_run(const struct %s_io *io, void *arena);", prefix, prefix);
-    blank(&p.o);
-    ln(&p.o, "/* The same through untyped tensors in model order, for bindings and servers; 0 or a status. */");
-    ln(&p.o, "int %s_call(const mlcc_tensor *in, mlcc_tensor *out, void *arena);", prefix);
-    blank(&p.o);
-    if (opt->threads)
-        thread_entries(&p);
-    ln(&p.o, "extern const mlcc_model_info %s_info;", prefix);
-    blank(&p.o);
-    ln(&p.o, "#ifdef __cplusplus");
-    ln(&p.o, "}");
-    ln(&p.o, "#endif");
+    declarations(&p);
     ln(&p.o, "#endif");
     emit_text(files, ".h", &p.o.text);
 }

@@ -329,9 +329,8 @@ static bool shares(const Unit *u, const Func *f, uint32_t id)
 static const char *param_text(CGen *g, const Func *f, uint32_t id, bool written)
 {
     const Buf *b = buf(g->u, id);
-    const char *type = dtype_info(b->dt)->ctype;
-    const char *space = type[strlen(type) - 1] == '*' ? "" : " ";
-    return str_fmt(g->a, "%s%s%s*%s%s", written || b->dt == DT_str ? "" : "const ", type, space, shares(g->u, f, id) ? "" : "restrict ", buf_name(g, id));
+    const char *constant = written || b->dt == DT_str ? "" : "const ", *alone = shares(g->u, f, id) ? "" : "restrict ";
+    return str_fmt(g->a, "%s%s%s%s", constant, pointer_to(g->a, b->dt), alone, buf_name(g, id));
 }
 
 const char *c_prototype(CGen *g, const Func *f)

@@ -53,6 +53,7 @@ void emit_put(const EmitParts *p, Arena *a, const Sink *to);         /* in order
 
 /* weights.c */
 WeightsMode weights_mode(const Unit *u, WeightsMode asked); /* resolves WM_auto by size */
+static inline bool buf_planned(const Buf *b) { return b->offset >= 0 && (b->cls == BC_arena || (b->cls == BC_scratch && !b->on_stack)); } /* in the arena or a pool */
 bool weights_stored(const Buf *b);                          /* a constant that takes room: not a fill that became a literal */
 void weights_layout(Unit *u);                               /* offsets in execution order, 64-byte aligned; sets weight_bytes */
 

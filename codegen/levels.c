@@ -4,8 +4,7 @@
  * and the files of the public name hand every call to the best level that the processor has. Which that is the compiler's
  * runtime has found out when the program started; asking is a few loads.
  */
-#include "names.h"
-#include "out.h"
+#include "writer.h"
 
 typedef struct Levels { const Level *at; uint32_t n; const EmitOptions *opt; Unit *all; Names names; Out o; Arena *a; } Levels;
 

@@ -23,10 +23,16 @@ const char *uppercase(Arena *a, const char *s)
     return r;
 }
 
-/* Name of an input or output as the model says it, not as passes renamed it. */
-static const char *io_name(const Unit *u, uint32_t id)
+const char *shape_text(Arena *a, const Unit *u, const Buf *b)
 {
-    return buf(u, id)->name;
+    Text t = {.arena = a};
+    text_add(&t, "%s[", dtype_info(b->dt)->name);
+    for (uint8_t d = 0; d < b->rank; d++) {
+        text_add(&t, "%s", d ? "," : "");
+        ex_print(&t, u->cx->x, b->dim[d], NULL, NULL);
+    }
+    text_add(&t, "]");
+    return text_str(&t);
 }
 
 typedef struct Free { const Unit *u; bool yes; } Free;
@@ -55,9 +61,9 @@ Names names_make(Arena *a, const Unit *u, const EmitOptions *opt)
     n.sym = NEWN(a, const char *, u->sym.n + 1);
     n.dim = NEWN(a, const char *, u->sym.n + 1);
     for (uint32_t k = 0; k < u->input.n; k++)
-        n.input[k] = unique(a, &taken, ident(a, io_name(u, u->input.at[k]), 40, "x"));
+        n.input[k] = unique(a, &taken, ident(a, buf(u, u->input.at[k])->name, 40, "x"));
     for (uint32_t k = 0; k < u->output.n; k++) {
-        n.output[k] = unique(a, &taken, ident(a, io_name(u, u->output.at[k]), 40, "y"));
+        n.output[k] = unique(a, &taken, ident(a, buf(u, u->output.at[k])->name, 40, "y"));
         n.free_output = n.free_output || has_free_extent(u, u->output.at[k]);
     }
     n.pool = NEWN(a, const char *, u->npool + 1);

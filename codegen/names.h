@@ -6,7 +6,6 @@
 #define MLCC_NAMES_H
 
 #include "emit.h"
-#include "out.h"
 
 typedef struct Names {
     const char *upper;       /* PREFIX */
@@ -19,8 +18,8 @@ typedef struct Names {
 } Names;
 
 const char *uppercase(Arena *a, const char *s);
+const char *shape_text(Arena *a, const Unit *u, const Buf *b); /* "f32[1,n,8]" */
 Names names_make(Arena *a, const Unit *u, const EmitOptions *opt);
-void emit_info(Unit *u, const EmitOptions *opt, Arena *a, Out *o); /* untyped.c: the tables behind PREFIX_info */
 bool has_free_extent(const Unit *u, uint32_t buf); /* an extent of it is decided by a call */
 
 #endif

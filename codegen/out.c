@@ -111,6 +111,12 @@ bool ident_reserved(const char *s)
     return false;
 }
 
+const char *pointer_to(Arena *a, DType dt)
+{
+    const char *type = dtype_info(dt)->ctype;
+    return str_fmt(a, "%s%s*", type, type[strlen(type) - 1] == '*' ? "" : " ");
+}
+
 const char *c_string(Arena *a, const char *s)
 {
     Text t = {.arena = a};

@@ -211,38 +211,55 @@ static void threads(Report *r, const EmitOptions *opt)
     ln(&r->o, "  \"split_functions\": %u,", split);
 }
 
+static void origin(Report *r, const EmitOptions *opt)
+{
+    ln(&r->o, "  \"version\": 1,");
+    ln(&r->o, "  \"prefix\": \"%s\",", opt->prefix);
+    ln(&r->o, "  \"tool\": \"mlcc %s\",", opt->version);
+    ln(&r->o, "  \"fp\": \"%s\",", fp_name(r->u->cx->fp));
+    ln(&r->o, "  \"model\": %s,", json_string(r->a, opt->source));
+    ln(&r->o, "  \"model_sha256\": \"%s\",", opt->sha256);
+}
+
+static void memory(Report *r, const EmitOptions *opt)
+{
+    const Unit *u = r->u;
+    ln(&r->o, "  \"arena_bytes\": %" PRId64 ",", u->arena_bytes);
+    ln(&r->o, "  \"arena_bound\": %" PRId64 ",", u->arena_bound);
+    ln(&r->o, "  \"arena_optimal\": %s,", u->arena_optimal ? "true" : "false");
+    ln(&r->o, "  \"arena_align\": %d,", u->arena_align);
+    threads(r, opt);
+    ln(&r->o, "  \"ram_with_io_bytes\": %" PRId64 ",", u->ram_with_io);
+    ln(&r->o, "  \"order\": {\"live_bytes\": %" PRId64 ", \"as_given\": %" PRId64 ", \"bound\": %" PRId64 "},", u->load, u->load_given, u->load_bound);
+    pools(r);
+    ln(&r->o, "  \"stack_bytes\": %" PRId64 ",", u->stack_bytes);
+    ln(&r->o, "  \"weight_bytes\": %" PRId64 ",", u->weight_bytes);
+}
+
+/* The report is the last of the files, and names itself. */
+static void names_of(Report *r, const EmitOptions *opt, const EmitFiles *files)
+{
+    ln(&r->o, "  \"files\": [");
+    for (uint32_t k = 0; k < files->file.n; k++)
+        ln(&r->o, "    %s,", json_string(r->a, str_fmt(r->a, "%s%s", opt->file, files->file.at[k].suffix)));
+    ln(&r->o, "    %s", json_string(r->a, str_fmt(r->a, "%s.json", opt->file)));
+    ln(&r->o, "  ]");
+}
+
 void emit_report(const Unit *u, const EmitOptions *opt, EmitFiles *files)
 {
     Report r = {.u = u, .a = files->arena};
     const Names names = names_make(r.a, u, opt);
     out_init(&r.o, r.a);
     ln(&r.o, "{");
-    ln(&r.o, "  \"version\": 1,");
-    ln(&r.o, "  \"prefix\": \"%s\",", opt->prefix);
-    ln(&r.o, "  \"tool\": \"mlcc %s\",", opt->version);
-    ln(&r.o, "  \"fp\": \"%s\",", fp_name(u->cx->fp));
-    ln(&r.o, "  \"model\": %s,", json_string(r.a, opt->source));
-    ln(&r.o, "  \"model_sha256\": \"%s\",", opt->sha256);
+    origin(&r, opt);
     tensors(&r, "inputs", u->input.at, u->input.n, names.input);
     tensors(&r, "outputs", u->output.at, u->output.n, names.output);
     symbols(&r);
-    ln(&r.o, "  \"arena_bytes\": %" PRId64 ",", u->arena_bytes);
-    ln(&r.o, "  \"arena_bound\": %" PRId64 ",", u->arena_bound);
-    ln(&r.o, "  \"arena_optimal\": %s,", u->arena_optimal ? "true" : "false");
-    ln(&r.o, "  \"arena_align\": %d,", u->arena_align);
-    threads(&r, opt);
-    ln(&r.o, "  \"ram_with_io_bytes\": %" PRId64 ",", u->ram_with_io);
-    ln(&r.o, "  \"order\": {\"live_bytes\": %" PRId64 ", \"as_given\": %" PRId64 ", \"bound\": %" PRId64 "},", u->load, u->load_given, u->load_bound);
-    pools(&r);
-    ln(&r.o, "  \"stack_bytes\": %" PRId64 ",", u->stack_bytes);
-    ln(&r.o, "  \"weight_bytes\": %" PRId64 ",", u->weight_bytes);
+    memory(&r, opt);
     plan(&r);
     functions(&r);
-    ln(&r.o, "  \"files\": [");
-    for (uint32_t k = 0; k < files->file.n; k++)
-        ln(&r.o, "    %s,", json_string(r.a, str_fmt(r.a, "%s%s", opt->file, files->file.at[k].suffix)));
-    ln(&r.o, "    %s", json_string(r.a, str_fmt(r.a, "%s.json", opt->file)));
-    ln(&r.o, "  ]");
+    names_of(&r, opt, files);
     ln(&r.o, "}");
     emit_text(files, ".json", &r.o.text);
 }

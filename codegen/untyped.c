@@ -6,6 +6,8 @@
 
 #include "writer.h"
 
+/* ---- PREFIX_call ---- */
+
 static void call_symbols(Writer *w)
 {
     const Unit *u = w->u;
@@ -74,23 +76,17 @@ static void call_outputs(Writer *w)
     w->g.wide = wide;
 }
 
-void emit_untyped(Writer *w)
+/* What the caller passes besides the model's inputs: further pools, and the weights with --weights=file. */
+static uint32_t extra_inputs(const Writer *w)
+{
+    return w->u->npool + (w->opt->weights == WM_file && writer_uses_weights(w));
+}
+
+/* The fields of the structure that are pointers: inputs, outputs, then what extra_rows lists. */
+static void call_fields(Writer *w)
 {
     Out *o = &w->o;
     const Unit *u = w->u;
-    const bool threads = w->opt->threads;
-    ln(o, "int %s_call%s(const mlcc_tensor *in, mlcc_tensor *out, void *arena%s)", w->opt->prefix, threads ? "_threads" : "", threads ? ", const mlcc_parallel *parallel" : "");
-    ln(o, "{");
-    o->depth++;
-    ln(o, "struct %s_io io;", w->opt->prefix);
-    if (!u->input.n && !u->npool && w->opt->weights != WM_file)
-        ln(o, "(void)in;");
-    if (!u->output.n)
-        ln(o, "(void)out;");
-    w->g.var = (Map){.arena = w->a};
-    w->g.taken = w->g.tried = (Map){.arena = w->a};
-    call_symbols(w);
-    call_checks(w);
     for (uint32_t k = 0; k < u->input.n; k++)
         ln(o, "io.%s = in[%u].data;", w->names.input[k], k);
     for (uint32_t k = 0; k < u->output.n; k++)
@@ -100,20 +96,48 @@ void emit_untyped(Writer *w)
             ln(o, "io.%s_dim = out[%u].dim;", w->names.output[k], k);
     for (uint32_t k = 1; k <= u->npool; k++)
         ln(o, "io.%s = in[%u].data;", w->names.pool[k], u->input.n + k - 1);
-    if (writer_uses_weights(w) && w->opt->weights == WM_file)
+    if (extra_inputs(w) > u->npool)
         ln(o, "io.weights = in[%u].data;", u->input.n + u->npool);
+}
+
+/* threads: the form that takes a parallel-for. */
+static void call(Writer *w, bool threads)
+{
+    Out *o = &w->o;
+    const Unit *u = w->u;
+    const char *p = w->opt->prefix, *form = threads ? "_threads" : "", *arg = threads ? ", parallel" : "";
+    ln(o, "int %s_call%s(const mlcc_tensor *in, mlcc_tensor *out, void *arena%s)", p, form, threads ? ", const mlcc_parallel *parallel" : "");
+    ln(o, "{");
+    o->depth++;
+    ln(o, "struct %s_io io;", p);
+    if (!u->input.n && !u->npool && w->opt->weights != WM_file)
+        ln(o, "(void)in;");
+    if (!u->output.n)
+        ln(o, "(void)out;");
+    w->g.var = (Map){.arena = w->a};
+    w->g.taken = w->g.tried = (Map){.arena = w->a};
+    call_symbols(w);
+    call_checks(w);
+    call_fields(w);
     call_outputs(w);
-    ln(o, "return (int)%s_run%s(&io, arena%s);", w->opt->prefix, threads ? "_threads" : "", threads ? ", parallel" : "");
+    ln(o, "return (int)%s_run%s(&io, arena%s);", p, form, arg);
     close_block(o, "");
     blank(o);
-    if (!threads)
-        return;
-    ln(o, "int %s_call(const mlcc_tensor *in, mlcc_tensor *out, void *arena)", w->opt->prefix);
-    ln(o, "{");
-    ln(o, "    return %s_call_threads(in, out, arena, NULL);", w->opt->prefix);
-    ln(o, "}");
-    blank(o);
 }
+
+void emit_untyped(Writer *w)
+{
+    call(w, w->opt->threads);
+    if (!w->opt->threads)
+        return;
+    ln(&w->o, "int %s_call(const mlcc_tensor *in, mlcc_tensor *out, void *arena)", w->opt->prefix);
+    ln(&w->o, "{");
+    ln(&w->o, "    return %s_call_threads(in, out, arena, NULL);", w->opt->prefix);
+    ln(&w->o, "}");
+    blank(&w->o);
+}
+
+/* ---- PREFIX_info ---- */
 
 static void info_row(Writer *w, uint32_t id, const char *comma)
 {
@@ -125,12 +149,6 @@ static void info_row(Writer *w, uint32_t id, const char *comma)
         free_dims |= (uint32_t)!ex_is_const(b->dim[d]) << d;
     }
     ln(&w->o, "    {%s, %u, %u, {%s}, %uu}%s", c_string(w->a, b->name), dtype_info(b->dt)->onnx, b->rank, b->rank ? text_str(&dims) : "0", free_dims, comma);
-}
-
-/* What the caller passes besides the model's inputs: further pools, and the weights with --weights=file. */
-static uint32_t extra_inputs(const Writer *w)
-{
-    return w->u->npool + (w->opt->weights == WM_file && writer_uses_weights(w));
 }
 
 static void extra_rows(Writer *w)

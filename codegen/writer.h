@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the files that print model.c share: the state of one unit's emission, and the pieces that both run functions have,
- * that of one thread (unit.c) and that of several (threads.c).
+ * What the files that print model.c share: the state of one unit's emission. unit.c calls the others; run.c has the run
+ * function for one thread and what that for several (threads.c) and the untyped twin (untyped.c) take of it.
  */
 #ifndef MLCC_WRITER_H
 #define MLCC_WRITER_H
@@ -22,7 +22,7 @@ typedef struct Writer {
 /* arrays.c: the elements of a blob as numbers that C reads, between the braces of an array. */
 void array_put(const void *blob, Arena *a, const Sink *to);
 
-/* unit.c */
+/* run.c */
 bool writer_apart(const Writer *w);                   /* weights are not arrays of model.c */
 bool writer_uses_pool(const Writer *w, int32_t pool);
 bool writer_uses_weights(const Writer *w);
@@ -32,8 +32,13 @@ void writer_check_dim(Writer *w, uint32_t k, const char *io, const char *status)
 void writer_call(Writer *w, const Func *f);           /* the call of one function */
 void writer_extents(Writer *w);                       /* tells the caller the extents that the run has decided */
 
-void emit_run_shared(Writer *w); /* threads.c: the run functions of a unit whose parts share the work */
-void emit_untyped(Writer *w);    /* untyped.c: PREFIX_call */
-void emit_info_tables(Writer *w); /* untyped.c: PREFIX_info */
+void emit_run(Writer *w);              /* run functions of a unit that one part runs */
+
+void emit_run_shared(Writer *w);       /* threads.c: those of a unit whose parts share the work */
+
+/* untyped.c */
+void emit_untyped(Writer *w);          /* PREFIX_call */
+void emit_info_tables(Writer *w);      /* PREFIX_info */
+void emit_info(Unit *u, const EmitOptions *opt, Arena *a, Out *o); /* the same where there is no writer: of several levels */
 
 #endif

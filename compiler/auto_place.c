@@ -48,8 +48,6 @@ static void decide_register(Auto *g, bool products)
     }
 }
 
-enum { CHAIN_PARTS = 2 }; /* the caches of more hold what goes between functions, and bands divide badly among them */
-
 void auto_place(Auto *g)
 {
     auto_inline(g);
@@ -58,7 +56,7 @@ void auto_place(Auto *g)
     g->band = NEWN(g->a, LoopStep, g->te->stage.n);
     decide_register(g, true);
     auto_lanes(g);
-    if (g->parts <= CHAIN_PARTS)
+    if (g->parts == 1) /* the caches of more hold what goes between functions, and bands divide badly among them */
         auto_chain(g);
     auto_bands(g);
     auto_statistics(g);

@@ -11,18 +11,6 @@ enum { LINE = 64, MAX_LOOPS = 16 }; /* bytes of a cache line; loops around a til
 
 typedef struct Place { Subst s[MAX_LOOPS + 4]; uint32_t n; } Place;
 
-static void open_loop(CGen *g, const Expr *var, const Expr *extent)
-{
-    const char *i = var_ident(g, var);
-    open_block(g->o, "for (%s %s = 0; %s < %s; %s++)", c_type(g, DT_ix), i, i, c_expr_prec(g, extent, P_LT + 1), i);
-}
-
-static void close_loop(CGen *g, const Expr *var)
-{
-    close_block(g->o, "");
-    c_release(g, var_ident(g, var));
-}
-
 /* ---- sums: [turn][row][lane] ---- */
 
 static int32_t rows_of(const Matrix *m) { return m->rows[0] + m->rows[1]; }
@@ -44,9 +32,9 @@ static void take_sums(CGen *g, const Matrix *m, uint32_t sums, const Expr *turn)
     const int32_t width = m->nlane * SIDE;
     for (int32_t r = 0; r < m->nrow; r++)
         for (int32_t l = 0; l < m->nlane; l++) {
-            const Expr *const at[] = {turn, ex_int(g->x, r * m->rows[0]), ex_int(g->x, l * SIDE)}, *flat = flat_index(g, buf(g->u, sums), at);
-            const char *to = ex_is_int(flat, 0) ? buf_name(g, sums) : str_fmt(g->a, "%s + %s", buf_name(g, sums), c_expr_prec(g, flat, P_ADD + 1));
-            ln(g->o, "AMX_ST(&%s, %d, %s, %d);", g->amx, r * m->nlane + l, to, 4 * width);
+            const Expr *const at[] = {turn, ex_int(g->x, r * m->rows[0]), ex_int(g->x, l * SIDE)};
+            const Expr *flat = flat_index(g, buf(g->u, sums), at);
+            ln(g->o, "AMX_ST(&%s, %d, %s, %d);", g->amx, r * m->nlane + l, c_pointer(g, sums, flat), 4 * width);
         }
 }
 
@@ -85,6 +73,7 @@ static void store_row(CGen *g, const Tile *t, const Matrix *m, uint32_t sums, co
 /* The state between two of them: the array of sums has room for two. */
 struct Turns {
     const Tile *tile;
+    Matrix m;                 /* its form */
     uint32_t sums;
     const Expr *turn, *last;  /* the half of the sums that is next, and the other */
     const Expr *rows, *row;   /* of the other: how many are not stored yet; the next of them, while a tile is multiplied */
@@ -108,20 +97,20 @@ static int64_t count_steps(const Tile *t, const Matrix *m)
     return n;
 }
 
-static void store_before(CGen *g, const Matrix *m, const struct Turns *q)
+static void store_before(CGen *g, const struct Turns *q)
 {
     const Place loops = loops_before(q);
-    store_row(g, q->tile, m, q->sums, q->last, q->row, &loops);
+    store_row(g, q->tile, &q->m, q->sums, q->last, q->row, &loops);
 }
 
 /* So many with each product that all are stored when the products are done. */
-static void rows_before(CGen *g, const Matrix *m, const struct Turns *q)
+static void rows_before(CGen *g, const struct Turns *q)
 {
-    const int64_t steps = count_steps(q->tile, m), each = (rows_of(m) + steps - 1) / steps;
-    const Expr *end = ex_index(g->x, "end", ex_int(g->x, rows_of(m) + each));
+    const int64_t steps = count_steps(q->tile, &q->m), all = rows_of(&q->m), each = (all + steps - 1) / steps;
+    const Expr *end = ex_index(g->x, "end", ex_int(g->x, all + each));
     const char *row = var_ident(g, q->row), *rows = var_ident(g, q->rows), *to = var_ident(g, end);
     open_block(g->o, "for (%s %s = %s + %lld; %s < %s && %s < %s; %s++)", c_type(g, DT_ix), to, row, (long long)each, row, to, row, rows, row);
-    store_before(g, m, q);
+    store_before(g, q);
     close_block(g->o, "");
     c_release(g, to);
 }
@@ -143,9 +132,7 @@ static Place place_of(CGen *g, const Tile *t, const Matrix *m, int32_t r, int32_
 
 static const char *pointer(CGen *g, const Expr *load, const Place *p)
 {
-    const Expr *at = ex_subst(g->x, amx_flat(g, load), p->s, p->n);
-    const char *base = buf_name(g, load->v.ref);
-    return ex_is_int(at, 0) ? base : str_fmt(g->a, "%s + %s", base, c_expr_prec(g, at, P_ADD + 1));
+    return c_pointer(g, load->v.ref, ex_subst(g->x, amx_flat(g, load), p->s, p->n));
 }
 
 static void load_tile(CGen *g, const Matrix *m, const Place *p, int32_t number, bool x)
@@ -192,18 +179,18 @@ static void products(CGen *g, const Tile *t, const Matrix *m, const struct Turns
     const int64_t steps = t->rext[t->nr - 2]->v.i / m->step;
     const Expr *count = ex_int(g->x, steps), *k = ex_index(g->x, ex_var_info(g->x, t->rvar[t->nr - 2])->name, count);
     for (int r = 0; r < t->nr - 2; r++)
-        open_loop(g, t->rvar[r], t->rext[r]);
+        c_open_loop(g, t->rvar[r], t->rext[r]);
     if (steps > 1)
-        open_loop(g, k, count);
+        c_open_loop(g, k, count);
     const Expr *step = steps > 1 ? ex_mul(g->x, k, ex_int(g->x, m->step)) : ex_int(g->x, 0);
     multiply(g, t, m, step);
     fetch(g, t, m, step);
     if (q)
-        rows_before(g, m, q);
+        rows_before(g, q);
     if (steps > 1)
-        close_loop(g, k);
+        c_close_loop(g, k);
     for (int r = t->nr - 2; r-- > 0;)
-        close_loop(g, t->rvar[r]);
+        c_close_loop(g, t->rvar[r]);
 }
 
 /* A stride of zero repeats one row in all. */
@@ -221,8 +208,10 @@ static void starts(CGen *g, const Tile *t, const Matrix *m)
 
 /* ---- tiles in turns ---- */
 
-static void tile_in_turn(CGen *g, const Tile *t, const Matrix *m, struct Turns *q)
+static void tile_in_turn(CGen *g, struct Turns *q)
 {
+    const Tile *t = q->tile;
+    const Matrix *m = &q->m;
     q->row = ex_index(g->x, "row", ex_int(g->x, rows_of(m)));
     const char *row = var_ident(g, q->row), *turn = var_ident(g, q->turn), *last = var_ident(g, q->last);
     ln(g->o, "%s %s = 0;", c_type(g, DT_ix), row);
@@ -248,23 +237,45 @@ static bool stores_use(const CGen *g, const Tile *t, const Expr *var)
     return yes;
 }
 
-/* The tile that is all there is in the loops of n, more than once; NULL: it is another nest. */
-static const Tile *sole_tile(const CGen *g, const Nest *n, struct Turns *q)
+/* The tile that is all there is in the loops of n, which go round more than once; NULL: it is another nest. */
+static const Tile *sole_tile(const Nest *n)
 {
-    const Expr *var[MAX_LOOPS];
     uint32_t loops = 0;
     bool again = false;
     for (; n->op != NS_tile; n = n->body.at[0]) {
-        if ((n->op != NS_for && n->op != NS_block) || n->body.n != 1 || loops == MAX_LOOPS)
+        if ((n->op != NS_for && n->op != NS_block) || n->body.n != 1)
             return NULL;
         again = again || (n->op == NS_for && !ex_is_int(n->extent, 1));
-        if (n->op == NS_for)
-            var[loops++] = n->var;
+        loops += n->op == NS_for;
     }
-    for (uint32_t k = 0; k < loops; k++)
-        if (stores_use(g, n->tile, var[k]))
-            q->var[q->n++] = var[k];
-    return again ? n->tile : NULL;
+    return again && loops <= MAX_LOOPS ? n->tile : NULL;
+}
+
+/* Where a loop around the tile stood, if the stores ask for it. */
+static void declare_before(CGen *g, struct Turns *q, const Expr *var)
+{
+    const VarInfo *v = ex_var_info(g->x, var);
+    if (!stores_use(g, q->tile, var))
+        return;
+    const Expr *before = ex_var(g->x, VK_INDEX, DT_ix, str_fmt(g->a, "%s_before", v->name), v->lo, v->hi);
+    ln(g->o, "%s %s = 0;", c_type(g, DT_ix), var_ident(g, before));
+    q->var[q->n] = var;
+    q->before[q->n++] = before;
+}
+
+static void declare_turns(CGen *g, struct Turns *q, const Nest *n)
+{
+    const char *type = c_type(g, DT_ix);
+    q->sums = sums_buf(g, q->tile, &q->m, 2);
+    q->turn = ex_index(g->x, "turn", ex_int(g->x, 2));
+    q->rows = ex_index(g->x, "rows", ex_int(g->x, rows_of(&q->m) + 1));
+    q->last = ex_index(g->x, "last", ex_int(g->x, 2));
+    const char *turn = var_ident(g, q->turn), *last = var_ident(g, q->last);
+    ln(g->o, "%s %s = 0, %s = 1; /* halves of the sums: of this tile, of the one before */", type, turn, last);
+    ln(g->o, "%s %s = 0; /* of the tile before, stored while this one is multiplied */", type, var_ident(g, q->rows));
+    for (; n->op != NS_tile; n = n->body.at[0])
+        if (n->op == NS_for)
+            declare_before(g, q, n->var);
 }
 
 /* Whether products of the next tile may come before the stores of this one. */
@@ -281,43 +292,35 @@ static bool is_apart(const Tile *t, const Matrix *m)
 
 bool amx_open_turns(CGen *g, const Nest *n)
 {
-    struct Turns q = {.n = 0};
-    Matrix m;
-    q.tile = g->amx && !g->turns ? sole_tile(g, n, &q) : NULL;
-    if (!q.tile || !amx_form(g, q.tile, &m) || !is_apart(q.tile, &m))
+    struct Turns q = {.tile = g->amx && !g->turns ? sole_tile(n) : NULL};
+    if (!q.tile || !amx_form(g, q.tile, &q.m) || !is_apart(q.tile, &q.m))
         return false;
     open_block(g->o, "%s", "");
-    q.sums = sums_buf(g, q.tile, &m, 2);
-    q.turn = ex_index(g->x, "turn", ex_int(g->x, 2));
-    q.rows = ex_index(g->x, "rows", ex_int(g->x, rows_of(&m) + 1));
-    q.last = ex_index(g->x, "last", ex_int(g->x, 2));
-    ln(g->o, "%s %s = 0, %s = 1; /* halves of the sums: of this tile, of the one before */", c_type(g, DT_ix), var_ident(g, q.turn), var_ident(g, q.last));
-    ln(g->o, "%s %s = 0; /* of the tile before, stored while this one is multiplied */", c_type(g, DT_ix), var_ident(g, q.rows));
-    for (uint32_t k = 0; k < q.n; k++) {
-        const VarInfo *v = ex_var_info(g->x, q.var[k]);
-        q.before[k] = ex_var(g->x, VK_INDEX, DT_ix, str_fmt(g->a, "%s_before", v->name), v->lo, v->hi);
-        ln(g->o, "%s %s = 0;", c_type(g, DT_ix), var_ident(g, q.before[k]));
-    }
+    declare_turns(g, &q, n);
     g->turns = arena_copy(g->a, &q, sizeof q);
     return true;
 }
 
-void amx_close_turns(CGen *g)
+static void release_turns(CGen *g, const struct Turns *q)
 {
-    struct Turns *q = g->turns;
-    Matrix m;
-    (void)amx_form(g, q->tile, &m);
-    q->row = ex_index(g->x, "row", ex_int(g->x, rows_of(&m)));
-    open_loop(g, q->row, q->rows);
-    store_before(g, &m, q);
-    close_loop(g, q->row);
-    close_block(g->o, "");
-    c_release(g, var_ident(g, q->turn));
-    c_release(g, var_ident(g, q->last));
-    c_release(g, var_ident(g, q->rows));
+    const Expr *const own[] = {q->turn, q->last, q->rows};
+    for (size_t k = 0; k < COUNT(own); k++)
+        c_release(g, var_ident(g, own[k]));
     for (uint32_t k = 0; k < q->n; k++)
         c_release(g, var_ident(g, q->before[k]));
     c_release(g, buf_name(g, q->sums));
+}
+
+/* The rows of the last tile, if there was one: a part may have had none. */
+void amx_close_turns(CGen *g)
+{
+    struct Turns *q = g->turns;
+    q->row = ex_index(g->x, "row", ex_int(g->x, rows_of(&q->m)));
+    c_open_loop(g, q->row, q->rows);
+    store_before(g, q);
+    c_close_loop(g, q->row);
+    close_block(g->o, "");
+    release_turns(g, q);
     g->turns = NULL;
 }
 
@@ -330,9 +333,9 @@ static void tile_alone(CGen *g, const Tile *t, const Matrix *m)
     starts(g, t, m);
     products(g, t, m, NULL);
     take_sums(g, m, sums, turn);
-    open_loop(g, row, ex_int(g->x, rows_of(m)));
+    c_open_loop(g, row, ex_int(g->x, rows_of(m)));
     store_row(g, t, m, sums, turn, row, &(Place){.n = 0});
-    close_loop(g, row);
+    c_close_loop(g, row);
     c_release(g, buf_name(g, sums));
 }
 
@@ -343,7 +346,7 @@ bool c_matrix_tile(CGen *g, const Tile *t)
         return false;
     open_block(g->o, "%s", "");
     if (g->turns && g->turns->tile == t)
-        tile_in_turn(g, t, &m, g->turns);
+        tile_in_turn(g, g->turns);
     else
         tile_alone(g, t, &m);
     close_block(g->o, "");

@@ -5,11 +5,6 @@
  */
 #include "cgen.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "../ir/call.h"
-
 typedef struct Form { const char *text; int8_t prec; } Form; /* infix operator with its precedence, or function stem */
 
 static const Form infix[EX_count] = {
@@ -35,56 +30,6 @@ const char *c_type(const CGen *g, DType dt)
     return dt == DT_bool ? "int" : dtype_info(dt)->ctype;
 }
 
-static bool is_taken(CGen *g, const char *name)
-{
-    const uint64_t *t = map_str(&g->taken, name, false);
-    return t && *t;
-}
-
-/* Where the number behind a stem begins. */
-static size_t stem_length(const char *name)
-{
-    size_t n = strlen(name);
-    while (n && name[n - 1] >= '0' && name[n - 1] <= '9')
-        n--;
-    return n && name[n - 1] == '_' ? n - 1 : n;
-}
-
-void c_release(CGen *g, const char *name)
-{
-    const size_t n = stem_length(name);
-    uint64_t *tried = map_str(&g->tried, str_ndup(g->a, name, n), false);
-    const uint64_t k = strtoul(name + n + (name[n] == '_'), NULL, 10);
-    if (tried && k < *tried)
-        *tried = k;
-    *map_str(&g->taken, name, true) = 0;
-}
-
-const char *c_name(CGen *g, Map *m, uint64_t id, const char *hint, const char *otherwise)
-{
-    uint64_t *known = map_u64(m, id, false);
-    if (known)
-        return (const char *)(uintptr_t)*known;
-    const char *stem = ident(g->a, hint, 24, otherwise), *name = stem;
-    uint64_t k = *map_str(&g->tried, stem, true);
-    for (k = k < 2 ? 2 : k; is_taken(g, name) || ident_reserved(name); k++)
-        name = str_fmt(g->a, "%s%s%u", stem, stem[strlen(stem) - 1] <= '9' ? "_" : "", (unsigned)k);
-    *map_str(&g->tried, stem, true) = k;
-    *map_str(&g->taken, name, true) = 1;
-    *map_u64(m, id, true) = (uint64_t)(uintptr_t)name;
-    return name;
-}
-
-const char *buf_name(CGen *g, uint32_t id)
-{
-    return c_name(g, &g->param, id, buf(g->u, id)->name, "t");
-}
-
-const char *var_ident(CGen *g, const Expr *v)
-{
-    return c_name(g, &g->var, v->id, ex_var_info(g->x, v)->name, "v");
-}
-
 const Expr *flat_index(const CGen *g, const Buf *b, const Expr *const *idx)
 {
     return buf_offset(g->x, b, idx);
@@ -106,19 +51,23 @@ static bool fits(const CGen *g, const Expr *e)
 
 /* ---- literals and casts ---- */
 
-static const char *literal(CGen *g, const Expr *e)
+static const char *literal(CGen *g, const Expr *e, int *prec)
 {
     const DType dt = (DType)e->dt;
-    if (dt == DT_f32)
-        return f32_literal(g->a, e->v.f);
-    if (dt == DT_f64)
-        return f64_literal(g->a, e->v.f);
-    if (dtype_is_float(dt)) {
+    const char *s;
+    if (dt == DT_f32) {
+        s = f32_literal(g->a, e->v.f);
+    } else if (dt == DT_f64) {
+        s = f64_literal(g->a, e->v.f);
+    } else if (dtype_is_float(dt)) {
         uint16_t bits = 0;
         dtype_put_f(dt, &bits, e->v.f);
-        return str_fmt(g->a, "0x%xu", bits);
+        s = str_fmt(g->a, "0x%xu", bits);
+    } else {
+        s = int_literal(g->a, dt, e->v.i);
     }
-    return int_literal(g->a, dt, e->v.i);
+    *prec = *s == '-' ? P_UNARY : P_POST;
+    return s;
 }
 
 static const char *call1(CGen *g, const char *fn, const Expr *e)
@@ -223,6 +172,8 @@ static bool is_complement(CGen *g, const Expr *e)
 
 static const char *cast_text(CGen *g, const Expr *e, int *prec)
 {
+    if (promoted((DType)e->a[0]->dt, (DType)e->dt))
+        return c_expr_prec(g, e->a[0], P_UNARY);
     if (is_complement(g, e)) {
         *prec = P_BAND;
         return str_fmt(g->a, "~%s & %lld", c_expr_prec(g, e->a[0]->a[0], P_POST), (long long)dtype_max((DType)e->dt));
@@ -278,12 +229,12 @@ static const char *sum_text(CGen *g, const Expr *e)
 static const char *index_division(CGen *g, const Expr *e, int *prec)
 {
     int64_t lo, hi, dlo, dhi;
-    const bool plain = ex_range(g->x, e->a[0], &lo, &hi) && lo >= 0 && ex_range(g->x, e->a[1], &dlo, &dhi) && dlo > 0;
+    const bool plain = e->dt == DT_ix && ex_range(g->x, e->a[0], &lo, &hi) && lo >= 0 && ex_range(g->x, e->a[1], &dlo, &dhi) && dlo > 0;
     *prec = plain ? P_MUL : P_POST;
     return plain ? infix_text(g, e, e->op == EX_fdiv ? "/" : "%", P_MUL) : function_form(g, e);
 }
 
-static bool as_infix(const CGen *g, const Expr *e)
+static bool is_infix(const CGen *g, const Expr *e)
 {
     if (!infix[e->op].text)
         return false;
@@ -303,13 +254,19 @@ static const char *unary_text(CGen *g, const Expr *e, int *prec)
 
 /* ---- loads ---- */
 
-static const char *element(CGen *g, const Expr *e)
+const char *c_pointer(CGen *g, uint32_t id, const Expr *flat)
 {
+    const char *base = buf_name(g, id);
+    return ex_is_int(flat, 0) ? base : str_fmt(g->a, "%s + %s", base, c_expr_prec(g, flat, P_ADD + 1));
+}
+
+static const char *element(CGen *g, const Expr *e, int *prec)
+{
+    (void)prec;
     const Buf *b = buf(g->u, e->v.ref);
     return str_fmt(g->a, "%s[%s]", buf_name(g, e->v.ref), c_expr(g, flat_index(g, b, e->a)));
 }
 
-/* Condition under which a guarded load is inside; NULL when it always is. */
 const Expr *c_guard(CGen *g, const Expr *e)
 {
     const Buf *b = buf(g->u, e->v.ref);
@@ -327,10 +284,11 @@ static const char *guarded_element(CGen *g, const Expr *e, int *prec)
     const Expr *in = c_guard(g, e);
     *prec = in && !ex_is_const(in) ? P_COND : P_POST;
     if (!in)
-        return element(g, e);
+        return element(g, e, prec);
     if (ex_is_const(in))
         return c_expr_prec(g, e->a[e->n - 1], P_POST);
-    return str_fmt(g->a, "%s ? %s : %s", c_expr_prec(g, in, P_OR), element(g, e), c_expr_prec(g, e->a[e->n - 1], P_COND + 1));
+    const char *inside = element(g, e, prec);
+    return str_fmt(g->a, "%s ? %s : %s", c_expr_prec(g, in, P_OR), inside, c_expr_prec(g, e->a[e->n - 1], P_COND + 1));
 }
 
 static const char *bitcast_text(CGen *g, const Expr *e, int *prec)
@@ -343,63 +301,58 @@ static const char *bitcast_text(CGen *g, const Expr *e, int *prec)
     return str_fmt(g->a, "mlcc_bits_%s_of_%s(%s)", dtype_info(to)->name, dtype_info(from)->name, c_expr(g, e->a[0]));
 }
 
-static const char *text_of(CGen *g, const Expr *e, int *prec)
+/* ---- any expression ---- */
+
+static const char *variable(CGen *g, const Expr *e, int *prec)
 {
-    *prec = P_POST;
-    switch ((ExprOp)e->op) {
-    case EX_const: {
-        const char *s = literal(g, e);
-        *prec = *s == '-' ? P_UNARY : P_POST;
-        return s;
-    }
-    case EX_var:
-        return var_ident(g, e);
-    case EX_load:
-        return element(g, e);
-    case EX_loadp:
-        return guarded_element(g, e, prec);
-    case EX_cast:
-    case EX_castsat:
-        if (promoted((DType)e->a[0]->dt, (DType)e->dt))
-            return c_expr_prec(g, e->a[0], P_UNARY);
-        return cast_text(g, e, prec);
-    case EX_bitcast:
-        return bitcast_text(g, e, prec);
-    case EX_select:
-        *prec = P_COND;
-        return str_fmt(g->a, "%s ? %s : %s", c_expr_prec(g, e->a[0], P_OR), c_expr_prec(g, e->a[1], P_COND + 1), c_expr_prec(g, e->a[2], P_COND + 1));
-    case EX_neg:
-    case EX_not:
-    case EX_bnot:
-        return unary_text(g, e, prec);
-    case EX_isnan:
-    case EX_isinf:
-        return call1(g, e->op == EX_isnan ? "isnan" : "isinf", e->a[0]);
-    case EX_fdiv:
-    case EX_mod:
-        if (e->dt == DT_ix)
-            return index_division(g, e, prec);
-        return function_form(g, e);
-    default:
-        break;
-    }
+    (void)prec;
+    return var_ident(g, e);
+}
+
+static const char *choice(CGen *g, const Expr *e, int *prec)
+{
+    *prec = P_COND;
+    const char *p = c_expr_prec(g, e->a[0], P_OR), *yes = c_expr_prec(g, e->a[1], P_COND + 1), *no = c_expr_prec(g, e->a[2], P_COND + 1);
+    return str_fmt(g->a, "%s ? %s : %s", p, yes, no);
+}
+
+/* isnan and isinf are macros for any type. */
+static const char *classified(CGen *g, const Expr *e, int *prec)
+{
+    (void)prec;
+    return call1(g, e->op == EX_isnan ? "isnan" : "isinf", e->a[0]);
+}
+
+static const char *operation(CGen *g, const Expr *e, int *prec)
+{
     if (e->a[0]->dt == DT_str && (e->op == EX_eq || e->op == EX_ne)) {
         *prec = P_EQ;
         return str_fmt(g->a, "strcmp(%s, %s) %s 0", c_expr(g, e->a[0]), c_expr(g, e->a[1]), infix[e->op].text);
     }
-    if (!as_infix(g, e))
+    if (!is_infix(g, e))
         return function_form(g, e);
     *prec = infix[e->op].prec;
     return e->op == EX_add ? sum_text(g, e) : infix_text(g, e, infix[e->op].text, *prec);
 }
+
+/* Text of e, and in *prec, which is P_POST before, how tightly it binds. */
+typedef const char *(*Printer)(CGen *g, const Expr *e, int *prec);
+
+/* Those that are not printed as operations are. */
+static const Printer printer[EX_count] = {
+    [EX_const] = literal,     [EX_var] = variable,      [EX_load] = element,      [EX_loadp] = guarded_element,
+    [EX_cast] = cast_text,    [EX_castsat] = cast_text, [EX_bitcast] = bitcast_text, [EX_select] = choice,
+    [EX_neg] = unary_text,    [EX_not] = unary_text,    [EX_bnot] = unary_text,   [EX_isnan] = classified,
+    [EX_isinf] = classified,  [EX_fdiv] = index_division, [EX_mod] = index_division,
+};
 
 const char *c_expr_prec(CGen *g, const Expr *e, int want)
 {
     const uint64_t *known = map_u64(&g->temp, e->id, false);
     if (known)
         return (const char *)(uintptr_t)*known;
-    int have;
-    const char *s = text_of(g, e, &have);
+    int have = P_POST;
+    const char *s = (printer[e->op] ? printer[e->op] : operation)(g, e, &have);
     return paren(g, s, have, want);
 }
 
@@ -424,11 +377,10 @@ static void count_uses(Count *c, const Expr *e)
 /* Operand k may not be evaluated. */
 static bool conditional(const Expr *e, uint16_t k)
 {
-    const bool choice = e->op == EX_select || e->op == EX_and || e->op == EX_or;
-    return choice ? k > 0 : e->op == EX_loadp && k == e->n - 1;
+    const bool chooses = e->op == EX_select || e->op == EX_and || e->op == EX_or;
+    return chooses ? k > 0 : e->op == EX_loadp && k == e->n - 1;
 }
 
-/* Adds the ids of the nodes that are evaluated whenever e is. */
 void c_always(Map *ids, const Expr *e)
 {
     if ((*map_u64(ids, e->id, true))++)
@@ -453,7 +405,6 @@ static void declare_shared(CGen *g, Count *c, const Expr *e)
     ln(g->o, "const %s %s = %s;", c_type(g, (DType)e->dt), name, value);
 }
 
-/* Declares, in order, every node that the n expressions use more than once and always evaluate. */
 void c_temporaries(CGen *g, const Expr *const *e, uint32_t n)
 {
     Count c = {.uses = {.arena = g->a}, .always = {.arena = g->a}};

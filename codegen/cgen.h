@@ -21,7 +21,6 @@ typedef struct CGen {
     Map taken;              /* identifiers of the function */
     Map tried;              /* stem of an identifier -> numbers below this one are taken behind it */
     Map temp;               /* expression id -> temporary of the statement being printed */
-    uint32_t ntemp;
     const char *amx;        /* name of the state of tiles, NULL: the function uses none */
     TileShapes shapes;      /* of tiles where the statement being printed stands, as far as known */
     bool uses_amx;          /* some function so far */
@@ -31,35 +30,20 @@ typedef struct CGen {
     int64_t array_bytes;    /* of the largest array that a statement of the function declares */
 } CGen;
 
-/* cexpr.c */
-const char *c_type(const CGen *g, DType dt);
-const char *c_expr(CGen *g, const Expr *e);                   /* full expression, no outer parentheses needed as a statement or argument */
-const char *c_expr_prec(CGen *g, const Expr *e, int prec);    /* parenthesised when it binds weaker than prec */
-void c_always(Map *ids, const Expr *e);
-const Expr *c_guard(CGen *g, const Expr *loadp);
-const Expr *flat_index(const CGen *g, const Buf *b, const Expr *const *idx); /* element offset */
-void c_temporaries(CGen *g, const Expr *const *e, uint32_t n); /* declares what the expressions share */
-void c_forget(CGen *g);                                       /* temporaries go out of scope */
-const char *c_name(CGen *g, Map *m, uint64_t id, const char *hint, const char *otherwise); /* unique identifier of id */
-void c_release(CGen *g, const char *name);                    /* its scope ended: the name is free again */
-const char *buf_name(CGen *g, uint32_t id);
-const char *var_ident(CGen *g, const Expr *v);
-enum { P_ANY = 0, P_COND = 1, P_OR = 2, P_AND = 3, P_BOR = 4, P_BXOR = 5, P_BAND = 6, P_EQ = 7, P_LT = 8, P_ADD = 10, P_MUL = 11, P_UNARY = 12, P_POST = 13 };
-
-/* cnest.c: the functions of a unit. */
+/* cfunc.c: a function of a unit. */
 void c_function(CGen *g, Func *f);
-const char *c_prototype(CGen *g, const Func *f); /* names of parameters are assigned; "MLCC_APART static void n012_conv1(...)" */
 
-void c_nest(CGen *g, const Nest *block);         /* statements of a block */
+/* cnest.c: statements of a block. A block has tiles, and what a form of a tile leaves to plain statements is a block again: the
+ * lanes behind the last vector, the stores behind a matrix product. So c_nest and the forms call each other; it ends, because no
+ * such block has a tile of the form that left it. */
+void c_nest(CGen *g, const Nest *block);
 
-/* ctile.c */
-void c_tile(CGen *g, const Tile *t);
+/* Forms of a register tile. False: t is not of this form, nothing is printed. */
+bool c_matrix_tile(CGen *g, const Tile *t);    /* camx_tile.c: products of the matrix unit */
+bool c_transpose_tile(CGen *g, const Tile *t); /* ctranspose.c: a copy across */
+bool c_vector_tile(CGen *g, const Tile *t);    /* ctile.c */
 
-/* ctranspose.c */
-bool c_transpose_tile(CGen *g, const Tile *t); /* false: not a copy across, nothing is printed */
-
-/* camx_tile.c; around loops n: true when the tile in them is printed so, then the second follows them. */
-bool c_matrix_tile(CGen *g, const Tile *t); /* false: not a form of the matrix unit, nothing is printed */
+/* camx_tile.c; around loops n: true when the tile in them is printed in turns, then the second follows them. */
 bool amx_open_turns(CGen *g, const Nest *n);
 void amx_close_turns(CGen *g);
 
@@ -67,5 +51,25 @@ void amx_close_turns(CGen *g);
 int64_t amx_open(CGen *g, const Func *f);   /* declares the state of tiles where f uses them; bytes of stack */
 void amx_close(CGen *g);
 bool amx_shapes(CGen *g, Nest *n);          /* before n; false: which shapes are set behind n is not known */
+
+/* cexpr.c */
+const char *c_type(const CGen *g, DType dt);
+const char *c_expr(CGen *g, const Expr *e);                   /* full expression, no outer parentheses needed as a statement or argument */
+const char *c_expr_prec(CGen *g, const Expr *e, int prec);    /* parenthesised when it binds weaker than prec */
+const char *c_pointer(CGen *g, uint32_t id, const Expr *flat); /* where element `flat` of a buffer is: "x + 4*i" */
+void c_always(Map *ids, const Expr *e);                       /* adds the ids of the nodes that are evaluated whenever e is */
+const Expr *c_guard(CGen *g, const Expr *loadp);              /* condition under which it is inside; NULL: it always is */
+const Expr *flat_index(const CGen *g, const Buf *b, const Expr *const *idx); /* element offset */
+void c_temporaries(CGen *g, const Expr *const *e, uint32_t n); /* declares, in order, what n expressions use more than once and always evaluate */
+void c_forget(CGen *g);                                       /* temporaries go out of scope */
+enum { P_ANY = 0, P_COND = 1, P_OR = 2, P_AND = 3, P_BOR = 4, P_BXOR = 5, P_BAND = 6, P_EQ = 7, P_LT = 8, P_ADD = 10, P_MUL = 11, P_UNARY = 12, P_POST = 13 };
+
+/* cscope.c */
+const char *c_name(CGen *g, Map *m, uint64_t id, const char *hint, const char *otherwise); /* unique identifier of id */
+void c_release(CGen *g, const char *name);                    /* its scope ended: the name is free again */
+const char *buf_name(CGen *g, uint32_t id);
+const char *var_ident(CGen *g, const Expr *v);
+void c_open_loop(CGen *g, const Expr *var, const Expr *extent); /* for (int i = 0; i < extent; i++) { */
+void c_close_loop(CGen *g, const Expr *var);                  /* its name is free again */
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Register tiles as C. Where every value along the lane variable has a vector form (cvec.h) and the target has vectors, a
+ * Register tiles in vectors. Where every value along the lane variable has a vector form (cvec.h) and the target has vectors, a
  * tile becomes named vector accumulators (points x vectors), loads in the order of the nest, and the epilogue on the
- * accumulators; otherwise plain loops with the tile's meaning.
+ * accumulators.
  */
 #include "cvec.h"
 
@@ -159,12 +159,6 @@ static void reduce_step(VGen *v, const Acc *acc, int32_t np, int32_t nv)
         ln(g->o, "V%d_FENCE();", v->width);
 }
 
-static void open_reduction(CGen *g, const Tile *t, int k)
-{
-    const char *i = var_ident(g, t->rvar[k]);
-    open_block(g->o, "for (%s %s = 0; %s < %s; %s++)", c_type(g, DT_ix), i, i, c_expr_prec(g, t->rext[k], P_LT + 1), i);
-}
-
 static void reduction(VGen *v, const Acc *acc, int32_t np, int32_t nv)
 {
     CGen *g = v->g;
@@ -177,7 +171,7 @@ static void reduction(VGen *v, const Acc *acc, int32_t np, int32_t nv)
     for (int k = 0; k < loops; k++) {
         if (unrolled(t, k))
             continue;
-        open_reduction(g, t, k);
+        c_open_loop(g, t->rvar[k], t->rext[k]);
         opened++;
     }
     if (quads)
@@ -481,7 +475,7 @@ static void across_point(VGen *v, int32_t p)
     const char *c = var_ident(g, vector);
     ln(g->o, "%s %s = %s;", v_type(v, dt), c, v_set(v, red_identity(g->x, t->red, dt)));
     for (int k = 0; k + 1 < t->nr; k++)
-        open_reduction(g, t, k);
+        c_open_loop(g, t->rvar[k], t->rext[k]);
     if (!ex_is_int(whole, 0))
         across_vectors(v, p, c, whole);
     for (int k = 0; k + 1 < t->nr; k++)
@@ -501,8 +495,10 @@ static int32_t width_for(const CGen *g, const Tile *t)
     return w;
 }
 
-static void vector_tile(CGen *g, const Tile *t)
+bool c_vector_tile(CGen *g, const Tile *t)
 {
+    if (!is_vector_tile(g, t))
+        return false;
     VGen v = {.g = g, .t = t, .width = width_for(g, t), .memo = {.arena = g->a}, .pointer = {.arena = g->a}, .counts = {.arena = g->a}, .divisor = {.arena = g->a}};
     v.full = ex_var(g->x, VK_INDEX, DT_ix, "lane", 0, v.width - 1);
     v.part = ex_var(g->x, VK_INDEX, DT_ix, "lane", 0, max_i64(t->lanes % v.width - 1, 1));
@@ -535,39 +531,5 @@ static void vector_tile(CGen *g, const Tile *t)
     for (int k = 0; k < t->nr; k++) /* not before: pointers named later are declared round the loops */
         if (!unrolled(t, k))
             c_release(g, var_ident(g, t->rvar[k]));
-}
-
-/* ---- plain loops with the tile's meaning ---- */
-
-static Nest *tile_as_nest(CGen *g, const Tile *t)
-{
-    Nest *root = nest_block(g->a), *in = root;
-    for (int k = 0; k < t->np; k++)
-        in = nest_for(g->a, in, t->pvar[k], ex_int(g->x, 0), ex_int(g->x, t->pext[k]));
-    if (t->lane && !t->across)
-        in = nest_for(g->a, in, t->lane, ex_int(g->x, 0), tile_lanes(g->x, t));
-    if (t->red != RED_none) {
-        nest_let(g->a, in, t->acc, t->init ? t->init : red_identity(g->x, t->red, (DType)t->acc->dt));
-        Nest *inner = in;
-        for (int k = 0; k < t->nr; k++)
-            inner = nest_for(g->a, inner, t->rvar[k], ex_int(g->x, 0), t->rext[k]);
-        nest_set(g->a, inner, t->acc, red_combine(g->x, t->red, t->acc, t->body));
-    }
-    for (int k = 0; k < t->nstore; k++)
-        nest_store(g->a, in, t->store[k].buf, buf(g->u, t->store[k].buf)->rank, t->store[k].idx, t->store[k].value);
-    return root;
-}
-
-void c_tile(CGen *g, const Tile *t)
-{
-    if (c_matrix_tile(g, t) || c_transpose_tile(g, t))
-        return;
-    if (is_vector_tile(g, t)) {
-        vector_tile(g, t);
-        return;
-    }
-    const Nest *n = tile_as_nest(g, t);
-    open_block(g->o, "%s", "");
-    c_nest(g, n);
-    close_block(g->o, "");
+    return true;
 }

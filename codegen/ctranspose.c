@@ -37,8 +37,7 @@ static bool find_across(Across *c)
 static const char *place(CGen *g, uint32_t id, const Expr *flat, const Tile *t, const Expr *lane)
 {
     const Subst s[] = {{t->pvar[0], ex_int(g->x, 0)}, {t->lane, lane}};
-    const Expr *at = ex_subst(g->x, flat, s, 2);
-    return ex_is_int(at, 0) ? buf_name(g, id) : str_fmt(g->a, "%s + %s", buf_name(g, id), c_expr_prec(g, at, P_ADD + 1));
+    return c_pointer(g, id, ex_subst(g->x, flat, s, 2));
 }
 
 static void blocks(const Across *c, int32_t width, int64_t whole)
@@ -74,7 +73,6 @@ static void rest(const Across *c, int64_t from)
     c_nest(g, root);
 }
 
-/* False: t is not of this form, nothing is printed. */
 bool c_transpose_tile(CGen *g, const Tile *t)
 {
     Across c = {.g = g, .t = t};

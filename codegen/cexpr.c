@@ -95,11 +95,6 @@ static Part casted(CGen *g, const char *type, Part p, DType to)
     return (Part){c_cast(g, type, at_least(g, p, P_UNARY)), P_UNARY, to};
 }
 
-static bool narrow_float(DType dt)
-{
-    return dtype_is_float(dt) && dt != DT_f32 && dt != DT_f64;
-}
-
 /* One rounding to a narrow float: a double is first rounded to odd, so the second rounding is exact. */
 static Part to_narrow_float(CGen *g, Part p, DType to, bool saturate)
 {
@@ -149,13 +144,13 @@ static Part int_to_int(CGen *g, Part p, DType to, bool saturate)
 
 static Part convert(CGen *g, Part p, DType to, bool saturate)
 {
-    if (narrow_float(p.dt))
+    if (dtype_is_narrow_float(p.dt))
         p = called(g, str_fmt(g->a, "mlcc_f32_of_%s", dtype_info(p.dt)->name), p, DT_f32);
     if (p.dt == to)
         return p;
     if (to == DT_bool)
         return (Part){str_fmt(g->a, "%s != 0", at_least(g, p, P_EQ + 1)), P_EQ, to};
-    if (narrow_float(to))
+    if (dtype_is_narrow_float(to))
         return to_narrow_float(g, p, to, saturate);
     if (dtype_is_float(to))
         return casted(g, c_type(g, to), p, to);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Expressions in vectors: what ctile.c uses to print values along the lane variable of a register tile.
+ * Expressions in vectors: what ctile*.c use to print values along the lane variable of a register tile.
  */
 #ifndef MLCC_CVEC_H
 #define MLCC_CVEC_H

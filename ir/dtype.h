@@ -26,6 +26,7 @@ DType dtype_by_name(const char *name);  /* DT_none when there is none */
 DType dtype_by_onnx(int64_t number);    /* DT_none when there is none */
 static inline size_t dtype_bytes(DType dt) { return dtype_info(dt)->bytes; }
 static inline bool dtype_is_float(DType dt) { return dtype_info(dt)->cls == DC_F; }
+static inline bool dtype_is_narrow_float(DType dt) { return dtype_is_float(dt) && dt != DT_f32 && dt != DT_f64; }
 static inline bool dtype_is_byte(DType dt) { return dt == DT_i8 || dt == DT_u8; }
 static inline bool dtype_is_int(DType dt) { DClass c = dtype_info(dt)->cls; return c == DC_I || c == DC_U; }
 /* Type in which values of dt are computed: f32 for the narrow floats, i32 for the narrow integers, dt otherwise. */

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files share that print register tiles in vectors.
+ */
+#ifndef MLCC_CTILE_H
+#define MLCC_CTILE_H
+
+#include "cvec.h"
+
+enum { MOST_PACKED = 4 };                    /* vectors that one store packs */
+
+/* An accumulator: the register that the epilogue reads, and its name. */
+typedef struct Acc { const Expr *var; const char *name; } Acc;
+
+/* A product of quads: the operand that is the same in all lanes, the other, the word of the dialect. */
+typedef struct DotForm { const Expr *x, *w; const char *name; } DotForm;
+
+/* ctile_point.c */
+int32_t tile_points(const Tile *t);
+bool tile_unrolls(const Tile *t, int k);           /* tap loop that is unrolled: short, of a tile whose loads its neighbours share (depthwise) */
+uint32_t v_place(VGen *v, int32_t p, const Expr *lane_base, Subst *s); /* point p, and the lane variable from lane_base on, NULL: as it is */
+const Expr *v_register(VGen *v, const char *name); /* one of its own with what is known of the tile's accumulator */
+bool v_packs_all(VGen *v);                         /* every store of the tile can be packed (v_packs) */
+
+/* ctile_dot.c */
+bool v_find_dot(const CGen *g, const Tile *t, DotForm *d); /* false: t has another form */
+void v_dot_step(VGen *v, const DotForm *d, const Acc *acc, int32_t np, int32_t nv);
+
+/* The statements of a tile. */
+void v_accumulator_tile(VGen *v);                  /* ctile_acc.c */
+void v_across_tile(VGen *v);                       /* ctile_across.c */
+void v_map_tile(VGen *v);                          /* ctile_map.c */
+void v_open_map_tile(VGen *v);                     /* ctile_map.c: as many strips as the tile may have, each with the lanes that are in use */
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Tiles of accumulators: points x vectors of them in registers, the reduction, the stores behind it.
+ */
+#include "ctile.h"
+
+/* ---- the reduction ---- */
+
+/* One step of the reduction for accumulator q of point p, the variables in `more` taken as given. */
+static void accumulate(VGen *v, const char *acc, int32_t p, int32_t q, const Subst *more, uint32_t nmore)
+{
+    CGen *g = v->g;
+    v_set_vector(v, q);
+    Subst s[MAX_RANK + 3];
+    uint32_t n = v_place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
+    for (uint32_t k = 0; k < nmore; k++)
+        s[n++] = more[k];
+    const char *value = v_combine(v, v->t->red, acc, ex_subst(g->x, v->t->body, s, n));
+    ln(g->o, "%s = %s;", acc, value);
+}
+
+/* All accumulators; of a point the unrolled taps follow each other, so that what neighbours share lives shortly. */
+static void reduce_step(VGen *v, const Acc *acc, int32_t np, int32_t nv)
+{
+    CGen *g = v->g;
+    const Tile *t = v->t;
+    const bool taps = t->nr > 0 && tile_unrolls(t, t->nr - 1);
+    const int64_t steps = taps ? t->rext[t->nr - 1]->v.i : 1;
+    for (int32_t n = 0; n < np * nv; n++) {
+        const int32_t p = taps ? n % np : n / nv, q = taps ? n / np : n % nv;
+        for (int64_t k = 0; k < steps; k++) {
+            const Subst tap = {taps ? t->rvar[t->nr - 1] : NULL, ex_int(g->x, k)};
+            accumulate(v, acc[p * nv + q].name, p, q, &tap, taps);
+        }
+    }
+    const Subst first = {taps ? t->rvar[t->nr - 1] : NULL, ex_int(g->x, 0)};
+    for (uint8_t k = 0; k < t->nfetch; k++)
+        v_fetch(v, &t->fetch[k], ex_subst(g->x, t->fetch[k].at, &first, taps));
+    if (t->fence)
+        ln(g->o, "V%d_FENCE();", v->width);
+}
+
+static void reduction(VGen *v, const Acc *acc, int32_t np, int32_t nv)
+{
+    CGen *g = v->g;
+    const Tile *t = v->t;
+    int opened = 0;
+    DotForm dot;
+    const bool quads = v_find_dot(g, t, &dot);
+    const int loops = t->nr - quads;
+    v->keep = true;
+    for (int k = 0; k < loops; k++) {
+        if (tile_unrolls(t, k))
+            continue;
+        c_open_loop(g, t->rvar[k], t->rext[k]);
+        opened++;
+    }
+    if (quads)
+        v_dot_step(v, &dot, acc, np, nv);
+    else
+        reduce_step(v, acc, np, nv);
+    v_forget(v, opened > 0);
+    v->keep = false;
+    while (opened-- > 0)
+        close_block(g->o, "");
+}
+
+/* ---- begin and end ---- */
+
+static void declare_accumulators(VGen *v, Acc *acc, int32_t np, int32_t nv)
+{
+    CGen *g = v->g;
+    const Expr *init = v->t->init ? v->t->init : red_identity(g->x, v->t->red, (DType)v->t->acc->dt);
+    for (int32_t p = 0; p < np; p++)
+        for (int32_t q = 0; q < nv; q++) {
+            Acc *c = &acc[p * nv + q];
+            Subst s[MAX_RANK + 1];
+            v_set_vector(v, q);
+            const uint32_t n = v_place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
+            c->var = v_register(v, "c");
+            c->name = c_name(g, &g->var, c->var->id, str_fmt(g->a, "c%d_%d", p, q), "c");
+            const char *value = ex_is_const(init) ? v_set(v, init) : v_text(v, ex_subst(g->x, init, s, n));
+            ln(g->o, "%s %s = %s;", v_type(v, (DType)init->dt), c->name, value);
+        }
+}
+
+/* Substitution of accumulator q of point p, which is what the epilogue reads now. */
+static uint32_t place_acc(VGen *v, const Acc *acc, int32_t p, int32_t q, Subst *s)
+{
+    v_set_vector(v, q);
+    uint32_t n = v_place(v, p, ex_int(v->g->x, (int64_t)q * v->width), s);
+    *map_u64(&v->memo, acc->var->id, true) = (uint64_t)(uintptr_t)acc->name;
+    v->acc = acc->var;
+    s[n++] = (Subst){v->t->acc, v->acc};
+    return n;
+}
+
+/* How many of n whole vectors are stored together. */
+static int32_t packed_of(int32_t n) { return n >= 4 ? 4 : n >= 2 ? 2 : 1; }
+
+/* The stores of accumulators q.. of point p, which lie side by side. */
+static void store_together(VGen *v, const Acc *acc, int32_t p, int32_t q, int32_t count)
+{
+    for (int k = 0; k < v->t->nstore; k++) {
+        const char *value[MOST_PACKED];
+        Subst s[MAX_RANK + 2];
+        for (int32_t i = 0; i < count; i++)
+            value[i] = v_unpacked(v, &v->t->store[k], s, place_acc(v, &acc[i], p, q + i, s));
+        v_store_packed(v, &v->t->store[k], s, place_acc(v, acc, p, q, s), value, count);
+    }
+}
+
+static void epilogue(VGen *v, const Acc *acc, int32_t np, int32_t nv)
+{
+    const int32_t whole = v->t->open || !v_packs_all(v) ? 0 : v->t->lanes / v->width;
+    for (int32_t p = 0; p < np; p++)
+        for (int32_t q = 0, count; q < nv; q += count) {
+            const Acc *at = &acc[p * nv + q];
+            Subst s[MAX_RANK + 2];
+            count = packed_of(whole - q);
+            if (count > 1) {
+                store_together(v, at, p, q, count);
+                continue;
+            }
+            const uint32_t n = place_acc(v, at, p, q, s);
+            for (int k = 0; k < v->t->nstore; k++)
+                v_store(v, &v->t->store[k], s, n);
+        }
+    v->acc = NULL;
+    v_forget(v, true);
+}
+
+void v_accumulator_tile(VGen *v)
+{
+    CGen *g = v->g;
+    const int32_t np = tile_points(v->t), nv = (v->t->lanes + v->width - 1) / v->width;
+    Acc *acc = NEWN(g->a, Acc, np * nv);
+    declare_accumulators(v, acc, np, nv);
+    v_forget(v, false);
+    reduction(v, acc, np, nv);
+    epilogue(v, acc, np, nv);
+}

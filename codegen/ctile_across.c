@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reductions along the lanes: vectors of them, combined at last, then the lanes that make no whole vector.
+ */
+#include "ctile.h"
+
+/* c = op(c, body) over whole vectors. */
+static void across_vectors(VGen *v, int32_t p, const char *c, const Expr *whole)
+{
+    CGen *g = v->g;
+    const Expr *q = ex_var(g->x, VK_INDEX, DT_ix, "l", 0, max_i64(ex_upper(g->x, whole) - v->width, 0));
+    const char *i = var_ident(g, q);
+    Subst s[MAX_RANK + 2];
+    v_set_count(v, v->width);
+    const uint32_t n = v_place(v, p, q, s);
+    open_block(g->o, "for (%s %s = 0; %s < %s; %s += %d)", c_type(g, DT_ix), i, i, c_expr_prec(g, whole, P_LT + 1), i, v->width);
+    v->strip = q;
+    const char *value = v_combine(v, v->t->red, c, ex_subst(g->x, v->t->body, s, n));
+    ln(g->o, "%s = %s;", c, value);
+    v->strip = NULL;
+    v_forget(v, true);
+    close_block(g->o, "");
+    c_release(g, i);
+}
+
+/* total = op(total, body) for the lanes behind the whole vectors, one by one. */
+static void across_tail(VGen *v, int32_t p, const Expr *total, const Expr *whole)
+{
+    CGen *g = v->g;
+    const Tile *t = v->t;
+    const Expr *q = ex_var(g->x, VK_INDEX, DT_ix, "l", ex_is_const(whole) ? whole->v.i : 0, t->lanes - 1);
+    const char *i = var_ident(g, q);
+    Subst s[MAX_RANK + 2];
+    uint32_t n = v_place(v, p, NULL, s);
+    s[n++] = (Subst){t->lane, q};
+    open_block(g->o, "for (%s %s = %s; %s < %s; %s++)", c_type(g, DT_ix), i, c_expr(g, whole), i, c_expr_prec(g, tile_lanes(g->x, t), P_LT + 1), i);
+    ln(g->o, "%s = %s;", var_ident(g, total), c_expr(g, red_combine(g->x, t->red, total, ex_subst(g->x, t->body, s, n))));
+    close_block(g->o, "");
+    c_release(g, i);
+}
+
+static void across_store(VGen *v, int32_t p, const Expr *total)
+{
+    CGen *g = v->g;
+    Subst s[MAX_RANK + 2];
+    uint32_t n = v_place(v, p, NULL, s);
+    s[n++] = (Subst){v->t->acc, total};
+    for (int k = 0; k < v->t->nstore; k++) {
+        const Store *st = &v->t->store[k];
+        const Expr *flat = ex_subst(g->x, flat_index(g, buf(g->u, st->buf), st->idx), s, n);
+        ln(g->o, "%s[%s] = %s;", buf_name(g, st->buf), c_expr(g, flat), c_expr(g, ex_subst(g->x, st->value, s, n)));
+    }
+}
+
+/* One vector accumulator, combined across in the order of the dialect, then the tail one by one. */
+static void across_point(VGen *v, int32_t p)
+{
+    CGen *g = v->g;
+    const Tile *t = v->t;
+    const Expr *width = ex_int(g->x, v->width), *lanes = tile_lanes(g->x, t), *whole = ex_mul(g->x, ex_fdiv(g->x, lanes, width), width);
+    const DType dt = (DType)t->acc->dt;
+    const Expr *vector = v_register(v, "c"), *total = v_register(v, "total");
+    const char *c = var_ident(g, vector);
+    ln(g->o, "%s %s = %s;", v_type(v, dt), c, v_set(v, red_identity(g->x, t->red, dt)));
+    for (int k = 0; k + 1 < t->nr; k++)
+        c_open_loop(g, t->rvar[k], t->rext[k]);
+    if (!ex_is_int(whole, 0))
+        across_vectors(v, p, c, whole);
+    for (int k = 0; k + 1 < t->nr; k++)
+        close_block(g->o, "");
+    ln(g->o, "%s%s %s = %s;", whole != lanes ? "" : "const ", c_type(g, dt), var_ident(g, total), v_fold(v, t->red, dt, c));
+    if (whole != lanes)
+        across_tail(v, p, total, whole);
+    across_store(v, p, total);
+}
+
+void v_across_tile(VGen *v)
+{
+    for (int32_t p = 0; p < tile_points(v->t); p++)
+        across_point(v, p);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Dots: tiles whose innermost reduction is over the quads of bytes or pairs of bf16 that one instruction takes.
+ */
+#include "ctile.h"
+
+static const Expr *narrow_load(const Expr *e)
+{
+    const Expr *load = e->op == EX_cast ? e->a[0] : NULL;
+    const bool fits = load && (e->dt == DT_i32 ? dtype_is_byte((DType)load->dt) : e->dt == DT_f32 && load->dt == DT_bf16);
+    return fits && load->op == EX_load ? load : NULL;
+}
+
+/* Elements side by side along the quad; lanes of w side by side too, x the same in all lanes. */
+static bool fits_dot(const CGen *g, const Tile *t, const Expr *x, const Expr *w)
+{
+    const Expr *q = t->rvar[t->nr - 1], *xf = flat_index(g, buf(g->u, x->v.ref), x->a), *wf = flat_index(g, buf(g->u, w->v.ref), w->a);
+    bool linear[3];
+    const bool side = ex_coef(xf, q, &linear[0]) == 1 && ex_coef(wf, q, &linear[1]) == 1 && ex_coef(wf, t->lane, &linear[2]) == t->rext[t->nr - 1]->v.i;
+    return side && linear[0] && linear[1] && linear[2] && !ex_uses(xf, t->lane);
+}
+
+bool v_find_dot(const CGen *g, const Tile *t, DotForm *d)
+{
+    if (t->across || t->red != RED_sum || t->nr == 0 || t->body->op != EX_mul)
+        return false;
+    const Expr *p = narrow_load(t->body->a[0]), *q = narrow_load(t->body->a[1]);
+    if (!p || !q || !ex_is_int(t->rext[t->nr - 1], 4 / (int64_t)dtype_bytes((DType)p->dt)))
+        return false;
+    const bool swap = ex_uses(p, t->lane);
+    d->x = swap ? q : p;
+    d->w = swap ? p : q;
+    d->name = p->dt == DT_bf16 ? "DOTBF" : d->x->dt != d->w->dt ? "DOTUS" : d->x->dt == DT_u8 ? "DOTUU" : "DOTSS";
+    return fits_dot(g, t, d->x, d->w);
+}
+
+void v_dot_step(VGen *v, const DotForm *d, const Acc *acc, int32_t np, int32_t nv)
+{
+    CGen *g = v->g;
+    const Subst first = {v->t->rvar[v->t->nr - 1], ex_int(g->x, 0)};
+    for (int32_t p = 0; p < np; p++)
+        for (int32_t q = 0; q < nv; q++) {
+            Subst s[MAX_RANK + 2];
+            v_set_vector(v, q);
+            uint32_t n = v_place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
+            s[n++] = first;
+            const char *x = v_quad(v, ex_subst(g->x, d->x, s, n), false), *w = v_quad(v, ex_subst(g->x, d->w, s, n), true);
+            const bool swap = d->x->dt == DT_i8 && d->w->dt == DT_u8;
+            const char *name = acc[p * nv + q].name;
+            ln(g->o, "%s = V%d_%s(%s, %s, %s);", name, v->width, d->name, swap ? w : x, swap ? x : w, name);
+        }
+    ln(g->o, "V%d_FENCE();", v->width);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Which expressions have a vector form: operations that the dialect has for their lanes, loads at an even stride.
+ */
+#include "cvec_part.h"
+
+/* How an operation is said for lanes of each kind; NULL: it has no vector form. */
+typedef struct VectorOp { const char *f32, *i32, *i64; } VectorOp;
+
+static const VectorOp vector_op[EX_count] = {
+    [EX_add] = {"ADD", "IADD", "LADD"},   [EX_sub] = {"SUB", "ISUB", "LSUB"},   [EX_mul] = {"MUL", "IMUL", NULL},
+    [EX_div] = {"DIV", NULL, NULL},       [EX_min] = {"MINN", "IMIN", "LMIN"},  [EX_max] = {"MAXN", "IMAX", "LMAX"},
+    [EX_neg] = {"NEG", "INEG", NULL},     [EX_abs] = {"ABS", "IABS", NULL},     [EX_sqrt] = {"SQRT", NULL, NULL},
+    [EX_exp] = {"EXP", NULL, NULL},       [EX_log] = {"LOG", NULL, NULL},       [EX_tanh] = {"TANH", NULL, NULL},
+    [EX_erf] = {"ERF", NULL, NULL},       [EX_floor] = {"FLOOR", NULL, NULL},   [EX_ceil] = {"CEIL", NULL, NULL},
+    [EX_rint] = {"RINT", NULL, NULL},     [EX_lt] = {"LT", "ILT", NULL},        [EX_le] = {"LE", "ILE", NULL},
+    [EX_eq] = {"EQ", "IEQ", NULL},        [EX_ne] = {"NE", "INE", NULL},        [EX_isnan] = {"NE", NULL, NULL},
+    [EX_band] = {NULL, "IAND", NULL},     [EX_bor] = {NULL, "IOR", NULL},       [EX_bxor] = {NULL, "IXOR", NULL},
+    [EX_fma] = {"FUSED", NULL, NULL},     [EX_bnot] = {NULL, "INOT", NULL},     [EX_shl] = {NULL, "ISHL", "LSHL"},    [EX_shr] = {NULL, "ISHR", "LSHR"},
+};
+
+static const Element element[] = {
+    {DT_f32, LK_f32, "", "", false},     {DT_i32, LK_i32, "I", "", false},    {DT_i8, LK_i32, "", "I8", true},
+    {DT_u8, LK_i32, "", "U8", true},     {DT_i16, LK_i32, "", "I16", true},   {DT_u16, LK_i32, "", "U16", true},
+    {DT_bf16, LK_f32, "", "BF", false},  {DT_f16, LK_f32, "", "HF", false},   {DT_bool, LK_mask, "", "U8", false},
+};
+
+const Element *v_element(DType dt)
+{
+    for (int k = 0; k < (int)COUNT(element); k++)
+        if (element[k].dt == dt)
+            return &element[k];
+    return NULL;
+}
+
+LaneKind lane_kind(DType dt)
+{
+    const Element *e = v_element(dt);
+    return e ? e->kind : dt == DT_i64 ? LK_i64 : LK_none;
+}
+
+const char *v_op_name(const Expr *e)
+{
+    const VectorOp *op = &vector_op[e->op];
+    const LaneKind k = lane_kind((DType)e->a[0]->dt);
+    return k == LK_f32 ? op->f32 : k == LK_i32 ? op->i32 : k == LK_i64 ? op->i64 : NULL;
+}
+
+/* ---- which expressions have a vector form ---- */
+
+bool v_stride(const CGen *g, const Expr *load, const Expr *lane, int64_t *stride)
+{
+    const Expr *flat = flat_index(g, buf(g->u, load->v.ref), load->a);
+    bool linear;
+    *stride = ex_coef(flat, lane, &linear);
+    return linear;
+}
+
+static bool is_load(const Expr *e) { return e->op == EX_load || e->op == EX_loadp; }
+
+const Expr *v_outside(const CGen *g, const Expr *e)
+{
+    const Expr *fill = e->a[e->n - 1];
+    return dtype_is_narrow_float((DType)e->dt) ? ex_cast(g->x, DT_f32, fill) : fill;
+}
+
+/* A guarded load whose guard does not depend on the lane is a scalar choice between two vectors. */
+static bool is_invariant_guard(CGen *g, const Expr *e, const Expr *lane)
+{
+    int64_t stride;
+    const Expr *in = c_guard(g, e);
+    return !(in && ex_uses(in, lane)) && v_stride(g, e, lane, &stride);
+}
+
+typedef struct Check { CGen *g; const Expr *lane, *acc; Map seen, always; bool ok; } Check;
+
+bool v_by_lane(const Expr *e, const Expr *lane, const Expr *acc)
+{
+    return ex_uses(e, lane) || (acc && ex_uses(e, acc));
+}
+
+static void check_load(void *ctx, const Expr *e)
+{
+    Check *c = ctx;
+    if (is_load(e))
+        c->ok = c->ok && map_u64(&c->always, e->id, false);
+}
+
+/* A choice by lane evaluates both sides, so neither may load what would not be loaded otherwise. */
+static bool safe_choice(Check *c, const Expr *e)
+{
+    if (!v_by_lane(e->a[0], c->lane, c->acc))
+        return true;
+    c->ok = true;
+    ex_walk(e->a[1], check_load, c);
+    ex_walk(e->a[2], check_load, c);
+    return c->ok;
+}
+
+/* Conversions go by way of i32; to a narrow float only a store converts. */
+static bool can_convert(const Expr *e)
+{
+    const DType to = (DType)e->dt;
+    const LaneKind from = lane_kind((DType)e->a[0]->dt), kind = lane_kind(to);
+    if (from == LK_none || kind == LK_none || dtype_is_narrow_float(to))
+        return false;
+    if (e->op == EX_castsat)
+        return kind == LK_i32 && from != LK_mask;
+    return from == kind || from == LK_i32 || kind == LK_i32 || (from == LK_mask && kind == LK_f32) || (from == LK_f32 && kind == LK_mask);
+}
+
+const Expr *v_factor(Exprs *x, const Expr *e)
+{
+    if (ex_is_const(e) && e->v.i >= INT32_MIN && e->v.i <= INT32_MAX)
+        return ex_const_i(x, DT_i32, e->v.i);
+    return e->op == EX_cast && lane_kind((DType)e->a[0]->dt) == LK_i32 ? e->a[0] : NULL;
+}
+
+bool v_is_long_product(const CGen *g, const Expr *e)
+{
+    return e->op == EX_mul && e->dt == DT_i64 && v_factor(g->x, e->a[0]) && v_factor(g->x, e->a[1]);
+}
+
+static bool can_operation(Check *c, const Expr *e)
+{
+    if (e->op == EX_select)
+        return (lane_kind((DType)e->dt) == LK_f32 || lane_kind((DType)e->dt) == LK_i32) && e->a[0]->dt == DT_bool && safe_choice(c, e);
+    if (e->op == EX_cast || e->op == EX_castsat)
+        return can_convert(e);
+    if (e->op == EX_bitcast)
+        return e->dt == DT_i32 && e->a[0]->dt == DT_f32;
+    return e->n > 0 && !dtype_is_narrow_float((DType)e->dt) && (v_op_name(e) || v_is_long_product(c->g, e));
+}
+
+static bool can_vector(Check *c, const Expr *e)
+{
+    if (!v_by_lane(e, c->lane, c->acc) || e == c->acc)
+        return lane_kind((DType)e->dt) != LK_none && !dtype_is_narrow_float((DType)e->dt);
+    uint64_t *known = map_u64(&c->seen, e->id, false);
+    if (known)
+        return *known;
+    int64_t stride;
+    bool ok = is_load(e) ? v_element((DType)e->dt) != NULL : can_operation(c, e);
+    if (e->op == EX_load)
+        ok = ok && v_stride(c->g, e, c->lane, &stride);
+    else if (e->op == EX_loadp)
+        ok = ok && is_invariant_guard(c->g, e, c->lane) && can_vector(c, v_outside(c->g, e));
+    for (uint16_t k = 0; ok && !is_load(e) && k < e->n; k++)
+        ok = can_vector(c, e->a[k]);
+    *map_u64(&c->seen, e->id, true) = ok;
+    return ok;
+}
+
+bool v_can(CGen *g, const Expr *e, const Expr *lane, const Expr *acc)
+{
+    Check c = {.g = g, .lane = lane, .acc = acc, .seen = {.arena = g->a}, .always = {.arena = g->a}};
+    c_always(&c.always, e);
+    return can_vector(&c, e);
+}
+
+bool v_can_store(CGen *g, DType dt, const Expr *e, const Expr *lane, const Expr *acc)
+{
+    if (!v_element(dt))
+        return false;
+    if (dtype_is_narrow_float(dt)) /* rounding is the store's */
+        return e->op == EX_cast && e->a[0]->dt == DT_f32 && v_can(g, e->a[0], lane, acc);
+    return v_can(g, e, lane, acc);
+}

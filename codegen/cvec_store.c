@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Stores of vectors, which narrow what they store.
+ */
+#include "cvec_part.h"
+
+/* What is stored, in the lanes of its element: narrow floats are rounded and whole vectors saturated by the store itself. */
+static const char *stored_lanes(VGen *v, const Expr *e, bool *saturates)
+{
+    const Element *m = v_element((DType)e->dt);
+    *saturates = e->op == EX_castsat && m->saturates && v_by_lane(e, v->lane, v->acc);
+    if (*saturates && lane_kind((DType)e->a[0]->dt) == LK_f32 && dtype_bytes(m->dt) == 1)
+        *saturates = false; /* the conversion of floats does */
+    if (*saturates)
+        return v_text(v, ex_castsat(v->g->x, DT_i32, e->a[0]));
+    if (dtype_is_narrow_float(m->dt))
+        return v_text(v, e->a[0]);
+    return m->kind == LK_mask ? v_call2(v, "IAND", v_text(v, e), str_fmt(v->g->a, "V%d_ISET(1)", v->width)) : v_text(v, e);
+}
+
+/* Word behind ST: the mode that rounds what the model leaves in f32 may also take numbers below the normal range for 0. */
+static const char *store_suffix(const CGen *g, const Element *m)
+{
+    return m->dt == DT_bf16 && g->u->cx->fp == FP_bf16 ? "BFZ" : m->suffix;
+}
+
+void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n)
+{
+    CGen *g = v->g;
+    const Buf *b = buf(g->u, st->buf);
+    const Expr *flat = ex_subst(g->x, flat_index(g, b, st->idx), s, n);
+    const Element *m = v_element(b->dt);
+    bool linear, saturates;
+    const int64_t stride = ex_coef(flat, v->lane, &linear);
+    const char *value = stored_lanes(v, ex_subst(g->x, st->value, s, n), &saturates);
+    const char *at = v_address(v, st->buf, flat, true);
+    if (saturates && (stride != 1 || !v_is_whole(v)))
+        value = v_call1(v, str_fmt(g->a, "SAT%s", m->suffix), value);
+    if (stride != 1)
+        ln(g->o, "V%d_%sSCATTER%s(%s, %lld, %s, %s);", v->width, m->prefix, m->suffix, at, (long long)stride, value, v_count_text(v));
+    else if (!v_is_whole(v))
+        ln(g->o, "V%d_%sSTN%s(%s, %s, %s);", v->width, m->prefix, store_suffix(g, m), at, value, v_count_text(v));
+    else
+        ln(g->o, "V%d_%sST%s%s(%s, %s);", v->width, m->prefix, saturates ? "S" : "", store_suffix(g, m), at, value);
+}
+
+bool v_packs(VGen *v, const Store *st)
+{
+    const Buf *b = buf(v->g->u, st->buf);
+    bool linear;
+    const bool side = ex_coef(flat_index(v->g, b, st->idx), v->t->lane, &linear) == 1 && linear;
+    return side && (b->dt == DT_u8 || b->dt == DT_i8) && st->value->op == EX_castsat && v_by_lane(st->value, v->t->lane, v->t->acc);
+}
+
+const char *v_unpacked(VGen *v, const Store *st, const Subst *s, uint32_t n)
+{
+    bool saturates;
+    return stored_lanes(v, ex_subst(v->g->x, st->value, s, n), &saturates);
+}
+
+void v_store_packed(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value, int32_t count)
+{
+    CGen *g = v->g;
+    const Buf *b = buf(g->u, st->buf);
+    Text all = {.arena = g->a};
+    for (int32_t k = 0; k < count; k++)
+        text_add(&all, ", %s", value[k]);
+    const char *at = v_address(v, st->buf, ex_subst(g->x, flat_index(g, b, st->idx), s, n), true);
+    ln(g->o, "V%d_STS%d%s(%s%s);", v->width, count, v_element(b->dt)->suffix, at, text_str(&all));
+}

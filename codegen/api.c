@@ -19,10 +19,11 @@ static void banner_tensors(Api *p, const char *kind, const uint32_t *id, uint32_
 static void banner_symbol(Api *p, uint32_t k)
 {
     const VarInfo *v = ex_var_info(p->u->cx->x, p->u->sym.at[k]);
-    const char *sym = p->names.sym[k], *dim = p->names.dim[k], *why = p->u->sym_input.at[k] < 0 ? ", decided by the data" : "";
+    const char *sym = p->names.sym[k], *dim = p->names.dim[k],
+               *why = p->u->sym_input.at[k] < 0 ? ", decided by the data" : "";
     if (v->whole)
-        ln(&p->o, " * %s is %" PRId64 "..%" PRId64 ", a multiple of %" PRId64 "; %s is %s / %" PRId64, dim, v->lo * v->times,
-           v->hi * v->times, v->times, sym, dim, v->times);
+        ln(&p->o, " * %s is %" PRId64 "..%" PRId64 ", a multiple of %" PRId64 "; %s is %s / %" PRId64, dim,
+           v->lo * v->times, v->hi * v->times, v->times, sym, dim, v->times);
     else
         ln(&p->o, " * %s is %" PRId64 "..%" PRId64 "%s", sym, v->lo, v->hi, why);
 }
@@ -48,10 +49,13 @@ static void thread_sizes(Api *p)
     if (!p->opt->threads)
         return;
     const int32_t most = u->threads.n ? u->threads.at[u->threads.n - 1] : 1;
-    ln(&p->o, "#define %s_THREADS      %d /* at most%s */", p->names.upper, most, u->threads.n ? "" : "; the model is too small to share");
+    ln(&p->o, "#define %s_THREADS      %d /* at most%s */", p->names.upper, most,
+       u->threads.n ? "" : "; the model is too small to share");
     for (uint32_t k = 0; k < u->threads.n; k++)
-        ln(&p->o, "#define %s_ARENA_BYTES_%d %" PRId64 "u /* with %d threads */", p->names.upper, u->threads.at[k], arena_of(u, u->threads.at[k]), u->threads.at[k]);
-    ln(&p->o, "#define %s_THREADS_ARENA_BYTES %" PRId64 "u /* with any number of threads */", p->names.upper, arena_of(u, most));
+        ln(&p->o, "#define %s_ARENA_BYTES_%d %" PRId64 "u /* with %d threads */", p->names.upper, u->threads.at[k],
+           arena_of(u, u->threads.at[k]), u->threads.at[k]);
+    ln(&p->o, "#define %s_THREADS_ARENA_BYTES %" PRId64 "u /* with any number of threads */", p->names.upper,
+       arena_of(u, most));
 }
 
 static void sizes(Api *p)
@@ -61,14 +65,17 @@ static void sizes(Api *p)
     for (uint32_t k = 0; k < u->func.n; k++)
         macs += u->func.at[k]->macs;
     const char *up = p->names.upper;
-    const char *how = u->arena_optimal ? "exact; proven optimal for this order of functions" : str_fmt(p->a, "exact; lower bound %" PRId64, u->arena_bound);
+    const char *how = u->arena_optimal ? "exact; proven optimal for this order of functions"
+                                       : str_fmt(p->a, "exact; lower bound %" PRId64, u->arena_bound);
     ln(&p->o, "#define %s_ABI          1", up);
     ln(&p->o, "#define %s_ARENA_BYTES  %" PRId64 "u /* %s */", up, u->arena_bytes, how);
     for (uint32_t k = 1; k <= u->npool; k++)
-        ln(&p->o, "#define %s_%s_BYTES %" PRId64 "u /* memory pool '%s' */", up, uppercase(p->a, p->names.pool[k]), u->pool_bytes[k], comment_text(p->a, u->pool_name[k]));
+        ln(&p->o, "#define %s_%s_BYTES %" PRId64 "u /* memory pool '%s' */", up, uppercase(p->a, p->names.pool[k]),
+           u->pool_bytes[k], comment_text(p->a, u->pool_name[k]));
     thread_sizes(p);
     ln(&p->o, "#define %s_ARENA_ALIGN  %du", up, u->arena_align);
-    ln(&p->o, "#define %s_STACK_BYTES  %" PRId64 "u /* upper bound below %s_run */", up, u->stack_bytes, p->opt->prefix);
+    ln(&p->o, "#define %s_STACK_BYTES  %" PRId64 "u /* upper bound below %s_run */", up, u->stack_bytes,
+       p->opt->prefix);
     ln(&p->o, "#define %s_WEIGHT_BYTES %" PRId64 "u", up, u->weight_bytes);
     ln(&p->o, "#define %s_MACS         UINT64_C(%" PRIu64 ")", up, macs);
 }
@@ -95,9 +102,12 @@ static void io_struct(Api *p)
             ln(&p->o, "    int64_t *%s_dim; /* receives the extents; may be null */", p->names.output[k]);
     }
     for (uint32_t k = 1; k <= u->npool; k++)
-        ln(&p->o, "    void *%s; /* %s_%s_BYTES bytes, aligned as the arena */", p->names.pool[k], p->names.upper, uppercase(p->a, p->names.pool[k]));
+        ln(&p->o, "    void *%s; /* %s_%s_BYTES bytes, aligned as the arena */", p->names.pool[k], p->names.upper,
+           uppercase(p->a, p->names.pool[k]));
     if (p->opt->weights == WM_file && u->weight_bytes)
-        ln(&p->o, "    const unsigned char *weights; /* contents of %s_weights.bin, aligned to 8 at least; 64 is best */", comment_text(p->a, p->opt->file));
+        ln(&p->o,
+           "    const unsigned char *weights; /* contents of %s_weights.bin, aligned to 8 at least; 64 is best */",
+           comment_text(p->a, p->opt->file));
     if (!u->input.n && !u->output.n)
         ln(&p->o, "    int unused;");
     ln(&p->o, "};");
@@ -106,10 +116,16 @@ static void io_struct(Api *p)
 static void thread_entries(Api *p)
 {
     const char *prefix = p->opt->prefix, *up = p->names.upper;
-    ln(&p->o, "/* The same on as many threads as `parallel` has, up to %s_THREADS; null is one. The results are the same bits.", up);
-    ln(&p->o, " * arena has %s_THREADS_ARENA_BYTES bytes. A pool of threads is in %s_threads.h. */", up, comment_text(p->a, p->opt->file));
-    ln(&p->o, "mlcc_status %s_run_threads(const struct %s_io *io, void *arena, const mlcc_parallel *parallel);", prefix, prefix);
-    ln(&p->o, "int %s_call_threads(const mlcc_tensor *in, mlcc_tensor *out, void *arena, const mlcc_parallel *parallel);", prefix);
+    ln(&p->o,
+       "/* The same on as many threads as `parallel` has, up to %s_THREADS; null is one. The results are the same bits.",
+       up);
+    ln(&p->o, " * arena has %s_THREADS_ARENA_BYTES bytes. A pool of threads is in %s_threads.h. */", up,
+       comment_text(p->a, p->opt->file));
+    ln(&p->o, "mlcc_status %s_run_threads(const struct %s_io *io, void *arena, const mlcc_parallel *parallel);", prefix,
+       prefix);
+    ln(&p->o,
+       "int %s_call_threads(const mlcc_tensor *in, mlcc_tensor *out, void *arena, const mlcc_parallel *parallel);",
+       prefix);
     blank(&p->o);
 }
 
@@ -146,7 +162,9 @@ static void entries(Api *p)
 {
     Out *o = &p->o;
     const char *prefix = p->opt->prefix, *up = p->names.upper;
-    ln(o, "/* Runs one inference. arena has %s_ARENA_BYTES bytes aligned to %s_ARENA_ALIGN and holds nothing between calls;", up, up);
+    ln(o,
+       "/* Runs one inference. arena has %s_ARENA_BYTES bytes aligned to %s_ARENA_ALIGN and holds nothing between calls;",
+       up, up);
     ln(o, " * it may be null when that is 0. Reentrant: two threads may run with two arenas. */");
     ln(o, "mlcc_status %s_run(const struct %s_io *io, void *arena);", prefix, prefix);
     blank(o);

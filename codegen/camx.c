@@ -95,7 +95,8 @@ static bool find_steps(Matrix *m, const Tile *t, const Expr *x, const Expr *w)
     for (m->step = SIDE; groups % m->step; m->step--)
         continue;
     m->group_bytes = next * m->size;
-    return amx_along(x, inner) == 1 && amx_along(w, inner) == 1 && amx_along(x, outer) == m->group && amx_along(w, t->lane) == m->group && next >= 0;
+    return amx_along(x, inner) == 1 && amx_along(w, inner) == 1 && amx_along(x, outer) == m->group &&
+           amx_along(w, t->lane) == m->group && next >= 0;
 }
 
 /* The tile's sums start at zero or, the same for all points, at what an array has for each lane. */
@@ -120,12 +121,16 @@ bool amx_form(const CGen *g, const Tile *t, Matrix *m)
     for (int k = 0; k < t->np; k++)
         if (ex_uses(w, t->pvar[k]))
             return false;
-    return !ex_uses(x, t->lane) && find_rows(m, t, x) && find_lanes(m, t) && find_steps(m, t, x, w) && plain_start(g, t);
+    return !ex_uses(x, t->lane) && find_rows(m, t, x) && find_lanes(m, t) && find_steps(m, t, x, w) &&
+           plain_start(g, t);
 }
 
 /* ---- shapes ---- */
 
-static int32_t lanes_of(const Matrix *m, int32_t l) { return min_i64(m->lanes - l * SIDE, SIDE) > 0 ? (int32_t)min_i64(m->lanes - l * SIDE, SIDE) : 0; }
+static int32_t lanes_of(const Matrix *m, int32_t l)
+{
+    return (int32_t)max_i64(min_i64(m->lanes - l * SIDE, SIDE), 0);
+}
 
 static TileShapes shapes_of(const Matrix *m)
 {
@@ -184,7 +189,8 @@ static void configure(CGen *g, const TileShapes *s)
 {
     const char *name = c_name(g, &g->param, AMX_NAMES + 1, "shapes", "shapes");
     open_block(g->o, "%s", "");
-    ln(g->o, "static const mlcc_tilecfg %s = {1, 0, {0}, {%s}, {%s}};", name, numbers(g, s->bytes), numbers(g, s->rows));
+    ln(g->o, "static const mlcc_tilecfg %s = {1, 0, {0}, {%s}, {%s}};", name, numbers(g, s->bytes),
+       numbers(g, s->rows));
     ln(g->o, "AMX_CONFIG(&%s, &%s);", g->amx, name);
     close_block(g->o, "");
     g->shapes = *s;

@@ -42,7 +42,8 @@ static void take_sums(CGen *g, const Matrix *m, uint32_t sums, const Expr *turn)
 
 /* The tile's stores for one row of the sums, all lanes: they fill lines of the cache together. `loops` says where the loops
  * around the tile stood. */
-static void store_row(CGen *g, const Tile *t, const Matrix *m, uint32_t sums, const Expr *turn, const Expr *row, const Place *loops)
+static void store_row(CGen *g, const Tile *t, const Matrix *m, uint32_t sums, const Expr *turn, const Expr *row,
+                      const Place *loops)
 {
     Tile *map = NEW(g->a, Tile);
     map->lanes = m->lanes;
@@ -54,7 +55,8 @@ static void store_row(CGen *g, const Tile *t, const Matrix *m, uint32_t sums, co
     if (m->part)
         p.s[p.n++] = (Subst){m->part, ex_fdiv(g->x, row, n)};
     p.s[p.n++] = (Subst){t->lane, map->lane};
-    p.s[p.n++] = (Subst){t->acc, ex_load(g->x, (DType)t->acc->dt, sums, 3, (const Expr *const[]){turn, row, map->lane})};
+    p.s[p.n++] =
+        (Subst){t->acc, ex_load(g->x, (DType)t->acc->dt, sums, 3, (const Expr *const[]){turn, row, map->lane})};
     map->nstore = t->nstore;
     map->store = arena_copy(g->a, t->store, t->nstore * sizeof *t->store);
     for (int k = 0; k < t->nstore; k++) {
@@ -76,7 +78,8 @@ struct Turns {
     Matrix m;                 /* its form */
     uint32_t sums;
     const Expr *turn, *last;  /* the half of the sums that is next, and the other */
-    const Expr *rows, *row;   /* of the other: how many are not stored yet; the next of them, while a tile is multiplied */
+    const Expr *rows;         /* of the other: how many are not stored yet */
+    const Expr *row;          /* the next of them, while a tile is multiplied */
     const Expr *var[MAX_LOOPS], *before[MAX_LOOPS]; /* loops around it that its stores ask for; where they stood */
     uint32_t n;
 };
@@ -109,7 +112,8 @@ static void rows_before(CGen *g, const struct Turns *q)
     const int64_t steps = count_steps(q->tile, &q->m), all = rows_of(&q->m), each = (all + steps - 1) / steps;
     const Expr *end = ex_index(g->x, "end", ex_int(g->x, all + each));
     const char *row = var_ident(g, q->row), *rows = var_ident(g, q->rows), *to = var_ident(g, end);
-    open_block(g->o, "for (%s %s = %s + %lld; %s < %s && %s < %s; %s++)", c_type(g, DT_ix), to, row, (long long)each, row, to, row, rows, row);
+    open_block(g->o, "for (%s %s = %s + %lld; %s < %s && %s < %s; %s++)", c_type(g, DT_ix), to, row, (long long)each,
+               row, to, row, rows, row);
     store_before(g, q);
     close_block(g->o, "");
     c_release(g, to);
@@ -137,7 +141,8 @@ static const char *pointer(CGen *g, const Expr *load, const Place *p)
 
 static void load_tile(CGen *g, const Matrix *m, const Place *p, int32_t number, bool x)
 {
-    ln(g->o, "AMX_LD(&%s, %d, %s, %lld);", g->amx, number, pointer(g, x ? m->x : m->w, p), (long long)(x ? m->row_bytes : m->group_bytes));
+    ln(g->o, "AMX_LD(&%s, %d, %s, %lld);", g->amx, number, pointer(g, x ? m->x : m->w, p),
+       (long long)(x ? m->row_bytes : m->group_bytes));
 }
 
 static Place at_step(CGen *g, const Tile *t, const Matrix *m, const Expr *step, int32_t r, int32_t l)
@@ -167,10 +172,12 @@ static void fetch(CGen *g, const Tile *t, const Matrix *m, const Expr *step)
     const Subst first[] = {{t->rvar[t->nr - 1], ex_int(g->x, 0)}, {t->rvar[t->nr - 2], step}};
     for (uint8_t k = 0; k < t->nfetch; k++) {
         const Fetch *f = &t->fetch[k];
-        const int64_t stride = amx_along(f->at, t->rvar[t->nr - 2]) * m->size, lines = (stride * m->step + LINE - 1) / LINE;
+        const int64_t stride = amx_along(f->at, t->rvar[t->nr - 2]) * m->size,
+                      lines = (stride * m->step + LINE - 1) / LINE;
         const Expr *at = ex_subst(g->x, f->at, first, 2);
         for (int64_t q = 0; q < lines; q++)
-            ln(g->o, "MLCC_FETCH%s(%s, %s);", f->far ? "2" : "", buf_name(g, f->buf), c_expr(g, ex_add(g->x, at, ex_int(g->x, q * LINE / m->size))));
+            ln(g->o, "MLCC_FETCH%s(%s, %s);", f->far ? "2" : "", buf_name(g, f->buf),
+               c_expr(g, ex_add(g->x, at, ex_int(g->x, q * LINE / m->size))));
     }
 }
 

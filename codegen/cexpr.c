@@ -162,7 +162,8 @@ static bool is_complement(CGen *g, const Expr *e)
 {
     const Expr *inner = e->a[0]->op == EX_bnot && e->a[0]->a[0]->op == EX_cast ? e->a[0]->a[0]->a[0] : NULL;
     const DTypeInfo *t = dtype_info((DType)e->dt);
-    return inner && inner->dt == e->dt && t->cls == DC_U && (t->bits == 8 || t->bits == 16) && !map_u64(&g->temp, e->a[0]->id, false);
+    return inner && inner->dt == e->dt && t->cls == DC_U && (t->bits == 8 || t->bits == 16) &&
+           !map_u64(&g->temp, e->a[0]->id, false);
 }
 
 static const char *cast_text(CGen *g, const Expr *e, int *prec)
@@ -189,17 +190,20 @@ static const char *function_form(CGen *g, const Expr *e)
     if (stem && dtype_is_float(dt))
         fn = str_fmt(g->a, "%s%s", stem, dt == DT_f32 ? "f" : "");
     else
-        fn = str_fmt(g->a, "mlcc_%s_%s", expr_info((ExprOp)e->op)->name, dtype_info(dt == DT_ix ? g->wide ? DT_i64 : DT_i32 : dt)->name);
+        fn = str_fmt(g->a, "mlcc_%s_%s", expr_info((ExprOp)e->op)->name,
+                     dtype_info(dt == DT_ix ? g->wide ? DT_i64 : DT_i32 : dt)->name);
     if (e->n == 1)
         return call1(g, fn, e->a[0]);
     const char *a = c_expr(g, e->a[0]), *b = c_expr(g, e->a[1]);
-    return e->n == 2 ? str_fmt(g->a, "%s(%s, %s)", fn, a, b) : str_fmt(g->a, "%s(%s, %s, %s)", fn, a, b, c_expr(g, e->a[2]));
+    return e->n == 2 ? str_fmt(g->a, "%s(%s, %s)", fn, a, b)
+                     : str_fmt(g->a, "%s(%s, %s, %s)", fn, a, b, c_expr(g, e->a[2]));
 }
 
+/* Parentheses wherever another weak operator is an operand, of & | ^ sums too: compilers warn, people misread. */
 static const char *infix_text(CGen *g, const Expr *e, const char *op, int prec)
 {
-    const bool mixes = prec < P_ADD; /* parentheses wherever another weak operator is an operand: compilers warn, people misread */
-    const int strong = prec >= P_BOR && prec <= P_BAND ? P_MUL : P_ADD; /* sums too as operands of & | ^ */
+    const bool mixes = prec < P_ADD;
+    const int strong = prec >= P_BOR && prec <= P_BAND ? P_MUL : P_ADD;
     const char *l = c_expr_prec(g, e->a[0], mixes && e->a[0]->op != e->op ? strong : prec);
     const char *r = c_expr_prec(g, e->a[1], mixes ? strong : prec + 1);
     return str_fmt(g->a, "%s %s %s", l, op, r);
@@ -224,7 +228,8 @@ static const char *sum_text(CGen *g, const Expr *e)
 static const char *index_division(CGen *g, const Expr *e, int *prec)
 {
     int64_t lo, hi, dlo, dhi;
-    const bool plain = e->dt == DT_ix && ex_range(g->x, e->a[0], &lo, &hi) && lo >= 0 && ex_range(g->x, e->a[1], &dlo, &dhi) && dlo > 0;
+    const bool plain = e->dt == DT_ix && ex_range(g->x, e->a[0], &lo, &hi) && lo >= 0 &&
+                       ex_range(g->x, e->a[1], &dlo, &dhi) && dlo > 0;
     *prec = plain ? P_MUL : P_POST;
     return plain ? infix_text(g, e, e->op == EX_fdiv ? "/" : "%", P_MUL) : function_form(g, e);
 }
@@ -267,7 +272,8 @@ const Expr *c_guard(CGen *g, const Expr *e)
     const Buf *b = buf(g->u, e->v.ref);
     const Expr *in = NULL;
     for (uint8_t d = 0; d < b->rank; d++) {
-        const Expr *c = ex_binary(g->x, EX_and, ex_binary(g->x, EX_le, ex_int(g->x, 0), e->a[d]), ex_binary(g->x, EX_lt, e->a[d], b->dim[d]));
+        const Expr *c = ex_binary(g->x, EX_and, ex_binary(g->x, EX_le, ex_int(g->x, 0), e->a[d]),
+                                  ex_binary(g->x, EX_lt, e->a[d], b->dim[d]));
         if (!ex_is_int(c, 1))
             in = in ? ex_binary(g->x, EX_and, in, c) : c;
     }
@@ -307,7 +313,8 @@ static const char *variable(CGen *g, const Expr *e, int *prec)
 static const char *choice(CGen *g, const Expr *e, int *prec)
 {
     *prec = P_COND;
-    const char *p = c_expr_prec(g, e->a[0], P_OR), *yes = c_expr_prec(g, e->a[1], P_COND + 1), *no = c_expr_prec(g, e->a[2], P_COND + 1);
+    const char *p = c_expr_prec(g, e->a[0], P_OR), *yes = c_expr_prec(g, e->a[1], P_COND + 1),
+               *no = c_expr_prec(g, e->a[2], P_COND + 1);
     return str_fmt(g->a, "%s ? %s : %s", p, yes, no);
 }
 
@@ -393,7 +400,8 @@ static void declare_shared(CGen *g, Count *c, const Expr *e)
         return;
     for (uint16_t k = 0; k < e->n; k++)
         declare_shared(g, c, e->a[k]);
-    if (*map_u64(&c->uses, e->id, false) < 2 || e->dt == DT_ix || (e->op == EX_cast && promoted((DType)e->a[0]->dt, (DType)e->dt)))
+    if (*map_u64(&c->uses, e->id, false) < 2 || e->dt == DT_ix ||
+        (e->op == EX_cast && promoted((DType)e->a[0]->dt, (DType)e->dt)))
         return;
     const char *value = c_expr(g, e);
     const char *name = c_name(g, &g->temp, e->id, "q", "q");

@@ -37,7 +37,8 @@ static bool shares(const Unit *u, const Func *f, uint32_t id)
     for (uint32_t k = 0; k < f->param.n; k++) {
         const Buf *o = buf(u, f->param.at[k]);
         const bool planned = o->cls == BC_arena || o->cls == BC_scratch;
-        if (o != b && planned && o->pool == b->pool && o->offset < b->offset + max_i64(b->bytes, 1) && b->offset < o->offset + max_i64(o->bytes, 1))
+        if (o != b && planned && o->pool == b->pool && o->offset < b->offset + max_i64(b->bytes, 1) &&
+            b->offset < o->offset + max_i64(o->bytes, 1))
             return true;
     }
     return false;
@@ -87,7 +88,8 @@ static int64_t declare_scratch(CGen *g, const Func *f)
         if (!b || b->cls != BC_scratch || !b->on_stack)
             continue;
         bytes += align_up(b->bytes, 64);
-        ln(g->o, "MLCC_ALIGN(64) %s %s[%lld];", dtype_info(b->dt)->ctype, buf_name(g, k), (long long)(b->bytes / (int64_t)dtype_bytes(b->dt)));
+        ln(g->o, "MLCC_ALIGN(64) %s %s[%lld];", dtype_info(b->dt)->ctype, buf_name(g, k),
+           (long long)(b->bytes / (int64_t)dtype_bytes(b->dt)));
     }
     return bytes;
 }

@@ -63,7 +63,8 @@ static bool is_changed(const Nest *block, uint32_t from, const Expr *var)
 static void c_let(CGen *g, const Nest *n, bool changed)
 {
     c_temporaries(g, &n->expr, 1);
-    ln(g->o, "%s%s %s = %s;", changed ? "" : "const ", c_type(g, (DType)n->var->dt), var_ident(g, n->var), c_expr(g, n->expr));
+    ln(g->o, "%s%s %s = %s;", changed ? "" : "const ", c_type(g, (DType)n->var->dt), var_ident(g, n->var),
+       c_expr(g, n->expr));
     c_forget(g);
 }
 
@@ -93,7 +94,8 @@ static void own(CGen *g, const Nest *n, const char **first, const char **end)
     const long long all = g->outer ? (long long)(g->outer->share.of * g->outer->share.each) : (long long)s->of;
     const char *extent = c_expr(g, n->extent);
     if (s->each > 1) {
-        const char *rest = str_fmt(g->a, "%s, %lld, %lld, %lld, part, parts", extent, (long long)s->at, (long long)s->of, (long long)s->each);
+        const char *rest = str_fmt(g->a, "%s, %lld, %lld, %lld, part, parts", extent, (long long)s->at,
+                                   (long long)s->of, (long long)s->each);
         *first = str_fmt(g->a, "mlcc_own_outer(%s)", rest);
         *end = str_fmt(g->a, "mlcc_own_outer_end(%s)", rest);
     } else if (s->times) {
@@ -113,7 +115,9 @@ static void c_own(CGen *g, const Nest *n, const char *iteration)
     const long long at = (long long)n->share.at;
     if (n->share.each > 1) {
         g->outer = n;
-        g->outer_at = !iteration ? str_fmt(g->a, "%lld", at) : at ? str_fmt(g->a, "(%s + %lld)", iteration, at) : iteration;
+        g->outer_at = !iteration ? str_fmt(g->a, "%lld", at)
+                      : at       ? str_fmt(g->a, "(%s + %lld)", iteration, at)
+                                 : iteration;
     }
     c_nest(g, n);
     if (n->share.each > 1)
@@ -138,7 +142,8 @@ static void c_parallel(CGen *g, const Nest *n)
         close_block(g->o, "");
         return;
     }
-    const char *i = var_ident(g, n->var), *lo = ex_is_int(n->lo, 0) ? "" : str_fmt(g->a, "%s + ", c_expr_prec(g, n->lo, P_ADD));
+    const char *i = var_ident(g, n->var),
+               *lo = ex_is_int(n->lo, 0) ? "" : str_fmt(g->a, "%s + ", c_expr_prec(g, n->lo, P_ADD));
     open_block(g->o, "for (%s %s = %s%s; %s < %s%s; %s++)", c_type(g, DT_ix), i, lo, first, i, lo, end, i);
     const char *from_0 = *lo ? str_fmt(g->a, "(%s - %s)", i, c_expr_prec(g, n->lo, P_ADD + 1)) : i;
     c_own(g, n, g->wide ? str_fmt(g->a, "(int)%s", from_0) : from_0);
@@ -235,8 +240,8 @@ static void c_tensor(CGen *g, const Nest *n, uint8_t k, bool input)
         text_add(&dims, "%s%s", d ? ", " : "", c_expr(g, extent_before(g, n, b->dim[d])));
     if (!b->rank)
         text_add(&dims, "0");
-    ln(g->o, "%s[%u] = (mlcc_tensor){%s%s, %u, %u, {%s}};", array, k, input ? "(void *)(uintptr_t)" : "", buf_name(g, id),
-       dtype_info(b->dt)->onnx, b->rank, text_str(&dims));
+    ln(g->o, "%s[%u] = (mlcc_tensor){%s%s, %u, %u, {%s}};", array, k, input ? "(void *)(uintptr_t)" : "",
+       buf_name(g, id), dtype_info(b->dt)->onnx, b->rank, text_str(&dims));
 }
 
 static void c_call(CGen *g, const Nest *n)

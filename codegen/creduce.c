@@ -24,7 +24,10 @@ static const char *short_product(VGen *v, const char *acc, const Expr *p, const 
     const bool plain = in_range(v->g, p, 0, INT16_MAX) || in_range(v->g, q, 0, INT16_MAX);
     const bool swap = plain ? !in_range(v->g, p, 0, INT16_MAX) : is_weight(v, q);
     const Expr *first = swap ? q : p, *second = swap ? p : q;
-    const char *b = v_text(v, second), *a = v_text(v, plain ? first : ex_binary(v->g->x, EX_band, first, ex_const_i(v->g->x, DT_i32, UINT16_MAX)));
+    const char *b = v_text(v, second);
+    if (!plain)
+        first = ex_binary(v->g->x, EX_band, first, ex_const_i(v->g->x, DT_i32, UINT16_MAX));
+    const char *a = v_text(v, first);
     return str_fmt(v->g->a, "V%d_IMAC(%s, %s, %s)", v->width, a, b, acc);
 }
 
@@ -33,8 +36,14 @@ typedef struct Reducer { const char *combine, *fold; } Reducer;
 
 static const Reducer *reducer(RedOp op, DType dt)
 {
-    static const Reducer f32[] = {[RED_sum] = {"ADD", "HSUM"}, [RED_prod] = {"MUL", "HPROD"}, [RED_min] = {"MINN", "HMIN"}, [RED_max] = {"MAXN", "HMAX"}};
-    static const Reducer i32[] = {[RED_sum] = {"IADD", "IHSUM"}, [RED_prod] = {"IMUL", "IHPROD"}, [RED_min] = {"IMIN", "IHMIN"}, [RED_max] = {"IMAX", "IHMAX"}};
+    static const Reducer f32[] = {[RED_sum] = {"ADD", "HSUM"},
+                                  [RED_prod] = {"MUL", "HPROD"},
+                                  [RED_min] = {"MINN", "HMIN"},
+                                  [RED_max] = {"MAXN", "HMAX"}};
+    static const Reducer i32[] = {[RED_sum] = {"IADD", "IHSUM"},
+                                  [RED_prod] = {"IMUL", "IHPROD"},
+                                  [RED_min] = {"IMIN", "IHMIN"},
+                                  [RED_max] = {"IMAX", "IHMAX"}};
     return lane_kind(dt) == LK_f32 ? &f32[op] : &i32[op];
 }
 
@@ -51,4 +60,7 @@ const char *v_combine(VGen *v, RedOp op, const char *acc, const Expr *body)
     return str_fmt(g->a, "V%d_%s(%s, %s)", v->width, reducer(op, (DType)body->dt)->combine, acc, v_text(v, body));
 }
 
-const char *v_fold(VGen *v, RedOp op, DType dt, const char *acc) { return str_fmt(v->g->a, "V%d_%s(%s)", v->width, reducer(op, dt)->fold, acc); }
+const char *v_fold(VGen *v, RedOp op, DType dt, const char *acc)
+{
+    return str_fmt(v->g->a, "V%d_%s(%s)", v->width, reducer(op, dt)->fold, acc);
+}

@@ -13,7 +13,8 @@ static void across_vectors(VGen *v, int32_t p, const char *c, const Expr *whole)
     Subst s[MAX_RANK + 2];
     v_set_count(v, v->width);
     const uint32_t n = v_place(v, p, q, s);
-    open_block(g->o, "for (%s %s = 0; %s < %s; %s += %d)", c_type(g, DT_ix), i, i, c_expr_prec(g, whole, P_LT + 1), i, v->width);
+    open_block(g->o, "for (%s %s = 0; %s < %s; %s += %d)", c_type(g, DT_ix), i, i, c_expr_prec(g, whole, P_LT + 1), i,
+               v->width);
     v->strip = q;
     const char *value = v_combine(v, v->t->red, c, ex_subst(g->x, v->t->body, s, n));
     ln(g->o, "%s = %s;", c, value);
@@ -33,8 +34,10 @@ static void across_tail(VGen *v, int32_t p, const Expr *total, const Expr *whole
     Subst s[MAX_RANK + 2];
     uint32_t n = v_place(v, p, NULL, s);
     s[n++] = (Subst){t->lane, q};
-    open_block(g->o, "for (%s %s = %s; %s < %s; %s++)", c_type(g, DT_ix), i, c_expr(g, whole), i, c_expr_prec(g, tile_lanes(g->x, t), P_LT + 1), i);
-    ln(g->o, "%s = %s;", var_ident(g, total), c_expr(g, red_combine(g->x, t->red, total, ex_subst(g->x, t->body, s, n))));
+    open_block(g->o, "for (%s %s = %s; %s < %s; %s++)", c_type(g, DT_ix), i, c_expr(g, whole), i,
+               c_expr_prec(g, tile_lanes(g->x, t), P_LT + 1), i);
+    ln(g->o, "%s = %s;", var_ident(g, total),
+       c_expr(g, red_combine(g->x, t->red, total, ex_subst(g->x, t->body, s, n))));
     close_block(g->o, "");
     c_release(g, i);
 }
@@ -57,7 +60,8 @@ static void across_point(VGen *v, int32_t p)
 {
     CGen *g = v->g;
     const Tile *t = v->t;
-    const Expr *width = ex_int(g->x, v->width), *lanes = tile_lanes(g->x, t), *whole = ex_mul(g->x, ex_fdiv(g->x, lanes, width), width);
+    const Expr *width = ex_int(g->x, v->width), *lanes = tile_lanes(g->x, t),
+               *whole = ex_mul(g->x, ex_fdiv(g->x, lanes, width), width);
     const DType dt = (DType)t->acc->dt;
     const Expr *vector = v_register(v, "c"), *total = v_register(v, "total");
     const char *c = var_ident(g, vector);
@@ -68,7 +72,8 @@ static void across_point(VGen *v, int32_t p)
         across_vectors(v, p, c, whole);
     for (int k = 0; k + 1 < t->nr; k++)
         close_block(g->o, "");
-    ln(g->o, "%s%s %s = %s;", whole != lanes ? "" : "const ", c_type(g, dt), var_ident(g, total), v_fold(v, t->red, dt, c));
+    ln(g->o, "%s%s %s = %s;", whole != lanes ? "" : "const ", c_type(g, dt), var_ident(g, total),
+       v_fold(v, t->red, dt, c));
     if (whole != lanes)
         across_tail(v, p, total, whole);
     across_store(v, p, total);

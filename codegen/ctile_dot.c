@@ -7,16 +7,19 @@
 static const Expr *narrow_load(const Expr *e)
 {
     const Expr *load = e->op == EX_cast ? e->a[0] : NULL;
-    const bool fits = load && (e->dt == DT_i32 ? dtype_is_byte((DType)load->dt) : e->dt == DT_f32 && load->dt == DT_bf16);
+    const bool fits =
+        load && (e->dt == DT_i32 ? dtype_is_byte((DType)load->dt) : e->dt == DT_f32 && load->dt == DT_bf16);
     return fits && load->op == EX_load ? load : NULL;
 }
 
 /* Elements side by side along the quad; lanes of w side by side too, x the same in all lanes. */
 static bool fits_dot(const CGen *g, const Tile *t, const Expr *x, const Expr *w)
 {
-    const Expr *q = t->rvar[t->nr - 1], *xf = flat_index(g, buf(g->u, x->v.ref), x->a), *wf = flat_index(g, buf(g->u, w->v.ref), w->a);
+    const Expr *q = t->rvar[t->nr - 1], *xf = flat_index(g, buf(g->u, x->v.ref), x->a),
+               *wf = flat_index(g, buf(g->u, w->v.ref), w->a);
     bool linear[3];
-    const bool side = ex_coef(xf, q, &linear[0]) == 1 && ex_coef(wf, q, &linear[1]) == 1 && ex_coef(wf, t->lane, &linear[2]) == t->rext[t->nr - 1]->v.i;
+    const bool side = ex_coef(xf, q, &linear[0]) == 1 && ex_coef(wf, q, &linear[1]) == 1 &&
+                      ex_coef(wf, t->lane, &linear[2]) == t->rext[t->nr - 1]->v.i;
     return side && linear[0] && linear[1] && linear[2] && !ex_uses(xf, t->lane);
 }
 
@@ -44,7 +47,8 @@ void v_dot_step(VGen *v, const DotForm *d, const Acc *acc, int32_t np, int32_t n
             v_set_vector(v, q);
             uint32_t n = v_place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
             s[n++] = first;
-            const char *x = v_quad(v, ex_subst(g->x, d->x, s, n), false), *w = v_quad(v, ex_subst(g->x, d->w, s, n), true);
+            const char *x = v_quad(v, ex_subst(g->x, d->x, s, n), false),
+                       *w = v_quad(v, ex_subst(g->x, d->w, s, n), true);
             const bool swap = d->x->dt == DT_i8 && d->w->dt == DT_u8;
             const char *name = acc[p * nv + q].name;
             ln(g->o, "%s = V%d_%s(%s, %s, %s);", name, v->width, d->name, swap ? w : x, swap ? x : w, name);

@@ -110,10 +110,12 @@ static int64_t map_strips(VGen *v, int64_t from, int64_t end, int32_t at_once, b
     const int64_t step = (int64_t)at_once * v->width, turns = (end - from) / step;
     if (turns == 0)
         return from;
-    const Expr *q = turns > 1 ? ex_var(g->x, VK_INDEX, DT_ix, "l", from, from + (turns - 1) * step) : ex_int(g->x, from);
+    const Expr *q =
+        turns > 1 ? ex_var(g->x, VK_INDEX, DT_ix, "l", from, from + (turns - 1) * step) : ex_int(g->x, from);
     const char *i = turns > 1 ? var_ident(g, q) : NULL;
     if (i)
-        open_block(g->o, "for (%s %s = %lld; %s < %lld; %s += %lld)", c_type(g, DT_ix), i, (long long)from, i, (long long)(from + turns * step), i, (long long)step);
+        open_block(g->o, "for (%s %s = %lld; %s < %lld; %s += %lld)", c_type(g, DT_ix), i, (long long)from, i,
+                   (long long)(from + turns * step), i, (long long)step);
     v->strip = i ? q : NULL;
     if (at_once > 1)
         several_strips(v, q, at_once, packed);

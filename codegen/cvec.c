@@ -6,12 +6,16 @@
 #include "cvec_part.h"
 
 /* Those that the dialect approximates, as libm names them: what -ffp=strict calls lane by lane. */
-static const char *const function[EX_count] = {[EX_exp] = "expf", [EX_log] = "logf", [EX_tanh] = "tanhf", [EX_erf] = "erff"};
+static const char *const function[EX_count] = {
+    [EX_exp] = "expf", [EX_log] = "logf", [EX_tanh] = "tanhf", [EX_erf] = "erff"};
 
 /* Those that have a shorter form for -ffp=bf16. */
 static const char *const rounded[EX_count] = {[EX_erf] = "ERFB"};
 
-const char *v_call1(const VGen *v, const char *op, const char *a) { return str_fmt(v->g->a, "V%d_%s(%s)", v->width, op, a); }
+const char *v_call1(const VGen *v, const char *op, const char *a)
+{
+    return str_fmt(v->g->a, "V%d_%s(%s)", v->width, op, a);
+}
 
 const char *v_call2(const VGen *v, const char *op, const char *a, const char *b)
 {
@@ -28,7 +32,8 @@ static const char *temp(VGen *v, const Expr *e, const char *value, bool keep)
 {
     CGen *g = v->g;
     const char *name = c_name(g, &v->memo, e->id, "r", "r");
-    ln(g->o, "%s%s %s = %s;%s", keep ? "" : "const ", v_type(v, (DType)e->dt), name, value, keep ? str_fmt(g->a, " V%d_KEEP(%s);", v->width, name) : "");
+    ln(g->o, "%s%s %s = %s;%s", keep ? "" : "const ", v_type(v, (DType)e->dt), name, value,
+       keep ? str_fmt(g->a, " V%d_KEEP(%s);", v->width, name) : "");
     return name;
 }
 
@@ -41,7 +46,8 @@ static const char *v_load(VGen *v, const Expr *e)
     (void)v_stride(g, e, v->lane, &stride);
     const char *at = v_address(v, e->v.ref, flat, false), *value;
     if (stride != 1)
-        value = str_fmt(g->a, "V%d_%sGATHER%s(%s, %lld, %s)", v->width, m->prefix, m->suffix, at, (long long)stride, v_count_text(v));
+        value = str_fmt(g->a, "V%d_%sGATHER%s(%s, %lld, %s)", v->width, m->prefix, m->suffix, at, (long long)stride,
+                        v_count_text(v));
     else if (!v_is_whole(v))
         value = str_fmt(g->a, "V%d_%sLDN%s(%s, %s)", v->width, m->prefix, m->suffix, at, v_count_text(v));
     else
@@ -69,7 +75,8 @@ typedef const char *(*VText)(VGen *v, const Expr *e);
 /* Every value of type from is one of type to. */
 static bool holds(DType to, DType from)
 {
-    return dtype_is_int(to) && dtype_is_int(from) && dtype_min(to) <= dtype_min(from) && dtype_max(to) >= dtype_max(from);
+    return dtype_is_int(to) && dtype_is_int(from) && dtype_min(to) <= dtype_min(from) &&
+           dtype_max(to) >= dtype_max(from);
 }
 
 /* i32 lanes of an operand of another kind. */
@@ -96,12 +103,14 @@ static const char *v_convert(VGen *v, const Expr *e, VText operand)
     const DType to = (DType)e->dt;
     const LaneKind kind = lane_kind(to), has = lane_kind((DType)from->dt);
     if (kind == LK_mask)
-        return v_call2(v, has == LK_f32 ? "NE" : "INE", operand(v, from), str_fmt(v->g->a, has == LK_f32 ? "V%d_SET(0.0f)" : "V%d_ISET(0)", v->width));
+        return v_call2(v, has == LK_f32 ? "NE" : "INE", operand(v, from),
+                       str_fmt(v->g->a, has == LK_f32 ? "V%d_SET(0.0f)" : "V%d_ISET(0)", v->width));
     if (kind == has && kind != LK_i32)
         return operand(v, from);
     if (has == LK_f32 && e->op == EX_castsat && (to == DT_u8 || to == DT_i8)) {
         const bool rounds = from->op == EX_rint && v_by_lane(from, v->lane, v->acc);
-        return v_call1(v, str_fmt(v->g->a, "%sTO%s", rounds ? "R" : "F", to == DT_u8 ? "U8" : "I8"), operand(v, rounds ? from->a[0] : from));
+        return v_call1(v, str_fmt(v->g->a, "%sTO%s", rounds ? "R" : "F", to == DT_u8 ? "U8" : "I8"),
+                       operand(v, rounds ? from->a[0] : from));
     }
     const char *s = to_i32(v, from, e->op == EX_castsat, operand);
     if (kind == LK_f32)
@@ -116,7 +125,8 @@ static const char *v_convert(VGen *v, const Expr *e, VText operand)
 static const char *v_select(VGen *v, const Expr *e, VText operand)
 {
     const char *m = operand(v, e->a[0]), *p = operand(v, e->a[1]), *q = operand(v, e->a[2]);
-    return str_fmt(v->g->a, "V%d_%s(%s, %s, %s)", v->width, lane_kind((DType)e->dt) == LK_f32 ? "SEL" : "ISEL", m, p, q);
+    return str_fmt(v->g->a, "V%d_%s(%s, %s, %s)", v->width, lane_kind((DType)e->dt) == LK_f32 ? "SEL" : "ISEL", m, p,
+                   q);
 }
 
 static bool is_one(const Expr *e) { return e->op == EX_const && e->dt == DT_f32 && e->v.f == 1; }
@@ -133,7 +143,8 @@ static const Expr *sigmoid_of(const Expr *e)
 static void has_varying(void *ctx, const Expr *e)
 {
     struct Fixed { const VGen *v; bool yes; } *f = ctx;
-    f->yes = f->yes && !(e->op == EX_var && (v_varies(f->v, e) || e == f->v->acc || ex_var_info(f->v->g->x, e)->kind == VK_REG));
+    f->yes = f->yes &&
+             !(e->op == EX_var && (v_varies(f->v, e) || e == f->v->acc || ex_var_info(f->v->g->x, e)->kind == VK_REG));
 }
 
 /* A quotient whose divisor is the same in all lanes. Where it is the same in the whole tile, too, it is read before: a result
@@ -188,12 +199,14 @@ static const char *v_operation(VGen *v, const Expr *e, VText operand)
     if (e->n == 1)
         return v_call1(v, v_op_name(e), p);
     const char *q = operand(v, e->a[1]);
-    return e->n == 2 ? v_call2(v, v_op_name(e), p, q) : str_fmt(g->a, "V%d_%s(%s, %s, %s)", v->width, v_op_name(e), p, q, operand(v, e->a[2]));
+    return e->n == 2 ? v_call2(v, v_op_name(e), p, q)
+                     : str_fmt(g->a, "V%d_%s(%s, %s, %s)", v->width, v_op_name(e), p, q, operand(v, e->a[2]));
 }
 
 const char *v_set(VGen *v, const Expr *e)
 {
-    static const char *const set[] = {[LK_f32] = "V%d_SET(%s)", [LK_i32] = "V%d_ISET(%s)", [LK_i64] = "V%d_LSET(%s)", [LK_mask] = "V%d_ISET(-(%s))"};
+    static const char *const set[] = {
+        [LK_f32] = "V%d_SET(%s)", [LK_i32] = "V%d_ISET(%s)", [LK_i64] = "V%d_LSET(%s)", [LK_mask] = "V%d_ISET(-(%s))"};
     return str_fmt(v->g->a, set[lane_kind((DType)e->dt)], v->width, c_expr(v->g, e));
 }
 
@@ -219,7 +232,8 @@ static const char *v_nested(VGen *v, const Expr *e)
 /* A conversion that leaves the lanes as they are. */
 static bool is_free(const Expr *e)
 {
-    return e->op == EX_cast && (holds((DType)e->dt, (DType)e->a[0]->dt) || dtype_is_narrow_float((DType)e->a[0]->dt)) && lane_kind((DType)e->dt) == lane_kind((DType)e->a[0]->dt);
+    return e->op == EX_cast && (holds((DType)e->dt, (DType)e->a[0]->dt) || dtype_is_narrow_float((DType)e->a[0]->dt)) &&
+           lane_kind((DType)e->dt) == lane_kind((DType)e->a[0]->dt);
 }
 
 const char *v_text(VGen *v, const Expr *e)
@@ -240,9 +254,12 @@ const char *v_quad(VGen *v, const Expr *load, bool lanes)
     if (known)
         return (const char *)(uintptr_t)*known;
     const char *at = v_address(v, load->v.ref, flat_index(g, buf(g->u, load->v.ref), load->a), false);
-    const char *value = !lanes ? v_call1(v, "SETQ", at) : v_is_whole(v) ? v_call1(v, "LDQ", at) : v_call2(v, "LDNQ", at, v_count_text(v));
+    const char *value = !lanes          ? v_call1(v, "SETQ", at)
+                        : v_is_whole(v) ? v_call1(v, "LDQ", at)
+                                        : v_call2(v, "LDNQ", at, v_count_text(v));
     const char *name = c_name(g, &v->memo, load->id, "r", "r");
-    ln(g->o, "%sv%di %s = %s;%s", lanes ? "" : "const ", v->width, name, value, lanes ? str_fmt(g->a, " V%d_KEEP(%s);", v->width, name) : "");
+    ln(g->o, "%sv%di %s = %s;%s", lanes ? "" : "const ", v->width, name, value,
+       lanes ? str_fmt(g->a, " V%d_KEEP(%s);", v->width, name) : "");
     return name;
 }
 

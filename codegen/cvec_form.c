@@ -106,7 +106,8 @@ static bool can_convert(const Expr *e)
         return false;
     if (e->op == EX_castsat)
         return kind == LK_i32 && from != LK_mask;
-    return from == kind || from == LK_i32 || kind == LK_i32 || (from == LK_mask && kind == LK_f32) || (from == LK_f32 && kind == LK_mask);
+    return from == kind || from == LK_i32 || kind == LK_i32 || (from == LK_mask && kind == LK_f32) ||
+           (from == LK_f32 && kind == LK_mask);
 }
 
 const Expr *v_factor(Exprs *x, const Expr *e)
@@ -124,7 +125,8 @@ bool v_is_long_product(const CGen *g, const Expr *e)
 static bool can_operation(Check *c, const Expr *e)
 {
     if (e->op == EX_select)
-        return (lane_kind((DType)e->dt) == LK_f32 || lane_kind((DType)e->dt) == LK_i32) && e->a[0]->dt == DT_bool && safe_choice(c, e);
+        return (lane_kind((DType)e->dt) == LK_f32 || lane_kind((DType)e->dt) == LK_i32) && e->a[0]->dt == DT_bool &&
+               safe_choice(c, e);
     if (e->op == EX_cast || e->op == EX_castsat)
         return can_convert(e);
     if (e->op == EX_bitcast)

@@ -26,7 +26,8 @@ void v_set_vector(VGen *v, int64_t q)
     v->lane = v->full;
     v->some = c_name(g, &v->counts, (uint64_t)q, "some", "some");
     if (!known)
-        ln(&v->head, "const int %s = %s%s;", v->some, g->wide ? "(int)" : "", c_expr_prec(g, n, g->wide ? P_UNARY : P_ANY));
+        ln(&v->head, "const int %s = %s%s;", v->some, g->wide ? "(int)" : "",
+           c_expr_prec(g, n, g->wide ? P_UNARY : P_ANY));
 }
 
 bool v_is_whole(const VGen *v) { return !v->some && v->count == v->width; }
@@ -71,7 +72,8 @@ const char *v_address(VGen *v, uint32_t id, const Expr *flat, bool store)
         const bool known = map_u64(&v->pointer, key, false) != NULL;
         const char *name = c_name(g, &v->pointer, key, "p", "p");
         if (!known)
-            ln(&v->head, "%s%s *%s = %s + %s;", store ? "" : "const ", dtype_info(buf(g->u, id)->dt)->ctype, name, base, c_expr_prec(g, fixed, P_ADD + 1));
+            ln(&v->head, "%s%s *%s = %s + %s;", store ? "" : "const ", dtype_info(buf(g->u, id)->dt)->ctype, name, base,
+               c_expr_prec(g, fixed, P_ADD + 1));
         base = name;
     }
     if (ex_is_const(moving) && moving->v.i <= 0)

@@ -15,7 +15,8 @@ static const char *stored_lanes(VGen *v, const Expr *e, bool *saturates)
         return v_text(v, ex_castsat(v->g->x, DT_i32, e->a[0]));
     if (dtype_is_narrow_float(m->dt))
         return v_text(v, e->a[0]);
-    return m->kind == LK_mask ? v_call2(v, "IAND", v_text(v, e), str_fmt(v->g->a, "V%d_ISET(1)", v->width)) : v_text(v, e);
+    return m->kind == LK_mask ? v_call2(v, "IAND", v_text(v, e), str_fmt(v->g->a, "V%d_ISET(1)", v->width))
+                              : v_text(v, e);
 }
 
 /* Word behind ST: the mode that rounds what the model leaves in f32 may also take numbers below the normal range for 0. */
@@ -37,7 +38,8 @@ void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n)
     if (saturates && (stride != 1 || !v_is_whole(v)))
         value = v_call1(v, str_fmt(g->a, "SAT%s", m->suffix), value);
     if (stride != 1)
-        ln(g->o, "V%d_%sSCATTER%s(%s, %lld, %s, %s);", v->width, m->prefix, m->suffix, at, (long long)stride, value, v_count_text(v));
+        ln(g->o, "V%d_%sSCATTER%s(%s, %lld, %s, %s);", v->width, m->prefix, m->suffix, at, (long long)stride, value,
+           v_count_text(v));
     else if (!v_is_whole(v))
         ln(g->o, "V%d_%sSTN%s(%s, %s, %s);", v->width, m->prefix, store_suffix(g, m), at, value, v_count_text(v));
     else
@@ -49,7 +51,8 @@ bool v_packs(VGen *v, const Store *st)
     const Buf *b = buf(v->g->u, st->buf);
     bool linear;
     const bool side = ex_coef(flat_index(v->g, b, st->idx), v->t->lane, &linear) == 1 && linear;
-    return side && (b->dt == DT_u8 || b->dt == DT_i8) && st->value->op == EX_castsat && v_by_lane(st->value, v->t->lane, v->t->acc);
+    return side && (b->dt == DT_u8 || b->dt == DT_i8) && st->value->op == EX_castsat &&
+           v_by_lane(st->value, v->t->lane, v->t->acc);
 }
 
 const char *v_unpacked(VGen *v, const Store *st, const Subst *s, uint32_t n)

@@ -24,7 +24,8 @@ static size_t put(Piece *t, const void *p, size_t n, size_t align)
 
 static Elf64_Shdr section(Elf64_Word name, Elf64_Word type, Elf64_Xword flags, size_t at, size_t n, Elf64_Xword align)
 {
-    return (Elf64_Shdr){.sh_name = name, .sh_type = type, .sh_flags = flags, .sh_offset = at, .sh_size = n, .sh_addralign = align};
+    return (Elf64_Shdr){
+        .sh_name = name, .sh_type = type, .sh_flags = flags, .sh_offset = at, .sh_size = n, .sh_addralign = align};
 }
 
 static Elf64_Half machine_of(Isa isa)
@@ -44,14 +45,24 @@ void weights_object(const Unit *u, const EmitOptions *opt, EmitFiles *files)
     const char *symbol = str_fmt(files->arena, "%s_weights", opt->prefix);
     const size_t size = (size_t)u->weight_bytes;
     Piece first = {.text = {.arena = files->arena}}, t = first;
-    Elf64_Ehdr head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT}, .e_type = ET_REL,
-                       .e_machine = machine_of(opt->isa), .e_version = EV_CURRENT, .e_ehsize = sizeof head, .e_shentsize = sizeof(Elf64_Shdr),
-                       .e_shnum = SEC_COUNT, .e_shstrndx = SEC_SHSTRTAB};
+    Elf64_Ehdr head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+                       .e_type = ET_REL,
+                       .e_machine = machine_of(opt->isa),
+                       .e_version = EV_CURRENT,
+                       .e_ehsize = sizeof head,
+                       .e_shentsize = sizeof(Elf64_Shdr),
+                       .e_shnum = SEC_COUNT,
+                       .e_shstrndx = SEC_SHSTRTAB};
     (void)put(&first, &head, sizeof head, 1);
     Elf64_Shdr s[SEC_COUNT] = {0};
     s[SEC_DATA] = section(1, SHT_PROGBITS, SHF_ALLOC, put(&first, "", 0, 64), size, 64);
     t.from = first.text.n + size;
-    const Elf64_Sym sym[2] = {{0}, {.st_name = 1, .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_OBJECT), .st_other = STV_HIDDEN, .st_shndx = SEC_DATA, .st_size = size}};
+    const Elf64_Sym sym[2] = {{0},
+                              {.st_name = 1,
+                               .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_OBJECT),
+                               .st_other = STV_HIDDEN,
+                               .st_shndx = SEC_DATA,
+                               .st_size = size}};
     s[SEC_SYMTAB] = section(9, SHT_SYMTAB, 0, put(&t, sym, sizeof sym, 8), sizeof sym, 8);
     s[SEC_SYMTAB].sh_link = SEC_STRTAB;
     s[SEC_SYMTAB].sh_info = 1;

@@ -36,7 +36,10 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     const int pasted = 4 + atoi(argv[3]);
     int bad = 0;
-    fprintf(h, "#ifndef RUNTIME_TEXT_H\n#define RUNTIME_TEXT_H\nextern const char *const runtime_header[];\nenum { RUNTIME_HEADERS = %d };\n", argc - pasted);
+    fprintf(
+        h,
+        "#ifndef RUNTIME_TEXT_H\n#define RUNTIME_TEXT_H\nextern const char *const runtime_header[];\nenum { RUNTIME_HEADERS = %d };\n",
+        argc - pasted);
     fprintf(c, "#include \"runtime_text.h\"\n");
     for (int k = 4; k < pasted && k < argc; k++)
         bad |= public_header(c, h, argv[k]);

@@ -6,7 +6,15 @@
  */
 #include "writer.h"
 
-typedef struct Levels { const Level *at; uint32_t n; const EmitOptions *opt; Unit *all; Names names; Out o; Arena *a; } Levels;
+typedef struct Levels {
+    const Level *at;
+    uint32_t n;
+    const EmitOptions *opt;
+    Unit *all;
+    Names names;
+    Out o;
+    Arena *a;
+} Levels;
 
 /* Functions of one level, without what is said of its own counts of parts. */
 static void forget_shares(Arena *a, Unit *all)
@@ -73,11 +81,13 @@ static Unit *envelope(Arena *a, const Level *at, uint32_t n)
 static void banner(Levels *l)
 {
     const char *file = comment_text(l->a, l->opt->file);
-    ln(&l->o, "/* %s.c - made by mlcc %s from %s; read %s.h first. Free of any condition (0BSD).", file, l->opt->version, comment_text(l->a, l->opt->source), file);
+    ln(&l->o, "/* %s.c - made by mlcc %s from %s; read %s.h first. Free of any condition (0BSD).", file,
+       l->opt->version, comment_text(l->a, l->opt->source), file);
     ln(&l->o, " *");
     ln(&l->o, " * Hands each call to the first of these levels that the processor has:");
     for (uint32_t k = 0; k < l->n; k++)
-        ln(&l->o, " *   %-16s %s.c  %s", l->at[k].name, comment_text(l->a, l->at[k].opt.file), l->at[k].opt.cpu ? l->at[k].opt.cpu : "");
+        ln(&l->o, " *   %-16s %s.c  %s", l->at[k].name, comment_text(l->a, l->at[k].opt.file),
+           l->at[k].opt.cpu ? l->at[k].opt.cpu : "");
     ln(&l->o, " */");
 }
 
@@ -155,14 +165,16 @@ static void copy_fields(Levels *l)
 static void run(Levels *l, bool threads)
 {
     const char *p = l->opt->prefix, *form = threads ? "_threads" : "", *arg = threads ? ", parallel" : "";
-    ln(&l->o, "mlcc_status %s_run%s(const struct %s_io *io, void *arena%s)", p, form, p, threads ? ", const mlcc_parallel *parallel" : "");
+    ln(&l->o, "mlcc_status %s_run%s(const struct %s_io *io, void *arena%s)", p, form, p,
+       threads ? ", const mlcc_parallel *parallel" : "");
     ln(&l->o, "{");
     l->o.depth++;
     for (uint32_t k = 0; k < l->n; k++) {
         open_level(l, &l->at[k]);
         ln(&l->o, "struct %s_io level;", l->at[k].opt.prefix);
         copy_fields(l);
-        close_level(l, &l->at[k], "mlcc_status", str_fmt(l->a, "%s_run%s(&level, arena%s)", l->at[k].opt.prefix, form, arg));
+        close_level(l, &l->at[k], "mlcc_status",
+                    str_fmt(l->a, "%s_run%s(&level, arena%s)", l->at[k].opt.prefix, form, arg));
     }
     end(l, "");
 }
@@ -170,7 +182,8 @@ static void run(Levels *l, bool threads)
 static void call(Levels *l, bool threads)
 {
     const char *form = threads ? "_threads" : "", *arg = threads ? ", parallel" : "";
-    ln(&l->o, "int %s_call%s(const mlcc_tensor *in, mlcc_tensor *out, void *arena%s)", l->opt->prefix, form, threads ? ", const mlcc_parallel *parallel" : "");
+    ln(&l->o, "int %s_call%s(const mlcc_tensor *in, mlcc_tensor *out, void *arena%s)", l->opt->prefix, form,
+       threads ? ", const mlcc_parallel *parallel" : "");
     ln(&l->o, "{");
     l->o.depth++;
     for (uint32_t k = 0; k < l->n; k++) {
@@ -186,7 +199,8 @@ static void add_files(EmitFiles *files, const Level *at)
     for (uint32_t f = 0; f < at->files.file.n; f++) {
         const EmitFile *e = &at->files.file.at[f];
         if (strcmp(e->suffix, "_threads.h") != 0)
-            PUSH(files->arena, &files->file, ((EmitFile){str_fmt(files->arena, "_%s%s", at->name, e->suffix), e->part}));
+            PUSH(files->arena, &files->file,
+                 ((EmitFile){str_fmt(files->arena, "_%s%s", at->name, e->suffix), e->part}));
     }
 }
 

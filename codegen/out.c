@@ -66,7 +66,8 @@ const char *comment_text(Arena *a, const char *s)
 {
     Text t = {.arena = a};
     for (const char *p = printable(a, s); *p; p++) {
-        const bool breaks = (p[0] == '*' && p[1] == '/') || (p[0] == '/' && p[1] == '*') || (p[0] == '?' && p[1] == '?');
+        const bool breaks =
+            (p[0] == '*' && p[1] == '/') || (p[0] == '/' && p[1] == '*') || (p[0] == '?' && p[1] == '?');
         text_put(&t, p, 1);
         if (breaks)
             text_put(&t, " ", 1);
@@ -96,15 +97,16 @@ const char *ident(Arena *a, const char *s, size_t max, const char *otherwise)
 bool ident_reserved(const char *s)
 {
     static const char *const word[] = {
-        "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "float", "for", "goto",
-        "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch",
-        "typedef", "union", "unsigned", "void", "volatile", "while", "asm", "bool", "true", "false", "NULL", "INFINITY", "NAN", "isnan",
-        "isinf", "memcpy", "memset", "memmove", "exp", "log", "sin", "cos", "tan", "pow", "sqrt", "floor", "ceil", "rint", "round", "trunc",
-        "fabs", "erf", "gamma", "j0", "j1", "jn", "y0", "y1", "yn", "index", "div", "abs", "arena", "io", "a", "w", "in", "out",
-        "linux", "unix", "i386", "class", "new", "delete", "this", "template", "private", "public", "operator", "namespace", "and", "or",
-        "not", "xor", "main", "errno", "assert", "signbit", "fmin", "fmax", "fma", "tanh", "sinh", "cosh", "asin", "acos", "atan",
-        "remainder", "logb", "scalb", "ldexp", "frexp", "modf", "ceilf", "min", "max", "thread_local", "nullptr", "constexpr", "typeof",
-        "alignas", "alignof", "static_assert"};
+        "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern",
+        "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed",
+        "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "asm",
+        "bool", "true", "false", "NULL", "INFINITY", "NAN", "isnan", "isinf", "memcpy", "memset", "memmove", "exp",
+        "log", "sin", "cos", "tan", "pow", "sqrt", "floor", "ceil", "rint", "round", "trunc", "fabs", "erf", "gamma",
+        "j0", "j1", "jn", "y0", "y1", "yn", "index", "div", "abs", "arena", "io", "a", "w", "in", "out", "linux",
+        "unix", "i386", "class", "new", "delete", "this", "template", "private", "public", "operator", "namespace",
+        "and", "or", "not", "xor", "main", "errno", "assert", "signbit", "fmin", "fmax", "fma", "tanh", "sinh", "cosh",
+        "asin", "acos", "atan", "remainder", "logb", "scalb", "ldexp", "frexp", "modf", "ceilf", "min", "max",
+        "thread_local", "nullptr", "constexpr", "typeof", "alignas", "alignof", "static_assert"};
     for (size_t k = 0; k < COUNT(word); k++)
         if (strcmp(word[k], s) == 0)
             return true;

@@ -26,7 +26,8 @@ static bool is_name(char c) { return isalnum((unsigned char)c) || c == '_'; }
 static bool is_frame(const char *line, const char *rest)
 {
     const size_t n = line_length(line);
-    const bool guard = (starts(line, "#ifndef MLCC_") || starts(line, "#define MLCC_")) && n > 3 && line[n - 2] == 'H' && line[n - 3] == '_';
+    const bool guard = (starts(line, "#ifndef MLCC_") || starts(line, "#define MLCC_")) && n > 3 &&
+                       line[n - 2] == 'H' && line[n - 3] == '_';
     return guard || starts(line, "#include") || (starts(line, "#endif") && *rest == 0);
 }
 
@@ -48,8 +49,7 @@ static const char *behind_members(const char *line, size_t n)
 static void define_line(Paste *p, const char *line, size_t n, uint32_t block)
 {
     if (starts(line, "#define ") || starts(line, "# define ")) {
-        const char *s = strchr(line, 'e') + 5, *e;
-        s = line + (line[1] == ' ' ? 9 : 8);
+        const char *s = line + (line[1] == ' ' ? 9 : 8), *e;
         for (e = s; is_name(*e); e++)
             continue;
         define(p, s, (size_t)(e - s), block);
@@ -142,7 +142,10 @@ static bool mentions(const char *text, const char *const *word, size_t n)
 /* Standard headers that the code needs besides those of mlcc.h. */
 static void standard(Text *out, const char *text)
 {
-    static const char *const math[] = {"f(", "isnan(", "isinf(", "INFINITY", "NAN", "fmod(", "pow(", "exp(", "log(", "log1p(", "sin(", "cos(", "tan(", "sinh(", "cosh(", "tanh(", "erf(", "sqrt(", "floor(", "ceil(", "rint(", "trunc(", "fabs(", "atan2(", "copysign("};
+    static const char *const math[] = {"f(",     "isnan(", "isinf(", "INFINITY", "NAN",    "fmod(", "pow(",
+                                       "exp(",   "log(",   "log1p(", "sin(",     "cos(",   "tan(",  "sinh(",
+                                       "cosh(",  "tanh(",  "erf(",   "sqrt(",    "floor(", "ceil(", "rint(",
+                                       "trunc(", "fabs(",  "atan2(", "copysign("};
     static const char *const memory[] = {"memcpy(", "memset(", "memmove(", "strcmp(", "strlen("};
     if (mentions(text, math, COUNT(math)))
         text_add(out, "#include <math.h>\n");

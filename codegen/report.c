@@ -38,7 +38,8 @@ static const char *dims(Report *r, const Buf *b)
         if (ex_is_const(b->dim[d]))
             text_add(&t, "%" PRId64, b->dim[d]->v.i);
         else
-            text_add(&t, "{\"extent\": %s, \"max\": %" PRId64 "}", extent(r, b->dim[d]), ex_upper(r->u->cx->x, b->dim[d]));
+            text_add(&t, "{\"extent\": %s, \"max\": %" PRId64 "}", extent(r, b->dim[d]),
+                     ex_upper(r->u->cx->x, b->dim[d]));
     }
     return text_str(&t);
 }
@@ -48,8 +49,11 @@ static void tensors(Report *r, const char *key, const uint32_t *id, uint32_t n, 
     ln(&r->o, "  \"%s\": [", key);
     for (uint32_t k = 0; k < n; k++) {
         const Buf *b = buf(r->u, id[k]);
-        ln(&r->o, "    {\"name\": %s, \"field\": \"%s\", \"dtype\": \"%s\", \"onnx_dtype\": %u, \"dims\": [%s], \"bytes\": %" PRId64 "}%s",
-           json_string(r->a, b->name), field[k], dtype_info(b->dt)->name, dtype_info(b->dt)->onnx, dims(r, b), b->bytes, k + 1 < n ? "," : "");
+        ln(&r->o,
+           "    {\"name\": %s, \"field\": \"%s\", \"dtype\": \"%s\", \"onnx_dtype\": %u, \"dims\": [%s], \"bytes\": %" PRId64
+           "}%s",
+           json_string(r->a, b->name), field[k], dtype_info(b->dt)->name, dtype_info(b->dt)->onnx, dims(r, b), b->bytes,
+           k + 1 < n ? "," : "");
     }
     ln(&r->o, "  ],");
 }
@@ -65,8 +69,10 @@ static void symbols(Report *r)
         const Expr *sym = ex_symbol_of(cx->x, e);
         if (!sym)
             continue;
-        ln(&r->o, "    %s{\"name\": %s, \"extent\": %s, \"max\": %" PRId64 ", \"multiple\": %" PRId64 ", \"assumed\": %s}", comma,
-           json_string(r->a, cx->symbol.slot.at[k].str), extent(r, e), ex_upper(cx->x, e), var_times(ex_var_info(cx->x, sym)), !cx->default_given && symbol_assumed(cx, e) ? "true" : "false");
+        ln(&r->o,
+           "    %s{\"name\": %s, \"extent\": %s, \"max\": %" PRId64 ", \"multiple\": %" PRId64 ", \"assumed\": %s}",
+           comma, json_string(r->a, cx->symbol.slot.at[k].str), extent(r, e), ex_upper(cx->x, e),
+           var_times(ex_var_info(cx->x, sym)), !cx->default_given && symbol_assumed(cx, e) ? "true" : "false");
         comma = ", ";
     }
     ln(&r->o, "  ],");
@@ -80,7 +86,8 @@ static void plan(Report *r)
         const Buf *b = buf(r->u, k);
         if (b->offset < 0 || b->cls == BC_const)
             continue;
-        ln(&r->o, "    %s{\"buffer\": %u, \"name\": %s, \"offset\": %" PRId64 ", \"bytes\": %" PRId64 ", \"pool\": %d}", comma, k, json_string(r->a, b->name), b->offset, b->bytes, b->pool);
+        ln(&r->o, "    %s{\"buffer\": %u, \"name\": %s, \"offset\": %" PRId64 ", \"bytes\": %" PRId64 ", \"pool\": %d}",
+           comma, k, json_string(r->a, b->name), b->offset, b->bytes, b->pool);
         comma = ", ";
     }
     ln(&r->o, "  ],");
@@ -93,7 +100,8 @@ static void pools(Report *r)
         return;
     ln(&r->o, "  \"pools\": [");
     for (uint32_t k = 0; k <= u->npool; k++)
-        ln(&r->o, "    {\"name\": %s, \"bytes\": %" PRId64 ", \"bound\": %" PRId64 "}%s", json_string(r->a, u->pool_name[k]), u->pool_bytes[k], u->pool_bound[k], k < u->npool ? "," : "");
+        ln(&r->o, "    {\"name\": %s, \"bytes\": %" PRId64 ", \"bound\": %" PRId64 "}%s",
+           json_string(r->a, u->pool_name[k]), u->pool_bytes[k], u->pool_bound[k], k < u->npool ? "," : "");
     ln(&r->o, "  ],");
 }
 
@@ -141,7 +149,8 @@ static int64_t touched_bytes(const Unit *u, const Func *f)
     return n;
 }
 
-static void by_count(const Report *r, Text *t, const char *name, const Func *f, int32_t (*number)(const Func *f, uint32_t count))
+static void by_count(const Report *r, Text *t, const char *name, const Func *f,
+                     int32_t (*number)(const Func *f, uint32_t count))
 {
     text_add(t, " \"%s\": [", name);
     for (uint32_t k = 0; k < r->u->threads.n; k++)
@@ -171,9 +180,12 @@ static void functions(Report *r)
     ln(&r->o, "  \"nodes\": [");
     for (uint32_t k = 0; k < r->u->func.n; k++) {
         const Func *f = r->u->func.at[k];
-        ln(&r->o, "    {\"function\": \"%s\", \"macs\": %" PRIu64 ", \"operands\": \"%s\", \"unit\": \"%s\", \"bytes\": %" PRId64 ", \"stack_bytes\": %" PRId64 ",%s \"from\": %s}%s",
-           f->name, f->macs, operands(f), arithmetic(f), touched_bytes(r->u, f), f->frame_bytes, share(r, f), json_string(r->a, f->note.n ? f->note.at[0] : ""),
-           k + 1 < r->u->func.n ? "," : "");
+        ln(&r->o,
+           "    {\"function\": \"%s\", \"macs\": %" PRIu64
+           ", \"operands\": \"%s\", \"unit\": \"%s\", \"bytes\": %" PRId64 ", \"stack_bytes\": %" PRId64
+           ",%s \"from\": %s}%s",
+           f->name, f->macs, operands(f), arithmetic(f), touched_bytes(r->u, f), f->frame_bytes, share(r, f),
+           json_string(r->a, f->note.n ? f->note.at[0] : ""), k + 1 < r->u->func.n ? "," : "");
     }
     ln(&r->o, "  ],");
 }
@@ -205,8 +217,8 @@ static void threads(Report *r, const EmitOptions *opt)
     ln(&r->o, "  \"threads\": [");
     ln(&r->o, "    {\"count\": 1, \"arena_bytes\": %" PRId64 "}%s", u->arena_bytes, u->threads.n ? "," : "");
     for (uint32_t k = 0; k < u->threads.n; k++)
-        ln(&r->o, "    {\"count\": %d, \"arena_bytes\": %" PRId64 "%s}%s", u->threads.at[k], u->arena_bytes + (u->threads.at[k] - 1) * u->part_bytes,
-           meetings(r, k), k + 1 < u->threads.n ? "," : "");
+        ln(&r->o, "    {\"count\": %d, \"arena_bytes\": %" PRId64 "%s}%s", u->threads.at[k],
+           u->arena_bytes + (u->threads.at[k] - 1) * u->part_bytes, meetings(r, k), k + 1 < u->threads.n ? "," : "");
     ln(&r->o, "  ],");
     ln(&r->o, "  \"split_functions\": %u,", split);
 }
@@ -230,7 +242,8 @@ static void memory(Report *r, const EmitOptions *opt)
     ln(&r->o, "  \"arena_align\": %d,", u->arena_align);
     threads(r, opt);
     ln(&r->o, "  \"ram_with_io_bytes\": %" PRId64 ",", u->ram_with_io);
-    ln(&r->o, "  \"order\": {\"live_bytes\": %" PRId64 ", \"as_given\": %" PRId64 ", \"bound\": %" PRId64 "},", u->load, u->load_given, u->load_bound);
+    ln(&r->o, "  \"order\": {\"live_bytes\": %" PRId64 ", \"as_given\": %" PRId64 ", \"bound\": %" PRId64 "},", u->load,
+       u->load_given, u->load_bound);
     pools(r);
     ln(&r->o, "  \"stack_bytes\": %" PRId64 ",", u->stack_bytes);
     ln(&r->o, "  \"weight_bytes\": %" PRId64 ",", u->weight_bytes);

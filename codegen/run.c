@@ -121,7 +121,8 @@ static bool symbol_needed(const Unit *u, const Expr *sym)
                 return true;
     for (uint32_t k = 0; k < u->output.n; k++)
         for (uint8_t d = 0; d < buf(u, u->output.at[k])->rank; d++)
-            if (ex_uses(buf(u, u->output.at[k])->dim[d], sym) && (has_free_extent(u, u->output.at[k]) || may_be_negative(u, buf(u, u->output.at[k])->dim[d])))
+            if (ex_uses(buf(u, u->output.at[k])->dim[d], sym) &&
+                (has_free_extent(u, u->output.at[k]) || may_be_negative(u, buf(u, u->output.at[k])->dim[d])))
                 return true;
     return false;
 }
@@ -152,7 +153,8 @@ static void check_symbols(Writer *w)
             continue;
         }
         writer_check_dim(w, k, "io->", "MLCC_BAD_SHAPE");
-        const char *value = v->whole ? str_fmt(w->a, "(io->%s / %" PRId64 ")", w->names.dim[k], v->times) : str_fmt(w->a, "io->%s", w->names.dim[k]);
+        const char *value = v->whole ? str_fmt(w->a, "(io->%s / %" PRId64 ")", w->names.dim[k], v->times)
+                                     : str_fmt(w->a, "io->%s", w->names.dim[k]);
         if (symbol_needed(u, u->sym.at[k]))
             ln(&w->o, "%s%s%s = (%s)%s;", u->threads.n ? "" : "const ", declare, local_sym(w, k), type, value);
     }
@@ -204,7 +206,8 @@ bool writer_uses_io(const Writer *w)
     bool uses = u->npool > 0 || (writer_uses_weights(w) && w->opt->weights == WM_file);
     for (uint32_t f = 0; f < u->func.n; f++)
         for (uint32_t k = 0; k < u->func.at[f]->param.n; k++)
-            uses = uses || buf(u, u->func.at[f]->param.at[k])->cls == BC_input || buf(u, u->func.at[f]->param.at[k])->cls == BC_output;
+            uses = uses || buf(u, u->func.at[f]->param.at[k])->cls == BC_input ||
+                   buf(u, u->func.at[f]->param.at[k])->cls == BC_output;
     for (uint32_t k = 0; k < u->sym.n; k++)
         uses = uses || u->sym_input.at[k] >= 0;
     for (uint32_t k = 0; k < u->output.n; k++)

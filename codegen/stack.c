@@ -16,7 +16,8 @@ int64_t stack_bound(const Unit *u)
         deepest = max_i64(deepest, u->func.at[f]->frame_bytes);
     int64_t run = FRAME;
     for (uint32_t f = 0; f < u->func.n; f++)
-        run = max_i64(run, FRAME + SLOT * (int64_t)(u->func.at[f]->param.n + u->func.at[f]->sym.n + u->func.at[f]->defines.n + u->sym.n + 4));
+        run = max_i64(run, FRAME + SLOT * (int64_t)(u->func.at[f]->param.n + u->func.at[f]->sym.n +
+                                                    u->func.at[f]->defines.n + u->sym.n + 4));
     const int64_t between = u->threads.n ? THREAD_FRAMES * FRAME : 0;
     return align_up(run + between + FRAME + deepest + RUNTIME_FRAMES, 16);
 }

@@ -63,7 +63,8 @@ static void step_function(Writer *w)
 {
     Out *o = &w->o;
     ln(o, "/* A share of what lies between two meetings of the parts, in the scratch of a part. */");
-    ln(o, "static void %s_step(struct %s_frame *f, int step, int part, int share, int shares)", w->opt->prefix, w->opt->prefix);
+    ln(o, "static void %s_step(struct %s_frame *f, int step, int part, int share, int shares)", w->opt->prefix,
+       w->opt->prefix);
     ln(o, "{");
     o->depth++;
     if (writer_uses_io(w))
@@ -195,7 +196,9 @@ static void run_threads(Writer *w)
 {
     Out *o = &w->o;
     const char *p = w->opt->prefix;
-    ln(o, "static mlcc_status %s_begin(struct %s_frame *f, const struct %s_io *io, void *arena, const mlcc_parallel *parallel)", p, p, p);
+    ln(o,
+       "static mlcc_status %s_begin(struct %s_frame *f, const struct %s_io *io, void *arena, const mlcc_parallel *parallel)",
+       p, p, p);
     ln(o, "{");
     o->depth++;
     ln(o, "f->io = io;");

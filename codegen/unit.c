@@ -25,16 +25,19 @@ static Life *lives(Arena *a, const Unit *u)
 }
 
 static const char *const fp_meaning[] = {
-    [FP_fast] = "-ffp=fast, f32; sums are reassociated, 3x3 convolutions may be filtered (Winograd), exp, log, tanh and erf are polynomials where loops are vectors",
+    [FP_fast] =
+        "-ffp=fast, f32; sums are reassociated, 3x3 convolutions may be filtered (Winograd), exp, log, tanh and erf are polynomials where loops are vectors",
     [FP_strict] = "-ffp=strict, f32 as the model writes it; sums are reassociated, functions are libm's",
-    [FP_bf16] = "-ffp=bf16, what products read may be rounded to bfloat16; sums and epilogues are f32, sigmoid and erf within 2^-12",
+    [FP_bf16] =
+        "-ffp=bf16, what products read may be rounded to bfloat16; sums and epilogues are f32, sigmoid and erf within 2^-12",
 };
 
 static void banner(Writer *w)
 {
     Out *o = &w->o;
     const char *file = comment_text(w->a, w->opt->file);
-    ln(o, "/* %s.c - made by mlcc %s from %s; read %s.h first. Free of any condition (0BSD).", file, w->opt->version, comment_text(w->a, w->opt->source), file);
+    ln(o, "/* %s.c - made by mlcc %s from %s; read %s.h first. Free of any condition (0BSD).", file, w->opt->version,
+       comment_text(w->a, w->opt->source), file);
     ln(o, " * Floats: %s.", fp_meaning[w->u->cx->fp]);
     ln(o, " *");
     if (w->u->arena_bytes) {
@@ -43,7 +46,8 @@ static void banner(Writer *w)
         for (uint32_t k = 1; k < w->u->buf.n; k++) {
             const Buf *b = buf(w->u, k);
             if (buf_planned(b) && of[k].first != UINT32_MAX)
-                ln(o, " *     %10" PRId64 " %9" PRId64 "  n%u-n%u  t%u  %s  %s", b->offset, b->bytes, of[k].first, of[k].last, k, shape_text(w->a, w->u, b), comment_text(w->a, b->name));
+                ln(o, " *     %10" PRId64 " %9" PRId64 "  n%u-n%u  t%u  %s  %s", b->offset, b->bytes, of[k].first,
+                   of[k].last, k, shape_text(w->a, w->u, b), comment_text(w->a, b->name));
         }
     } else {
         ln(o, " * No arena is needed.");
@@ -98,12 +102,13 @@ static void offsets_of(Writer *w, bool weights)
     if (most < 0)
         return;
     const bool macros = most > INT32_MAX;
-    ln(o, macros ? "/* byte offsets in the %s */" : "enum { /* byte offsets in the %s */", weights ? "weights" : "arena");
+    ln(o, macros ? "/* byte offsets in the %s */" : "enum { /* byte offsets in the %s */",
+       weights ? "weights" : "arena");
     for (uint32_t k = 1; k < w->u->buf.n; k++) {
         const Buf *b = buf(w->u, k);
         if (has_offset(w, b, weights))
-            ln(o, macros ? "#define %c%03u %" PRId64 " /* %s %s */" : "    %c%03u = %" PRId64 ", /* %s %s */", weights ? 'W' : 'T', k, b->offset, shape_text(w->a, w->u, b),
-               comment_text(w->a, b->name));
+            ln(o, macros ? "#define %c%03u %" PRId64 " /* %s %s */" : "    %c%03u = %" PRId64 ", /* %s %s */",
+               weights ? 'W' : 'T', k, b->offset, shape_text(w->a, w->u, b), comment_text(w->a, b->name));
     }
     if (!macros)
         ln(o, "};");
@@ -127,8 +132,9 @@ static void array(Writer *w, uint32_t id)
 {
     const Buf *b = buf(w->u, id);
     const char *type = dtype_info(b->dt)->ctype;
-    ln(&w->o, "static const MLCC_ALIGN(64) %s W%03u[%" PRId64 "] = { /* %s %s */", b->dt == DT_str ? "char *const" : type, id,
-       b->data->count, shape_text(w->a, w->u, b), comment_text(w->a, b->name));
+    ln(&w->o, "static const MLCC_ALIGN(64) %s W%03u[%" PRId64 "] = { /* %s %s */",
+       b->dt == DT_str ? "char *const" : type, id, b->data->count, shape_text(w->a, w->u, b),
+       comment_text(w->a, b->name));
     end_part(w, array_put, b->data);
     ln(&w->o, "};");
 }
@@ -144,7 +150,8 @@ static void weights(Writer *w)
     if (any)
         blank(&w->o);
     if (writer_apart(w) && w->u->weight_bytes && w->opt->weights != WM_file) {
-        ln(&w->o, "extern const unsigned char %s_weights[]; /* %" PRId64 " bytes */", w->opt->prefix, w->u->weight_bytes);
+        ln(&w->o, "extern const unsigned char %s_weights[]; /* %" PRId64 " bytes */", w->opt->prefix,
+           w->u->weight_bytes);
         blank(&w->o);
     }
 }

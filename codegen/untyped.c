@@ -25,7 +25,8 @@ static const char *call_symbol(const Writer *w, uint32_t k)
     const VarInfo *v = ex_var_info(w->u->cx->x, w->u->sym.at[k]);
     if (w->u->sym_input.at[k] < 0)
         return w->names.sym[k];
-    return v->whole ? str_fmt(w->a, "(io.%s / %" PRId64 ")", w->names.dim[k], v->times) : str_fmt(w->a, "io.%s", w->names.dim[k]);
+    return v->whole ? str_fmt(w->a, "(io.%s / %" PRId64 ")", w->names.dim[k], v->times)
+                    : str_fmt(w->a, "io.%s", w->names.dim[k]);
 }
 
 /* An extent of an input. */
@@ -106,7 +107,8 @@ static void call(Writer *w, bool threads)
     Out *o = &w->o;
     const Unit *u = w->u;
     const char *p = w->opt->prefix, *form = threads ? "_threads" : "", *arg = threads ? ", parallel" : "";
-    ln(o, "int %s_call%s(const mlcc_tensor *in, mlcc_tensor *out, void *arena%s)", p, form, threads ? ", const mlcc_parallel *parallel" : "");
+    ln(o, "int %s_call%s(const mlcc_tensor *in, mlcc_tensor *out, void *arena%s)", p, form,
+       threads ? ", const mlcc_parallel *parallel" : "");
     ln(o, "{");
     o->depth++;
     ln(o, "struct %s_io io;", p);
@@ -148,7 +150,8 @@ static void info_row(Writer *w, uint32_t id, const char *comma)
         text_add(&dims, "%s%" PRId64, d ? ", " : "", ex_upper(w->u->cx->x, b->dim[d]));
         free_dims |= (uint32_t)!ex_is_const(b->dim[d]) << d;
     }
-    ln(&w->o, "    {%s, %u, %u, {%s}, %uu}%s", c_string(w->a, b->name), dtype_info(b->dt)->onnx, b->rank, b->rank ? text_str(&dims) : "0", free_dims, comma);
+    ln(&w->o, "    {%s, %u, %u, {%s}, %uu}%s", c_string(w->a, b->name), dtype_info(b->dt)->onnx, b->rank,
+       b->rank ? text_str(&dims) : "0", free_dims, comma);
 }
 
 static void extra_rows(Writer *w)
@@ -186,7 +189,8 @@ void emit_info_tables(Writer *w)
     ln(o, "    \"%s\",", w->opt->sha256);
     ln(o, "    %s_ARENA_BYTES, %s_STACK_BYTES, %s_WEIGHT_BYTES, %s_MACS,", up, up, up, up);
     ln(o, "    %s_ARENA_ALIGN, %u, %u,", up, nin, u->output.n);
-    ln(o, "    %s, %s, %s_call", nin ? str_fmt(w->a, "%s_in", p) : "NULL", u->output.n ? str_fmt(w->a, "%s_out", p) : "NULL", p);
+    ln(o, "    %s, %s, %s_call", nin ? str_fmt(w->a, "%s_in", p) : "NULL",
+       u->output.n ? str_fmt(w->a, "%s_out", p) : "NULL", p);
     ln(o, "};");
 }
 

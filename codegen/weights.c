@@ -72,7 +72,8 @@ void weights_put(const void *unit, Arena *a, const Sink *to)
 
 static void banner(Out *o, const EmitOptions *opt, const char *what)
 {
-    ln(o, "/* %s_weights.%s - made by mlcc %s from %s. Free of any condition (0BSD). */", comment_text(o->arena, opt->file), what, opt->version, comment_text(o->arena, opt->source));
+    ln(o, "/* %s_weights.%s - made by mlcc %s from %s. Free of any condition (0BSD). */",
+       comment_text(o->arena, opt->file), what, opt->version, comment_text(o->arena, opt->source));
 }
 
 /* A row of the image as a string literal: a compiler reads them many times faster than a list of numbers. */
@@ -151,7 +152,8 @@ static void as_incbin(const Unit *u, const EmitOptions *opt, EmitFiles *files)
     Out o;
     out_init(&o, files->arena);
     banner(&o, opt, "c");
-    ln(&o, "/* %s_weights.bin is looked for in the assembler's folder and include path (-Wa,-I,folder). */", comment_text(o.arena, opt->file));
+    ln(&o, "/* %s_weights.bin is looked for in the assembler's folder and include path (-Wa,-I,folder). */",
+       comment_text(o.arena, opt->file));
     ln(&o, "#include \"%s.h\"", opt->file);
     blank(&o);
     ln(&o, "extern const unsigned char %s_weights[];", opt->prefix);

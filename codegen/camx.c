@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Register tiles that the schedule gave to the matrix unit, on tiles of AMX (runtime-min/mlcc_amx.h). Up to four sums of
- * 16 x 16 stay in tmm0..3, rows of x come to tmm4..5 as they lie in memory, groups of w (four bytes, two bf16) to tmm6..7:
+ * Register tiles that the schedule gave to the matrix unit, on tiles of AMX (runtime-min/mlcc_amx.h). Up to four
+ * sums of 16 x 16 stay in tmm0..3, rows of x come to tmm4..5 as they lie in memory, groups of w (four bytes, two
+ * bf16) to tmm6..7:
  *
  *   sum(.., k, q) wide(x[row, .., G*k + q]) * wide(w[.., k, lane, q])        q < G, lanes of w side by side
  *
- * The sums go to an array, from which the stores of the tile read them. Shapes of tiles are a state of the thread that is
- * dear to change, so a function sets them outside its loops, as far out as all tiles inside agree.
+ * The sums go to an array, from which the stores of the tile read them. Shapes of tiles are a state of the thread
+ * that is dear to change, so a function sets them outside its loops, as far out as all tiles inside agree.
  */
 #include "camx.h"
 
@@ -58,8 +59,8 @@ int64_t amx_along(const Expr *e, const Expr *var)
     return linear && c >= 0 ? c : -1;
 }
 
-/* Rows of one point variable, or of two that lie as those of one would, are cut into two tiles where they are many. Otherwise the
- * outer variable tells two tiles apart. */
+/* Rows of one point variable, or of two that lie as those of one would, are cut into two tiles where they are many.
+ * Otherwise the outer variable tells two tiles apart. */
 static bool find_rows(Matrix *m, const Tile *t, const Expr *x)
 {
     if (t->np > 2)
@@ -203,7 +204,8 @@ static Collect tiles_in(const CGen *g, Nest *n)
     return c;
 }
 
-/* Sets the shapes of the tiles in n when they agree and are not set. Where they do not, the statements inside set theirs. */
+/* Sets the shapes of the tiles in n when they agree and are not set. Where they do not, the statements inside set
+ * theirs. */
 bool amx_shapes(CGen *g, Nest *n)
 {
     const Collect c = tiles_in(g, n);

@@ -8,7 +8,8 @@
 
 #include "cgen.h"
 
-enum { SIDE = 16, FIRST_X = 4, FIRST_W = 6, TILES = 8 }; /* rows and lanes of a tile; numbers of tiles: sums, rows of x, groups of w */
+/* rows and lanes of a tile; numbers of tiles: sums, rows of x, groups of w */
+enum { SIDE = 16, FIRST_X = 4, FIRST_W = 6, TILES = 8 };
 
 typedef struct Matrix {
     const Expr *x, *w;       /* loads */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The statements of a register tile on the matrix unit: products, then the stores on their sums. Where tiles follow each
- * other in loops with nothing between, they are taken in turns: while one is multiplied, the rows of the one before are
- * stored, so that vectors and the matrix unit work side by side. That moves loads of products before stores that the nest
- * has first, which a nest allows (ir/nest.h), unless they are of the same buffer.
+ * The statements of a register tile on the matrix unit: products, then the stores on their sums. Where tiles follow
+ * each other in loops with nothing between, they are taken in turns: while one is multiplied, the rows of the one
+ * before are stored, so that vectors and the matrix unit work side by side. That moves loads of products before
+ * stores that the nest has first, which a nest allows (ir/nest.h), unless they are of the same buffer.
  */
 #include "camx.h"
 
@@ -40,8 +40,8 @@ static void take_sums(CGen *g, const Matrix *m, uint32_t sums, const Expr *turn)
 
 /* ---- the stores ---- */
 
-/* The tile's stores for one row of the sums, all lanes: they fill lines of the cache together. `loops` says where the loops
- * around the tile stood. */
+/* The tile's stores for one row of the sums, all lanes: they fill lines of the cache together. `loops` says where
+ * the loops around the tile stood. */
 static void store_row(CGen *g, const Tile *t, const Matrix *m, uint32_t sums, const Expr *turn, const Expr *row,
                       const Place *loops)
 {

@@ -16,11 +16,12 @@ static const Form infix[EX_count] = {
 
 /* libm functions by their double name; f32 takes the f suffix. */
 static const char *const libm[EX_count] = {
-    [EX_rem] = "fmod",   [EX_pow] = "pow",   [EX_atan2] = "atan2", [EX_abs] = "fabs",   [EX_floor] = "floor", [EX_ceil] = "ceil",
-    [EX_rint] = "rint",  [EX_trunc] = "trunc", [EX_sqrt] = "sqrt", [EX_exp] = "exp",    [EX_log] = "log",     [EX_log1p] = "log1p",
-    [EX_sin] = "sin",    [EX_cos] = "cos",   [EX_tan] = "tan",     [EX_asin] = "asin",  [EX_acos] = "acos",   [EX_atan] = "atan",
-    [EX_sinh] = "sinh",  [EX_cosh] = "cosh", [EX_tanh] = "tanh",   [EX_asinh] = "asinh", [EX_acosh] = "acosh", [EX_atanh] = "atanh",
-    [EX_erf] = "erf",    [EX_fma] = "fma",
+    [EX_rem] = "fmod",      [EX_pow] = "pow",       [EX_atan2] = "atan2",   [EX_abs] = "fabs",      [EX_floor] = "floor",
+    [EX_ceil] = "ceil",     [EX_rint] = "rint",     [EX_trunc] = "trunc",   [EX_sqrt] = "sqrt",     [EX_exp] = "exp",
+    [EX_log] = "log",       [EX_log1p] = "log1p",   [EX_sin] = "sin",       [EX_cos] = "cos",       [EX_tan] = "tan",
+    [EX_asin] = "asin",     [EX_acos] = "acos",     [EX_atan] = "atan",     [EX_sinh] = "sinh",     [EX_cosh] = "cosh",
+    [EX_tanh] = "tanh",     [EX_asinh] = "asinh",   [EX_acosh] = "acosh",   [EX_atanh] = "atanh",   [EX_erf] = "erf",
+    [EX_fma] = "fma",
 };
 
 const char *c_type(const CGen *g, DType dt)
@@ -40,7 +41,8 @@ static const char *paren(CGen *g, const char *s, int have, int want)
     return have < want ? str_fmt(g->a, "(%s)", s) : s;
 }
 
-/* C's own arithmetic gives the result without overflow; what may wrap has the whole range of its type (expr_range.c). */
+/* C's own arithmetic gives the result without overflow; what may wrap has the whole range of its type
+ * (expr_range.c). */
 static bool fits(const CGen *g, const Expr *e)
 {
     int64_t lo, hi;
@@ -157,7 +159,8 @@ static Part convert(CGen *g, Part p, DType to, bool saturate)
     return dtype_is_float(p.dt) ? float_to_int(g, p, to, saturate) : int_to_int(g, p, to, saturate);
 }
 
-/* The complement of a small unsigned integer as one: ~x & 255. A cast of ~x is what compilers warn about in a comparison. */
+/* The complement of a small unsigned integer as one: ~x & 255. A cast of ~x is what compilers warn about in a
+ * comparison. */
 static bool is_complement(CGen *g, const Expr *e)
 {
     const Expr *inner = e->a[0]->op == EX_bnot && e->a[0]->a[0]->op == EX_cast ? e->a[0]->a[0]->a[0] : NULL;

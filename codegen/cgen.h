@@ -24,7 +24,8 @@ typedef struct CGen {
     const char *amx;        /* name of the state of tiles, NULL: the function uses none */
     TileShapes shapes;      /* of tiles where the statement being printed stands, as far as known */
     bool uses_amx;          /* some function so far */
-    struct Turns *turns;    /* loops around a tile of which each stores the rows of the one before (camx_tile.c), NULL: none */
+    /* loops around a tile of which each stores the rows of the one before (camx_tile.c), NULL: none */
+    struct Turns *turns;
     const Nest *outer;      /* parallel loop that deals out the units of those inside, NULL: stands in none */
     const char *outer_at;   /* its iteration, as units of it */
     int64_t array_bytes;    /* of the largest array that a statement of the function declares */
@@ -33,9 +34,9 @@ typedef struct CGen {
 /* cfunc.c: a function of a unit. */
 void c_function(CGen *g, Func *f);
 
-/* cnest.c: statements of a block. A block has tiles, and what a form of a tile leaves to plain statements is a block again: the
- * lanes behind the last vector, the stores behind a matrix product. So c_nest and the forms call each other; it ends, because no
- * such block has a tile of the form that left it. */
+/* cnest.c: statements of a block. A block has tiles, and what a form of a tile leaves to plain statements is a block
+ * again: the lanes behind the last vector, the stores behind a matrix product. So c_nest and the forms call each
+ * other; it ends, because no such block has a tile of the form that left it. */
 void c_nest(CGen *g, const Nest *block);
 
 /* Forms of a register tile. False: t is not of this form, nothing is printed. */
@@ -54,15 +55,20 @@ bool amx_shapes(CGen *g, Nest *n);          /* before n; false: which shapes are
 
 /* cexpr.c */
 const char *c_type(const CGen *g, DType dt);
-const char *c_expr(CGen *g, const Expr *e);                   /* full expression, no outer parentheses needed as a statement or argument */
+/* full expression, no outer parentheses needed as a statement or argument */
+const char *c_expr(CGen *g, const Expr *e);
 const char *c_expr_prec(CGen *g, const Expr *e, int prec);    /* parenthesised when it binds weaker than prec */
 const char *c_pointer(CGen *g, uint32_t id, const Expr *flat); /* where element `flat` of a buffer is: "x + 4*i" */
-void c_always(Map *ids, const Expr *e);                       /* adds the ids of the nodes that are evaluated whenever e is */
-const Expr *c_guard(CGen *g, const Expr *loadp);              /* condition under which it is inside; NULL: it always is */
+/* adds the ids of the nodes that are evaluated whenever e is */
+void c_always(Map *ids, const Expr *e);
+/* condition under which it is inside; NULL: it always is */
+const Expr *c_guard(CGen *g, const Expr *loadp);
 const Expr *flat_index(const CGen *g, const Buf *b, const Expr *const *idx); /* element offset */
-void c_temporaries(CGen *g, const Expr *const *e, uint32_t n); /* declares, in order, what n expressions use more than once and always evaluate */
+/* declares, in order, what n expressions use more than once and always evaluate */
+void c_temporaries(CGen *g, const Expr *const *e, uint32_t n);
 void c_forget(CGen *g);                                       /* temporaries go out of scope */
-enum { P_ANY = 0, P_COND = 1, P_OR = 2, P_AND = 3, P_BOR = 4, P_BXOR = 5, P_BAND = 6, P_EQ = 7, P_LT = 8, P_ADD = 10, P_MUL = 11, P_UNARY = 12, P_POST = 13 };
+/* how tightly an operator of C binds */
+enum { P_ANY, P_COND, P_OR, P_AND, P_BOR, P_BXOR, P_BAND, P_EQ, P_LT, P_SHIFT, P_ADD, P_MUL, P_UNARY, P_POST };
 
 /* cscope.c */
 const char *c_name(CGen *g, Map *m, uint64_t id, const char *hint, const char *otherwise); /* unique identifier of id */

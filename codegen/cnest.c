@@ -100,8 +100,10 @@ static void own(CGen *g, const Nest *n, const char **first, const char **end)
         *end = str_fmt(g->a, "mlcc_own_outer_end(%s)", rest);
     } else if (s->times) {
         const char *rest = str_fmt(g->a, "%s, %lld, %lld, part, parts", first_unit(g, 0), (long long)s->of, all);
-        *first = str_fmt(g->a, "mlcc_need(%s, %lld, %lld, %s)", extent, (long long)s->times, (long long)(s->below + s->at), rest);
-        *end = str_fmt(g->a, "mlcc_need_end(%s, %lld, %lld, %s)", extent, (long long)s->times, (long long)(s->above - s->at), rest);
+        *first = str_fmt(g->a, "mlcc_need(%s, %lld, %lld, %s)", extent, (long long)s->times,
+                         (long long)(s->below + s->at), rest);
+        *end = str_fmt(g->a, "mlcc_need_end(%s, %lld, %lld, %s)", extent, (long long)s->times,
+                       (long long)(s->above - s->at), rest);
     } else {
         const char *rest = str_fmt(g->a, "%s, %s, %lld", extent, first_unit(g, s->at), all);
         *first = str_fmt(g->a, "mlcc_own(%s, part, parts)", rest);

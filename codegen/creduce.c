@@ -17,8 +17,8 @@ static bool is_weight(const VGen *v, const Expr *e)
     return e->op == EX_load && buf(v->g->u, e->v.ref)->cls == BC_const;
 }
 
-/* acc + p * q for factors of 16 bits. The high half of the first must be 0, also where it is negative: then it is cut off,
- * once for the weight, which other points share. */
+/* acc + p * q for factors of 16 bits. The high half of the first must be 0, also where it is negative: then it is
+ * cut off, once for the weight, which other points share. */
 static const char *short_product(VGen *v, const char *acc, const Expr *p, const Expr *q)
 {
     const bool plain = in_range(v->g, p, 0, INT16_MAX) || in_range(v->g, q, 0, INT16_MAX);

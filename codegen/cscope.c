@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Identifiers of an emitted function. A name belongs to what has it until the block around its declaration ends; then it is
- * free again. No block declares a name that one around it has.
+ * Identifiers of an emitted function. A name belongs to what has it until the block around its declaration ends;
+ * then it is free again. No block declares a name that one around it has.
  */
 #include <stdlib.h>
 

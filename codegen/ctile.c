@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Register tiles in vectors. Where every value along the lane variable has a vector form (cvec.h) and the target has vectors, a
- * tile becomes named vector accumulators, loads in the order of the nest, and the epilogue on the accumulators (ctile_acc.c,
- * ctile_across.c), or without a reduction strips of vectors (ctile_map.c).
+ * Register tiles in vectors. Where every value along the lane variable has a vector form (cvec.h) and the target has
+ * vectors, a tile becomes named vector accumulators, loads in the order of the nest, and the epilogue on the
+ * accumulators (ctile_acc.c, ctile_across.c), or without a reduction strips of vectors (ctile_map.c).
  */
 #include "ctile.h"
 

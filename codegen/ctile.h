@@ -17,8 +17,10 @@ typedef struct DotForm { const Expr *x, *w; const char *name; } DotForm;
 
 /* ctile_point.c */
 int32_t tile_points(const Tile *t);
-bool tile_unrolls(const Tile *t, int k);           /* tap loop that is unrolled: short, of a tile whose loads its neighbours share (depthwise) */
-uint32_t v_place(VGen *v, int32_t p, const Expr *lane_base, Subst *s); /* point p, and the lane variable from lane_base on, NULL: as it is */
+/* tap loop that is unrolled: short, of a tile whose loads its neighbours share (depthwise) */
+bool tile_unrolls(const Tile *t, int k);
+/* point p, and the lane variable from lane_base on, NULL: as it is */
+uint32_t v_place(VGen *v, int32_t p, const Expr *lane_base, Subst *s);
 const Expr *v_register(VGen *v, const char *name); /* one of its own with what is known of the tile's accumulator */
 bool v_packs_all(VGen *v);                         /* every store of the tile can be packed (v_packs) */
 
@@ -30,6 +32,7 @@ void v_dot_step(VGen *v, const DotForm *d, const Acc *acc, int32_t np, int32_t n
 void v_accumulator_tile(VGen *v);                  /* ctile_acc.c */
 void v_across_tile(VGen *v);                       /* ctile_across.c */
 void v_map_tile(VGen *v);                          /* ctile_map.c */
-void v_open_map_tile(VGen *v);                     /* ctile_map.c: as many strips as the tile may have, each with the lanes that are in use */
+/* ctile_map.c: as many strips as the tile may have, each with the lanes that are in use */
+void v_open_map_tile(VGen *v);
 
 #endif

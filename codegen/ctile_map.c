@@ -26,8 +26,8 @@ void v_open_map_tile(VGen *v)
 
 enum { LONG_CHAIN = 30 }; /* operations one after the other, of which a core cannot look past more than a few */
 
-/* Strips go side by side where each is a long chain: while one waits for a result, the other has work; or where they are
- * stored together. */
+/* Strips go side by side where each is a long chain: while one waits for a result, the other has work; or where they
+ * are stored together. */
 static int32_t strips_at_once(const Tile *t, bool packed)
 {
     int cost = 0;

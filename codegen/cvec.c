@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Values of register tiles in the vector dialect of runtime-min/mlcc_vec.h: V8_LD, V8_FMA, V8_KEEP, ... A lane holds f32, i32
- * or i64; loads widen narrow elements and stores narrow them again (cvec_store.c).
+ * Values of register tiles in the vector dialect of runtime-min/mlcc_vec.h: V8_LD, V8_FMA, V8_KEEP, ... A lane holds
+ * f32, i32 or i64; loads widen narrow elements and stores narrow them again (cvec_store.c).
  */
 #include "cvec_part.h"
 
@@ -147,8 +147,9 @@ static void has_varying(void *ctx, const Expr *e)
              !(e->op == EX_var && (v_varies(f->v, e) || e == f->v->acc || ex_var_info(f->v->g->x, e)->kind == VK_REG));
 }
 
-/* A quotient whose divisor is the same in all lanes. Where it is the same in the whole tile, too, it is read before: a result
- * may lie over what it is made of, and its reciprocal is found once; -ffp=bf16 multiplies by that. Not of operands that may not be evaluated. */
+/* A quotient whose divisor is the same in all lanes. Where it is the same in the whole tile, too, it is read before:
+ * a result may lie over what it is made of, and its reciprocal is found once; -ffp=bf16 multiplies by that. Not of
+ * operands that may not be evaluated. */
 static const char *v_quotient(VGen *v, const Expr *e, VText operand)
 {
     CGen *g = v->g;

@@ -38,12 +38,14 @@ void v_set_vector(VGen *v, int64_t q);         /* they are those of vector q of 
 const char *v_type(const VGen *v, DType dt);   /* "v8f" */
 const char *v_set(VGen *v, const Expr *e);     /* the same value in each lane */
 const char *v_text(VGen *v, const Expr *e);    /* name of a temporary that holds e; equal expressions share one */
-const char *v_quad(VGen *v, const Expr *load, bool lanes); /* four bytes from there: the same in each lane, or lanes side by side */
+/* four bytes from there: the same in each lane, or lanes side by side */
+const char *v_quad(VGen *v, const Expr *load, bool lanes);
 /* A hint, from the pointer that the loads use: one of its own would cost a register. */
 void v_fetch(VGen *v, const Fetch *f, const Expr *at);
 void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n); /* with the tile's variables substituted */
-/* Whole vectors of saturated bytes that lie side by side are narrowed and stored together: whether st is such a store, what it
- * stores before it is narrowed, and the store of the values of `count` (2 or 4) vectors, with the substitution of the first. */
+/* Whole vectors of saturated bytes that lie side by side are narrowed and stored together: whether st is such a
+ * store, what it stores before it is narrowed, and the store of the values of `count` (2 or 4) vectors, with the
+ * substitution of the first. */
 bool v_packs(VGen *v, const Store *st);
 const char *v_unpacked(VGen *v, const Store *st, const Subst *s, uint32_t n);
 void v_store_packed(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value, int32_t count);

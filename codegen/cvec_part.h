@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the files share that print expressions in vectors: form (cvec_form.c), place (cvec_place.c), value (cvec.c) and store
- * (cvec_store.c). Others include cvec.h.
+ * What the files share that print expressions in vectors: form (cvec_form.c), place (cvec_place.c), value (cvec.c)
+ * and store (cvec_store.c). Others include cvec.h.
  */
 #ifndef MLCC_CVEC_PART_H
 #define MLCC_CVEC_PART_H
@@ -13,18 +13,24 @@ typedef struct Element { DType dt; LaneKind kind; const char *prefix, *suffix; b
 
 /* cvec_form.c */
 const Element *v_element(DType dt);                           /* NULL: vectors have no such elements */
-const char *v_op_name(const Expr *e);                         /* word of the dialect for an operation; NULL: it has none */
+/* word of the dialect for an operation; NULL: it has none */
+const char *v_op_name(const Expr *e);
 bool v_by_lane(const Expr *e, const Expr *lane, const Expr *acc); /* its value differs between lanes */
-bool v_stride(const CGen *g, const Expr *load, const Expr *lane, int64_t *stride); /* elements from lane to lane; false: not always as many */
-const Expr *v_outside(const CGen *g, const Expr *loadp);      /* what a guarded load gives outside, in the type of its lanes */
-const Expr *v_factor(Exprs *x, const Expr *e);                /* a value of 32 bits as the factor of a 64-bit product; NULL: it is none */
+/* elements from lane to lane; false: not always as many */
+bool v_stride(const CGen *g, const Expr *load, const Expr *lane, int64_t *stride);
+/* what a guarded load gives outside, in the type of its lanes */
+const Expr *v_outside(const CGen *g, const Expr *loadp);
+/* a value of 32 bits as the factor of a 64-bit product; NULL: it is none */
+const Expr *v_factor(Exprs *x, const Expr *e);
 bool v_is_long_product(const CGen *g, const Expr *e);         /* both of its factors are */
 
 /* cvec_place.c */
 bool v_is_whole(const VGen *v);                               /* all lanes of a vector are in use */
 const char *v_count_text(const VGen *v);                      /* how many are */
-bool v_varies(const VGen *v, const Expr *atom);               /* during the reduction, along lanes or from strip to strip */
-const char *v_address(VGen *v, uint32_t id, const Expr *flat, bool store); /* a pointer that is fixed during the reduction, plus what moves */
+/* during the reduction, along lanes or from strip to strip */
+bool v_varies(const VGen *v, const Expr *atom);
+/* a pointer that is fixed during the reduction, plus what moves */
+const char *v_address(VGen *v, uint32_t id, const Expr *flat, bool store);
 
 /* cvec.c */
 const char *v_call1(const VGen *v, const char *op, const char *a);                /* V8_<op>(a) */

@@ -4,7 +4,8 @@
  */
 #include "cvec_part.h"
 
-/* What is stored, in the lanes of its element: narrow floats are rounded and whole vectors saturated by the store itself. */
+/* What is stored, in the lanes of its element: narrow floats are rounded and whole vectors saturated by the store
+ * itself. */
 static const char *stored_lanes(VGen *v, const Expr *e, bool *saturates)
 {
     const Element *m = v_element((DType)e->dt);
@@ -19,7 +20,8 @@ static const char *stored_lanes(VGen *v, const Expr *e, bool *saturates)
                               : v_text(v, e);
 }
 
-/* Word behind ST: the mode that rounds what the model leaves in f32 may also take numbers below the normal range for 0. */
+/* Word behind ST: the mode that rounds what the model leaves in f32 may also take numbers below the normal range for
+ * 0. */
 static const char *store_suffix(const CGen *g, const Element *m)
 {
     return m->dt == DT_bf16 && g->u->cx->fp == FP_bf16 ? "BFZ" : m->suffix;

@@ -20,7 +20,8 @@ typedef struct EmitOptions {
     bool threads;         /* the caller may bring threads, whether or not the unit can use them */
     Isa isa;              /* of the target */
     int32_t lanes;        /* float lanes of the target's vectors, 1: scalar code */
-    const char *cpu;      /* of a level among several: processor features it needs, "avx2 fma"; NULL: none to be named */
+    /* of a level among several: processor features it needs, "avx2 fma"; NULL: none to be named */
+    const char *cpu;
 } EmitOptions;
 
 /* Contents of a file: of each part n bytes at `data`, then what `make` writes, where there is such. */
@@ -31,7 +32,8 @@ typedef struct EmitPart {
     const void *ctx;
 } EmitPart;
 typedef struct EmitParts { EmitPart *at; uint32_t n, cap; } EmitParts;
-typedef struct EmitFile { const char *suffix; EmitParts part; } EmitFile; /* suffix behind the prefix: ".c", "_weights.bin" */
+/* suffix behind the prefix: ".c", "_weights.bin" */
+typedef struct EmitFile { const char *suffix; EmitParts part; } EmitFile;
 typedef struct EmitFiles { Arena *arena; VEC(EmitFile) file; } EmitFiles;
 
 /* One instruction-set level of an artefact that has several, emitted under a prefix and a file name of its own. */
@@ -41,8 +43,10 @@ void emit_c(Unit *u, const EmitOptions *opt, EmitFiles *files);            /* un
 /* levels.c: best first. Returns a unit whose sizes are what the caller of any of them must provide. */
 const Unit *emit_levels(const Level *at, uint32_t n, const EmitOptions *opt, EmitFiles *files);
 void emit_header(Unit *u, const EmitOptions *opt, EmitFiles *files);       /* api.c */
-void emit_threads(const EmitOptions *opt, EmitFiles *files); /* api.c: the pool of threads, to include beside the model */
-void emit_profile(EmitFiles *files);                         /* api.c: what times the functions of a model, to include behind it */
+/* api.c: the pool of threads, to include beside the model */
+void emit_threads(const EmitOptions *opt, EmitFiles *files);
+/* api.c: what times the functions of a model, to include behind it */
+void emit_profile(EmitFiles *files);
 void emit_report(const Unit *u, const EmitOptions *opt, EmitFiles *files); /* report.c: model.json */
 void emit_weights(const Unit *u, const EmitOptions *opt, EmitFiles *files); /* weights.c: what is not in model.c */
 
@@ -51,11 +55,18 @@ EmitParts emit_part(Arena *a, Text *t);                             /* contents 
 void emit_text(EmitFiles *files, const char *suffix, Text *t);       /* adds a file of such */
 void emit_put(const EmitParts *p, Arena *a, const Sink *to);         /* in order; weights are computed meanwhile */
 
+/* Whether it lies in the arena or in a pool. */
+static inline bool buf_planned(const Buf *b)
+{
+    return b->offset >= 0 && (b->cls == BC_arena || (b->cls == BC_scratch && !b->on_stack));
+}
+
 /* weights.c */
 WeightsMode weights_mode(const Unit *u, WeightsMode asked); /* resolves WM_auto by size */
-static inline bool buf_planned(const Buf *b) { return b->offset >= 0 && (b->cls == BC_arena || (b->cls == BC_scratch && !b->on_stack)); } /* in the arena or a pool */
-bool weights_stored(const Buf *b);                          /* a constant that takes room: not a fill that became a literal */
-void weights_layout(Unit *u);                               /* offsets in execution order, 64-byte aligned; sets weight_bytes */
+/* a constant that takes room: not a fill that became a literal */
+bool weights_stored(const Buf *b);
+/* offsets in execution order, 64-byte aligned; sets weight_bytes */
+void weights_layout(Unit *u);
 
 void weights_put(const void *unit, Arena *a, const Sink *to); /* the image, piece by piece */
 

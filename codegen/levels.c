@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One artefact for several instruction-set levels: each level is a complete model of its own (code, header, weights, report),
- * and the files of the public name hand every call to the best level that the processor has. Which that is the compiler's
- * runtime has found out when the program started; asking is a few loads.
+ * One artefact for several instruction-set levels: each level is a complete model of its own (code, header, weights,
+ * report), and the files of the public name hand every call to the best level that the processor has. Which that is
+ * the compiler's runtime has found out when the program started; asking is a few loads.
  */
 #include "writer.h"
 
@@ -91,7 +91,8 @@ static void banner(Levels *l)
     ln(&l->o, " */");
 }
 
-/* What the compiler's runtime can be asked about. The others need the system's leave too (amx-tile): the level asks itself. */
+/* What the compiler's runtime can be asked about. The others need the system's leave too (amx-tile): the level asks
+ * itself. */
 static bool can_ask(const char *feature, size_t n) { return !memchr(feature, '-', n); }
 
 static bool asks_itself(const Level *at) { return at->opt.cpu && strchr(at->opt.cpu, '-'); }

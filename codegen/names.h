@@ -13,7 +13,8 @@ typedef struct Names {
     const char **output;
     const char **pool;       /* by pool number; 0 is the arena and has none */
     const char **sym;        /* variable of each symbol of the unit */
-    const char **dim;        /* field with the dimension that a symbol comes from: the symbol or, of a multiple, a name of its own */
+    /* field with the dimension that a symbol comes from: the symbol or, of a multiple, a name of its own */
+    const char **dim;
     bool free_output;        /* some output has an extent that the run decides */
 } Names;
 

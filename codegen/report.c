@@ -158,8 +158,8 @@ static void by_count(const Report *r, Text *t, const char *name, const Func *f,
     text_add(t, "],");
 }
 
-/* Expected cycles, on one part and of the part that has most to do; how far away those are that a part meets before it; shares
- * where it is dealt out. */
+/* Expected cycles, on one part and of the part that has most to do; how far away those are that a part meets before
+ * it; shares where it is dealt out. */
 static const char *share(Report *r, const Func *f)
 {
     Text t = {.arena = r->a};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The run function of a model made for one thread, and the pieces of it that the one for several has too (threads.c): what is
- * checked first, where buffers and symbols are found, the call of each function, the extents that the caller is told.
+ * The run function of a model made for one thread, and the pieces of it that the one for several has too
+ * (threads.c): what is checked first, where buffers and symbols are found, the call of each function, the extents
+ * that the caller is told.
  */
 #include <inttypes.h>
 
@@ -53,8 +54,8 @@ static const char *sym_name(const Writer *w, const Expr *s)
     ICE("symbol '%s' has no source", ex_var_info(w->u->cx->x, s)->name);
 }
 
-/* An extent that data decides may be more than memory was planned for, where its bound was a guess. Such units are not cut
- * for threads. */
+/* An extent that data decides may be more than memory was planned for, where its bound was a guess. Such units are
+ * not cut for threads. */
 static void check_defined(Writer *w, const Expr *sym)
 {
     if (!symbol_assumed(w->u->cx, sym))

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Upper bound of the stack that emitted code needs. Calls are one deep: run, a node, a function of runtime-min; there is
- * no recursion and no variable-length array. A frame holds its scratch arrays, at most one slot per name that the
- * function declares (two for a vector: where registers are narrower, the compiler keeps a lowered copy), the registers
- * it saves and the outgoing arguments.
+ * Upper bound of the stack that emitted code needs. Calls are one deep: run, a node, a function of runtime-min;
+ * there is no recursion and no variable-length array. A frame holds its scratch arrays, at most one slot per name
+ * that the function declares (two for a vector: where registers are narrower, the compiler keeps a lowered copy),
+ * the registers it saves and the outgoing arguments.
  */
 #include "emit.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The run function of a model made for several threads: a frame that the parts of a run have in common, one function with the
- * steps between meetings, and what hands them to the caller's parallel-for. A step has a share for each part, or is dealt out:
- * it has more, which parts take one after the other.
+ * The run function of a model made for several threads: a frame that the parts of a run have in common, one function
+ * with the steps between meetings, and what hands them to the caller's parallel-for. A step has a share for each
+ * part, or is dealt out: it has more, which parts take one after the other.
  */
 #include <inttypes.h>
 

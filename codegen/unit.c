@@ -181,7 +181,8 @@ static bool needs_wide(const Unit *u)
     return far;
 }
 
-/* The runtime functions that the parts use, and the headers that they and the elements of arrays need, which come later. */
+/* The runtime functions that the parts use, and the headers that they and the elements of arrays need, which come
+ * later. */
 static const char *runtime_of(const Writer *w)
 {
     Text all = {.arena = w->a};

@@ -27,8 +27,10 @@ bool writer_apart(const Writer *w);                   /* weights are not arrays 
 bool writer_uses_pool(const Writer *w, int32_t pool);
 bool writer_uses_weights(const Writer *w);
 bool writer_uses_io(const Writer *w);                 /* anything reads the structure of inputs and outputs */
-void writer_prologue(Writer *w);                      /* arena, pools, weights, symbols: checked, and where functions find them */
-void writer_check_dim(Writer *w, uint32_t k, const char *io, const char *status); /* returns it where no value of symbol k is behind its field */
+/* arena, pools, weights, symbols: checked, and where functions find them */
+void writer_prologue(Writer *w);
+/* returns it where no value of symbol k is behind its field */
+void writer_check_dim(Writer *w, uint32_t k, const char *io, const char *status);
 void writer_call(Writer *w, const Func *f);           /* the call of one function */
 void writer_extents(Writer *w);                       /* tells the caller the extents that the run has decided */
 
@@ -39,6 +41,7 @@ void emit_run_shared(Writer *w);       /* threads.c: those of a unit whose parts
 /* untyped.c */
 void emit_untyped(Writer *w);          /* PREFIX_call */
 void emit_info_tables(Writer *w);      /* PREFIX_info */
-void emit_info(Unit *u, const EmitOptions *opt, Arena *a, Out *o); /* the same where there is no writer: of several levels */
+/* the same where there is no writer: of several levels */
+void emit_info(Unit *u, const EmitOptions *opt, Arena *a, Out *o);
 
 #endif

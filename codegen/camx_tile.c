@@ -15,6 +15,7 @@ typedef struct Place { Subst s[MAX_LOOPS + 4]; uint32_t n; } Place;
 
 static int32_t rows_of(const Matrix *m) { return m->rows[0] + m->rows[1]; }
 
+/* The array is a buffer of the unit like others, so that the stores, a tile of their own, can load from it. */
 static uint32_t sums_buf(CGen *g, const Tile *t, const Matrix *m, int turns)
 {
     const Expr *const dim[] = {ex_int(g->x, turns), ex_int(g->x, rows_of(m)), ex_int(g->x, (int64_t)m->nlane * SIDE)};
@@ -23,7 +24,7 @@ static uint32_t sums_buf(CGen *g, const Tile *t, const Matrix *m, int turns)
     buf_layout(g->u, b);
     b->on_stack = true;
     g->array_bytes = max_i64(g->array_bytes, b->bytes);
-    ln(g->o, "MLCC_ALIGN(64) %s %s[%lld];", c_type(g, b->dt), buf_name(g, sums), (long long)b->bytes / 4);
+    ln(g->o, "MLCC_ALIGN(64) %s %s[%lld];", c_type(g, b->dt), buf_name(g, sums), (long long)(b->bytes / 4));
     return sums;
 }
 

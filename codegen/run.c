@@ -113,18 +113,32 @@ static bool may_be_negative(const Unit *u, const Expr *extent)
     return !ex_range(u->cx->x, extent, &lo, &hi) || lo < 0;
 }
 
-/* Whether a function or the extents of an output need the symbol's value. */
+static bool func_takes(const Func *f, const Expr *sym)
+{
+    for (uint32_t k = 0; k < f->sym.n; k++)
+        if (f->sym.at[k] == sym)
+            return true;
+    return false;
+}
+
+/* Whether the run function tells or checks an extent of the output with it. */
+static bool output_asks(const Unit *u, uint32_t id, const Expr *sym)
+{
+    const Buf *b = buf(u, id);
+    for (uint8_t d = 0; d < b->rank; d++)
+        if (ex_uses(b->dim[d], sym) && (has_free_extent(u, id) || may_be_negative(u, b->dim[d])))
+            return true;
+    return false;
+}
+
 static bool symbol_needed(const Unit *u, const Expr *sym)
 {
     for (uint32_t k = 0; k < u->func.n; k++)
-        for (uint32_t q = 0; q < u->func.at[k]->sym.n; q++)
-            if (u->func.at[k]->sym.at[q] == sym)
-                return true;
+        if (func_takes(u->func.at[k], sym))
+            return true;
     for (uint32_t k = 0; k < u->output.n; k++)
-        for (uint8_t d = 0; d < buf(u, u->output.at[k])->rank; d++)
-            if (ex_uses(buf(u, u->output.at[k])->dim[d], sym) &&
-                (has_free_extent(u, u->output.at[k]) || may_be_negative(u, buf(u, u->output.at[k])->dim[d])))
-                return true;
+        if (output_asks(u, u->output.at[k], sym))
+            return true;
     return false;
 }
 

@@ -192,7 +192,7 @@ static void fill_in(Writer *w, const char *text)
             text_put(&w->o.text, s, 1);
 }
 
-static void run_threads(Writer *w)
+static void begin(Writer *w)
 {
     Out *o = &w->o;
     const char *p = w->opt->prefix;
@@ -207,6 +207,13 @@ static void run_threads(Writer *w)
     ln(o, "return MLCC_OK;");
     close_block(o, "");
     blank(o);
+}
+
+/* On as many parts as the caller has and the unit is made for; the tables of steps have a row for each count. */
+static void run_threads(Writer *w)
+{
+    Out *o = &w->o;
+    const char *p = w->opt->prefix;
     ln(o, "mlcc_status %s_run_threads(const struct %s_io *io, void *arena, const mlcc_parallel *parallel)", p, p);
     ln(o, "{");
     o->depth++;
@@ -237,6 +244,7 @@ void emit_run_shared(Writer *w)
     step_function(w);
     tables(w);
     fill_in(w, steps_text);
+    begin(w);
     run_threads(w);
     ln(&w->o, "mlcc_status %s_run(const struct %s_io *io, void *arena)", p, p);
     ln(&w->o, "{");

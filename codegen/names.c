@@ -62,10 +62,8 @@ Names names_make(Arena *a, const Unit *u, const EmitOptions *opt)
     n.dim = NEWN(a, const char *, u->sym.n + 1);
     for (uint32_t k = 0; k < u->input.n; k++)
         n.input[k] = unique(a, &taken, ident(a, buf(u, u->input.at[k])->name, 40, "x"));
-    for (uint32_t k = 0; k < u->output.n; k++) {
+    for (uint32_t k = 0; k < u->output.n; k++)
         n.output[k] = unique(a, &taken, ident(a, buf(u, u->output.at[k])->name, 40, "y"));
-        n.free_output = n.free_output || has_free_extent(u, u->output.at[k]);
-    }
     n.pool = NEWN(a, const char *, u->npool + 1);
     for (uint32_t k = 1; k <= u->npool; k++)
         n.pool[k] = unique(a, &taken, str_fmt(a, "pool_%s", ident(a, u->pool_name[k], 32, "more")));

@@ -15,7 +15,6 @@ typedef struct Names {
     const char **sym;        /* variable of each symbol of the unit */
     /* field with the dimension that a symbol comes from: the symbol or, of a multiple, a name of its own */
     const char **dim;
-    bool free_output;        /* some output has an extent that the run decides */
 } Names;
 
 const char *uppercase(Arena *a, const char *s);

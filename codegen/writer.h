@@ -29,7 +29,7 @@ bool writer_uses_weights(const Writer *w);
 bool writer_uses_io(const Writer *w);                 /* anything reads the structure of inputs and outputs */
 /* arena, pools, weights, symbols: checked, and where functions find them */
 void writer_prologue(Writer *w);
-/* returns it where no value of symbol k is behind its field */
+/* prints a return of `status` where the field of symbol k, behind `io`, holds none of its values */
 void writer_check_dim(Writer *w, uint32_t k, const char *io, const char *status);
 void writer_call(Writer *w, const Func *f);           /* the call of one function */
 void writer_extents(Writer *w);                       /* tells the caller the extents that the run has decided */

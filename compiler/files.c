@@ -12,9 +12,10 @@ bool file_read(const char *path, Text *t)
     char bytes[4096];
     if (!f)
         return false;
-    for (size_t n; (n = fread(bytes, 1, sizeof bytes, f)) > 0;)
+    size_t n;
+    while (t->n < FILE_MOST && (n = fread(bytes, 1, sizeof bytes, f)) > 0)
         text_put(t, bytes, n);
-    const int error = ferror(f) ? errno : 0; /* a folder opens, and fails here */
+    const int error = ferror(f) ? errno : t->n >= FILE_MOST ? EFBIG : 0; /* a folder opens, and fails here */
     fclose(f);
     errno = error;
     return error == 0;

@@ -53,7 +53,7 @@ bool v_packs(VGen *v, const Store *st)
     const Buf *b = buf(v->g->u, st->buf);
     bool linear;
     const bool side = ex_coef(flat_index(v->g, b, st->idx), v->t->lane, &linear) == 1 && linear;
-    return side && (b->dt == DT_u8 || b->dt == DT_i8) && st->value->op == EX_castsat &&
+    return side && dtype_is_byte(b->dt) && st->value->op == EX_castsat &&
            v_by_lane(st->value, v->t->lane, v->t->acc);
 }
 

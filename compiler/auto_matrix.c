@@ -145,12 +145,12 @@ static bool is_guarded(const Auto *g, uint32_t t)
     return q.yes;
 }
 
-/* Whether the rows of both variables are all of two dimensions of x, one after the other. */
+/* Whether the rows of both variables, few of one, are all of two dimensions of x, one after the other. */
 static bool may_join(const Auto *g, const Stage *s, const Dot *d, int outer)
 {
     const Ten *t = ten(g->te, s->out), *x = ten(g->te, d->x->v.ref);
     const int p = outer >= 0 ? dim_of(d->x, s->var[outer]) : -1, q = dim_of(d->x, s->var[d->row]);
-    return d->x->op == EX_load && p >= 0 && q == p + 1 && x->dim[p] == t->dim[outer] && x->dim[q] == t->dim[d->row] && layout_free(g, d->x->v.ref) &&
+    return d->x->op == EX_load && t->dim[d->row]->v.i <= SIDE && p >= 0 && q == p + 1 && x->dim[p] == t->dim[outer] && x->dim[q] == t->dim[d->row] && layout_free(g, d->x->v.ref) &&
            !is_guarded(g, d->x->v.ref);
 }
 

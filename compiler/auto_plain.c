@@ -16,8 +16,6 @@ static bool is_plain(const StagePlan *p)
     return p->nloop == 0 && !p->tiled && !p->parts;
 }
 
-static bool is_guest(const StagePlan *p) { return p->place == PL_at || p->place == PL_register; }
-
 /* Stage k as plain loops, and what lives in it, or in what lives in it, at root. */
 static bool without_tile(Schedule *s, uint32_t k)
 {

@@ -114,7 +114,7 @@ static bool take_rounding(const Auto *g, Scaled *s, const Expr *e)
 static bool find_scaled(const Auto *g, const Expr *e, Scaled *s)
 {
     *s = (Scaled){.dt = (DType)e->dt, .n = 1};
-    if (e->op != EX_castsat || (e->dt != DT_u8 && e->dt != DT_i8))
+    if (e->op != EX_castsat || !dtype_is_byte((DType)e->dt))
         return false;
     const Expr *v = e->a[0]->op == EX_cast && e->a[0]->dt == DT_i32 ? e->a[0]->a[0] : e->a[0];
     if (v->op != EX_shr || v->dt != DT_i64 || !ex_is_const(v->a[1]) || v->a[1]->v.i < 1 || v->a[1]->v.i > 62)

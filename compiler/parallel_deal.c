@@ -22,7 +22,7 @@ enum {
     LOOK_CYCLES = 10, /* for each part: who has nothing left looks at what the others have, a cache line each, every few shares */
     MOST_EACH = 64
 };
-static const double SLOWER = 0.125; /* cores of one idle virtual machine are apart by so much between two meetings */
+static const double SLOWER = 0.125; /* assumed, not measured: how far cores are apart between two meetings */
 
 typedef struct Deal {
     const Program *p;

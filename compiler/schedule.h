@@ -59,6 +59,9 @@ bool schedule_parse(Schedule *s, Diags *d, const char *text);               /* e
 bool schedule_plainer(Schedule *s, uint32_t k);                              /* root stage k with less done to it; false: it is plain */
 const Expr **schedule_bodies(Arena *a, Ctx *cx, const Schedule *s);         /* by stage, inline tensors substituted */
 
+/* Whether it is made inside the nest of its host. */
+static inline bool is_guest(const StagePlan *p) { return p->place == PL_register || p->place == PL_at; }
+
 /* schedule_lists.c: stages by a number, ascending: those of k are at[first[k]] to at[first[k + 1] - 1]. */
 typedef struct Lists { uint32_t *at, *first; } Lists;
 Lists schedule_guests(Arena *a, const Schedule *s);                         /* by stage: what has it as host */

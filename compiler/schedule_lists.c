@@ -18,11 +18,6 @@ static Lists by_key(const Pairs *p, uint32_t keys)
     return l;
 }
 
-static bool is_guest(const StagePlan *p)
-{
-    return p->place == PL_register || p->place == PL_at;
-}
-
 Lists schedule_guests(Arena *a, const Schedule *s)
 {
     Pairs p = {.a = a};

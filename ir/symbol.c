@@ -98,16 +98,6 @@ const char *dimension_names(const Ctx *cx, Arena *a)
 
 /* ---- what multiples would help ---- */
 
-static int64_t gcd(int64_t a, int64_t b)
-{
-    while (b) {
-        const int64_t r = a % b;
-        a = b;
-        b = r;
-    }
-    return a;
-}
-
 /* The one symbol of two expressions, and what they divide by. */
 typedef struct Division {
     const Exprs *x;
@@ -125,7 +115,7 @@ static void look_at_division(void *ctx, const Expr *e)
     }
     if ((e->op != EX_fdiv && e->op != EX_mod) || !ex_is_const(e->a[1]) || e->a[1]->v.i < 1) return;
     const int64_t k = e->a[1]->v.i;
-    if (!mul_i64(q->by / gcd(q->by, k), k, &q->by) || q->by > MAX_MULTIPLE) q->several = true;
+    if (!mul_i64(q->by / gcd_i64(q->by, k), k, &q->by) || q->by > MAX_MULTIPLE) q->several = true;
 }
 
 int64_t multiple_that_equals(Exprs *x, const Expr *a, const Expr *b, const Expr **dim)

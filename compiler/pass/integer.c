@@ -356,7 +356,7 @@ static bool is_sum_bias(Rw *rw, const Vector *b, const Quant *x, const Vector *w
     return true;
 }
 
-static bool is_byte(const Rw *rw, TensorId t) { return dtype_is_byte(tensor(rw->g, t)->dt); }
+bool is_byte(const Rw *rw, TensorId t) { return dtype_is_byte(tensor(rw->g, t)->dt); }
 
 /* A product: activation D(x), weight D(w) of n channels along `axis`, perhaps bias D(b), result Q(..). */
 typedef struct Product {

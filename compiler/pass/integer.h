@@ -26,6 +26,8 @@ TensorId dequantized(const Rw *rw, TensorId t);
 /* Its zero point, or a new constant 0 in its place. */
 TensorId zero_of(Rw *rw, const Quant *q);
 
+bool is_byte(const Rw *rw, TensorId t); /* what ConvInteger takes: i8 or u8, not four bits */
+
 /* A DequantizeLinear of a constant weight or bias: one scale, or one for each of n along `axis`. */
 typedef struct Vector {
     TensorId data, scale, zero;

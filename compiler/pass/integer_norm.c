@@ -17,11 +17,6 @@ typedef struct Sum {
     int64_t n;
 } Sum;
 
-static bool is_byte(const Rw *rw, TensorId t)
-{
-    return dtype_bytes(tensor(rw->g, t)->dt) == 1;
-}
-
 static bool sum_of(Rw *rw, const Match *m, Sum *s)
 {
     const Expr *channels = rw_tensor(rw, m->t['w'])->dim[0];

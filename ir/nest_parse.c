@@ -678,6 +678,8 @@ static bool symbol_line(Parser *p)
         return false;
     if (accept(p, "times") && (!integer(p, 2, INT64_MAX / max_i64(hi, 1), &times) || !expect(p, "as") || !(whole = word(p, false))))
         return false;
+    if (map_str(&p->symbol, name, false))
+        return fail(p, "this symbol has been declared");
     const Expr *sym = whole ? ex_multiple(p->x, name, lo, hi, times, whole) : ex_var(p->x, VK_SYM, DT_ix, name, lo, hi);
     *map_str(&p->symbol, name, true) = (uint64_t)(uintptr_t)sym;
     if (!expect(p, "="))
@@ -754,6 +756,25 @@ static bool complete(Parser *p)
     return collect(p, BC_input, false) && collect(p, BC_output, true);
 }
 
+static bool has_symbol(const Unit *u, const Expr *sym)
+{
+    uint32_t k = 0;
+    while (k < u->sym.n && u->sym.at[k] != sym)
+        k++;
+    return k < u->sym.n;
+}
+
+/* Every symbol declared is one of the finished unit; another would have no value, and be printed nowhere. */
+static bool symbols_given(Parser *p)
+{
+    for (uint32_t k = 0; k < p->symbol.slot.n; k++) {
+        const MapSlot *slot = &p->symbol.slot.at[k];
+        if (!has_symbol(p->u, (const Expr *)(uintptr_t)slot->val))
+            return fail(p, str_fmt(p->a, "no input has the extent %s and no call defines it", slot->str));
+    }
+    return true;
+}
+
 /* The unit that the text says, finished; NULL after a diagnostic. */
 Unit *unit_parse(Ctx *cx, const char *text)
 {
@@ -770,5 +791,5 @@ Unit *unit_parse(Ctx *cx, const char *text)
     if (!complete(&p))
         return NULL;
     unit_finish(p.u);
-    return p.u;
+    return symbols_given(&p) ? p.u : NULL;
 }

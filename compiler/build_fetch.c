@@ -57,15 +57,31 @@ static void fetch_near(const Stream *s, int64_t steps, Fetch *f, uint8_t *n)
         f[(*n)++] = (Fetch){s->load->v.ref, ex_add(s->b->x, at, ex_int(s->b->x, q * line)), false};
 }
 
-/* The output's rows, numbered in the order of its dimensions, the lanes left out. */
+typedef struct Follows { const Expr *flat; bool yes; } Follows;
+
+static void find_follows(void *ctx, const Expr *e)
+{
+    Follows *f = ctx;
+    f->yes = f->yes || (e->op == EX_var && ex_uses(f->flat, e));
+}
+
+/* Whether another place along a dimension has another constant, as another product of a batch. */
+static bool is_batch(const Stream *s, const Expr *place)
+{
+    Follows f = {s->flat, false};
+    ex_walk(place, find_follows, &f);
+    return f.yes;
+}
+
+/* The rows that share a block of the constant, numbered in the order of the output's dimensions. */
 typedef struct Rows { const Expr *first; int64_t here, all; } Rows;
 
-static Rows rows_of(Build *b, const StagePlan *p, const Ten *t, const Box *box)
+static Rows rows_of(const Stream *s, const StagePlan *p, const Ten *t, const Box *box)
 {
-    Exprs *x = b->x;
+    Exprs *x = s->b->x;
     Rows r = {ex_int(x, 0), 1, 1};
     for (uint8_t d = 0; d < t->rank; d++) {
-        if (p->lane == (int8_t)d)
+        if (p->lane == (int8_t)d || is_batch(s, box->lo[d]))
             continue;
         r.first = ex_add(x, ex_mul(x, r.first, t->dim[d]), box->lo[d]);
         r.all *= ex_upper(x, t->dim[d]);
@@ -81,7 +97,7 @@ static void fetch_far(const Stream *s, const Box *box, uint32_t k, Fetch *f, uin
     Build *b = s->b;
     Exprs *x = b->x;
     const StagePlan *p = plan_of(b, k);
-    const Rows r = rows_of(b, p, out_of(b, b->te->stage.at[k]), box);
+    const Rows r = rows_of(s, p, out_of(b, b->te->stage.at[k]), box);
     int64_t steps = 1;
     const Expr *step = ex_int(x, 0);
     for (uint8_t d = 0; d <= s->step; d++) {

@@ -96,15 +96,6 @@ static ShapeList matrix_shapes(const MatrixWork *w)
     return best;
 }
 
-/* Variable outside the rows whose values share w too; -1: none. */
-static int outer_of(const Stage *s, const Ten *t, const Dot *d)
-{
-    for (int v = d->row - 1; v >= 0; v--)
-        if (v != d->lane && !ex_is_int(t->dim[v], 1) && index_uses(d->x, s->var[v]) && !index_uses(d->w, s->var[v]))
-            return v;
-    return -1;
-}
-
 static bool constant_extents(const Stage *s, const Ten *t)
 {
     bool ok = true;
@@ -167,7 +158,7 @@ bool auto_matrix(Auto *g, uint32_t k, const Dot *d)
     const Ten *t = ten(g->te, s->out);
     if (!fits(g, s, d))
         return false;
-    const int outer = outer_of(s, t, d);
+    const int outer = outer_rows(s, t, d);
     MatrixWork w = {t->dim[d->row]->v.i, outer >= 0 ? t->dim[outer]->v.i : 1, t->dim[d->lane]->v.i, 1, s->rext[s->nr - 2]->v.i, g->m->l1_bytes, may_join(g, s, d, outer)};
     if (w.rows <= FEW_ROWS)
         return false;

@@ -4,36 +4,42 @@
  * latency) cycles, and rows and lanes that do not divide cost tiles of their own. Tuning can take one of the next best.
  */
 #include <inttypes.h>
+#include <math.h>
 
 #include "auto_tile.h"
 
 enum { COMPACT_TILE = 4 };    /* vectors of sums under -Os: enough to keep two multiply-add units busy for half of their latency */
 enum { OPEN_VECTORS = 2 };    /* of a tile whose lanes are known at run time: a part of them is wasted */
 enum { TAP_REGISTERS = 8 };   /* of a depthwise tile: the constants of a row of taps and what they are multiplied with */
+enum { STREAM = 9 };          /* half cycles for a vector out of the second-level cache */
 enum { TAP_VECTORS = 2 };     /* more would walk as many places of memory at a time */
 enum { FMA_LATENCY = 8, STEP_OVERHEAD = 2, TILE_OVERHEAD = 48, OPEN_ROWS = 64, MAX_ROWS = 14, MAX_VECTORS = 4 };
 
+/* What a tile covers: rows of one variable, and those of an outer one that could join them; 1: none could. */
+typedef struct ShapeWork { int64_t outer, rows, lanes, steps; bool depthwise; } ShapeWork;
+
 /* Half cycles of one reduction step of a rows x vectors tile: two FMAs of four cycles, two loads (vector or broadcast) a cycle, as
  * every core with a row of vectors does (Haswell to Sapphire Rapids, Zen, Cortex-A76 and later), and what the step costs whatever
- * its size (loop, start of the streams): larger tiles are better. */
-static double step_cost(int64_t rows, int64_t vectors, bool depthwise)
+ * its size (loop, start of the streams): larger tiles are better. Vectors of a block that the first-level cache does not hold come
+ * from the second for each row tile: a step of 7 x 3 vectors, 10.5 cycles of FMAs, takes 13.8 (Sapphire Rapids). */
+static double step_cost(const Auto *g, const ShapeWork *w, int64_t rows, int64_t vectors)
 {
-    const double fma = (double)(rows * vectors), loads = depthwise ? (double)vectors : (double)(rows + vectors);
-    double c = fma > loads ? fma : loads;
-    return (c > FMA_LATENCY ? c : FMA_LATENCY) + STEP_OVERHEAD;
+    const double fma = (double)(rows * vectors), loads = w->depthwise ? (double)vectors : (double)(rows + vectors);
+    const bool streams = !w->depthwise && w->steps * vectors * g->m->lanes_f32 * 4 > g->m->l1_bytes;
+    return fmax(fmax(fma, loads), streams ? fmax(FMA_LATENCY, (double)(STREAM * vectors)) : FMA_LATENCY) + STEP_OVERHEAD;
 }
 
-/* Cost of covering n rows and `lanes` lanes. */
-static double cover_cost(const Auto *g, int64_t n, int64_t lanes, int64_t steps, int64_t rows, int64_t vectors, bool depthwise)
+/* Cost of covering n rows and all lanes. */
+static double cover_cost(const Auto *g, const ShapeWork *w, int64_t n, int64_t rows, int64_t vectors)
 {
-    const int64_t width = g->m->lanes_f32, nv = (lanes + width - 1) / width;
+    const int64_t width = g->m->lanes_f32, nv = (w->lanes + width - 1) / width;
     double sum = 0;
     for (int row_part = 0; row_part < 2; row_part++)
         for (int lane_part = 0; lane_part < 2; lane_part++) {
             const int64_t r = row_part ? n % rows : rows, v = lane_part ? nv % vectors : vectors;
             const int64_t count = (row_part ? r > 0 : n / rows) * (lane_part ? v > 0 : nv / vectors);
             if (count)
-                sum += (double)count * ((double)steps * step_cost(r, v, depthwise) + TILE_OVERHEAD + (double)(2 * r * v));
+                sum += (double)count * ((double)w->steps * step_cost(g, w, r, v) + TILE_OVERHEAD + (double)(2 * r * v));
         }
     return sum;
 }
@@ -44,18 +50,33 @@ static bool is_compact(int64_t n, int64_t nv, int64_t rows, int64_t vectors)
     return n % rows == 0 && nv % vectors == 0 && rows * vectors <= COMPACT_TILE;
 }
 
-static ShapeList best_shapes(const Auto *g, int64_t n, int64_t lanes, int64_t steps, bool depthwise, int64_t most)
+/* Rows of `down` values of the outer variable in one tile; what is left of them is a tile of its own. */
+static double shape_cost(const Auto *g, const ShapeWork *w, int64_t down, int64_t rows, int64_t vectors)
+{
+    const int64_t left = w->outer % down * w->rows;
+    return (double)(w->outer / down) * cover_cost(g, w, down * w->rows, down * rows, vectors) + (left ? cover_cost(g, w, left, left, vectors) : 0);
+}
+
+static void try_shape(const Auto *g, const ShapeWork *w, int64_t down, int64_t rows, int64_t vectors, ShapeList *best)
+{
+    const int64_t nv = (w->lanes + g->m->lanes_f32 - 1) / g->m->lanes_f32;
+    if (down * rows * vectors + (w->depthwise ? TAP_REGISTERS : vectors + 1) > g->m->vregs)
+        return;
+    if (g->te->cx->small && (down > 1 || !is_compact(w->rows, nv, rows, vectors)))
+        return;
+    shapes_add(best, (TileShape){(int32_t)down, (int32_t)rows, (int32_t)(vectors * g->m->lanes_f32), shape_cost(g, w, down, rows, vectors)});
+}
+
+static ShapeList best_shapes(const Auto *g, const ShapeWork *w, int64_t most)
 {
     ShapeList best = {0};
-    const int64_t width = g->m->lanes_f32, nv = (lanes + width - 1) / width;
-    for (int64_t v = 1; v <= min_i64(most, nv); v++)
-        for (int64_t r = 1; r <= min_i64(MAX_ROWS, n); r++) {
-            if (r * v + (depthwise ? TAP_REGISTERS : v + 1) > g->m->vregs)
-                continue;
-            if (g->te->cx->small && !is_compact(n, nv, r, v))
-                continue;
-            shapes_add(&best, (TileShape){1, (int32_t)r, (int32_t)(v * width), cover_cost(g, n, lanes, steps, r, v, depthwise)});
-        }
+    const int64_t width = g->m->lanes_f32, nv = (w->lanes + width - 1) / width;
+    for (int64_t v = 1; v <= min_i64(most, nv); v++) {
+        for (int64_t r = 1; r <= min_i64(MAX_ROWS, w->rows); r++)
+            try_shape(g, w, 1, r, v, &best);
+        for (int64_t down = 2; down <= min_i64(MAX_ROWS / w->rows, w->outer); down++)
+            try_shape(g, w, down, w->rows, v, &best);
+    }
     if (!best.n) /* -Os: nothing is small enough */
         shapes_add(&best, (TileShape){1, 1, (int32_t)width, 0});
     return best;
@@ -67,16 +88,31 @@ static int64_t lanes_of(const Auto *g, const Dot *d, const Ten *t)
     return d->group ? d->group : extent_of(g, t->dim[d->lane]);
 }
 
+int outer_rows(const Stage *s, const Ten *t, const Dot *d)
+{
+    for (int v = d->row - 1; v >= 0; v--)
+        if (v != d->lane && !ex_is_int(t->dim[v], 1) && index_uses(d->x, s->var[v]) && !index_uses(d->w, s->var[v]))
+            return v;
+    return -1;
+}
+
+/* Few rows of one variable are joined by those of another. */
+static int64_t joined_rows(const Stage *s, const Ten *t, const Dot *d, int64_t rows)
+{
+    const int outer = rows > 1 && 2 * rows <= MAX_ROWS && !is_depthwise(d) ? outer_rows(s, t, d) : -1;
+    return outer >= 0 && ex_is_const(t->dim[outer]) ? t->dim[outer]->v.i : 1;
+}
+
 TileShape shape_of_tile(const Auto *g, const Dot *d, const Stage *s, int64_t lanes, const char **kind)
 {
     const Ten *t = ten(g->te, s->out);
-    const bool open = !ex_is_const(t->dim[d->lane]);
+    const bool open = !ex_is_const(t->dim[d->lane]), depthwise = is_depthwise(d);
     const Expr *row = d->row >= 0 ? t->dim[d->row] : NULL;
     const int64_t rows = !row ? 1 : ex_is_const(row) ? row->v.i : OPEN_ROWS;
-    const bool depthwise = is_depthwise(d);
-    const int64_t steps = reduction_steps(g, s) / d->quad;
-    const ShapeList best = best_shapes(g, rows, lanes, steps, depthwise, open ? OPEN_VECTORS : depthwise ? TAP_VECTORS : MAX_VECTORS);
-    *kind = str_fmt(g->a, "%s %s %s%" PRId64 "x%" PRId64 "x%" PRId64, depthwise ? "depthwise" : "dense", dtype_info((DType)d->w->dt)->name, open ? "open " : "", rows, lanes, steps);
+    const ShapeWork w = {joined_rows(s, t, d, rows), rows, lanes, reduction_steps(g, s) / d->quad, depthwise};
+    const ShapeList best = best_shapes(g, &w, open ? OPEN_VECTORS : depthwise ? TAP_VECTORS : MAX_VECTORS);
+    const char *outer = w.outer > 1 ? str_fmt(g->a, "%" PRId64 "*", w.outer) : "";
+    *kind = str_fmt(g->a, "%s %s %s%s%" PRId64 "x%" PRId64 "x%" PRId64, depthwise ? "depthwise" : "dense", dtype_info((DType)d->w->dt)->name, open ? "open " : "", outer, rows, lanes, w.steps);
     return tuning_choose(g->tuning, *kind, &best);
 }
 

@@ -25,7 +25,8 @@ typedef struct TileVars { int lane, row, outer; } TileVars;
 
 static TileVars vars_of(const Auto *g, uint32_t host, uint32_t k, const Dot *d, const MatrixShape *m)
 {
-    const TileVars v = {d->lane, d->row, m ? m->outer : -1};
+    const Stage *s = g->te->stage.at[k];
+    const TileVars v = {d->lane, d->row, m ? m->outer : outer_rows(s, ten(g->te, s->out), d)};
     const Expr *load = host == k ? NULL : ex_sole_load(g->body[host], g->te->stage.at[k]->out);
     if (host == k)
         return v;
@@ -41,6 +42,14 @@ static bool is_resident(const Auto *g, const Dot *d, const Stage *s)
     return constant_bytes(g, d) > g->m->l1_bytes / 2 && bytes_of_tensor(g, d->x->v.ref) + bytes_of_tensor(g, s->out) <= g->m->l2_bytes / 2;
 }
 
+/* Of what is neither lane nor row; of an outer variable of rows, so many values at a time. */
+static void other_loops(StagePlan *p, const Ten *t, const Order *order, const TileVars *v, int32_t down)
+{
+    for (uint8_t q = 0; q < t->rank; q++)
+        if (order->at[q] != v->lane && order->at[q] != v->row && !ex_is_int(t->dim[order->at[q]], 1))
+            add_loop(p, order->at[q], order->at[q] == v->outer ? down : 1);
+}
+
 /* As for vectors, with rows of two variables; more than two values of the outer one are rows that join. */
 static void tile_matrix(const Auto *g, uint32_t host, const Stage *s, const Order *order, const Dot *d, const TileVars *v, const MatrixShape *m)
 {
@@ -52,9 +61,7 @@ static void tile_matrix(const Auto *g, uint32_t host, const Stage *s, const Orde
     p->kind = m->kind;
     if (stream)
         add_loop(p, v->lane, m->lanes);
-    for (uint8_t q = 0; q < t->rank; q++)
-        if (order->at[q] != v->lane && order->at[q] != v->row && !ex_is_int(t->dim[order->at[q]], 1))
-            add_loop(p, order->at[q], order->at[q] == v->outer ? down : 1);
+    other_loops(p, t, order, v, down);
     if (!stream)
         add_loop(p, v->lane, m->lanes);
     add_loop(p, v->row, m->rows);
@@ -74,7 +81,7 @@ static void tile_vectors(const Auto *g, uint32_t host, const Stage *s, const Ord
     const int64_t first = g->block[host] ? g->block[host] : is_stream(g, d) || is_resident(g, d, s) || slices_fit(g, d, s) ? lanes : 0;
     if (first)
         add_loop(p, v->lane, first);
-    outer_loops(p, t, order, v->lane, v->row);
+    other_loops(p, t, order, v, shape.down);
     if (first != lanes)
         add_loop(p, v->lane, lanes);
     if (v->row >= 0)

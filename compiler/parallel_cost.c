@@ -146,24 +146,24 @@ static double cycles(const Scope *at, const Nest *n)
 
 Cost cost_on(const Unit *u, const Machine *m)
 {
-    double bytes = 0;
-    for (uint32_t k = 1; k < u->buf.n; k++)
-        bytes += (double)buf(u, k)->bytes;
-    return (Cost){u, m, bytes > m->l2_bytes ? m->l3_rate : m->l2_rate};
+    double constants = 0, all = 0;
+    for (uint32_t k = 1; k < u->buf.n; k++) {
+        const Buf *b = buf(u, k);
+        constants += b->cls == BC_const ? (double)b->bytes : 0;
+        all += (double)b->bytes;
+    }
+    const double beyond = constants > m->l3_bytes ? m->ram_rate : m->l3_rate;
+    return all > m->l2_bytes ? (Cost){u, m, m->l3_rate, beyond} : (Cost){u, m, m->l2_rate, m->l2_rate};
 }
 
-double share_cycles(const Cost *s, const Func *f, const Touches *touched, int32_t share, int32_t shares)
+/* Constants that stay in the second-level cache come from there for the next share. */
+static double constant_cycles(const Cost *s, double bytes) { return bytes / (2 * bytes > s->m->l2_bytes ? s->constant_rate : s->m->l2_rate); }
+
+double share_cycles(const Cost *s, const Func *f, const Touches *touched, const Touches *constants, int32_t share, int32_t shares)
 {
     const Scope at = {s, share, shares, NULL};
-    return fmax(cycles(&at, f->body), touched_bytes(s->u, touched) / s->rate);
-}
-
-double slowest_cycles(const Cost *s, const Func *f, const Touches *touched, int32_t parts)
-{
-    double most = 0;
-    for (int32_t p = 0; p < (f->split ? parts : 1); p++)
-        most = fmax(most, share_cycles(s, f, &touched[p], p, parts));
-    return most;
+    const double move = touched_bytes(s->u, touched) / s->rate, read = constant_cycles(s, touched_bytes(s->u, constants));
+    return fmax(cycles(&at, f->body), fmax(move, read));
 }
 
 double meet_cycles(int32_t reach, int32_t parts)

@@ -9,11 +9,11 @@
 #include "../ir/part.h"
 #include "../targets/target.h"
 
-typedef struct Cost { const Unit *u; const Machine *m; double rate; } Cost; /* rate: bytes a cycle */
+/* Bytes a cycle: of tensors; of constants, which a run reads again when it has come through all others. */
+typedef struct Cost { const Unit *u; const Machine *m; double rate, constant_rate; } Cost;
 
 Cost cost_on(const Unit *u, const Machine *m);
-double share_cycles(const Cost *s, const Func *f, const Touches *touched, int32_t share, int32_t shares); /* touched: by it */
-double slowest_cycles(const Cost *s, const Func *f, const Touches *touched, int32_t parts); /* touched: by part */
+double share_cycles(const Cost *s, const Func *f, const Touches *touched, const Touches *constants, int32_t share, int32_t shares); /* touched: by it */
 double meet_cycles(int32_t reach, int32_t parts); /* of a meeting of those at most so far away; 0: of none */
 
 #endif

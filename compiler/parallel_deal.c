@@ -86,8 +86,8 @@ static double function_cycles(const Deal *d, uint32_t k, int32_t each)
     Arena *a = arena_child(d->a);
     double sum = 0, slowest = 0, last = 0;
     for (int32_t s = 0, shares = each * d->parts; s < shares; s++) {
-        const Touches touched = part_touches(a, d->of[k], s, shares);
-        const double cycles = share_cycles(&d->cost, d->u->func.at[k], &touched, s, shares);
+        const Touches touched = part_touches(a, d->of[k], s, shares), constants = part_constants(a, d->of[k], s, shares);
+        const double cycles = share_cycles(&d->cost, d->u->func.at[k], &touched, &constants, s, shares);
         sum = s % each ? sum + cycles : cycles;
         slowest = fmax(slowest, sum);
         last = fmax(last, cycles);

@@ -64,7 +64,7 @@ static bool starts_anywhere(const Nest *loop) { return loop && !ex_is_const(loop
 static void add(const Collect *c, uint32_t id, const Expr *const *idx, bool write)
 {
     const Buf *b = buf(c->to->u, id);
-    if (!id || b->cls == BC_const)
+    if (!id)
         return;
     Access x = {.buf = id, .write = write, .outer = c->outer, .inner = c->inner, .whole = !idx || starts_anywhere(c->outer) || starts_anywhere(c->inner)};
     for (uint8_t d = 0; d < b->rank && !x.whole; d++) {
@@ -250,13 +250,15 @@ static int pieces_of(const Access *x, int32_t part, int32_t parts, Piece piece[P
     return 1;
 }
 
-Touches part_touches(Arena *a, const Accesses *of, int32_t part, int32_t parts)
+/* What a part touches of buffers of some classes. */
+static Touches touches_of(Arena *a, const Accesses *of, int32_t part, int32_t parts, bool constants)
 {
     Touches r = {0};
     Piece piece[PIECES];
     for (uint32_t k = 0; k < of->v.n && (of->split || part == 0); k++) {
         const Access *x = &of->v.at[k];
-        const int n = buf(of->u, x->buf)->cls == BC_scratch ? 0 : pieces_of(x, part, parts, piece);
+        const BufClass cls = buf(of->u, x->buf)->cls;
+        const int n = cls == BC_scratch || (cls == BC_const) != constants ? 0 : pieces_of(x, part, parts, piece);
         for (int q = 0; q < n; q++) {
             Touch t;
             if (touch(of, x, &piece[q], &t))
@@ -265,6 +267,9 @@ Touches part_touches(Arena *a, const Accesses *of, int32_t part, int32_t parts)
     }
     return r;
 }
+
+Touches part_touches(Arena *a, const Accesses *of, int32_t part, int32_t parts) { return touches_of(a, of, part, parts, false); }
+Touches part_constants(Arena *a, const Accesses *of, int32_t part, int32_t parts) { return touches_of(a, of, part, parts, true); }
 
 static bool overlap(const Touch *p, const Touch *q, uint8_t rank)
 {
@@ -283,45 +288,6 @@ bool touches_clash(const Unit *u, const Touches *p, const Touches *q)
                 return true;
         }
     return false;
-}
-
-static double box_bytes(const Buf *b, const Touch *t)
-{
-    double n = (double)dtype_bytes(b->dt);
-    for (uint8_t d = 0; d < b->rank; d++)
-        n *= (double)(t->hi[d] - t->lo[d] + 1);
-    return n;
-}
-
-/* Of the buffer that touch `from` is the first of: all touches as one box, or one after the other when that is less. */
-static double buffer_bytes(const Unit *u, const Touches *t, uint32_t from)
-{
-    const Buf *b = buf(u, t->v.at[from].buf);
-    Touch hull = t->v.at[from];
-    double sum = 0;
-    for (uint32_t k = from; k < t->v.n; k++) {
-        if (t->v.at[k].buf != hull.buf)
-            continue;
-        sum += box_bytes(b, &t->v.at[k]);
-        for (uint8_t d = 0; d < b->rank; d++) {
-            hull.lo[d] = min_i64(hull.lo[d], t->v.at[k].lo[d]);
-            hull.hi[d] = max_i64(hull.hi[d], t->v.at[k].hi[d]);
-        }
-    }
-    const double all = box_bytes(b, &hull);
-    return sum < all ? sum : all;
-}
-
-double touched_bytes(const Unit *u, const Touches *t)
-{
-    double bytes = 0;
-    for (uint32_t k = 0; k < t->v.n; k++) {
-        bool first = true;
-        for (uint32_t m = 0; m < k; m++)
-            first = first && t->v.at[m].buf != t->v.at[k].buf;
-        bytes += first ? buffer_bytes(u, t, k) : 0;
-    }
-    return bytes;
 }
 
 /* ---- scratch ---- */

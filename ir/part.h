@@ -14,13 +14,17 @@
 typedef struct Touch { uint32_t buf; bool write; int64_t lo[MAX_RANK], hi[MAX_RANK]; } Touch;
 typedef struct Touches { VEC(Touch) v; } Touches;
 
-/* Loads and stores of shared buffers in a function, as they follow from the part. */
+/* Loads and stores in a function, as they follow from the part. */
 typedef struct Accesses Accesses;
 Accesses *part_accesses(Arena *a, const Unit *u, const Func *f);
 Touches part_touches(Arena *a, const Accesses *of, int32_t part, int32_t parts);
+Touches part_constants(Arena *a, const Accesses *of, int32_t part, int32_t parts); /* which those leave out */
 uint32_t part_unfilled(Arena *a, const Accesses *of, int32_t part, int32_t parts); /* scratch of which it reads what it has not written; 0: none */
 bool touches_clash(const Unit *u, const Touches *p, const Touches *q); /* an element that both touch and one of them writes */
-double touched_bytes(const Unit *u, const Touches *t);                 /* of each buffer once, about */
+
+/* part_bytes.c, about: of each buffer once; of buffer id what is read and not written by any of by[0 .. n-1]. */
+double touched_bytes(const Unit *u, const Touches *t);
+double touched_missing(const Unit *u, const Touches *t, uint32_t id, const Touches *const *by, uint32_t n);
 
 /* Between function f and a later one g at the count-th number of parts: part p enters g when those at most so many away
  * have left f. Distances of meetings add up: who is met has met others. */

@@ -13,7 +13,7 @@ typedef struct Machine {
     Isa isa; /* host: whatever the C compiler makes code for; objects are for the machine that mlcc runs on */
     int32_t lanes_f32; /* 1: scalar code */
     int32_t vregs;
-    int32_t l1_bytes, l2_bytes;
+    int32_t l1_bytes, l2_bytes, l3_bytes; /* the last: what a model may count on of a cache that others use too */
     /* Vector dot products for each FMA of floats that the core could do instead: bytes in quads (u8 x i8, i8 x i8), bf16 in
      * pairs. 1: one instruction, as fast as an FMA; less: more or slower instructions; 0: not worth a dot. */
     double dot_us8, dot_ss8, dot_bf16;
@@ -21,6 +21,7 @@ typedef struct Machine {
     double amx_gain;   /* dots on them for each of vectors in the same time */
     bool fma;          /* multiplies and adds with one rounding */
     double l2_rate, l3_rate, ram_rate; /* bytes a cycle for one core, of what lies in the second level, the last, and neither */
+    double pull_rate; /* bytes a cycle of what another core has written: over, and back when its place is written again */
     int32_t fetch_ahead; /* bytes from what is read of a stream to what is asked for */
     const char *cpu;   /* processor features, apart by spaces */
     const char *flags; /* options of a C compiler for such a processor, apart by spaces */

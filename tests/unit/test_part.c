@@ -358,6 +358,21 @@ static void test_dealt_scratch(void **state)
     judge(changed(changed(pairs, "threads 2 3 4", "threads 3"), "above 1", "above 0"), less, COUNT(less));
 }
 
+/* A part of two has written four rows and the border beside them, and reads one row that it has not: columns 0 to 12. */
+static void test_missing(void **state)
+{
+    (void)state;
+    const Unit *u = unit_parse(&cx, window);
+    assert_non_null(u);
+    for (int32_t part = 0; part < 2; part++) {
+        const Touches reads = part_touches(arena, part_accesses(arena, u, u->func.at[1]), part, 2);
+        const Touches rows = part_touches(arena, part_accesses(arena, u, u->func.at[0]), part, 2), *const own[] = {&rows};
+        assert_int_equal((int)touched_missing(u, &reads, 2, own, 1), 52);
+        assert_int_equal((int)touched_missing(u, &reads, 2, own, 0), 6 * 52);
+        assert_int_equal((int)touched_missing(u, &reads, 1, own, 1), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -368,6 +383,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_in_place, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dealt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dealt_scratch, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * See parallel_choice.h. */
+#include "parallel_choice.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "parallel_cut.h"
+
+enum {
+    EACH_DIMENSION = 2, /* choices that cut along it first */
+    MOST_MORE = 2       /* work of a choice over the least: the rest is not worth what it could spare */
+};
+
+/* A cut that may not be sound. outermost: dimension. work: sum over the counts of parts of what all have of the slowest part's. */
+typedef struct Trial { Choice *is; Func f; uint8_t outermost; double work; } Trial;
+typedef struct Trials { Arena *a; const Cost *cost; const Func *f; VEC(Trial) v; } Trials;
+
+/* ---- the work of parts ---- */
+
+static void measure(Arena *a, const Cost *cost, const Func *f, Choice *c)
+{
+    const Unit *u = cost->u;
+    c->cycles = NEWN(a, double *, u->threads.n);
+    c->slowest = NEWN(a, double, u->threads.n);
+    for (uint32_t t = 0; t < u->threads.n; t++) {
+        const int32_t parts = u->threads.at[t];
+        c->cycles[t] = NEWN(a, double, parts);
+        for (int32_t p = 0; p < (f->split ? parts : 1); p++) {
+            const Touches constants = part_constants(a, c->of->of, p, parts);
+            c->cycles[t][p] = share_cycles(cost, f, &c->of->at[t][p], &constants, p, parts);
+            c->slowest[t] = fmax(c->slowest[t], c->cycles[t][p]);
+        }
+    }
+}
+
+static double all_work(const Unit *u, const Choice *c)
+{
+    double sum = 0;
+    for (uint32_t t = 0; t < u->threads.n; t++)
+        sum += c->slowest[t] * u->threads.at[t];
+    return sum;
+}
+
+/* ---- cuts ---- */
+
+static void add_trial(Trials *s, const Cut *cut)
+{
+    Trial t = {.is = NEW(s->a, Choice), .f = *s->f, .outermost = cut->outer.of ? cut->outer.d : cut->inner.d};
+    t.f.split = true;
+    t.f.body = t.is->body = cut_body(s->a, s->cost->u, &t.f, cut);
+    t.is->of = touched_by(s->a, s->cost->u, &t.f);
+    measure(s->a, s->cost, &t.f, t.is);
+    t.work = all_work(s->cost->u, t.is);
+    PUSH(s->a, &s->v, t);
+}
+
+/* Along one axis, or along two: more even parts, or such as own what those of the functions before own. */
+static void add_trials(Trials *s)
+{
+    const Unit *u = s->cost->u;
+    const Axes axes = cut_axes(s->a, u, s->f);
+    for (uint32_t p = 0; p < axes.v.n; p++)
+        add_trial(s, &(Cut){.buf = axes.buf, .inner = axes.v.at[p]});
+    for (uint32_t p = 0; p < axes.v.n; p++)
+        for (uint32_t q = 0; q < axes.v.n; q++) {
+            const Axis outer = axes.v.at[p], inner = axes.v.at[q];
+            const Cut cut = {axes.buf, outer, inner};
+            if (outer.d != inner.d && outer.of <= MAX_SHARE_UNITS / inner.of && cut_nests(s->a, u, s->f, &cut))
+                add_trial(s, &cut);
+        }
+}
+
+static int by_work(const void *p, const void *q)
+{
+    const Trial *s = p, *t = q;
+    return (s->work > t->work) - (s->work < t->work);
+}
+
+static bool is_sound(const Trials *s, const Trial *t)
+{
+    return !touched_clash(s->cost->u, t->is->of) && !touched_unfilled(s->a, s->cost->u, t->is->of);
+}
+
+static void keep_sound(Trials *s, Choices *to)
+{
+    uint8_t taken[MAX_RANK] = {0};
+    double least = INFINITY;
+    if (s->v.n)
+        qsort(s->v.at, s->v.n, sizeof *s->v.at, by_work);
+    for (uint32_t k = 0; k < s->v.n; k++) {
+        const Trial *t = &s->v.at[k];
+        if (t->work > MOST_MORE * least || taken[t->outermost] == EACH_DIMENSION || !is_sound(s, t))
+            continue;
+        least = fmin(least, t->work);
+        taken[t->outermost]++;
+        PUSH(s->a, &to->v, t->is);
+    }
+}
+
+Choices choices_of(Arena *a, const Cost *cost, const Func *f, bool always)
+{
+    Choices r = {0};
+    Trials s = {.a = a, .cost = cost, .f = f};
+    Choice *none = NEW(a, Choice);
+    none->of = touched_by(a, cost->u, f);
+    measure(a, cost, f, none);
+    r.alone = none->slowest[0];
+    add_trials(&s);
+    keep_sound(&s, &r);
+    if (!always || !r.v.n)
+        PUSH(a, &r.v, none);
+    return r;
+}
+
+/* ---- what comes from others ---- */
+
+/* Bytes that a part reads which functions of this run have written, but not this part. A tensor that the caches of all do not hold
+ * comes from the last level for everybody. */
+static double pulled_bytes(const Cost *cost, const Touches *t, const Touches *const *own, uint32_t n, uint32_t id, int32_t parts)
+{
+    return (double)buf(cost->u, id)->bytes > (double)cost->m->l2_bytes * parts ? 0 : touched_missing(cost->u, t, id, own, n);
+}
+
+static double pulled_from(Arena *a, const Cost *cost, const Choice *c, const Before *before, uint32_t count, int32_t part, uint32_t id)
+{
+    const Stored *from = &before->from[id];
+    const Touches **own = NEWN(a, const Touches *, from->v.n + 1);
+    uint32_t n = 0;
+    for (uint32_t g = 0; g < from->v.n && from->v.at[g] <= before->n; g++)
+        own[n++] = &(from->v.at[g] == before->n ? c->of : before->by[from->v.at[g]])->at[count][part];
+    return n > 0 && from->v.at[0] < before->n ? pulled_bytes(cost, &c->of->at[count][part], own, n, id, cost->u->threads.at[count]) : 0;
+}
+
+static double pulled(Arena *a, const Cost *cost, const Choice *c, const Before *before, uint32_t count, int32_t part)
+{
+    const Touches *t = &c->of->at[count][part];
+    double bytes = 0;
+    for (uint32_t m = 0; m < t->v.n; m++) {
+        bool first = !t->v.at[m].write;
+        for (uint32_t q = 0; q < m && first; q++)
+            first = t->v.at[q].write || t->v.at[q].buf != t->v.at[m].buf;
+        bytes += first ? pulled_from(a, cost, c, before, count, part, t->v.at[m].buf) : 0;
+    }
+    return bytes;
+}
+
+double choice_cycles(Arena *a, const Cost *cost, const Choice *c, const Before *before, uint32_t count)
+{
+    double most = 0;
+    for (int32_t p = 0; p < (c->body ? cost->u->threads.at[count] : 1); p++)
+        most = fmax(most, c->cycles[count][p] + pulled(a, cost, c, before, count, p) / cost->m->pull_rate);
+    return most;
+}

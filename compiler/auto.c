@@ -55,6 +55,7 @@ static void make_schedule(Auto *g)
     if (g->m->lanes_f32 > 1 && g->m->fma)
         auto_scale(g);
     auto_prepare(g);
+    auto_outputs(g);
     g->s = schedule_new(g->a, g->te);
     auto_place(g);
     if (g->te->cx->fp == FP_bf16)

@@ -2,7 +2,7 @@
  *
  * Register tiles in vectors. Where every value along the lane variable has a vector form (cvec.h) and the target has
  * vectors, a tile becomes named vector accumulators, loads in the order of the nest, and the epilogue on the
- * accumulators (ctile_acc.c, ctile_across.c), or without a reduction strips of vectors (ctile_map.c).
+ * accumulators (ctile_acc.c, ctile_across.c, ctile_fold.c), or without a reduction strips of vectors (ctile_map.c).
  */
 #include "ctile.h"
 
@@ -54,7 +54,7 @@ static void statements(VGen *v)
 {
     const Tile *t = v->t;
     if (t->red != RED_none)
-        (t->across ? v_across_tile : v_accumulator_tile)(v);
+        (t->across ? v_across_tile : v_is_fold(v->g, t, v->width) ? v_fold_tile : v_accumulator_tile)(v);
     else
         (t->open ? v_open_map_tile : v_map_tile)(v);
 }

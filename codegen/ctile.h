@@ -28,9 +28,13 @@ bool v_packs_all(VGen *v);                         /* every store of the tile ca
 bool v_find_dot(const CGen *g, const Tile *t, DotForm *d); /* false: t has another form */
 void v_dot_step(VGen *v, const DotForm *d, const Acc *acc, int32_t np, int32_t nv);
 
+void v_epilogue(VGen *v, const Acc *acc, int32_t np, int32_t nv); /* ctile_acc.c: the stores of points x vectors */
+bool v_is_fold(CGen *g, const Tile *t, int32_t width); /* ctile_fold.c: both operands lie along the reduction */
+
 /* The statements of a tile. */
 void v_accumulator_tile(VGen *v);                  /* ctile_acc.c */
 void v_across_tile(VGen *v);                       /* ctile_across.c */
+void v_fold_tile(VGen *v);                         /* ctile_fold.c */
 void v_map_tile(VGen *v);                          /* ctile_map.c */
 /* ctile_map.c: as many strips as the tile may have, each with the lanes that are in use */
 void v_open_map_tile(VGen *v);

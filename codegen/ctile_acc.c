@@ -110,7 +110,7 @@ static void store_together(VGen *v, const Acc *acc, int32_t p, int32_t q, int32_
     }
 }
 
-static void epilogue(VGen *v, const Acc *acc, int32_t np, int32_t nv)
+void v_epilogue(VGen *v, const Acc *acc, int32_t np, int32_t nv)
 {
     const int32_t whole = v->t->open || !v_packs_all(v) ? 0 : v->t->lanes / v->width;
     for (int32_t p = 0; p < np; p++)
@@ -138,5 +138,5 @@ void v_accumulator_tile(VGen *v)
     declare_accumulators(v, acc, np, nv);
     v_forget(v, false);
     reduction(v, acc, np, nv);
-    epilogue(v, acc, np, nv);
+    v_epilogue(v, acc, np, nv);
 }

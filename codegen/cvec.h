@@ -28,6 +28,8 @@ typedef struct VGen {
 } VGen;
 
 LaneKind lane_kind(DType dt);
+/* elements from lane to lane; false: not always as many */
+bool v_stride(const CGen *g, const Expr *load, const Expr *lane, int64_t *stride);
 /* Whether e, whose lanes differ by `lane` and by `acc` (NULL: there is none), can be printed as a vector. */
 bool v_can(CGen *g, const Expr *e, const Expr *lane, const Expr *acc);
 /* Whether it can be stored to elements of type dt along the lanes. */

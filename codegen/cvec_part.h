@@ -16,8 +16,6 @@ const Element *v_element(DType dt);                           /* NULL: vectors h
 /* word of the dialect for an operation; NULL: it has none */
 const char *v_op_name(const Expr *e);
 bool v_by_lane(const Expr *e, const Expr *lane, const Expr *acc); /* its value differs between lanes */
-/* elements from lane to lane; false: not always as many */
-bool v_stride(const CGen *g, const Expr *load, const Expr *lane, int64_t *stride);
 /* what a guarded load gives outside, in the type of its lanes */
 const Expr *v_outside(const CGen *g, const Expr *loadp);
 /* a value of 32 bits as the factor of a 64-bit product; NULL: it is none */

@@ -168,13 +168,13 @@ static uint32_t prepare_x(Auto *g, uint32_t k, const Dot *d)
     return 1;
 }
 
-/* Between activations: the operand with the lane variable gets it innermost, in a transposed copy when it has not. */
+/* Between activations: the operand with the lane variable gets it innermost, in a transposed copy when it has not, unless rows are few. */
 static uint32_t transpose_activation(Auto *g, uint32_t k, const Dot *d)
 {
     const Stage *s = g->te->stage.at[k];
     const Ten *n = ten(g->te, d->w->v.ref);
     const int dim = d->lane >= 0 ? dim_of(d->w, s->var[d->lane]) : -1;
-    if (dim < 0 || dim == n->rank - 1 || d->w->op != EX_load)
+    if (dim < 0 || dim == n->rank - 1 || d->w->op != EX_load || is_folded(g, s, d))
         return 0;
     uint8_t perm[MAX_RANK], at = 0;
     const Expr *index[MAX_RANK];

@@ -20,6 +20,8 @@ void open_lanes(const Auto *g, StagePlan *p, const Ten *t, int lane); /* lanes t
 /* auto_shape.c */
 TileShape shape_of_tile(const Auto *g, const Dot *d, const Stage *s, int64_t lanes, const char **kind);
 
+TileShape shape_of_fold(const Auto *g);                 /* auto_fold.c */
+
 /* auto_fetch.c: bytes of the constant of a product, 0 when it has none. */
 int64_t constant_bytes(const Auto *g, const Dot *d);
 /* How far ahead of it others are fetched while it is walked: a block of its lanes, or what the second-level cache takes beside

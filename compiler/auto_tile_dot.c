@@ -73,7 +73,7 @@ static void tile_vectors(const Auto *g, uint32_t host, const Stage *s, const Ord
     StagePlan *p = &g->s->stage[host];
     const Ten *t = ten(g->te, g->te->stage.at[host]->out);
     const int64_t n = extent_of(g, t->dim[v->lane]), all = d->group ? d->group : n, most = g->block[host] ? g->block[host] : all;
-    const TileShape shape = shape_of_tile(g, d, s, most, &p->kind);
+    const TileShape shape = is_folded(g, s, d) ? shape_of_fold(g) : shape_of_tile(g, d, s, most, &p->kind);
     const int64_t lanes = min_i64(shape.lanes, most);
     if (all < n)
         add_loop(p, v->lane, all);

@@ -314,6 +314,51 @@ static MLCC_INLINE v16f V16_MINN(v16f a, v16f b)
 
 static MLCC_INLINE float V16_HSUM(v16f v) { return V8_HSUM(mlcc_v16_lo(v) + mlcc_v16_hi(v)); }
 
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16f mlcc_v16_halves(v16f a, v16f b)
+{
+    return (v16f)_mm512_shuffle_f32x4((__m512)a, (__m512)b, 0x44) +
+           (v16f)_mm512_shuffle_f32x4((__m512)a, (__m512)b, 0xee);
+}
+
+static MLCC_INLINE __m512 mlcc_v16_quarters(v16f a, v16f b, v16f c, v16f d)
+{
+    const __m512 p = (__m512)mlcc_v16_halves(a, b), q = (__m512)mlcc_v16_halves(c, d);
+    return (__m512)((v16f)_mm512_shuffle_f32x4(p, q, 0x88) + (v16f)_mm512_shuffle_f32x4(p, q, 0xdd));
+}
+
+static MLCC_INLINE __m512 mlcc_v16_pairs(__m512 a, __m512 b)
+{
+    return (__m512)((v16f)_mm512_shuffle_ps(a, b, 0x44) + (v16f)_mm512_shuffle_ps(a, b, 0xee));
+}
+
+static MLCC_INLINE v16f V16_SUMS(v16f a, v16f b, v16f c, v16f d, v16f e, v16f f, v16f g, v16f h, v16f i, v16f j, v16f k,
+                                 v16f l, v16f m, v16f n, v16f o, v16f p)
+{
+    const __m512 s = mlcc_v16_pairs(mlcc_v16_quarters(a, e, i, m), mlcc_v16_quarters(b, f, j, n));
+    const __m512 t = mlcc_v16_pairs(mlcc_v16_quarters(c, g, k, o), mlcc_v16_quarters(d, h, l, p));
+    return (v16f)_mm512_shuffle_ps(s, t, 0x88) + (v16f)_mm512_shuffle_ps(s, t, 0xdd);
+}
+#else
+static MLCC_INLINE v8f mlcc_v16_half_sum(v16f a) { return mlcc_v16_lo(a) + mlcc_v16_hi(a); }
+
+static MLCC_INLINE v8f mlcc_v16_half_sums(v16f a, v16f b, v16f c, v16f d, v16f e, v16f f, v16f g, v16f h)
+{
+    return V8_SUMS(mlcc_v16_half_sum(a), mlcc_v16_half_sum(b), mlcc_v16_half_sum(c), mlcc_v16_half_sum(d),
+                   mlcc_v16_half_sum(e), mlcc_v16_half_sum(f), mlcc_v16_half_sum(g), mlcc_v16_half_sum(h));
+}
+
+static MLCC_INLINE v16f V16_SUMS(v16f a, v16f b, v16f c, v16f d, v16f e, v16f f, v16f g, v16f h, v16f i, v16f j, v16f k,
+                                 v16f l, v16f m, v16f n, v16f o, v16f p)
+{
+    const v8f lo = mlcc_v16_half_sums(a, b, c, d, e, f, g, h), hi = mlcc_v16_half_sums(i, j, k, l, m, n, o, p);
+    v16f v;
+    memcpy(&v, &lo, sizeof lo);
+    memcpy((char *)&v + sizeof lo, &hi, sizeof hi);
+    return v;
+}
+#endif
+
 static MLCC_INLINE float V16_HPROD(v16f v) { return V8_HPROD(mlcc_v16_lo(v) * mlcc_v16_hi(v)); }
 
 static MLCC_INLINE float V16_HMAX(v16f v) { return V8_HMAX(V8_MAXN(mlcc_v16_lo(v), mlcc_v16_hi(v))); }

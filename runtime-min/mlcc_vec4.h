@@ -277,6 +277,22 @@ static MLCC_INLINE v4f V4_MINN(v4f a, v4f b)
 
 static MLCC_INLINE float V4_HSUM(v4f v) { return (v[0] + v[2]) + (v[1] + v[3]); }
 
+#if MLCC_X86
+static MLCC_INLINE v4f V4_SUMS(v4f a, v4f b, v4f c, v4f d)
+{
+    const __m128 p = (__m128)((v4f)_mm_movelh_ps((__m128)a, (__m128)b) + (v4f)_mm_movehl_ps((__m128)b, (__m128)a));
+    const __m128 q = (__m128)((v4f)_mm_movelh_ps((__m128)c, (__m128)d) + (v4f)_mm_movehl_ps((__m128)d, (__m128)c));
+    return (v4f)_mm_shuffle_ps(p, q, 0x88) + (v4f)_mm_shuffle_ps(p, q, 0xdd);
+}
+#else
+static MLCC_INLINE v4f V4_SUMS(v4f a, v4f b, v4f c, v4f d)
+{
+    const v4f p = (v4f){a[0], a[1], b[0], b[1]} + (v4f){a[2], a[3], b[2], b[3]};
+    const v4f q = (v4f){c[0], c[1], d[0], d[1]} + (v4f){c[2], c[3], d[2], d[3]};
+    return (v4f){p[0], p[2], q[0], q[2]} + (v4f){p[1], p[3], q[1], q[3]};
+}
+#endif
+
 static MLCC_INLINE float V4_HPROD(v4f v) { return (v[0] * v[2]) * (v[1] * v[3]); }
 
 static MLCC_INLINE float V4_HMAX(v4f v) { return mlcc_max_f32(mlcc_max_f32(v[0], v[2]), mlcc_max_f32(v[1], v[3])); }

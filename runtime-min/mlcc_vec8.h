@@ -310,6 +310,38 @@ static MLCC_INLINE v8f V8_MINN(v8f a, v8f b)
 
 static MLCC_INLINE float V8_HSUM(v8f v) { return V4_HSUM(mlcc_v8_lo(v) + mlcc_v8_hi(v)); }
 
+#if MLCC_X86 && defined(__AVX__)
+static MLCC_INLINE v8f mlcc_v8_halves(v8f a, v8f b)
+{
+    return (v8f)_mm256_permute2f128_ps((__m256)a, (__m256)b, 0x20) +
+           (v8f)_mm256_permute2f128_ps((__m256)a, (__m256)b, 0x31);
+}
+
+static MLCC_INLINE v8f mlcc_v8_pairs(v8f a, v8f b)
+{
+    return (v8f)_mm256_shuffle_ps((__m256)a, (__m256)b, 0x44) + (v8f)_mm256_shuffle_ps((__m256)a, (__m256)b, 0xee);
+}
+
+static MLCC_INLINE v8f V8_SUMS(v8f a, v8f b, v8f c, v8f d, v8f e, v8f f, v8f g, v8f h)
+{
+    const __m256 p = (__m256)mlcc_v8_pairs(mlcc_v8_halves(a, e), mlcc_v8_halves(b, f));
+    const __m256 q = (__m256)mlcc_v8_pairs(mlcc_v8_halves(c, g), mlcc_v8_halves(d, h));
+    return (v8f)_mm256_shuffle_ps(p, q, 0x88) + (v8f)_mm256_shuffle_ps(p, q, 0xdd);
+}
+#else
+static MLCC_INLINE v4f mlcc_v8_half_sum(v8f a) { return mlcc_v8_lo(a) + mlcc_v8_hi(a); }
+
+static MLCC_INLINE v8f V8_SUMS(v8f a, v8f b, v8f c, v8f d, v8f e, v8f f, v8f g, v8f h)
+{
+    const v4f lo = V4_SUMS(mlcc_v8_half_sum(a), mlcc_v8_half_sum(b), mlcc_v8_half_sum(c), mlcc_v8_half_sum(d));
+    const v4f hi = V4_SUMS(mlcc_v8_half_sum(e), mlcc_v8_half_sum(f), mlcc_v8_half_sum(g), mlcc_v8_half_sum(h));
+    v8f v;
+    memcpy(&v, &lo, sizeof lo);
+    memcpy((char *)&v + sizeof lo, &hi, sizeof hi);
+    return v;
+}
+#endif
+
 static MLCC_INLINE float V8_HPROD(v8f v) { return V4_HPROD(mlcc_v8_lo(v) * mlcc_v8_hi(v)); }
 
 static MLCC_INLINE float V8_HMAX(v8f v) { return V4_HMAX(V4_MAXN(mlcc_v8_lo(v), mlcc_v8_hi(v))); }

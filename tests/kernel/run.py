@@ -41,6 +41,18 @@ def matmul_f32(path):
     return g.save(path, {'x': [max(ROWS), max(STEPS)]}, leaves(g))
 
 
+def scores_f32(path):
+    """Queries against keys that lie along the reduction as they do, keys shared by heads, scaled or not; also rows beyond few."""
+    g, heads = Graph(8), 3
+    for k, (m, n, s) in enumerate(triples()):
+        shared = k % 3 == 0
+        q = g.node('Slice', 'q', *slices(g, heads, (1, 2, 3, 5, 7, 9)[k % 6], s))
+        keys = g.node('Slice', 'k', *slices(g, 1 if shared else heads, n, s))
+        y = g.node('MatMul', q, g.node('Transpose', g.node('Tanh', keys), perm=[0, 2, 1]))
+        g.node('Mul', y, g.const(np.float32(0.125))) if k % 2 else None
+    return g.save(path, {'q': [heads, 9, max(STEPS)], 'k': [heads, max(LANES), max(STEPS)]}, leaves(g))
+
+
 def slices(g, *ends):
     zeros = np.zeros(len(ends), np.int64)
     return g.const(zeros), g.const(np.array(ends, np.int64)), g.const(np.arange(len(ends), dtype=np.int64))
@@ -128,7 +140,7 @@ def windows_i8(path):
     return g.save(path, {f'x{k}': [1, h, w, cin] for k, (cin, _, h, w, *_) in enumerate(WINDOWS)}, leaves(g), TensorProto.INT8)
 
 
-MODELS = {'matmul-f32': matmul_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'conv-i8': conv_i8, 'windows-f32': windows_f32,
+MODELS = {'matmul-f32': matmul_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'conv-i8': conv_i8, 'windows-f32': windows_f32,
           'windows-i8': windows_i8}
 
 

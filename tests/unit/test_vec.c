@@ -140,7 +140,7 @@ int main(void)
         cmocka_unit_test(test_target), WIDTHS(test_unary), WIDTHS(test_quotients), WIDTHS(test_each), WIDTHS(test_binary), WIDTHS(test_fma), WIDTHS(test_masks),
         WIDTHS(test_fold), WIDTHS(test_partial), WIDTHS(test_strided), WIDTHS(test_integers), WIDTHS(test_bf16),
         VECTORS(test_pairs) WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_short_functions), WIDTHS(test_special)
-            WIDE(test_ints) WIDE(test_longs) WIDE(test_saturated) WIDE(test_packed) WIDE(test_narrow) WIDE(test_halves),
+            WIDE(test_sums) WIDE(test_ints) WIDE(test_longs) WIDE(test_saturated) WIDE(test_packed) WIDE(test_narrow) WIDE(test_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
@@ -399,6 +399,31 @@ static int32_t T(dot)(int32_t x, int32_t w, int32_t c, bool xs, bool ws)
     for (int k = 0; k < 4; k++)
         c = mlcc_add_i32(c, T(byte)(x, k, xs) * T(byte)(w, k, ws));
     return c;
+}
+
+/* As many vectors as there are lanes, each summed in the order of HSUM. */
+static void T(test_sums)(void **state)
+{
+    (void)state;
+    F v[W];
+    uint64_t seed = 21;
+    for (int round = 0; round < 1000; round++) {
+        float x[W], y[W];
+        for (int k = 0; k < W; k++) {
+            for (int i = 0; i < W; i++)
+                x[i] = ldexpf((float)(int32_t)next_random(&seed), (int)(next_random(&seed) % 8) - 32);
+            v[k] = V(LD)(x);
+        }
+#if W == 4
+        V(ST)(y, V4_SUMS(v[0], v[1], v[2], v[3]));
+#elif W == 8
+        V(ST)(y, V8_SUMS(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]));
+#else
+        V(ST)(y, V16_SUMS(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15]));
+#endif
+        for (int k = 0; k < W; k++)
+            assert_same("SUMS", y[k], V(HSUM)(v[k]), (float)k, 0);
+    }
 }
 
 /* Shifts, choices, sums of products; edge values are frequent. */

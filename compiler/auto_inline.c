@@ -191,6 +191,15 @@ static bool better_as_epilogue(const Auto *g, uint32_t k)
     return second_product(g, k) || (is_epilogue(g, k) && is_read_apart(g, s->out));
 }
 
+/* Blocks that are turned over come from memory: what is computed on the way would be gathered, one element at a time. */
+static bool is_turned_over(const Auto *g, uint32_t t)
+{
+    bool yes = false;
+    for (uint32_t q = 0; q < g->nreader[t]; q++)
+        yes = yes || turns_over(g, g->reader[t][q]);
+    return yes;
+}
+
 /* Why stage k, a map, is not inline; NULL: it is. cost: of an element, with what is inline in it. */
 static const char *objection(const Auto *g, uint32_t k, const Use *use, int64_t cost)
 {
@@ -203,6 +212,8 @@ static const char *objection(const Auto *g, uint32_t k, const Use *use, int64_t 
         return NULL;
     if (better_as_epilogue(g, k))
         return "the epilogue of a product";
+    if (is_turned_over(g, g->te->stage.at[k]->out) && !is_epilogue(g, k))
+        return "turned over from memory";
     return use->reads / (double)max_i64(points_of_stage(g, k), 1) > 1.01 && cost > CHEAP ? "elements are read more than once" : NULL;
 }
 

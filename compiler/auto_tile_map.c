@@ -105,6 +105,13 @@ static int copied_across(const Auto *g, uint32_t k, int lane)
     return extent_of(g, t->dim[v]) >= g->m->lanes_f32 ? v : -1;
 }
 
+bool turns_over(const Auto *g, uint32_t k)
+{
+    const Order order = order_of(g, g->te->stage.at[k]->out);
+    const int lane = innermost_dim(ten(g->te, g->te->stage.at[k]->out), &order);
+    return lane >= 0 && g->m->lanes_f32 >= 4 && copied_across(g, k, lane) >= 0;
+}
+
 /* The variable along which every load that depends on position walks memory; -1: there is none, or they differ. */
 typedef struct Walked { const Auto *g; const Stage *s; int var; bool differ; } Walked;
 

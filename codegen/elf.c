@@ -55,7 +55,7 @@ void weights_object(const Unit *u, const EmitOptions *opt, EmitFiles *files)
                        .e_shstrndx = SEC_SHSTRTAB};
     (void)put(&first, &head, sizeof head, 1);
     Elf64_Shdr s[SEC_COUNT] = {0};
-    s[SEC_DATA] = section(1, SHT_PROGBITS, SHF_ALLOC, put(&first, "", 0, 64), size, 64);
+    s[SEC_DATA] = section(1, SHT_PROGBITS, SHF_ALLOC, put(&first, "", 0, 64), size, (Elf64_Xword)weights_align(u));
     t.from = first.text.n + size;
     const Elf64_Sym sym[2] = {{0},
                               {.st_name = 1,

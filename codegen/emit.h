@@ -67,6 +67,9 @@ WeightsMode weights_mode(const Unit *u, WeightsMode asked); /* resolves WM_auto 
 bool weights_stored(const Buf *b);
 /* offsets in execution order, 64-byte aligned; sets weight_bytes */
 void weights_layout(Unit *u);
+/* Of their first byte in an executable, after weights_layout: a page of 2 MB where there are many, which the system can then map
+ * as such (Linux: files whose folios are that large). */
+int32_t weights_align(const Unit *u);
 
 void weights_put(const void *unit, Arena *a, const Sink *to); /* the image, piece by piece */
 

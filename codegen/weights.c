@@ -7,7 +7,7 @@
 #include "emit.h"
 #include "out.h"
 
-enum { WEIGHT_ALIGN = 64, ARRAY_LIMIT = 1 << 16, STRING_LIMIT = 1 << 23, ROW = 1024 };
+enum { WEIGHT_ALIGN = 64, HUGE_PAGE = 2 << 20, MANY_PAGES = 32, ARRAY_LIMIT = 1 << 16, STRING_LIMIT = 1 << 23, ROW = 1024 };
 
 /* A fill that no call needs as memory is printed as a literal by the nest builder, so its buffer is never used. */
 bool weights_stored(const Buf *b)
@@ -43,6 +43,8 @@ void weights_layout(Unit *u)
     }
     u->weight_bytes = at;
 }
+
+int32_t weights_align(const Unit *u) { return u->weight_bytes < MANY_PAGES * (int64_t)HUGE_PAGE ? WEIGHT_ALIGN : HUGE_PAGE; }
 
 WeightsMode weights_mode(const Unit *u, WeightsMode asked)
 {
@@ -159,7 +161,7 @@ static void as_incbin(const Unit *u, const EmitOptions *opt, EmitFiles *files)
     ln(&o, "extern const unsigned char %s_weights[];", opt->prefix);
     blank(&o);
     ln(&o, "__asm__(\".section .rodata\\n\"");
-    ln(&o, "        \".balign 64\\n\"");
+    ln(&o, "        \".balign %" PRId32 "\\n\"", weights_align(u));
     ln(&o, "        \".globl %s_weights\\n\"", opt->prefix);
     ln(&o, "        \".hidden %s_weights\\n\"", opt->prefix);
     ln(&o, "        \"%s_weights:\\n\"", opt->prefix);

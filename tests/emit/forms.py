@@ -6,6 +6,7 @@ network with a symbolic extent must serve every length up to the bound and refus
     forms.py BUILD_DIR
 """
 import pathlib
+import struct
 import sys
 
 import numpy as np
@@ -156,6 +157,32 @@ def object_fault(mlcc, model, folder, row, way):
     return compare([net.call([x]) for x in pictures()], want, 1e-4)
 
 
+def segment_alignment(path):
+    """The largest of a 64-bit ELF file (System V ABI, program header)."""
+    image = path.read_bytes()
+    at, = struct.unpack_from('<Q', image, 32)
+    size, count = struct.unpack_from('<HH', image, 54)
+    heads = [struct.unpack_from('<II6Q', image, at + k * size) for k in range(count)]
+    return max(h[7] for h in heads if h[0] == 1)
+
+
+def page_fault(mlcc, folder, args):
+    """Many weights begin a page of 2 MB, few do not."""
+    for rows, want in [(4100, True), (500, False)]:
+        graph = helper.make_graph([helper.make_node('MatMul', ['x', 'w'], ['y'])], 'large', [helper.make_tensor_value_info('x', onnx.TensorProto.FLOAT, [1, rows])],
+                                  [helper.make_tensor_value_info('y', onnx.TensorProto.FLOAT, [1, 4096])],
+                                  [numpy_helper.from_array(np.random.default_rng(1).standard_normal((rows, 4096), np.float32), 'w')])
+        model = folder / f'large{rows}.onnx'
+        folder.mkdir(parents=True, exist_ok=True)
+        onnx.save(helper.make_model(graph), model)
+        path, _ = build(mlcc, model, folder / f'{rows}', args)
+        found = segment_alignment(pathlib.Path(path))
+        model.unlink()
+        if (found >= 2 << 20) != want:
+            return f'{rows} rows of weights: segments are aligned to {found}'
+    return ''
+
+
 def main():
     build_dir = pathlib.Path(sys.argv[1]).resolve()
     mlcc, top = build_dir / 'mlcc', build_dir / 'emit' / 'forms'
@@ -175,6 +202,8 @@ def main():
     r.check('forms/special', isolated(lambda: special_fault(mlcc, top / 'special')))
     for args in ([], ['-O0'], ['--threads=2']):
         r.check(f'forms/decided by data {args}', isolated(lambda args=args: decided_fault(mlcc, top / 'decided', args)))
+    for way in ['incbin', 'object']:
+        r.check(f'forms/pages {way}', isolated(lambda way=way: page_fault(mlcc, top / 'pages' / way, [f'--weights={way}'])))
     r.check('forms/pinned', isolated(lambda: pinned_fault(mlcc, top / 'pinned')))
     r.finish()
 

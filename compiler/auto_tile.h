@@ -27,7 +27,8 @@ int64_t constant_bytes(const Auto *g, const Dot *d);
 /* How far ahead of it others are fetched while it is walked: a block of its lanes, or what the second-level cache takes beside
  * all else. 0: not, it is a trifle, or that cache keeps all constants from run to run. */
 int32_t fetch_distance(const Auto *g, const Dot *d, int64_t block);
-void plan_fetches(const Auto *g, StagePlan *p, const Dot *d, const Stage *s, int64_t lanes); /* of tiles of vectors */
+/* Of tiles of vectors, so many of the shape's lanes. */
+void plan_fetches(const Auto *g, StagePlan *p, const Dot *d, const Stage *s, const TileShape *shape, int64_t lanes);
 
 void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d); /* auto_tile_dot.c: contraction k in registers of host, or itself */
 bool has_lanes(const Auto *g, uint32_t k);                       /* auto_tile_map.c: elements that vectors hold */

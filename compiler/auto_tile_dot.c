@@ -77,7 +77,7 @@ static void tile_vectors(const Auto *g, uint32_t host, const Stage *s, const Ord
     const int64_t lanes = min_i64(shape.lanes, most);
     if (all < n)
         add_loop(p, v->lane, all);
-    plan_fetches(g, p, d, s, lanes);
+    plan_fetches(g, p, d, s, &shape, lanes);
     const int64_t first = g->block[host] ? g->block[host] : is_stream(g, d) || is_resident(g, d, s) || slices_fit(g, d, s) ? lanes : 0;
     if (first)
         add_loop(p, v->lane, first);

@@ -107,17 +107,26 @@ static void store_before(CGen *g, const struct Turns *q)
     store_row(g, q->tile, &q->m, q->sums, q->last, q->row, &loops);
 }
 
-/* So many with each product that all are stored when the products are done. */
-static void rows_before(CGen *g, const struct Turns *q)
+/* Number of a product in the order of the loops; inner: of those of the innermost loop, which are `count`. */
+static const Expr *number_of(CGen *g, const Tile *t, const Expr *inner, int64_t count)
 {
-    const int64_t steps = count_steps(q->tile, &q->m), all = rows_of(&q->m), each = (all + steps - 1) / steps;
-    const Expr *end = ex_index(g->x, "end", ex_int(g->x, all + each));
-    const char *row = var_ident(g, q->row), *rows = var_ident(g, q->rows), *to = var_ident(g, end);
-    open_block(g->o, "for (%s %s = %s + %lld; %s < %s && %s < %s; %s++)", c_type(g, DT_ix), to, row, (long long)each,
-               row, to, row, rows, row);
+    const Expr *n = ex_int(g->x, 0);
+    for (int r = 0; r < t->nr - 2; r++)
+        n = ex_add(g->x, ex_mul(g->x, n, t->rext[r]), t->rvar[r]);
+    return ex_add(g->x, ex_mul(g->x, n, ex_int(g->x, count)), inner);
+}
+
+/* So many with each product, or one with each of `apart` products, the one with this number the last, that all are stored when the
+ * products are done and the unit of vectors is in use all the while: after 128 products without it, Sapphire Rapids puts it to
+ * sleep, and to wake it takes the time of 60 more. */
+static void rows_before(CGen *g, const struct Turns *q, const Expr *number)
+{
+    const int64_t steps = count_steps(q->tile, &q->m), all = rows_of(&q->m), each = (all + steps - 1) / steps, apart = max_i64(steps / all, 1);
+    const Expr *done = ex_fdiv(g->x, ex_add(g->x, number, ex_int(g->x, 1)), ex_int(g->x, apart));
+    const char *row = var_ident(g, q->row), *end = c_expr(g, ex_mul(g->x, done, ex_int(g->x, each)));
+    open_block(g->o, "for (; %s < %s && %s < %s; %s++)", row, end, row, var_ident(g, q->rows), row);
     store_before(g, q);
     close_block(g->o, "");
-    c_release(g, to);
 }
 
 /* ---- products ---- */
@@ -194,7 +203,7 @@ static void products(CGen *g, const Tile *t, const Matrix *m, const struct Turns
     multiply(g, t, m, step);
     fetch(g, t, m, step);
     if (q)
-        rows_before(g, q);
+        rows_before(g, q, number_of(g, t, steps > 1 ? k : ex_int(g->x, 0), steps));
     if (steps > 1)
         c_close_loop(g, k);
     for (int r = t->nr - 2; r-- > 0;)

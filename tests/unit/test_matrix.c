@@ -205,6 +205,14 @@ static void test_forms(void **state)
         check_form(&forms[k], (int)k);
 }
 
+/* 12 products and 5 rows of the tile before: one with each second product, so that vectors are in use all the while. */
+static void test_spreads_rows(void **state)
+{
+    (void)state;
+    const Form f = {"u8", "i8", "i32", 4, 4, 0, 5, 0, 3, 52, 17, false, true, true};
+    assert_non_null(strstr(emitted(parsed(nest_of(&f)), "spread"), " / 2 && row < rows;"));
+}
+
 /* Rows that a product reads may be those that the tile before stores: then it waits for them. */
 static void test_reads_what_was_stored(void **state)
 {
@@ -224,6 +232,6 @@ static void test_reads_what_was_stored(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms), cmocka_unit_test(test_reads_what_was_stored)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms), cmocka_unit_test(test_spreads_rows), cmocka_unit_test(test_reads_what_was_stored)};
     return cmocka_run_group_tests(tests, setup_folder, teardown_folder);
 }

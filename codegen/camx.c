@@ -2,7 +2,7 @@
  *
  * Register tiles that the schedule gave to the matrix unit, on tiles of AMX (runtime-min/mlcc_amx.h). Up to four
  * sums of 16 x 16 stay in tmm0..3, rows of x come to tmm4..5 as they lie in memory, groups of w (four bytes, two
- * bf16) to tmm6..7:
+ * bf16) to tmm6..7, or rows to tmm4..6 and groups to tmm7:
  *
  *   sum(.., k, q) wide(x[row, .., G*k + q]) * wide(w[.., k, lane, q])        q < G, lanes of w side by side
  *
@@ -59,8 +59,8 @@ int64_t amx_along(const Expr *e, const Expr *var)
     return linear && c >= 0 ? c : -1;
 }
 
-/* Rows of one point variable, or of two that lie as those of one would, are cut into two tiles where they are many.
- * Otherwise the outer variable tells two tiles apart. */
+/* Rows of one point variable, or of two that lie as those of one would, are cut into tiles where they are many.
+ * Otherwise the outer variable tells tiles apart, and the rows of each are cut. More than two tiles are alike. */
 static bool find_rows(Matrix *m, const Tile *t, const Expr *x)
 {
     if (t->np > 2)
@@ -72,11 +72,12 @@ static bool find_rows(Matrix *m, const Tile *t, const Expr *x)
     const int64_t stride = m->row ? amx_along(x, m->row) : 0, outer = m->part ? amx_along(x, m->part) : 0;
     m->joined = !m->part || outer == stride * m->run;
     const int32_t n = m->joined ? m->run * parts : m->run;
-    m->nrow = !m->joined ? parts : n > SIDE ? 2 : 1;
-    m->rows[0] = m->joined ? (n + m->nrow - 1) / m->nrow : n;
-    m->rows[1] = m->nrow == 1 ? 0 : m->joined ? n - m->rows[0] : n;
+    m->cuts = (n + SIDE - 1) / SIDE;
+    m->nrow = m->joined ? m->cuts : m->cuts * parts;
+    m->rows[0] = (n + m->cuts - 1) / m->cuts;
+    m->rows[1] = m->nrow == 1 ? 0 : m->joined ? n - m->rows[0] : m->rows[0];
     m->row_bytes = stride * m->size;
-    return stride >= 0 && outer >= 0 && m->nrow <= 2 && m->rows[0] <= SIDE;
+    return stride >= 0 && outer >= 0 && ((m->joined && m->nrow <= 2) || n % m->cuts == 0);
 }
 
 static bool find_lanes(Matrix *m, const Tile *t)
@@ -137,16 +138,16 @@ static TileShapes shapes_of(const Matrix *m)
 {
     TileShapes s = {0};
     for (int32_t r = 0; r < m->nrow; r++) {
-        s.rows[FIRST_X + r] = (uint8_t)m->rows[r];
-        s.bytes[FIRST_X + r] = (uint8_t)(4 * m->step);
+        s.rows[amx_x(r)] = (uint8_t)amx_rows(m, r);
+        s.bytes[amx_x(r)] = (uint8_t)(4 * m->step);
         for (int32_t l = 0; l < m->nlane; l++) {
-            s.rows[r * m->nlane + l] = (uint8_t)m->rows[r];
+            s.rows[r * m->nlane + l] = (uint8_t)amx_rows(m, r);
             s.bytes[r * m->nlane + l] = (uint8_t)(4 * lanes_of(m, l));
         }
     }
     for (int32_t l = 0; l < m->nlane && l < 2; l++) {
-        s.rows[FIRST_W + l] = (uint8_t)m->step;
-        s.bytes[FIRST_W + l] = (uint8_t)(4 * lanes_of(m, l));
+        s.rows[amx_w(m, l)] = (uint8_t)m->step;
+        s.bytes[amx_w(m, l)] = (uint8_t)(4 * lanes_of(m, l));
     }
     return s;
 }

@@ -13,7 +13,7 @@ typedef struct Place { Subst s[MAX_LOOPS + 4]; uint32_t n; } Place;
 
 /* ---- sums: [turn][row][lane] ---- */
 
-static int32_t rows_of(const Matrix *m) { return m->rows[0] + m->rows[1]; }
+static int32_t rows_of(const Matrix *m) { return m->nrow > 2 ? m->nrow * m->rows[0] : m->rows[0] + m->rows[1]; }
 
 /* The array is a buffer of the unit like others, so that the stores, a tile of their own, can load from it. */
 static uint32_t sums_buf(CGen *g, const Tile *t, const Matrix *m, int turns)
@@ -136,9 +136,9 @@ static Place place_of(CGen *g, const Tile *t, const Matrix *m, int32_t r, int32_
 {
     Place p = {.n = 0};
     if (m->row)
-        p.s[p.n++] = (Subst){m->row, ex_int(g->x, m->joined ? r * m->rows[0] : 0)};
+        p.s[p.n++] = (Subst){m->row, ex_int(g->x, (m->joined ? r : r % m->cuts) * m->rows[0])};
     if (m->part)
-        p.s[p.n++] = (Subst){m->part, ex_int(g->x, m->joined ? 0 : r)};
+        p.s[p.n++] = (Subst){m->part, ex_int(g->x, m->joined ? 0 : r / m->cuts)};
     p.s[p.n++] = (Subst){t->lane, ex_int(g->x, (int64_t)l * SIDE)};
     p.s[p.n++] = (Subst){t->rvar[t->nr - 1], ex_int(g->x, 0)};
     return p;
@@ -169,10 +169,10 @@ static void multiply(CGen *g, const Tile *t, const Matrix *m, const Expr *step)
         for (int32_t l = 0; l < m->nlane; l++) {
             const Place p = at_step(g, t, m, step, r, l);
             if (r == 0)
-                load_tile(g, m, &p, FIRST_W + l % 2, false);
+                load_tile(g, m, &p, amx_w(m, l), false);
             if (l == 0)
-                load_tile(g, m, &p, FIRST_X + r, true);
-            ln(g->o, "AMX_%s(&%s, %d, %d, %d);", m->dot, g->amx, r * m->nlane + l, FIRST_X + r, FIRST_W + l % 2);
+                load_tile(g, m, &p, amx_x(r), true);
+            ln(g->o, "AMX_%s(&%s, %d, %d, %d);", m->dot, g->amx, r * m->nlane + l, amx_x(r), amx_w(m, l));
         }
 }
 

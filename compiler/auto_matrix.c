@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Shapes of tiles for a matrix unit whose tiles have 16 rows of 64 bytes (AMX). Costs are cycles, as tests/bench/amx_rates.c
- * measures them on Sapphire and Granite Rapids. A tile has up to four sums of 16 x 16: two down and two along, or one down
- * and four along where there are few rows. Rows of two variables may lie evenly in memory, as those of a picture without a
- * border: then they are joined, and a picture of 7 x 7 is 28 + 21 rows, not seven times 7.
+ * measures them on Sapphire and Granite Rapids. A tile has up to four sums of 16 x 16: two down and two along, one down and four
+ * along where there are few rows, or four down where the constant comes from the second-level cache. Rows of two variables may lie
+ * evenly in memory, as those of a picture without a border: then they are joined, and a picture of 7 x 7 is 28 + 21 rows, not seven
+ * times 7.
  */
 #include <inttypes.h>
 
 #include "auto.h"
 
-enum { SIDE = 16, LOAD = 8, LOAD_FAR = 20, STORE = 15, BLOCK = 60, CONFIGURE = 160 };
+enum { SIDE = 16, SUMS = 4, LOAD = 8, LOAD_FAR = 20, WAIT_FAR = 6, STORE = 15, BLOCK = 60, CONFIGURE = 160 };
 enum { FEW_ROWS = 4 }; /* left to vectors */
 
 /* A product takes a cycle a row, but not less than the loading of the other operand into the unit. */
@@ -19,16 +20,24 @@ static double product_cost(int64_t rows)
 }
 
 /* What a contraction asks for: rows of two variables, which lie evenly when they join, lanes, windows of groups of the
- * reduction. */
-typedef struct MatrixWork { int64_t rows, outer, lanes, windows, groups, l1_bytes; bool joins; } MatrixWork;
+ * reduction, of which `overlap` read the same element of x along the rows. */
+typedef struct MatrixWork { int64_t rows, outer, lanes, windows, groups, l1_bytes; bool joins; int64_t overlap; } MatrixWork;
 
-/* Down tiles of rows, along lanes, of so many steps; the sums are stored, and read again by the epilogue. A block of the
- * constant (64 bytes for each lane and step) that fills the first-level cache comes from the second. */
+/* Of one lane of the constant, and of a row of x as often as windows read it. */
+static int64_t bytes_of(const MatrixWork *w) { return 4 * w->windows * w->groups; }
+
+/* A block of the constant that fills the first-level cache comes from the second. */
+static bool is_far(const MatrixWork *w, int64_t lanes) { return bytes_of(w) * lanes > w->l1_bytes / 2; }
+
+/* Down tiles of rows, along lanes, of so many steps; the sums are stored, and read again by the epilogue. A load from afar is waited
+ * for even where products take longer: 3x3x128 takes 1.24 of its products with two beside four products, 1.10 with one. */
 static double block_cost(const MatrixWork *w, int64_t down, int64_t rows, int64_t lanes, int64_t steps)
 {
-    const int64_t along = (lanes + SIDE - 1) / SIDE, load = 64 * lanes * steps > w->l1_bytes / 2 ? LOAD_FAR : LOAD;
-    const double products = (double)(down * along) * product_cost(rows), loads = (double)(LOAD * down + load * along);
-    return (double)steps * (products > loads ? products : loads) + (double)(down * along * (STORE + rows)) + BLOCK;
+    const int64_t along = (lanes + SIDE - 1) / SIDE;
+    const bool far = is_far(w, lanes);
+    const double products = (double)(down * along) * product_cost(rows), loads = (double)(LOAD * down + (far ? LOAD_FAR : LOAD) * along);
+    const double wait = far ? (double)(WAIT_FAR * along) : 0;
+    return (double)steps * ((products > loads ? products : loads) + wait) + (double)(down * along * (STORE + rows)) + BLOCK;
 }
 
 /* What is left needs no shape of its own: it is one tile like the first of two. */
@@ -56,7 +65,7 @@ static double rows_cost(const MatrixWork *w, const TileShape *s, int64_t lanes, 
 {
     if (w->joins && s->down > 1)
         return joined_cost(w, s, lanes, steps);
-    const int64_t tiles = s->rows > SIDE ? 2 : 1, left = w->rows % s->rows, left_tiles = left > SIDE ? 2 : 1;
+    const int64_t tiles = (s->rows + SIDE - 1) / SIDE, left = w->rows % s->rows, left_tiles = left > SIDE ? 2 : 1;
     double sum = (double)(w->rows / s->rows) * block_cost(w, tiles * s->down, s->rows / tiles, lanes, steps);
     if (left)
         sum += block_cost(w, left_tiles * s->down, left / left_tiles, lanes, steps) + (agrees(s->rows, left) ? 0 : 2 * CONFIGURE);
@@ -82,6 +91,19 @@ static void try_shape(ShapeList *best, const MatrixWork *w, int64_t down, int64_
     shapes_add(best, s);
 }
 
+/* Three or four tiles down and one along, which are alike: `down` values of the outer variable, the rows of each cut evenly. They
+ * read the constant half as often as two by two do, and x twice as often, which the first-level cache has to hold. */
+static void try_columns(ShapeList *best, const MatrixWork *w)
+{
+    for (int64_t down = 1; down <= min_i64(SUMS, w->outer); down++)
+        for (int64_t rows = min_i64(w->rows, SUMS * SIDE); rows > FEW_ROWS; rows--) {
+            const int64_t cuts = (rows + SIDE - 1) / SIDE;
+            const bool holds = bytes_of(w) * down * rows / w->overlap <= w->l1_bytes;
+            if (holds && w->rows % rows == 0 && rows % cuts == 0 && cuts * down > 2 && cuts * down <= SUMS)
+                try_shape(best, w, down, rows, SIDE);
+        }
+}
+
 static ShapeList matrix_shapes(const MatrixWork *w)
 {
     ShapeList best = {0};
@@ -93,7 +115,18 @@ static ShapeList matrix_shapes(const MatrixWork *w)
     for (int64_t down = min_i64(most, w->outer); down > 1; down--)
         for (int64_t lanes = 2 * SIDE; lanes <= (w->joins && down * w->rows <= SIDE ? 4 : 2) * SIDE; lanes *= 2)
             try_shape(&best, w, down, w->rows, lanes);
+    if (!w->joins && w->overlap > 1 && w->lanes % SIDE == 0 && is_far(w, 2 * SIDE))
+        try_columns(&best, w);
     return best;
+}
+
+/* Of the windows' innermost variable so many values read an element of x for one or another row. */
+static int64_t overlap_of(const Stage *s, const Dot *d)
+{
+    const int along = s->nr > 2 ? dim_using(d->x, s->rvar[s->nr - 3]) : -1;
+    bool linear = false;
+    const int64_t stride = along >= 0 ? ex_coef(d->x->a[along], s->var[d->row], &linear) : 0;
+    return linear && stride > 0 ? max_i64(s->rext[s->nr - 3]->v.i / stride, 1) : 1;
 }
 
 static bool constant_extents(const Stage *s, const Ten *t)
@@ -159,7 +192,8 @@ bool auto_matrix(Auto *g, uint32_t k, const Dot *d)
     if (!fits(g, s, d))
         return false;
     const int outer = outer_rows(s, t, d);
-    MatrixWork w = {t->dim[d->row]->v.i, outer >= 0 ? t->dim[outer]->v.i : 1, t->dim[d->lane]->v.i, 1, s->rext[s->nr - 2]->v.i, g->m->l1_bytes, may_join(g, s, d, outer)};
+    MatrixWork w = {t->dim[d->row]->v.i, outer >= 0 ? t->dim[outer]->v.i : 1, t->dim[d->lane]->v.i, 1, s->rext[s->nr - 2]->v.i, g->m->l1_bytes, may_join(g, s, d, outer),
+                    overlap_of(s, d)};
     if (w.rows <= FEW_ROWS)
         return false;
     for (int q = 0; q < s->nr - 2; q++)

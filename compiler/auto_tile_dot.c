@@ -5,6 +5,8 @@
  */
 #include "auto_tile.h"
 
+enum { MATRIX_LANES = 16 }; /* of one tile: more are two tiles along or four, and at most two down */
+
 /* Variable of the host that stands for variable v of its register stage. */
 static int host_variable(const Auto *g, uint32_t host, const Expr *load, int v)
 {
@@ -50,12 +52,12 @@ static void other_loops(StagePlan *p, const Ten *t, const Order *order, const Ti
             add_loop(p, order->at[q], order->at[q] == v->outer ? down : 1);
 }
 
-/* As for vectors, with rows of two variables; more than two values of the outer one are rows that join. */
+/* As for vectors, with rows of two variables; of rows that do not join, as many values of the outer one as there are sums for. */
 static void tile_matrix(const Auto *g, uint32_t host, const Stage *s, const Order *order, const Dot *d, const TileVars *v, const MatrixShape *m)
 {
     StagePlan *p = &g->s->stage[host];
     const Ten *t = ten(g->te, g->te->stage.at[host]->out);
-    const int32_t down = matrix_joins(g, s, d, m->outer) ? m->down : (int32_t)min_i64(m->down, 2);
+    const int32_t down = matrix_joins(g, s, d, m->outer) ? m->down : (int32_t)min_i64(m->down, m->lanes > MATRIX_LANES ? 2 : 4);
     const bool stream = is_stream(g, d);
     p->matrix = true;
     p->kind = m->kind;

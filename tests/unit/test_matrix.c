@@ -36,8 +36,15 @@ static const Form forms[] = {
     {"u8", "i8", "i32", 4, 2, 4, 7, 0, 1, 20, 32, true, true, true}, /* 4 x 7 rows that lie evenly: 14 + 14 */
     {"i8", "i8", "i32", 4, 3, 2, 8, 0, 1, 16, 64, false, true, true}, /* 2 x 8: one tile, four along */
     {"bf16", "bf16", "f32", 2, 1, 3, 7, 0, 1, 5, 24, true, true, false}, /* 3 x 7: 11 + 10 */
-    {"u8", "i8", "i32", 4, 1, 4, 7, 0, 2, 4, 16, true, false, false}, /* a border between the parts */
-    {"u8", "i8", "i32", 4, 1, 0, 33, 0, 1, 4, 16, true, false, false},   /* too many rows */
+    {"u8", "i8", "i32", 4, 1, 4, 7, 0, 2, 4, 32, true, false, false}, /* a border between the parts, two along */
+    {"u8", "i8", "i32", 4, 3, 0, 56, 0, 3, 20, 16, true, true, true},     /* 4 x 14 rows, one tile along */
+    {"bf16", "bf16", "f32", 2, 2, 2, 28, 0, 3, 16, 16, true, true, true}, /* 2 x 14 of each of two parts */
+    {"i8", "i8", "i32", 4, 2, 4, 14, 0, 3, 8, 16, false, true, true},     /* a tile of each of four */
+    {"u8", "i8", "i32", 4, 2, 3, 9, 0, 3, 8, 12, false, true, true},      /* of each of three, 12 lanes */
+    {"bf16", "bf16", "f32", 2, 2, 0, 48, 14, 1, 32, 16, true, true, false}, /* 3 x 16, and 14 behind */
+    {"u8", "i8", "i32", 4, 1, 0, 33, 0, 1, 4, 32, true, false, false},   /* too many rows for two along */
+    {"u8", "i8", "i32", 4, 1, 0, 50, 0, 1, 4, 16, true, false, false},   /* four tiles that are not alike */
+    {"u8", "i8", "i32", 4, 1, 5, 9, 0, 3, 4, 16, true, false, false},    /* five parts */
     {"u8", "i8", "i32", 4, 1, 0, 16, 0, 1, 4, 72, true, false, false},   /* too many lanes */
     {"u8", "i8", "i32", 2, 1, 0, 16, 0, 1, 4, 16, true, false, false},   /* pairs of bytes */
 };

@@ -244,6 +244,9 @@ void auto_prepare(Auto *g)
     auto_views(g);
     if (g->m->lanes_f32 > 1 && g->te->cx->fp == FP_fast && !g->te->cx->small)
         auto_winograd(g);
+    if (g->m->lanes_f32 > 1)
+        auto_picture(g);
+    auto_views(g);
     for (uint32_t k = 0; k < g->te->stage.n && g->m->lanes_f32 > 1; k++) {
         Dot d;
         if (dot_of(g, k, &d))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One artefact for several instruction-set levels: each level is a complete model of its own (code, header, weights,
- * report), and the files of the public name hand every call to the best level that the processor has. Which that is
- * the compiler's runtime has found out when the program started; asking is a few loads.
+ * report), and the files of the public name hand every call to the best level that the processor has. Asking which
+ * that is costs a few loads (runtime-min/mlcc_cpu.h).
  */
 #include "writer.h"
 
@@ -86,37 +86,17 @@ static void banner(Levels *l)
     ln(&l->o, " *");
     ln(&l->o, " * Hands each call to the first of these levels that the processor has:");
     for (uint32_t k = 0; k < l->n; k++)
-        ln(&l->o, " *   %-16s %s.c  %s", l->at[k].name, comment_text(l->a, l->at[k].opt.file),
-           l->at[k].opt.cpu ? l->at[k].opt.cpu : "");
+        ln(&l->o, " *   %-16s %s.c%s%s", l->at[k].name, comment_text(l->a, l->at[k].opt.file),
+           l->at[k].opt.cpu ? "  " : "", l->at[k].opt.cpu ? l->at[k].opt.cpu : "");
     ln(&l->o, " */");
 }
 
-/* What the compiler's runtime can be asked about. The others need the system's leave too (amx-tile): the level asks
- * itself. */
-static bool can_ask(const char *feature, size_t n) { return !memchr(feature, '-', n); }
-
-static bool asks_itself(const Level *at) { return at->opt.cpu && strchr(at->opt.cpu, '-'); }
-
-/* "avx2 fma" -> __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") */
-static const char *condition(Levels *l, const char *cpu)
-{
-    Text t = {.arena = l->a};
-    const char *and = "";
-    for (size_t n = 0; *cpu; cpu += n + (cpu[n] == ' ')) {
-        n = strcspn(cpu, " ");
-        if (!can_ask(cpu, n))
-            continue;
-        text_add(&t, "%s__builtin_cpu_supports(\"%.*s\")", and, (int)n, cpu);
-        and = " && ";
-    }
-    return text_str(&t);
-}
-
-/* Opens the block of level k; levels without a condition run anywhere. */
+/* Opens the block of a level; levels without a condition run anywhere. */
 static void open_level(Levels *l, const Level *at)
 {
-    if (at->opt.cpu)
-        open_block(&l->o, "if (%s)", condition(l, at->opt.cpu));
+    const char *condition = feature_condition(&at->opt, l->a);
+    if (condition)
+        open_block(&l->o, "if (%s)", condition);
     else
         open_block(&l->o, "%s", "");
 }
@@ -124,7 +104,7 @@ static void open_level(Levels *l, const Level *at)
 /* Ends the block with a call; a level that finds out itself that it cannot run leaves the call to the next. */
 static void close_level(Levels *l, const Level *at, const char *type, const char *call)
 {
-    if (asks_itself(at)) {
+    if (feature_needs_leave(&at->opt)) {
         ln(&l->o, "const %s status = %s;", type, call);
         ln(&l->o, "if (status != MLCC_BAD_CPU)");
         ln(&l->o, "    return status;");
@@ -205,6 +185,20 @@ static void add_files(EmitFiles *files, const Level *at)
     }
 }
 
+/* The functions that choose, behind what they ask the processor by. */
+static void functions(Levels *l)
+{
+    const Out before = l->o;
+    out_init(&l->o, l->a);
+    for (int threads = 0; threads <= l->opt->threads; threads++) {
+        run(l, threads);
+        call(l, threads);
+    }
+    const char *body = text_str(&l->o.text);
+    l->o = before;
+    text_add(&l->o.text, "%s%s", paste_runtime(l->a, body), body);
+}
+
 const Unit *emit_levels(const Level *at, uint32_t n, const EmitOptions *opt, EmitFiles *files)
 {
     Arena *a = files->arena;
@@ -215,11 +209,7 @@ const Unit *emit_levels(const Level *at, uint32_t n, const EmitOptions *opt, Emi
     ln(&l.o, "#include \"%s.h\"", opt->file);
     for (uint32_t k = 0; k < n; k++)
         ln(&l.o, "#include \"%s.h\"", at[k].opt.file);
-    blank(&l.o);
-    for (int threads = 0; threads <= opt->threads; threads++) {
-        run(&l, threads);
-        call(&l, threads);
-    }
+    functions(&l);
     emit_info(l.all, opt, a, &l.o);
     for (uint32_t k = 0; k < n; k++)
         add_files(files, &at[k]);

@@ -55,37 +55,6 @@ static void banner(Writer *w)
     ln(o, " */");
 }
 
-/* "amx-tile" -> __AMX_TILE__, with no `dash` __AMXTILE__ as clang 14 has it. */
-static const char *feature_macro(Arena *a, const char *feature, size_t n, const char *dash)
-{
-    Text t = {.arena = a};
-    for (const char *s = uppercase(a, str_ndup(a, feature, n)); *s; s++)
-        text_add(&t, "%s", *s == '.' ? "_" : *s == '-' ? dash : str_fmt(a, "%c", *s));
-    return str_fmt(a, "__%s__", text_str(&t));
-}
-
-/* Of a level among several: tells gcc which instructions it may use, and other compilers' users how to. */
-static void target(Writer *w)
-{
-    Out *o = &w->o;
-    if (!w->opt->cpu)
-        return;
-    Text list = {.arena = w->a}, have = {.arena = w->a};
-    for (const char *s = w->opt->cpu; *s; s += strcspn(s, " "), s += *s == ' ') {
-        const size_t n = strcspn(s, " ");
-        text_add(&list, "%s%.*s", list.n ? "," : "", (int)n, s);
-        const char *macro = feature_macro(w->a, s, n, "_"), *other = feature_macro(w->a, s, n, "");
-        text_add(&have, "%s", have.n ? " || " : "");
-        text_add(&have, strcmp(macro, other) == 0 ? "!defined(%s)" : "!(defined(%s) || defined(%s))", macro, other);
-    }
-    ln(o, "#if defined(__GNUC__) && !defined(__clang__)");
-    ln(o, "#pragma GCC target(\"%s\")", text_str(&list));
-    ln(o, "#elif %s", text_str(&have));
-    ln(o, "#error \"compile this file for a processor with %s\"", w->opt->cpu);
-    ln(o, "#endif");
-    blank(o);
-}
-
 static bool has_offset(const Writer *w, const Buf *b, bool weights)
 {
     return weights ? weights_stored(b) && b->dt != DT_str && writer_apart(w) : buf_planned(b);
@@ -229,7 +198,7 @@ void emit_c(Unit *u, const EmitOptions *opt, EmitFiles *files)
     model(&w, &body);
     const char *runtime = runtime_of(&w);
     banner(&w);
-    target(&w);
+    feature_target(opt, a, &w.o);
     ln(&w.o, "#include \"%s.h\"", opt->file);
     blank(&w.o);
     text_put(&w.o.text, runtime, strlen(runtime));

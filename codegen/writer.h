@@ -44,4 +44,12 @@ void emit_info_tables(Writer *w);      /* PREFIX_info */
 /* the same where there is no writer: of several levels */
 void emit_info(Unit *u, const EmitOptions *opt, Arena *a, Out *o);
 
+/* feature.c: of a level among several, by the features that opt->cpu names */
+/* tells gcc which instructions it may use, and other compilers' users how to */
+void feature_target(const EmitOptions *opt, Arena *a, Out *o);
+/* asks the processor, in terms of mlcc_cpu.h; NULL: the level runs anywhere */
+const char *feature_condition(const EmitOptions *opt, Arena *a);
+/* the system may refuse what the processor has: the level itself asks for leave, and returns MLCC_BAD_CPU without it */
+bool feature_needs_leave(const EmitOptions *opt);
+
 #endif

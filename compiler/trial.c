@@ -129,12 +129,11 @@ static const char *c_compiler(void)
     return cc && *cc ? cc : "cc";
 }
 
-/* What the machine's row takes for granted, as options of gcc and clang. */
 static void machine_options(Bench *b, const Machine *m, Words *w)
 {
-    for (const char *s = m->cpu; *s; s += strspn(s, " ")) {
+    for (const char *s = m->flags; *s; s += strspn(s, " ")) {
         const size_t n = strcspn(s, " ");
-        PUSH(b->a, w, str_fmt(b->a, "-m%.*s", (int)n, s));
+        PUSH(b->a, w, str_ndup(b->a, s, n));
         s += n;
     }
 }

@@ -11,7 +11,7 @@ from typing import Callable
 from . import cross, native, tool
 
 ROW = re.compile(r'^MACHINE\((\w+), *(\w+),[^"]*"([^"]*)", "([^"]*)"', re.MULTILINE)
-SPELLED = {'sse4.2': 'sse4_2', 'avx512vnni': 'avx512_vnni', 'avx512bf16': 'avx512_bf16', 'avxvnni': 'avx_vnni', 'avx512fp16': 'avx512_fp16'}
+SPELLED = {'dotprod': 'asimddp', 'sse4.2': 'sse4_2', 'avx512vnni': 'avx512_vnni', 'avx512bf16': 'avx512_bf16', 'avxvnni': 'avx_vnni', 'avx512fp16': 'avx512_fp16'}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@
 #define MLCC_AMX 1 /* asks this processor, whatever this file is compiled for */
 #endif
 #include "../runtime-min/mlcc_amx.h"
+#include "../runtime-min/mlcc_cpu.h"
 
 static const Machine table[] = {
 #define MACHINE(name, isa, lanes, vregs, l1_kb, l2_kb, l3_kb, us8, ss8, bf16, amx, fma, l2, l3, ram, pull, ahead, cpu, flags, what) \
@@ -17,20 +18,18 @@ static const Machine table[] = {
 static const char *native_name(void)
 {
 #if defined(__x86_64__)
-    const bool vnni = __builtin_cpu_supports("avx512vnni") != 0;
-    if (MLCC_AMX && vnni && __builtin_cpu_supports("avx512bf16") && mlcc_amx_usable())
+    const bool vnni = MLCC_CPU_HAS(avx512vnni) != 0;
+    if (MLCC_AMX && vnni && MLCC_CPU_HAS(avx512bf16) && mlcc_amx_usable())
         return "sapphirerapids";
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+    if (MLCC_CPU_HAS(avx512f) && MLCC_CPU_HAS(avx512vl) && MLCC_CPU_HAS(avx512dq))
         return vnni && __builtin_cpu_is("amd") ? "znver4" : vnni ? "x86_64_v4_vnni" : "x86_64_v4";
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (MLCC_CPU_HAS(avx2) && MLCC_CPU_HAS(fma))
         return "x86_64_v3";
     return "x86_64_v2";
-#elif defined(__aarch64__) && defined(__ARM_FEATURE_MATMUL_INT8)
-    return "neon_i8mm";
-#elif defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
-    return "neon_dotprod";
 #elif defined(__aarch64__)
-    return "neon";
+    if (MLCC_CPU_HAS(dotprod) && MLCC_CPU_HAS(i8mm) && MLCC_CPU_HAS(bf16))
+        return "neon_i8mm";
+    return MLCC_CPU_HAS(dotprod) ? "neon_dotprod" : "neon";
 #else
     return "generic";
 #endif

@@ -29,10 +29,11 @@ typedef struct States { VEC(State *) v; } States;
 typedef struct Split {
     Program *p;
     Unit *u;
-    Arena *a;
+    Arena *a, *work; /* work: of one search */
     Cost cost;
     Choices *choice; /* by function */
     Before before;
+    const State **entered; /* by function: whose choice is in before and in the unit */
     double serial;   /* cycles of the whole run on one part */
     double *shared;  /* by count of parts */
     bool any;        /* a function is cut */
@@ -40,11 +41,12 @@ typedef struct Split {
 
 /* ---- the search ---- */
 
-/* Functions 0 .. n-1 as the state has them. */
+/* Functions 0 .. n-1 as the state has them; those of a state that was entered before it branched off are so. */
 static void enter(Split *s, const State *at, uint32_t n)
 {
     s->before.n = n;
-    for (uint32_t k = n; k-- > 0; at = at->before) {
+    for (uint32_t k = n; k-- > 0 && s->entered[k] != at; at = at->before) {
+        s->entered[k] = at;
         s->before.by[k] = at->is->of;
         s->u->func.at[k]->meet = at->meet;
     }
@@ -60,13 +62,11 @@ static double meeting_cost(const Split *s, const int32_t *meet)
 
 static State *continued(Split *s, const State *at, const Choice *c)
 {
-    State *next = NEW(s->a, State);
-    Arena *work = arena_child(s->a);
-    *next = (State){at, c, meeting_before(s->a, s->u, s->before.by, s->before.n, c->of), at ? at->cost : 0};
+    State *next = NEW(s->work, State);
+    *next = (State){at, c, meeting_before(s->work, s->u, s->before.by, s->before.n, c->of), at ? at->cost : 0};
     next->cost += meeting_cost(s, next->meet);
     for (uint32_t t = 0; t < s->u->threads.n; t++)
-        next->cost += choice_cycles(work, &s->cost, c, &s->before, t) * s->u->threads.at[t];
-    arena_free(work);
+        next->cost += choice_cycles(&s->cost, c, &s->before, t) * s->u->threads.at[t];
     return next;
 }
 
@@ -100,9 +100,9 @@ static States step(Split *s, const States *beam, uint32_t k)
     for (uint32_t b = 0; b < beam->v.n; b++) {
         enter(s, beam->v.at[b], k);
         for (uint32_t c = 0; c < s->choice[k].v.n; c++)
-            PUSH(s->a, &all.v, continued(s, beam->v.at[b], s->choice[k].v.at[c]));
+            PUSH(s->work, &all.v, continued(s, beam->v.at[b], s->choice[k].v.at[c]));
     }
-    return best_of(s->a, &all);
+    return best_of(s->work, &all);
 }
 
 /* ---- the result ---- */
@@ -112,13 +112,14 @@ static void take(Split *s, uint32_t k, const Choice *c)
     Func *f = s->u->func.at[k];
     f->body = c->body ? c->body : f->body;
     f->split = c->body != NULL;
+    f->meet = f->meet ? arena_copy(s->a, f->meet, s->u->threads.n * sizeof *f->meet) : NULL;
     f->cycles = s->choice[k].alone;
     f->slowest = NEWN(s->a, double, s->u->threads.n);
     s->any = s->any || f->split;
     s->serial += f->cycles;
     s->before.n = k;
     for (uint32_t t = 0; t < s->u->threads.n; t++) {
-        f->slowest[t] = choice_cycles(s->a, &s->cost, c, &s->before, t);
+        f->slowest[t] = choice_cycles(&s->cost, c, &s->before, t);
         s->shared[t] += f->slowest[t] + meet_cycles(func_meet(f, t), s->u->threads.at[t]);
     }
 }
@@ -127,18 +128,22 @@ static void split_unit(Split *s)
 {
     const uint32_t n = s->u->func.n;
     States beam = {0};
-    PUSH(s->a, &beam.v, NULL);
+    s->work = arena_child(s->a);
+    PUSH(s->work, &beam.v, NULL);
     for (uint32_t k = 0; k < n; k++) {
         s->choice[k] = choices_of(s->a, &s->cost, s->u->func.at[k], s->p->opt->always);
         beam = step(s, &beam, k);
     }
     const State *at = beam.v.at[0];
     enter(s, at, n);
-    const Choice **is = NEWN(s->a, const Choice *, n + 1);
+    const Choice **is = NEWN(s->work, const Choice *, n + 1);
     for (uint32_t k = n; k-- > 0; at = at->before)
         is[k] = at->is;
     for (uint32_t k = 0; k < n; k++)
         take(s, k, is[k]);
+    for (uint32_t k = 0; k < n; k++)
+        choices_drop(&s->choice[k], is[k]);
+    arena_free(s->work);
 }
 
 /* As it was, for the counts given. */
@@ -152,6 +157,7 @@ static void start(Split *s, Nest *const *before)
         f->body = before[k];
         f->split = false;
         f->meet = NULL;
+        s->entered[k] = NULL;
     }
 }
 
@@ -207,6 +213,7 @@ bool pass_parallel(Program *p)
         before[k] = u->func.at[k]->body;
     s.choice = NEWN(s.a, Choices, u->func.n + 1);
     s.before.by = NEWN(s.a, Touched *, u->func.n + 1);
+    s.entered = NEWN(s.a, const State *, u->func.n + 1);
     s.before.from = u->threads.n ? stores_of(s.a, u) : NULL;
     bool done = !u->threads.n;
     while (!done) {

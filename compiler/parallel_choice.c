@@ -18,9 +18,19 @@ typedef struct Trials { Arena *a; const Cost *cost; const Func *f; VEC(Trial) v;
 
 /* ---- the work of parts ---- */
 
-static void measure(Arena *a, const Cost *cost, const Func *f, Choice *c)
+static Choice *new_choice(Arena *a)
+{
+    Arena *own = arena_child(a);
+    Choice *c = NEW(own, Choice);
+    c->arena = own;
+    return c;
+}
+
+static void measure(const Cost *cost, const Func *f, Choice *c)
 {
     const Unit *u = cost->u;
+    Arena *a = c->arena;
+    c->of = touched_by(a, u, f);
     c->cycles = NEWN(a, double *, u->threads.n);
     c->slowest = NEWN(a, double, u->threads.n);
     for (uint32_t t = 0; t < u->threads.n; t++) {
@@ -46,11 +56,10 @@ static double all_work(const Unit *u, const Choice *c)
 
 static void add_trial(Trials *s, const Cut *cut)
 {
-    Trial t = {.is = NEW(s->a, Choice), .f = *s->f, .outermost = cut->outer.of ? cut->outer.d : cut->inner.d};
+    Trial t = {.is = new_choice(s->a), .f = *s->f, .outermost = cut->outer.of ? cut->outer.d : cut->inner.d};
     t.f.split = true;
-    t.f.body = t.is->body = cut_body(s->a, s->cost->u, &t.f, cut);
-    t.is->of = touched_by(s->a, s->cost->u, &t.f);
-    measure(s->a, s->cost, &t.f, t.is);
+    t.f.body = t.is->body = cut_body(t.is->arena, s->cost->u, &t.f, cut);
+    measure(s->cost, &t.f, t.is);
     t.work = all_work(s->cost->u, t.is);
     PUSH(s->a, &s->v, t);
 }
@@ -79,7 +88,7 @@ static int by_work(const void *p, const void *q)
 
 static bool is_sound(const Trials *s, const Trial *t)
 {
-    return !touched_clash(s->cost->u, t->is->of) && !touched_unfilled(s->a, s->cost->u, t->is->of);
+    return !touched_clash(s->cost->u, t->is->of) && !touched_unfilled(t->is->arena, s->cost->u, t->is->of);
 }
 
 static void keep_sound(Trials *s, Choices *to)
@@ -90,8 +99,11 @@ static void keep_sound(Trials *s, Choices *to)
         qsort(s->v.at, s->v.n, sizeof *s->v.at, by_work);
     for (uint32_t k = 0; k < s->v.n; k++) {
         const Trial *t = &s->v.at[k];
-        if (t->work > MOST_MORE * least || taken[t->outermost] == EACH_DIMENSION || !is_sound(s, t))
+        const bool kept = t->work <= MOST_MORE * least && taken[t->outermost] < EACH_DIMENSION && is_sound(s, t);
+        if (!kept) {
+            arena_free(t->is->arena);
             continue;
+        }
         least = fmin(least, t->work);
         taken[t->outermost]++;
         PUSH(s->a, &to->v, t->is);
@@ -102,15 +114,21 @@ Choices choices_of(Arena *a, const Cost *cost, const Func *f, bool always)
 {
     Choices r = {0};
     Trials s = {.a = a, .cost = cost, .f = f};
-    Choice *none = NEW(a, Choice);
-    none->of = touched_by(a, cost->u, f);
-    measure(a, cost, f, none);
+    Choice *none = new_choice(a);
+    measure(cost, f, none);
     r.alone = none->slowest[0];
     add_trials(&s);
     keep_sound(&s, &r);
     if (!always || !r.v.n)
         PUSH(a, &r.v, none);
     return r;
+}
+
+void choices_drop(Choices *c, const Choice *but)
+{
+    for (uint32_t k = 0; k < c->v.n; k++)
+        if (c->v.at[k] != but)
+            arena_free(c->v.at[k]->arena);
 }
 
 /* ---- what comes from others ---- */
@@ -132,9 +150,10 @@ static double pulled_from(Arena *a, const Cost *cost, const Choice *c, const Bef
     return n > 0 && from->v.at[0] < before->n ? pulled_bytes(cost, &c->of->at[count][part], own, n, id, cost->u->threads.at[count]) : 0;
 }
 
-static double pulled(Arena *a, const Cost *cost, const Choice *c, const Before *before, uint32_t count, int32_t part)
+static double pulled(const Cost *cost, const Choice *c, const Before *before, uint32_t count, int32_t part)
 {
     const Touches *t = &c->of->at[count][part];
+    Arena *a = arena_child(c->arena);
     double bytes = 0;
     for (uint32_t m = 0; m < t->v.n; m++) {
         bool first = !t->v.at[m].write;
@@ -142,13 +161,14 @@ static double pulled(Arena *a, const Cost *cost, const Choice *c, const Before *
             first = t->v.at[q].write || t->v.at[q].buf != t->v.at[m].buf;
         bytes += first ? pulled_from(a, cost, c, before, count, part, t->v.at[m].buf) : 0;
     }
+    arena_free(a);
     return bytes;
 }
 
-double choice_cycles(Arena *a, const Cost *cost, const Choice *c, const Before *before, uint32_t count)
+double choice_cycles(const Cost *cost, const Choice *c, const Before *before, uint32_t count)
 {
     double most = 0;
     for (int32_t p = 0; p < (c->body ? cost->u->threads.at[count] : 1); p++)
-        most = fmax(most, c->cycles[count][p] + pulled(a, cost, c, before, count, p) / cost->m->pull_rate);
+        most = fmax(most, c->cycles[count][p] + pulled(cost, c, before, count, p) / cost->m->pull_rate);
     return most;
 }

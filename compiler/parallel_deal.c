@@ -148,14 +148,28 @@ static void deal_out(const Deal *d, int32_t each)
     all_meet(d, d->end);
 }
 
+static bool goes_together(Deal *d, uint32_t end)
+{
+    d->end = end;
+    return is_sound(d, (int32_t)max_i64(shares_each(d), 2));
+}
+
+/* What follows the functions from d->first on that can be dealt out together: twice as many each time, then in halves between. */
+static uint32_t together(Deal *d, uint32_t step)
+{
+    uint32_t good = d->first, bad = step + 1;
+    while (good + 1 < bad) {
+        const uint32_t twice = (uint32_t)min_i64(2 * (int64_t)good - d->first + 1, step), end = bad > step ? twice : good + (bad - good) / 2;
+        *(goes_together(d, end) ? &good : &bad) = end;
+    }
+    return good;
+}
+
 /* Deals out as many functions from f on as can be together; what follows those that have been decided. */
 static uint32_t deal_from(Deal *d, uint32_t f)
 {
-    const uint32_t step = step_end(d->u, f);
     d->first = f;
-    for (d->end = f + 1; d->end <= step && is_sound(d, (int32_t)max_i64(shares_each(d), 2)); d->end++)
-        continue;
-    d->end--;
+    d->end = together(d, step_end(d->u, f));
     const int32_t each = d->end > f ? best_each(d) : 0;
     if (each < 2 || !is_sound(d, each))
         return f + 1;

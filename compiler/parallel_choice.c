@@ -38,7 +38,7 @@ static void measure(const Cost *cost, const Func *f, Choice *c)
         c->cycles[t] = NEWN(a, double, parts);
         for (int32_t p = 0; p < (f->split ? parts : 1); p++) {
             const Touches constants = part_constants(a, c->of->of, p, parts);
-            c->cycles[t][p] = share_cycles(cost, f, &c->of->at[t][p], &constants, p, parts);
+            c->cycles[t][p] = share_cycles(cost, f, &c->of->at[t][p], p, parts) + constant_cycles(cost, &constants);
             c->slowest[t] = fmax(c->slowest[t], c->cycles[t][p]);
         }
     }

@@ -156,16 +156,17 @@ Cost cost_on(const Unit *u, const Machine *m)
     return all > m->l2_bytes ? (Cost){u, m, m->l3_rate, beyond} : (Cost){u, m, m->l2_rate, m->l2_rate};
 }
 
-/* They come beside the arithmetic for the most part, but what is left over grows with them: BERT-base on two threads takes 9 ms more
- * when each reads 170 MB more. Constants that stay in the second-level cache come from there for the next share. */
-static double constant_cycles(const Cost *s, double bytes) { return bytes / (2 * bytes > s->m->l2_bytes ? s->constant_rate : s->m->l2_rate); }
-
-double share_cycles(const Cost *s, const Func *f, const Touches *touched, const Touches *constants, int32_t share, int32_t shares)
+double share_cycles(const Cost *s, const Func *f, const Touches *touched, int32_t share, int32_t shares)
 {
     const Scope at = {s, share, shares, NULL};
-    const double move = touched_bytes(s->u, touched) / s->rate, read = constant_cycles(s, touched_bytes(s->u, constants));
-    return fmax(cycles(&at, f->body), move) + read;
+    return fmax(cycles(&at, f->body), touched_bytes(s->u, touched) / s->rate);
 }
+
+/* They come beside the arithmetic for the most part, but what is left over grows with them: BERT-base on two threads takes 9 ms more
+ * when each reads 170 MB more. */
+double constant_cycles(const Cost *s, const Touches *constants) { return touched_bytes(s->u, constants) / s->constant_rate; }
+
+bool constants_stay(const Cost *s, const Touches *constants) { return 2 * touched_bytes(s->u, constants) <= s->m->l2_bytes; }
 
 double meet_cycles(int32_t reach, int32_t parts)
 {

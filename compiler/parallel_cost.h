@@ -13,7 +13,9 @@
 typedef struct Cost { const Unit *u; const Machine *m; double rate, constant_rate; } Cost;
 
 Cost cost_on(const Unit *u, const Machine *m);
-double share_cycles(const Cost *s, const Func *f, const Touches *touched, const Touches *constants, int32_t share, int32_t shares); /* touched: by it */
+double share_cycles(const Cost *s, const Func *f, const Touches *touched, int32_t share, int32_t shares); /* touched: by it */
+double constant_cycles(const Cost *s, const Touches *constants); /* beside that, the first time */
+bool constants_stay(const Cost *s, const Touches *constants);    /* in the second-level cache, for the next share that reads them */
 double meet_cycles(int32_t reach, int32_t parts); /* of a meeting of those at most so far away; 0: of none */
 
 #endif

@@ -80,18 +80,32 @@ static bool is_sound(const Deal *d, int32_t each)
 
 /* ---- what it costs ---- */
 
+/* Cycles of share s of function k. Constants that stay in cache from share to share are read once by a part, others by each. */
+static double cycles_of_share(const Deal *d, Arena *a, uint32_t k, int32_t s, int32_t shares)
+{
+    const Touches touched = part_touches(a, d->of[k], s, shares), constants = part_constants(a, d->of[k], s, shares);
+    const double again = constants_stay(&d->cost, &constants) ? 0 : constant_cycles(&d->cost, &constants);
+    return share_cycles(&d->cost, d->u->func.at[k], &touched, s, shares) + again;
+}
+
+static double first_read(const Deal *d, Arena *a, uint32_t k, int32_t each)
+{
+    const Touches share = part_constants(a, d->of[k], 0, each * d->parts), part = part_constants(a, d->of[k], 0, d->parts);
+    return constants_stay(&d->cost, &share) ? constant_cycles(&d->cost, &part) : 0;
+}
+
 /* Cycles of function k: of the part that has most of its shares, and of its longest share in those of a slower core. */
 static double function_cycles(const Deal *d, uint32_t k, int32_t each)
 {
     Arena *a = arena_child(d->a);
     double sum = 0, slowest = 0, last = 0;
     for (int32_t s = 0, shares = each * d->parts; s < shares; s++) {
-        const Touches touched = part_touches(a, d->of[k], s, shares), constants = part_constants(a, d->of[k], s, shares);
-        const double cycles = share_cycles(&d->cost, d->u->func.at[k], &touched, &constants, s, shares);
+        const double cycles = cycles_of_share(d, a, k, s, shares);
         sum = s % each ? sum + cycles : cycles;
         slowest = fmax(slowest, sum);
         last = fmax(last, cycles);
     }
+    slowest += first_read(d, a, k, each);
     arena_free(a);
     return slowest + SLOWER * last;
 }

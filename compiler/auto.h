@@ -138,10 +138,10 @@ bool byte_product(Auto *g, uint32_t k, Factor *p, Factor *q, Dot *d);
 void auto_prepare(Auto *g);
 uint32_t auto_rows(Auto *g, uint32_t k, const Dot *d, const Layout *last); /* stages put before contraction k; 0: it is as it was */
 void auto_scalar(Auto *g);                             /* layouts for machines without vectors */
-/* auto_matrix.c: whether a matrix unit is to make contraction k; its shape is in g. Then, when layouts are known: whether the rows
- * of variable outer and of the dot's lie evenly in x. */
+/* auto_matrix.c: whether a matrix unit is to make contraction k; its shape is in g. Then, when layouts are known: how many values of
+ * the outer variable of rows a tile has; of rows that do not join in memory, as many as there are sums for. */
 bool auto_matrix(Auto *g, uint32_t k, const Dot *d);
-bool matrix_joins(const Auto *g, const Stage *s, const Dot *d, int outer);
+int32_t matrix_down(const Auto *g, const Stage *s, const Dot *d, const MatrixShape *m);
 
 /* auto_pack.c: whether products of stage s are worth bringing w into groups at run time; the stage that does it, before
  * stage k, and the load that replaces d->w. Returns the number of stages added. */

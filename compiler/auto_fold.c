@@ -28,36 +28,15 @@ static bool has_few_rows(const Auto *g, const Stage *s, const Expr *w)
     return rows <= FEW_ROWS && STEPS_OF_ROW * rows <= s->rext[0]->v.i;
 }
 
-/* Elements from one value of v to the next; extents outside the dimensions that v moves may be known at run time only. 0: not
- * always as many. */
-static int64_t step_of(const Auto *g, const Expr *load, const Expr *v)
-{
-    const Ten *t = ten(g->te, load->v.ref);
-    const Order order = order_of(g, load->v.ref);
-    int64_t step = 0, stride = 1;
-    if (load->op != EX_load || layout_has_halo(&g->layout.at[load->v.ref], t->rank))
-        return 0;
-    for (int q = t->rank - 1; q >= 0; q--) {
-        const uint8_t d = order.at[q];
-        bool linear;
-        const int64_t n = ex_coef(load->a[d], v, &linear);
-        if (!linear || (n && !stride))
-            return 0;
-        step += n * stride;
-        stride = ex_is_const(t->dim[d]) && mul_i64(stride, t->dim[d]->v.i, &stride) ? stride : 0;
-    }
-    return step;
-}
-
 bool is_folded(const Auto *g, const Stage *s, const Dot *d)
 {
     if (g->m->lanes_f32 < 2 || !dtype_is_float((DType)d->w->dt) || d->quad > 1 || is_constant_load(g, d->w) || s->nr != 1)
         return false;
     if (d->lane < 0 || index_uses(d->x, s->var[d->lane]))
         return false;
-    const bool along = step_of(g, d->x, s->rvar[0]) == 1 && step_of(g, d->w, s->rvar[0]) == 1;
+    const bool along = stride_of(g, d->x, s->rvar[0]) == 1 && stride_of(g, d->w, s->rvar[0]) == 1;
     const bool whole = ex_is_const(s->rext[0]) && s->rext[0]->v.i >= g->m->lanes_f32;
-    return along && whole && step_of(g, d->w, s->var[d->lane]) > 1 && has_few_rows(g, s, d->w);
+    return along && whole && stride_of(g, d->w, s->var[d->lane]) > 1 && has_few_rows(g, s, d->w);
 }
 
 TileShape shape_of_fold(const Auto *g)

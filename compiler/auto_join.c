@@ -5,8 +5,9 @@
  */
 #include "auto.h"
 
-/* Element offset in memory of a plain load, as tensors are wanted to lie; NULL: extents or a halo are in the way. */
-static const Expr *offset_of(const Auto *g, const Expr *load)
+/* Element offset in memory of a plain load, as tensors are wanted to lie, or only what v moves of it: extents outside that may be
+ * known at run time alone. NULL: an extent or a halo is in the way. */
+static const Expr *offset_of(const Auto *g, const Expr *load, const Expr *v)
 {
     const Ten *t = ten(g->te, load->v.ref);
     const Layout *l = &g->layout.at[load->v.ref];
@@ -16,9 +17,11 @@ static const Expr *offset_of(const Auto *g, const Expr *load)
         return NULL;
     for (int q = t->rank - 1; q >= 0; q--) {
         const uint8_t d = l->set ? l->order[q] : (uint8_t)q;
-        flat = ex_add(g->x, flat, ex_mul(g->x, load->a[d], ex_int(g->x, stride)));
-        if (!ex_is_const(t->dim[d]) || !mul_i64(stride, t->dim[d]->v.i, &stride))
+        const bool counts = !v || ex_uses(load->a[d], v);
+        if (counts && !stride)
             return NULL;
+        flat = counts ? ex_add(g->x, flat, ex_mul(g->x, load->a[d], ex_int(g->x, stride))) : flat;
+        stride = ex_is_const(t->dim[d]) && mul_i64(stride, t->dim[d]->v.i, &stride) ? stride : 0; /* 0: not known */
     }
     return flat;
 }
@@ -26,7 +29,7 @@ static const Expr *offset_of(const Auto *g, const Expr *load)
 int64_t stride_of(const Auto *g, const Expr *load, const Expr *v)
 {
     bool linear;
-    const Expr *flat = offset_of(g, load);
+    const Expr *flat = offset_of(g, load, v);
     const int64_t c = flat ? ex_coef(flat, v, &linear) : 0;
     return flat && linear ? c : 0;
 }
@@ -40,7 +43,7 @@ static void has_quotient(void *ctx, const Expr *e)
 bool walks_memory(const Auto *g, const Expr *load)
 {
     bool costly = false;
-    const Expr *flat = offset_of(g, load);
+    const Expr *flat = offset_of(g, load, NULL);
     if (flat)
         ex_walk(flat, has_quotient, &costly);
     return flat && !costly;

@@ -178,11 +178,18 @@ static bool may_join(const Auto *g, const Stage *s, const Dot *d, int outer)
            !is_guarded(g, d->x->v.ref);
 }
 
-bool matrix_joins(const Auto *g, const Stage *s, const Dot *d, int outer)
+/* Whether the rows of variable outer and of the dot's lie evenly in x. */
+static bool joins(const Auto *g, const Stage *s, const Dot *d, int outer)
 {
     const Expr *n = ten(g->te, s->out)->dim[d->row];
     const int64_t stride = stride_of(g, d->x, s->var[d->row]);
     return outer >= 0 && stride && ex_is_const(n) && stride_of(g, d->x, s->var[outer]) == stride * n->v.i;
+}
+
+int32_t matrix_down(const Auto *g, const Stage *s, const Dot *d, const MatrixShape *m)
+{
+    const int32_t tiles = m->lanes > SIDE ? SUMS / 2 : SUMS;
+    return joins(g, s, d, m->outer) ? m->down : (int32_t)min_i64(m->down, tiles);
 }
 
 bool auto_matrix(Auto *g, uint32_t k, const Dot *d)

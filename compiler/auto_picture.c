@@ -75,23 +75,35 @@ static const Expr *picture_of(Auto *g, const Expr *w, int dim, const Ten *pictur
     return ex_load(g->x, (DType)w->dt, t, rank, index);
 }
 
-/* The variables of the picture in the place of variable q, the longest last. */
+static void add_variable(Stage *s, const Expr *var, const Expr *extent)
+{
+    s->rvar[s->nr] = var;
+    s->rext[s->nr++] = extent;
+}
+
+/* The variables of the picture, the longest last. */
+static void add_picture(Stage *s, const Ten *picture, uint8_t first, const Expr *const *var)
+{
+    uint8_t longest = first;
+    for (uint8_t d = first; d < picture->rank; d++)
+        longest = picture->dim[d]->v.i >= picture->dim[longest]->v.i ? d : longest;
+    for (uint8_t d = first; d < picture->rank; d++)
+        if (d != longest && !ex_is_int(picture->dim[d], 1))
+            add_variable(s, var[d], picture->dim[d]);
+    add_variable(s, var[longest], picture->dim[longest]);
+}
+
+/* They stand in the place of variable q. */
 static void replace_variable(Auto *g, uint32_t k, uint8_t q, const Ten *picture, uint8_t first, const Expr *const *var)
 {
     const Stage *old = g->te->stage.at[k];
     Stage *s = auto_replace(g, k, g->body[k]);
-    uint8_t longest = first;
     s->nr = 0;
-    for (uint8_t d = first; d < picture->rank; d++)
-        longest = picture->dim[d]->v.i >= picture->dim[longest]->v.i ? d : longest;
     for (uint8_t r = 0; r < old->nr; r++)
-        for (uint8_t d = r == q ? first : picture->rank; d <= picture->rank; d++) {
-            const uint8_t at = d < picture->rank ? d : longest;
-            if (r == q && (ex_is_int(picture->dim[at], 1) || d == longest))
-                continue;
-            s->rvar[s->nr] = r == q ? var[at] : old->rvar[r];
-            s->rext[s->nr++] = r == q ? picture->dim[at] : old->rext[r];
-        }
+        if (r == q)
+            add_picture(s, picture, first, var);
+        else
+            add_variable(s, old->rvar[r], old->rext[r]);
 }
 
 static void unflatten(Auto *g, uint32_t k, const Dot *d, const Flat *f)
@@ -110,6 +122,7 @@ static void unflatten(Auto *g, uint32_t k, const Dot *d, const Flat *f)
 
 void auto_picture(Auto *g)
 {
+    bool any = false;
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
         const Stage *s = g->te->stage.at[k];
         Dot d;
@@ -117,7 +130,11 @@ void auto_picture(Auto *g)
         if (!dot_of(g, k, &d) || !find_flat(g, s, &d, &f))
             continue;
         const int more = ten(g->te, d.x->v.ref)->rank - f.first - 1;
-        if (s->nr + more + 1 < MAX_RANK && ten(g->te, d.w->v.ref)->rank + more + 3 <= MAX_RANK)
-            unflatten(g, k, &d, &f);
+        if (s->nr + more + 1 >= MAX_RANK || ten(g->te, d.w->v.ref)->rank + more + 3 > MAX_RANK)
+            continue;
+        unflatten(g, k, &d, &f);
+        any = true;
     }
+    if (any)
+        auto_views(g);
 }

@@ -246,7 +246,6 @@ void auto_prepare(Auto *g)
         auto_winograd(g);
     if (g->m->lanes_f32 > 1)
         auto_picture(g);
-    auto_views(g);
     for (uint32_t k = 0; k < g->te->stage.n && g->m->lanes_f32 > 1; k++) {
         Dot d;
         if (dot_of(g, k, &d))

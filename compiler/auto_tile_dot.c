@@ -5,8 +5,6 @@
  */
 #include "auto_tile.h"
 
-enum { MATRIX_LANES = 16 }; /* of one tile: more are two tiles along or four, and at most two down */
-
 /* Variable of the host that stands for variable v of its register stage. */
 static int host_variable(const Auto *g, uint32_t host, const Expr *load, int v)
 {
@@ -44,26 +42,18 @@ static bool is_resident(const Auto *g, const Dot *d, const Stage *s)
     return constant_bytes(g, d) > g->m->l1_bytes / 2 && bytes_of_tensor(g, d->x->v.ref) + bytes_of_tensor(g, s->out) <= g->m->l2_bytes / 2;
 }
 
-/* Of what is neither lane nor row; of an outer variable of rows, so many values at a time. */
-static void other_loops(StagePlan *p, const Ten *t, const Order *order, const TileVars *v, int32_t down)
-{
-    for (uint8_t q = 0; q < t->rank; q++)
-        if (order->at[q] != v->lane && order->at[q] != v->row && !ex_is_int(t->dim[order->at[q]], 1))
-            add_loop(p, order->at[q], order->at[q] == v->outer ? down : 1);
-}
-
-/* As for vectors, with rows of two variables; of rows that do not join, as many values of the outer one as there are sums for. */
+/* As for vectors, with rows of two variables. */
 static void tile_matrix(const Auto *g, uint32_t host, const Stage *s, const Order *order, const Dot *d, const TileVars *v, const MatrixShape *m)
 {
     StagePlan *p = &g->s->stage[host];
     const Ten *t = ten(g->te, g->te->stage.at[host]->out);
-    const int32_t down = matrix_joins(g, s, d, m->outer) ? m->down : (int32_t)min_i64(m->down, m->lanes > MATRIX_LANES ? 2 : 4);
+    const int32_t down = matrix_down(g, s, d, m);
     const bool stream = is_stream(g, d);
     p->matrix = true;
     p->kind = m->kind;
     if (stream)
         add_loop(p, v->lane, m->lanes);
-    other_loops(p, t, order, v, down);
+    outer_rows_loops(p, t, order, v->lane, v->row, v->outer, down);
     if (!stream)
         add_loop(p, v->lane, m->lanes);
     add_loop(p, v->row, m->rows);
@@ -83,7 +73,7 @@ static void tile_vectors(const Auto *g, uint32_t host, const Stage *s, const Ord
     const int64_t first = g->block[host] ? g->block[host] : is_stream(g, d) || is_resident(g, d, s) || slices_fit(g, d, s) ? lanes : 0;
     if (first)
         add_loop(p, v->lane, first);
-    other_loops(p, t, order, v, shape.down);
+    outer_rows_loops(p, t, order, v->lane, v->row, v->outer, shape.down);
     if (first != lanes)
         add_loop(p, v->lane, lanes);
     if (v->row >= 0)

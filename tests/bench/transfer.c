@@ -3,11 +3,11 @@
  * which it writes what the other has just read, beside the same alone. JSON, one line for each size, sizes in bytes for each core.
  *
  *   gcc -std=gnu11 -O2 -march=native -pthread tests/bench/transfer.c -o transfer && ./transfer */
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+
+#include "../../runtime-min/mlcc_threads.h"
 
 enum { LARGEST = 1 << 20, RUNS = 400, LINE = 64 };
 
@@ -31,7 +31,7 @@ static void meet(int me, int phase)
 {
     atomic_store(&phase_of[me], phase);
     while (atomic_load(&phase_of[!me]) < phase)
-        __builtin_ia32_pause();
+        mlcc_pause();
 }
 
 static void write_all(vec *to, size_t lines)

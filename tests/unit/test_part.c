@@ -373,6 +373,41 @@ static void test_missing(void **state)
     }
 }
 
+/* Four units of four lanes: each reads its column of w, and all of v. */
+static const char product[] =
+    "unit product\n"
+    "arena 0 bound 0 align 64\n"
+    "threads 2 4 scratch 0\n"
+    "buf %1.y output 0 f32[16]\n"
+    "buf %2.w const f32[3,16] (fill 1.0)\n"
+    "buf %3.v const f32[3] (fill 1.0)\n"
+    "func n000_product macs 48 split\n"
+    "  var j < 4, l < 4, k < 3, acc f32\n"
+    "  for j = 0, 4 parallel 0 of 4 {\n"
+    "    for l = 0, 4 {\n"
+    "      let acc = 0f32\n"
+    "      for k = 0, 3 {\n"
+    "        acc = acc + %2.w[k,4*j + l]*%3.v[k]\n"
+    "      }\n"
+    "      %1.y[4*j + l] = acc\n"
+    "    }\n"
+    "  }\n";
+
+static void test_constants(void **state)
+{
+    (void)state;
+    const Unit *u = unit_parse(&cx, product);
+    if (!u)
+        fail_msg("%s", problems());
+    const Accesses *of = part_accesses(arena, u, u->func.at[0]);
+    for (int32_t parts = 1; parts <= 4; parts *= 2)
+        for (int32_t part = 0; part < parts; part++) {
+            const Touches constants = part_constants(arena, of, part, parts), others = part_touches(arena, of, part, parts);
+            assert_int_equal((int)touched_bytes(u, &constants), 4 * (3 * 16 / parts + 3));
+            assert_int_equal((int)touched_bytes(u, &others), 4 * 16 / parts);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,6 +419,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_dealt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dealt_scratch, setup, teardown),
         cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_constants, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,8 @@
 typedef struct Packing {
     const Ten *w;
     int lane_dim;
-    uint8_t order[MAX_RANK], no;        /* the others in storage order */
+    uint8_t order[MAX_RANK], no, batch; /* the others in storage order; of these so many that are not reduced */
+    int64_t first[MAX_RANK], count[MAX_RANK]; /* by dimension: what the product walks of it */
     int64_t group, block, quad;
 } Packing;
 
@@ -19,27 +20,28 @@ typedef struct Pack {
     Recipe r;
     Packing p;
     int64_t stride[MAX_RANK];  /* of w, in elements */
-    int64_t inner, per_group;  /* rows of a block, blocks of a group */
+    int64_t inner, blocks, per_group; /* rows of a block, blocks in all, of a group */
     int64_t last;              /* extent of the last of the others; 1: there are none */
 } Pack;
 
 /* Of the q-th of the others. */
 static int64_t packed_extent(const Packing *p, int q)
 {
-    const int64_t n = p->w->dim[p->order[q]]->v.i;
+    const int64_t n = p->count[p->order[q]];
     return q == p->no - 1 ? (n + p->quad - 1) / p->quad : n;
 }
 
-/* Where in w the first element of row `row` of a block is; *left: how many of its quad there are. */
-static int64_t row_source(const Pack *k, int64_t row, int64_t *left)
+/* Where in w the first element of row `row` of a block of batch `batch` is; *left: how many of its quad there are. */
+static int64_t row_source(const Pack *k, int64_t batch, int64_t row, int64_t *left)
 {
     int64_t at = 0;
     *left = 1;
     for (int q = k->p.no - 1; q >= 0; q--) {
+        row = q == k->p.batch - 1 ? batch : row;
         const int64_t n = packed_extent(&k->p, q), i = row % n * (q == k->p.no - 1 ? k->p.quad : 1);
         if (q == k->p.no - 1)
             *left = min_i64(k->last - i, k->p.quad);
-        at += i * k->stride[k->p.order[q]];
+        at += (i + k->p.first[k->p.order[q]]) * k->stride[k->p.order[q]];
         row /= n;
     }
     return at;
@@ -70,10 +72,10 @@ static void make_packed(const Recipe *r, const char *from, int64_t first, int64_
     const size_t size = dtype_bytes(k->p.w->dt);
     memset(out, 0, (size_t)n * size);
     for (int64_t row = first / r->unit; row < (first + n) / r->unit; row++, out += (size_t)r->unit * size) {
-        const int64_t b = row / k->inner, in_group = b % k->per_group * k->p.block;
+        const int64_t b = row / k->inner % k->blocks, in_group = b % k->per_group * k->p.block;
         const int64_t lane = b / k->per_group * k->p.group + in_group, lanes = min_i64(k->p.block, k->p.group - in_group);
         int64_t left;
-        const int64_t at = row_source(k, row % k->inner, &left) + lane * k->stride[k->p.lane_dim];
+        const int64_t at = row_source(k, row / k->inner / k->blocks, row % k->inner, &left) + lane * k->stride[k->p.lane_dim];
         pack_any_row(k, size, from + (size_t)at * size, lanes, left, out);
     }
 }
@@ -85,12 +87,14 @@ static const Blob *recipe_of(Arena *a, const Packing *p)
     int64_t run = 1;
     for (int d = p->w->rank - 1; d >= 0; run *= p->w->dim[d--]->v.i)
         k->stride[d] = run;
+    int64_t batches = 1;
     for (int q = 0; q < p->no; q++) {
-        k->inner *= packed_extent(p, q);
-        k->last = p->w->dim[p->order[q]]->v.i;
+        *(q < p->batch ? &batches : &k->inner) *= packed_extent(p, q);
+        k->last = p->count[p->order[q]];
     }
     k->per_group = (p->group + p->block - 1) / p->block;
-    return blob_made(a, p->w->dt, p->w->dim[p->lane_dim]->v.i / p->group * k->per_group * k->inner * k->r.unit, &k->r);
+    k->blocks = p->w->dim[p->lane_dim]->v.i / p->group * k->per_group;
+    return blob_made(a, p->w->dt, batches * k->blocks * k->inner * k->r.unit, &k->r);
 }
 
 /* ---- what is packed ---- */
@@ -105,7 +109,7 @@ static bool lane_apart(const Expr *w, const Expr *lane, int lane_dim)
 }
 
 /* Dimensions of the constant in storage order: what the reduction does not walk, then the reduction's, lanes left out. */
-static uint8_t storage_order(const Stage *s, const Expr *load, uint8_t rank, int lane_dim, uint8_t *order)
+static uint8_t storage_order(const Stage *s, const Expr *load, uint8_t rank, int lane_dim, uint8_t *order, uint8_t *batch)
 {
     uint8_t n = 0;
     bool reduced[MAX_RANK] = {false};
@@ -115,6 +119,7 @@ static uint8_t storage_order(const Stage *s, const Expr *load, uint8_t rank, int
     for (uint8_t q = 0; q < rank; q++)
         if (q != lane_dim && !reduced[q])
             order[n++] = q;
+    *batch = n;
     for (uint8_t q = 0; q < s->nr; q++) {
         const int d = dim_using(load, s->rvar[q]);
         if (d >= 0 && reduced[d])
@@ -123,6 +128,18 @@ static uint8_t storage_order(const Stage *s, const Expr *load, uint8_t rank, int
             reduced[d] = false; /* the parts of a split variable share one */
     }
     return n;
+}
+
+/* Of each dimension what the load walks, which is a part of it where a sum is made in pieces. */
+static void walked(const Auto *g, const Expr *load, Packing *p)
+{
+    for (uint8_t d = 0; d < p->w->rank; d++) {
+        const int64_t size = p->w->dim[d]->v.i;
+        int64_t lo, hi;
+        const bool known = ex_range(g->x, load->a[d], &lo, &hi) && lo >= 0 && hi < size;
+        p->first[d] = known ? lo : 0;
+        p->count[d] = known ? hi - lo + 1 : size;
+    }
 }
 
 /* -Os: what other stages read as it is would be stored twice. */
@@ -140,7 +157,8 @@ static bool packing_of(const Auto *g, uint32_t k, const Dot *d, Packing *p)
         return false;
     const int64_t group = d->group ? d->group : w->dim[lane_dim]->v.i;
     *p = (Packing){.w = w, .lane_dim = lane_dim, .group = group, .block = min_i64(lanes_per_tile(g, d, k), group), .quad = d->quad};
-    p->no = storage_order(s, d->w, w->rank, lane_dim, p->order);
+    p->no = storage_order(s, d->w, w->rank, lane_dim, p->order, &p->batch);
+    walked(g, d->w, p);
     return true;
 }
 
@@ -158,15 +176,18 @@ static Packed dims_of(Auto *g, const Packing *p, const Expr *w, const Expr *lane
     const int64_t blocks = (p->group + p->block - 1) / p->block;
     const Expr *group = ex_int(g->x, p->group), *block = ex_int(g->x, p->block), *quad = ex_int(g->x, p->quad), *in_group = ex_mod(g->x, lane, group);
     Packed to = {.rank = 0};
+    const Expr *at[MAX_RANK], *last = NULL;
+    for (int q = 0; q < p->no; q++)
+        at[q] = last = ex_sub(g->x, w->a[p->order[q]], ex_int(g->x, p->first[p->order[q]]));
+    for (int q = 0; q < p->batch; q++)
+        add_dim(g, &to, packed_extent(p, q), at[q]);
     add_dim(g, &to, p->w->dim[p->lane_dim]->v.i / p->group, ex_fdiv(g->x, lane, group));
     add_dim(g, &to, blocks, ex_fdiv(g->x, in_group, block));
-    for (int q = 0; q < p->no; q++) {
-        const Expr *at = w->a[p->order[q]];
-        add_dim(g, &to, packed_extent(p, q), q == p->no - 1 ? ex_fdiv(g->x, at, quad) : at);
-    }
+    for (int q = p->batch; q < p->no; q++)
+        add_dim(g, &to, packed_extent(p, q), q == p->no - 1 ? ex_fdiv(g->x, at[q], quad) : at[q]);
     add_dim(g, &to, p->block, ex_mod(g->x, in_group, block));
     if (p->quad > 1)
-        add_dim(g, &to, p->quad, ex_mod(g->x, w->a[p->order[p->no - 1]], quad));
+        add_dim(g, &to, p->quad, ex_mod(g->x, last, quad));
     return to;
 }
 

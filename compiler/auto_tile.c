@@ -36,14 +36,12 @@ void add_loop(StagePlan *p, int v, int64_t step)
     p->loop[p->nloop++] = (LoopStep){(uint8_t)v, (int32_t)step, 0};
 }
 
-void outer_rows_loops(StagePlan *p, const Ten *t, const Order *order, int lane, int row, int more, int32_t down)
+void outer_loops(StagePlan *p, const Ten *t, const Order *order, int lane, int row)
 {
     for (uint8_t q = 0; q < t->rank; q++)
         if (order->at[q] != lane && order->at[q] != row && !ex_is_int(t->dim[order->at[q]], 1))
-            add_loop(p, order->at[q], order->at[q] == more ? down : 1);
+            add_loop(p, order->at[q], 1);
 }
-
-void outer_loops(StagePlan *p, const Ten *t, const Order *order, int lane, int row) { outer_rows_loops(p, t, order, lane, row, -1, 1); }
 
 void open_lanes(const Auto *g, StagePlan *p, const Ten *t, int lane)
 {

@@ -15,8 +15,6 @@ bool may_lane(const Auto *g, const Ten *t, int v);
 void add_loop(StagePlan *p, int v, int64_t step);
 /* One value per iteration of what is not the tile's: neither lane nor row. */
 void outer_loops(StagePlan *p, const Ten *t, const Order *order, int lane, int row);
-/* The same, but `down` values of variable `more`, which are rows too. */
-void outer_rows_loops(StagePlan *p, const Ten *t, const Order *order, int lane, int row, int more, int32_t down);
 void open_lanes(const Auto *g, StagePlan *p, const Ten *t, int lane); /* lanes that only run time knows: a vector at a time */
 
 /* auto_shape.c */

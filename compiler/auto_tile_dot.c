@@ -42,6 +42,29 @@ static bool is_resident(const Auto *g, const Dot *d, const Stage *s)
     return constant_bytes(g, d) > g->m->l1_bytes / 2 && bytes_of_tensor(g, d->x->v.ref) + bytes_of_tensor(g, s->out) <= g->m->l2_bytes / 2;
 }
 
+/* Variables of the host, as bits, of which each value has a constant of its own: products of a batch. */
+static uint32_t batch_of(const Auto *g, uint32_t host, const Stage *s, const Dot *d)
+{
+    const uint32_t k = ten(g->te, s->out)->stage;
+    const Expr *load = host == k ? NULL : ex_sole_load(g->body[host], s->out);
+    uint32_t batch = 0;
+    for (uint8_t v = 0; v < ten(g->te, s->out)->rank; v++) {
+        const int h = v == d->lane || !index_uses(d->w, s->var[v]) ? -1 : host == k ? v : host_variable(g, host, load, v);
+        batch |= h >= 0 ? 1u << h : 0;
+    }
+    return batch;
+}
+
+/* Loops over the variables in `which`, in storage order, but those of lanes and rows; `down` values of further rows at a time. */
+static void loops_over(StagePlan *p, const Ten *t, const Order *order, const TileVars *v, int32_t down, uint32_t which)
+{
+    for (uint8_t q = 0; q < t->rank; q++) {
+        const uint8_t d = order->at[q];
+        if (d != v->lane && d != v->row && (which >> d & 1) && !ex_is_int(t->dim[d], 1))
+            add_loop(p, d, d == v->outer ? down : 1);
+    }
+}
+
 /* As for vectors, with rows of two variables. */
 static void tile_matrix(const Auto *g, uint32_t host, const Stage *s, const Order *order, const Dot *d, const TileVars *v, const MatrixShape *m)
 {
@@ -49,11 +72,13 @@ static void tile_matrix(const Auto *g, uint32_t host, const Stage *s, const Orde
     const Ten *t = ten(g->te, g->te->stage.at[host]->out);
     const int32_t down = matrix_down(g, s, d, m);
     const bool stream = is_stream(g, d);
+    const uint32_t batch = batch_of(g, host, s, d);
     p->matrix = true;
     p->kind = m->kind;
+    loops_over(p, t, order, v, down, batch);
     if (stream)
         add_loop(p, v->lane, m->lanes);
-    outer_rows_loops(p, t, order, v->lane, v->row, v->outer, down);
+    loops_over(p, t, order, v, down, ~batch);
     if (!stream)
         add_loop(p, v->lane, m->lanes);
     add_loop(p, v->row, m->rows);
@@ -71,9 +96,11 @@ static void tile_vectors(const Auto *g, uint32_t host, const Stage *s, const Ord
         add_loop(p, v->lane, all);
     plan_fetches(g, p, d, s, &shape, lanes);
     const int64_t first = g->block[host] ? g->block[host] : is_stream(g, d) || is_resident(g, d, s) || slices_fit(g, d, s) ? lanes : 0;
+    const uint32_t batch = g->block[host] ? 0 : batch_of(g, host, s, d);
+    loops_over(p, t, order, v, shape.down, batch);
     if (first)
         add_loop(p, v->lane, first);
-    outer_rows_loops(p, t, order, v->lane, v->row, v->outer, shape.down);
+    loops_over(p, t, order, v, shape.down, ~batch);
     if (first != lanes)
         add_loop(p, v->lane, lanes);
     if (v->row >= 0)

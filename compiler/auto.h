@@ -126,6 +126,7 @@ void auto_sign(Auto *g);                               /* bytes with the sign th
 void auto_zero(Auto *g);                               /* zero points out of contractions of bytes */
 void auto_outputs(Auto *g);                            /* what an output copies is made there, once layouts are known */
 void auto_picture(Auto *g);                            /* products with a flattened picture walk its dimensions */
+void auto_split(Auto *g);                              /* long sums in pieces, of which the second-level cache keeps what is read again */
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */
 
 /* auto_zero.c: whether stage k sums products of bytes less zero points that dots can make of what is stored; its factors in

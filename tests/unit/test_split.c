@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Long sums in pieces against the plain sum, on the interpreter, and how tiles ask for their constants: each line of what is
+ * fetched far ahead once, whatever the order.
+ */
+#include "compiled.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static double value(void) { return (rand() % 2001 - 1000) / 1000.0; }
+
+static void add_constant(Text *t, const char *head, int n)
+{
+    text_add(t, "const %s (", head);
+    for (int k = 0; k < n; k++)
+        text_add(t, "%s%.3f", k ? ", " : "", value());
+    text_add(t, ")\n");
+}
+
+typedef struct Case { int rows, steps, lanes; const char *tail; } Case;
+
+static const char *product(const Case *c)
+{
+    Text t = {.arena = arena};
+    text_add(&t, "graph g\ninput %%x f32[%d,%d]\n", c->rows, c->steps);
+    add_constant(&t, str_fmt(arena, "%%w f32[%d,%d]", c->steps, c->lanes), c->steps * c->lanes);
+    text_add(&t, "%%p f32 = MatMul %%x %%w\n%s\noutput %%y\n", c->tail);
+    return text_str(&t);
+}
+
+/* A 1x1 convolution in front, so that the scheduler may store the input of the 3x3 one as it likes. */
+static const char *convolution(int channels, int lanes, int side)
+{
+    Text t = {.arena = arena};
+    text_add(&t, "graph g\ninput %%x f32[1,1,%d,%d]\n", side, side);
+    add_constant(&t, str_fmt(arena, "%%k f32[%d,1,1,1]", channels), channels);
+    add_constant(&t, str_fmt(arena, "%%w f32[%d,%d,3,3]", lanes, channels), 9 * channels * lanes);
+    text_add(&t, "%%a f32 = Conv %%x %%k\n%%p f32 = Conv %%a %%w {pads=[1,1,1,1],strides=[2,2]}\n%%y f32 = Relu %%p\noutput %%y\n");
+    return text_str(&t);
+}
+
+/* Pieces that the sum is made in, 1 when it is whole; bytes of the constants. */
+static int pieces_in(const Unit *u, int64_t *constants)
+{
+    int n = 1;
+    *constants = 0;
+    for (uint32_t k = 1; k < u->buf.n; k++) {
+        n += strstr(buf(u, k)->name, ".part") != NULL;
+        *constants += buf(u, k)->cls == BC_const ? buf(u, k)->bytes : 0;
+    }
+    return n;
+}
+
+static float *run(const Unit *u, const mlcc_tensor *in)
+{
+    mlcc_tensor out = {.data = arena_alloc(arena, (size_t)buf(u, u->output.at[0])->bytes, 64)};
+    assert_true(unit_run(arena, u, in, &out));
+    return out.data;
+}
+
+/* Largest difference to the plain sum, of the largest value. */
+static double error_of(const char *graph, const Unit *u, mlcc_tensor in)
+{
+    const Unit *plain = compiled(graph, 0, "generic").unit;
+    const int64_t n = buf(u, u->output.at[0])->bytes / 4, count = buf(u, u->input.at[0])->bytes / 4;
+    float *x = NEWN(arena, float, (size_t)count);
+    for (int64_t k = 0; k < count; k++)
+        x[k] = (float)value();
+    in.data = x;
+    const float *want = run(plain, &in), *got = run(u, &in);
+    double most = 0, off = 0;
+    for (int64_t k = 0; k < n; k++) {
+        most = fmax(most, fabs((double)want[k]));
+        off = fmax(off, fabs((double)want[k] - (double)got[k]));
+    }
+    return off / most;
+}
+
+static void test_products(void **state)
+{
+    (void)state;
+    static const struct { Case c; int pieces; } cases[] = {
+        {{32, 2048, 24, "%y f32 = Relu %p"}, 4},
+        {{18, 1536, 32, "%b f32 = Neg %p\n%y f32 = Mul %b %p"}, 2},
+        {{32, 1000, 48, "%y f32 = Relu %p"}, 1}, /* no piece would be worth it */
+        {{8, 2048, 24, "%y f32 = Relu %p"}, 1},  /* the constant is walked once in any case */
+        {{32, 1024, 8, "%y f32 = Relu %p"}, 1},  /* and kept here */
+    };
+    for (size_t k = 0; k < COUNT(cases); k++) {
+        const char *graph = product(&cases[k].c);
+        const Unit *u = compiled(graph, 3, "generic").unit;
+        int64_t constants;
+        assert_int_equal(pieces_in(u, &constants), cases[k].pieces);
+        assert_int_equal(constants, (int64_t)cases[k].c.steps * cases[k].c.lanes * 4);
+        assert_null(nest_check(arena, u));
+        const mlcc_tensor in = {NULL, 1, 2, {cases[k].c.rows, cases[k].c.steps}};
+        const double error = error_of(graph, u, in);
+        if (!(error < 1e-5))
+            fail_msg("case %zu is off by %g of its largest value", k, error);
+    }
+}
+
+static void test_convolution(void **state)
+{
+    (void)state;
+    const char *graph = convolution(128, 32, 14);
+    const Unit *u = compiled(graph, 3, "generic").unit;
+    int64_t constants;
+    assert_int_equal(pieces_in(u, &constants), 2);
+    assert_int_equal(constants, 4 * (128 + 9 * 128 * 32));
+    assert_null(nest_check(arena, u));
+    assert_true(error_of(graph, u, (mlcc_tensor){NULL, 1, 4, {1, 1, 14, 14}}) < 1e-5);
+}
+
+/* -Os keeps one copy of the code. */
+static void test_small(void **state)
+{
+    (void)state;
+    int64_t constants;
+    cx.small = true;
+    assert_int_equal(pieces_in(compiled(product(&(Case){32, 2048, 24, "%y f32 = Relu %p"}), 3, "generic").unit, &constants), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_products, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_convolution, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_small, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -35,7 +35,7 @@ static void reduce_step(VGen *v, const Acc *acc, int32_t np, int32_t nv)
     }
     const Subst first = {taps ? t->rvar[t->nr - 1] : NULL, ex_int(g->x, 0)};
     for (uint8_t k = 0; k < t->nfetch; k++)
-        v_fetch(v, &t->fetch[k], ex_subst(g->x, t->fetch[k].at, &first, taps));
+        v_fetch(v, &t->fetch[k], &first, taps);
     if (t->fence)
         ln(g->o, "V%d_FENCE();", v->width);
 }

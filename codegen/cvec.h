@@ -43,7 +43,7 @@ const char *v_text(VGen *v, const Expr *e);    /* name of a temporary that holds
 /* four bytes from there: the same in each lane, or lanes side by side */
 const char *v_quad(VGen *v, const Expr *load, bool lanes);
 /* A hint, from the pointer that the loads use: one of its own would cost a register. */
-void v_fetch(VGen *v, const Fetch *f, const Expr *at);
+void v_fetch(VGen *v, const Fetch *f, const Subst *s, uint32_t n); /* n variables of it substituted */
 void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n); /* with the tile's variables substituted */
 /* Whole vectors of saturated bytes that lie side by side are narrowed and stored together: whether st is such a
  * store, what it stores before it is narrowed, and the store of the values of `count` (2 or 4) vectors, with the

@@ -81,12 +81,14 @@ const char *v_address(VGen *v, uint32_t id, const Expr *flat, bool store)
     return str_fmt(g->a, "%s + %s", base, c_expr_prec(g, moving, P_ADD));
 }
 
-void v_fetch(VGen *v, const Fetch *f, const Expr *at)
+void v_fetch(VGen *v, const Fetch *f, const Subst *s, uint32_t n)
 {
     CGen *g = v->g;
+    const Expr *at = ex_subst(g->x, f->at, s, n), *when = f->when ? ex_subst(g->x, f->when, s, n) : NULL;
     const Expr *moving, *fixed = split_offset(v, at, &moving);
     const uint64_t key = pointer_key(f->buf, fixed);
     const bool known = map_u64(&v->pointer, key, false) != NULL;
     const char *base = known ? c_name(g, &v->pointer, key, "p", "p") : buf_name(g, f->buf);
-    ln(g->o, "MLCC_FETCH%s(%s, %s);", f->far ? "2" : "", base, c_expr(g, known ? moving : at));
+    const char *only = when && !ex_is_int(when, 0) ? str_fmt(g->a, "if (%s == 0) ", c_expr_prec(g, when, P_EQ + 1)) : "";
+    ln(g->o, "%sMLCC_FETCH%s(%s, %s);", only, f->far ? "2" : "", base, c_expr(g, known ? moving : at));
 }

@@ -7,9 +7,12 @@
  */
 #include "build.h"
 
-enum { LINE = 64 }; /* bytes of a cache line */
+enum { LINE = 64, PAGE = 4096 }; /* bytes of a cache line, and of what the hardware follows */
+/* Lines that are asked for every step or two come with less waiting in turn from several places. */
+enum { STREAMS = 4, DENSE = 2 };
 
-typedef struct Stream { Build *b; const Tile *t; const Expr *load, *flat; int64_t run; int step; } Stream;
+/* Lanes of a block, of which a tile at the end has a part; the constant in it: elements of a step's run, of which so many are its. */
+typedef struct Stream { Build *b; const Tile *t; int64_t block; const Expr *load, *flat; int64_t run, used; int step; } Stream;
 
 /* Element offset in the buffer of a load. */
 static const Expr *flat_of(Build *b, const Expr *load)
@@ -32,8 +35,8 @@ static void find_stream(void *ctx, const Expr *e)
     const Expr *flat = flat_of(s->b, e);
     const int64_t lane = ex_coef(flat, s->t->lane, &linear);
     for (int k = s->t->nr; linear && lane > 0 && k-- > 0;)
-        if (ex_coef(flat, s->t->rvar[k], &again) == lane * s->t->lanes && again) {
-            *s = (Stream){s->b, s->t, e, flat, lane * s->t->lanes, k};
+        if (ex_coef(flat, s->t->rvar[k], &again) == lane * s->block && again) {
+            *s = (Stream){s->b, s->t, s->block, e, flat, lane * s->block, lane * s->t->lanes, k};
             return;
         }
 }
@@ -53,8 +56,8 @@ static void fetch_near(const Stream *s, int64_t steps, Fetch *f, uint8_t *n)
 {
     const int64_t line = LINE / (int64_t)dtype_bytes((DType)s->load->dt);
     const Expr *at = ex_add(s->b->x, offset(s, s->step + 1), ex_int(s->b->x, steps * s->run));
-    for (int64_t q = 0; q * line < s->run && *n < UINT8_MAX; q++)
-        f[(*n)++] = (Fetch){s->load->v.ref, ex_add(s->b->x, at, ex_int(s->b->x, q * line)), false};
+    for (int64_t q = 0; q * line < s->used && *n < UINT8_MAX; q++)
+        f[(*n)++] = (Fetch){s->load->v.ref, ex_add(s->b->x, at, ex_int(s->b->x, q * line)), NULL, false};
 }
 
 typedef struct Follows { const Expr *flat; bool yes; } Follows;
@@ -73,46 +76,81 @@ static bool is_batch(const Stream *s, const Expr *place)
     return f.yes;
 }
 
-/* The rows that share a block of the constant, numbered in the order of the output's dimensions. */
-typedef struct Rows { const Expr *first; int64_t here, all; } Rows;
+/* Values of dimension d that a whole tile has: those of the innermost loop over it, or all. */
+static int64_t values_of_tile(const StagePlan *p, uint8_t d, int64_t all)
+{
+    int64_t n = all;
+    for (uint8_t q = 0; q < p->nloop; q++)
+        n = p->loop[q].var == d ? p->loop[q].step : n;
+    return n;
+}
 
-static Rows rows_of(const Stream *s, const StagePlan *p, const Ten *t, const Box *box)
+/* The row tiles that share a block of the constant, numbered in the order of the output's dimensions. */
+typedef struct Tiles { const Expr *number; int64_t count; } Tiles;
+
+static Tiles tiles_of(const Stream *s, const StagePlan *p, const Ten *t, const Box *box)
 {
     Exprs *x = s->b->x;
-    Rows r = {ex_int(x, 0), 1, 1};
+    Tiles r = {ex_int(x, 0), 1};
     for (uint8_t d = 0; d < t->rank; d++) {
         if (p->lane == (int8_t)d || is_batch(s, box->lo[d]))
             continue;
-        r.first = ex_add(x, ex_mul(x, r.first, t->dim[d]), box->lo[d]);
-        r.all *= ex_upper(x, t->dim[d]);
-        r.here *= ex_upper(x, box->ext[d]);
+        const int64_t all = max_i64(ex_upper(x, t->dim[d]), 1), rows = max_i64(values_of_tile(p, d, all), 1), count = (all + rows - 1) / rows;
+        r.number = ex_add(x, ex_mul(x, r.number, ex_int(x, count)), ex_fdiv(x, box->lo[d], ex_int(x, rows)));
+        r.count *= count;
     }
     return r;
 }
 
-/* A tile's share of as much as its block of lanes has, from so many bytes further on: rows of the host are numbered, a tile with
- * `here` of all `rows` fetches here / rows of it. */
+/* How a tile's hints follow each other: one each `every` steps of a variable with n values, `stride` elements for each step, in
+ * turn at `streams` places that are `apart`. */
+typedef struct Pace { int64_t stride, every, streams, apart; } Pace;
+
+static Pace pace_of(const Stream *s, int64_t tiles, bool matrix)
+{
+    const Expr *extent = s->t->rext[s->step];
+    const int64_t size = (int64_t)dtype_bytes((DType)s->load->dt), n = ex_is_const(extent) ? extent->v.i : 1;
+    Pace p = {(s->run + tiles - 1) / tiles, 1, 1, 0};
+    while (!matrix && 2 * p.every * p.stride * size <= LINE && n % (2 * p.every) == 0)
+        p.every *= 2;
+    while (!matrix && p.every <= DENSE && 2 * p.streams <= STREAMS && n % (2 * p.streams * p.every) == 0 && n * p.stride * size >= 2 * p.streams * PAGE)
+        p.streams *= 2;
+    p.apart = n * p.stride / p.streams;
+    p.every = p.streams > 1 ? p.every : 1;
+    return p;
+}
+
+/* Where the hint at variable k of the step is, from the first one on. */
+static const Expr *at_pace(Exprs *x, const Pace *p, const Expr *k)
+{
+    if (p->streams == 1)
+        return ex_mul(x, k, ex_int(x, p->stride));
+    const Expr *stream = ex_mod(x, ex_fdiv(x, k, ex_int(x, p->every)), ex_int(x, p->streams));
+    const Expr *line = ex_fdiv(x, k, ex_int(x, p->every * p->streams));
+    return ex_add(x, ex_mul(x, line, ex_int(x, p->every * p->stride)), ex_mul(x, stream, ex_int(x, p->apart)));
+}
+
+/* A tile's share of as much as its block of lanes has, from so many bytes further on. */
 static void fetch_far(const Stream *s, const Box *box, uint32_t k, Fetch *f, uint8_t *n)
 {
     Build *b = s->b;
     Exprs *x = b->x;
     const StagePlan *p = plan_of(b, k);
-    const Rows r = rows_of(s, p, out_of(b, b->te->stage.at[k]), box);
-    int64_t steps = 1;
-    const Expr *step = ex_int(x, 0);
-    for (uint8_t d = 0; d <= s->step; d++) {
-        step = ex_add(x, ex_mul(x, step, s->t->rext[d]), s->t->rvar[d]);
-        steps *= ex_upper(x, s->t->rext[d]);
-    }
-    const int64_t stride = (s->run * r.here + r.all - 1) / r.all, distance = p->far / (int64_t)dtype_bytes((DType)s->load->dt);
-    const Expr *start = ex_add(x, ex_add(x, offset(s, 0), ex_int(x, distance)), ex_mul(x, r.first, ex_int(x, stride * steps / r.here)));
-    f[(*n)++] = (Fetch){s->load->v.ref, ex_add(x, start, ex_mul(x, step, ex_int(x, stride))), true};
+    const Tiles tiles = tiles_of(s, p, out_of(b, b->te->stage.at[k]), box);
+    const Pace pace = pace_of(s, tiles.count, p->matrix);
+    const Expr *step = s->t->rvar[s->step], *before = tiles.number;
+    for (uint8_t d = 0; d < s->step; d++)
+        before = ex_add(x, ex_mul(x, before, s->t->rext[d]), s->t->rvar[d]);
+    before = ex_mul(x, ex_mul(x, before, s->t->rext[s->step]), ex_int(x, pace.stride));
+    const Expr *start = ex_add(x, offset(s, 0), ex_int(x, p->far / (int64_t)dtype_bytes((DType)s->load->dt)));
+    const Expr *when = pace.every > 1 ? ex_mod(x, step, ex_int(x, pace.every)) : NULL;
+    f[(*n)++] = (Fetch){s->load->v.ref, ex_add(x, ex_add(x, start, before), at_pace(x, &pace, step)), when, true};
 }
 
 void tile_fetches(Build *b, Tile *t, uint32_t k, const Box *box)
 {
     const StagePlan *p = plan_of(b, k);
-    Stream s = {.b = b, .t = t};
+    Stream s = {.b = b, .t = t, .block = p->lane >= 0 ? values_of_tile(p, (uint8_t)p->lane, t->lanes) : t->lanes};
     if ((!p->near && !p->far) || !t->lane || t->across || t->red == RED_none)
         return;
     ex_walk(t->body, find_stream, &s);

@@ -173,8 +173,10 @@ static void tile_exprs(const Nest *n, NestExprFn fn, void *ctx)
     visit(n, t->body, false, fn, ctx);
     for (int k = 0; k < t->nr; k++)
         visit(n, t->rext[k], false, fn, ctx);
-    for (int k = 0; k < t->nfetch; k++)
+    for (int k = 0; k < t->nfetch; k++) {
         visit(n, t->fetch[k].at, false, fn, ctx);
+        visit(n, t->fetch[k].when, false, fn, ctx);
+    }
     for (int k = 0; k < t->nstore; k++) {
         visit(n, t->store[k].value, false, fn, ctx);
         for (int d = 0; d < MAX_RANK; d++)

@@ -65,9 +65,9 @@ enum { MAX_SHARE_UNITS = 1 << 30 }; /* emitted code counts them in int */
 
 typedef struct Store { uint32_t buf; const Expr *idx[MAX_RANK]; const Expr *value; } Store;
 
-/* Hint of a tile: at each reduction step the cache line of one element is asked for, into the first-level cache or, far,
- * into the second. at: element offset over loop and reduction variables; it may lie outside the buffer. */
-typedef struct Fetch { uint32_t buf; const Expr *at; bool far; } Fetch;
+/* Hint of a tile: at each reduction step where `when` is 0 the cache line of one element is asked for, into the first-level cache
+ * or, far, into the second. at: element offset over loop and reduction variables; it may lie outside the buffer. */
+typedef struct Fetch { uint32_t buf; const Expr *at, *when; bool far; } Fetch; /* when NULL: at all */
 
 /* Register tile. Meaning, in this order of evaluation for each accumulator:
  *   for p in points, for l in 0..lanes-1 (var lane):

@@ -517,8 +517,11 @@ static void check_tile(Check *c, const Tile *t)
         open_loop(c, t->rvar[k], zero, t->rext[k]);
     if (t->body)
         check_root(c, t->body);
-    for (uint8_t k = 0; k < t->nfetch; k++)
+    for (uint8_t k = 0; k < t->nfetch; k++) {
         check_root(c, t->fetch[k].at);
+        if (t->fetch[k].when)
+            check_root(c, t->fetch[k].when);
+    }
     back_to(c, point);
     for (uint8_t k = 0; k < t->nstore; k++)
         check_store(c, &t->store[k]);

@@ -469,7 +469,9 @@ static bool fetches(Parser *p, Tile *t)
         Fetch f = {.far = accept(p, "far")};
         if (list.n == UINT8_MAX)
             return fail(p, "there are too many fetches");
-        if (!buffer_ref(p, false, &f.buf) || !(f.at = expression(p, DT_ix)) || !end_line(p))
+        if (!buffer_ref(p, false, &f.buf) || !(f.at = expression(p, DT_ix)))
+            return false;
+        if ((accept(p, "when") && !(f.when = expression(p, DT_ix))) || !end_line(p))
             return false;
         PUSH(p->a, &list, f);
     }

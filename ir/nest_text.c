@@ -252,6 +252,10 @@ static void print_reduction(Printer *p, const Tile *t)
         begin(p, t->fetch[k].far ? "fetch far " : "fetch ");
         text_add(p->out, "%%%s ", buf_name(p, t->fetch[k].buf));
         print_expr(p, t->fetch[k].at);
+        if (t->fetch[k].when) {
+            text_add(p->out, " when ");
+            print_expr(p, t->fetch[k].when);
+        }
         text_add(p->out, "\n");
     }
 }

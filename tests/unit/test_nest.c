@@ -70,6 +70,7 @@ static const char all_forms[] =
     "    body %1.x[p,r+s]\n"
     "    fetch %1.x r + s + 8\n"
     "    fetch far %1.x 16*r + s + 100\n"
+    "    fetch far %1.x 4*r + 100 when mod(r, 4)\n"
     "    %7.y[p,l] = a\n"
     "    %4.t[p,q] = a*2f32\n"
     "  }\n"

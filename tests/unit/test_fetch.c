@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What tiles ask for far ahead, step by step: the row tiles of a block together as much as it has, no line left out, whatever the
+ * order in which they walk it.
+ */
+#include "compiled.h"
+
+#include <stdlib.h>
+
+enum { LINE = 16 }; /* elements */
+
+typedef struct Seen { const Unit *u; Subst at[2 * MAX_RANK]; uint32_t n; uint8_t *line; int64_t lines, hints, unordered; int64_t last; } Seen;
+
+static int64_t number(const Seen *s, const Expr *e)
+{
+    const Expr *v = ex_subst(s->u->cx->x, e, s->at, s->n);
+    assert_true(ex_is_const(v));
+    return v->v.i;
+}
+
+static void hint(Seen *s, const Fetch *f)
+{
+    if (!f->far || (f->when && number(s, f->when) != 0))
+        return;
+    const int64_t line = number(s, f->at) / LINE;
+    if (line < s->lines) /* others are behind the last function's */
+        s->line[line] = 1;
+    s->unordered += line < s->last;
+    s->last = line;
+    s->hints++;
+}
+
+static void steps(Seen *s, const Tile *t, uint8_t r)
+{
+    const uint32_t n = s->n;
+    for (uint8_t k = 0; r == t->nr && k < t->nfetch; k++)
+        hint(s, &t->fetch[k]);
+    for (int64_t v = 0; r < t->nr && v < number(s, t->rext[r]); v++, s->n = n) {
+        s->at[s->n++] = (Subst){t->rvar[r], ex_int(s->u->cx->x, v)};
+        steps(s, t, (uint8_t)(r + 1));
+    }
+}
+
+static void walk(Seen *s, const Nest *n)
+{
+    const uint32_t outside = s->n;
+    const int64_t lo = n->op == NS_for ? number(s, n->lo) : 0, count = n->op == NS_for ? number(s, n->extent) : 1;
+    if (n->op == NS_tile)
+        steps(s, n->tile, 0);
+    for (int64_t v = 0; v < count; v++, s->n = outside) {
+        if (n->op == NS_for)
+            s->at[s->n++] = (Subst){n->var, ex_int(s->u->cx->x, lo + v)};
+        for (uint32_t k = 0; k < n->body.n; k++)
+            walk(s, n->body.at[k]);
+    }
+}
+
+static const char *product(int rows, int depth, int lanes)
+{
+    Text t = {.arena = arena};
+    text_add(&t, "graph g\ninput %%x f32[%d,%d]\nconst %%w f32[%d,%d] (", rows, depth, depth, lanes);
+    for (int k = 0; k < depth * lanes; k++)
+        text_add(&t, "%s%d", k ? ", " : "", k % 7);
+    text_add(&t, ")\n%%p f32 = MatMul %%x %%w\n%%y f32 = Relu %%p\noutput %%y\n");
+    return text_str(&t);
+}
+
+/* Where the schedule asks for blocks that are `far` elements ahead. */
+static int64_t distance_in(const Unit *u)
+{
+    const Fetch *f = NULL;
+    for (uint32_t k = 0; k < u->func.n && !f; k++)
+        for (const Nest *n = u->func.at[k]->body; n && !f; n = n->body.n ? n->body.at[0] : NULL)
+            for (uint8_t q = 0; n->op == NS_tile && q < n->tile->nfetch; q++)
+                f = n->tile->fetch[q].far ? &n->tile->fetch[q] : f;
+    Seen s = {.u = u};
+    assert_non_null(f);
+    return number(&s, ex_int(u->cx->x, 0)) + ex_affine(arena, f->at).c;
+}
+
+static void test_lines(void **state)
+{
+    (void)state;
+    static const struct { int rows, depth, lanes; bool turns; } cases[] = {
+        {49, 512, 544, true},  /* a line every second step: four places in turn */
+        {28, 512, 544, true},  /* every step */
+        {196, 512, 544, false}, /* every seventh */
+        {50, 502, 560, false}, /* steps that no such turns divide */
+    };
+    for (size_t k = 0; k < COUNT(cases); k++) {
+        const Unit *u = compiled(product(cases[k].rows, cases[k].depth, cases[k].lanes), 3, "x86-64-v4").unit;
+        const int64_t far = distance_in(u), lines = (far + cases[k].depth * cases[k].lanes) / LINE;
+        Seen s = {.u = u, .line = NEWN(arena, uint8_t, (size_t)lines), .lines = lines};
+        assert_true(far > 0);
+        for (uint32_t f = 0; f < u->func.n; f++)
+            walk(&s, u->func.at[f]->body);
+        for (int64_t n = far / LINE; n < lines; n++)
+            if (!s.line[n])
+                fail_msg("case %zu: line %d of %d is not asked for", k, (int)n, (int)lines);
+        assert_int_equal(s.unordered > s.hints / 8, cases[k].turns);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_lines, setup, teardown)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

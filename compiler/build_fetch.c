@@ -8,8 +8,8 @@
 #include "build.h"
 
 enum { LINE = 64, PAGE = 4096 }; /* bytes of a cache line, and of what the hardware follows */
-/* Lines that are asked for every step or two come with less waiting in turn from several places. */
-enum { STREAMS = 4, DENSE = 2 };
+/* Lines that are asked for every step or two come with less waiting in turn from several places; steps of one product of a matrix unit. */
+enum { STREAMS = 4, DENSE = 2, PRODUCT_STEPS = 16 };
 
 /* Lanes of a block, of which a tile at the end has a part; the constant in it: elements of a step's run, of which so many are its. */
 typedef struct Stream { Build *b; const Tile *t; int64_t block; const Expr *load, *flat; int64_t run, used; int step; } Stream;
@@ -102,32 +102,89 @@ static Tiles tiles_of(const Stream *s, const StagePlan *p, const Ten *t, const B
     return r;
 }
 
-/* How a tile's hints follow each other: one each `every` steps of a variable with n values, `stride` elements for each step, in
- * turn at `streams` places that are `apart`. */
-typedef struct Pace { int64_t stride, every, streams, apart; } Pace;
+/* How the hints of a tile follow each other: `stride` elements for each step, walked at `streams` places. */
+typedef struct Pace { int64_t stride, streams; } Pace;
 
-static Pace pace_of(const Stream *s, int64_t tiles, bool matrix)
+/* Steps of a tile's reduction from its variable `from` on, as far as the constant's run goes; 0: not known. */
+static int64_t steps_from(const Stream *s, int from)
 {
-    const Expr *extent = s->t->rext[s->step];
-    const int64_t size = (int64_t)dtype_bytes((DType)s->load->dt), n = ex_is_const(extent) ? extent->v.i : 1;
-    Pace p = {(s->run + tiles - 1) / tiles, 1, 1, 0};
-    while (!matrix && 2 * p.every * p.stride * size <= LINE && n % (2 * p.every) == 0)
-        p.every *= 2;
-    while (!matrix && p.every <= DENSE && 2 * p.streams <= STREAMS && n % (2 * p.streams * p.every) == 0 && n * p.stride * size >= 2 * p.streams * PAGE)
+    int64_t n = 1;
+    for (int d = from; d <= s->step; d++)
+        n *= ex_is_const(s->t->rext[d]) ? s->t->rext[d]->v.i : 0;
+    return n;
+}
+
+static void add_far(const Stream *s, const Expr *at, const Expr *when, Fetch *f, uint8_t *n)
+{
+    if (*n < UINT8_MAX)
+        f[(*n)++] = (Fetch){s->load->v.ref, at, when, true};
+}
+
+/* Number of a step among those of its tile. */
+static const Expr *step_number(const Stream *s)
+{
+    const Expr *e = ex_int(s->b->x, 0);
+    for (int d = 0; d <= s->step; d++)
+        e = ex_add(s->b->x, ex_mul(s->b->x, e, s->t->rext[d]), s->t->rvar[d]);
+    return e;
+}
+
+/* ---- tiles of vectors: a line every step or every few ---- */
+
+/* Steps for which one line is enough. */
+static int64_t steps_of_line(const Stream *s, int64_t stride)
+{
+    int64_t every = 1;
+    while (2 * every * stride * (int64_t)dtype_bytes((DType)s->load->dt) <= LINE && steps_from(s, s->step) % (2 * every) == 0)
+        every *= 2;
+    return every;
+}
+
+static Pace vector_pace(const Stream *s, int64_t tiles)
+{
+    Pace p = {(s->run + tiles - 1) / tiles, 1};
+    const int64_t every = steps_of_line(s, p.stride), n = steps_from(s, s->step), bytes = n * p.stride * (int64_t)dtype_bytes((DType)s->load->dt);
+    while (every <= DENSE && 2 * p.streams <= STREAMS && n % (2 * p.streams * every) == 0 && bytes >= 2 * p.streams * PAGE)
         p.streams *= 2;
-    p.apart = n * p.stride / p.streams;
-    p.every = p.streams > 1 ? p.every : 1;
     return p;
 }
 
-/* Where the hint at variable k of the step is, from the first one on. */
-static const Expr *at_pace(Exprs *x, const Pace *p, const Expr *k)
+/* Along the innermost variable k the places take turns; hints that would name a line again are left out then. */
+static void fetch_vectors(const Stream *s, const Pace *p, const Expr *start, Fetch *f, uint8_t *n)
 {
-    if (p->streams == 1)
-        return ex_mul(x, k, ex_int(x, p->stride));
-    const Expr *stream = ex_mod(x, ex_fdiv(x, k, ex_int(x, p->every)), ex_int(x, p->streams));
-    const Expr *line = ex_fdiv(x, k, ex_int(x, p->every * p->streams));
-    return ex_add(x, ex_mul(x, line, ex_int(x, p->every * p->stride)), ex_mul(x, stream, ex_int(x, p->apart)));
+    Exprs *x = s->b->x;
+    const Expr *k = s->t->rvar[s->step];
+    if (p->streams == 1) {
+        add_far(s, ex_add(x, start, ex_mul(x, step_number(s), ex_int(x, p->stride))), NULL, f, n);
+        return;
+    }
+    const int64_t every = steps_of_line(s, p->stride);
+    const Expr *outer = ex_mul(x, ex_sub(x, step_number(s), k), ex_int(x, p->stride));
+    const Expr *turn = ex_mod(x, ex_fdiv(x, k, ex_int(x, every)), ex_int(x, p->streams)), *line = ex_fdiv(x, k, ex_int(x, every * p->streams));
+    const Expr *inner = ex_add(x, ex_mul(x, line, ex_int(x, every * p->stride)), ex_mul(x, turn, ex_int(x, steps_from(s, s->step) * p->stride / p->streams)));
+    add_far(s, ex_add(x, ex_add(x, start, outer), inner), every > 1 ? ex_mod(x, k, ex_int(x, every)) : NULL, f, n);
+}
+
+/* ---- tiles of a matrix unit: lines for each product ---- */
+
+/* Whole lines for each product, as many places as divide them. */
+static Pace matrix_pace(const Stream *s, int64_t tiles)
+{
+    const int64_t size = (int64_t)dtype_bytes((DType)s->load->dt), line = max_i64(LINE / (PRODUCT_STEPS * size), 1);
+    Pace p = {((s->run + tiles - 1) / tiles + line - 1) / line * line, 1};
+    for (int64_t q = 2; q <= STREAMS + 1; q++)
+        if (p.stride / line % q == 0 && steps_from(s, 0) * p.stride * size >= q * PAGE)
+            p.streams = q;
+    return p;
+}
+
+static void fetch_matrix(const Stream *s, const Pace *p, const Expr *start, Fetch *f, uint8_t *n)
+{
+    Exprs *x = s->b->x;
+    const int64_t apart = steps_from(s, 0) * p->stride / p->streams;
+    const Expr *at = ex_add(x, start, ex_mul(x, step_number(s), ex_int(x, p->stride / p->streams)));
+    for (int64_t q = 0; q < p->streams; q++)
+        add_far(s, ex_add(x, at, ex_int(x, q * apart)), NULL, f, n);
 }
 
 /* A tile's share of as much as its block of lanes has, from so many bytes further on. */
@@ -137,14 +194,12 @@ static void fetch_far(const Stream *s, const Box *box, uint32_t k, Fetch *f, uin
     Exprs *x = b->x;
     const StagePlan *p = plan_of(b, k);
     const Tiles tiles = tiles_of(s, p, out_of(b, b->te->stage.at[k]), box);
-    const Pace pace = pace_of(s, tiles.count, p->matrix);
-    const Expr *step = s->t->rvar[s->step], *before = tiles.number;
-    for (uint8_t d = 0; d < s->step; d++)
-        before = ex_add(x, ex_mul(x, before, s->t->rext[d]), s->t->rvar[d]);
-    before = ex_mul(x, ex_mul(x, before, s->t->rext[s->step]), ex_int(x, pace.stride));
-    const Expr *start = ex_add(x, offset(s, 0), ex_int(x, p->far / (int64_t)dtype_bytes((DType)s->load->dt)));
-    const Expr *when = pace.every > 1 ? ex_mod(x, step, ex_int(x, pace.every)) : NULL;
-    f[(*n)++] = (Fetch){s->load->v.ref, ex_add(x, ex_add(x, start, before), at_pace(x, &pace, step)), when, true};
+    const Pace pace = p->matrix ? matrix_pace(s, tiles.count) : vector_pace(s, tiles.count);
+    const Expr *before = ex_mul(x, tiles.number, ex_int(x, pace.stride));
+    for (int d = 0; d <= s->step; d++)
+        before = ex_mul(x, before, s->t->rext[d]);
+    const Expr *start = ex_add(x, ex_add(x, offset(s, 0), ex_int(x, p->far / (int64_t)dtype_bytes((DType)s->load->dt))), before);
+    (p->matrix ? fetch_matrix : fetch_vectors)(s, &pace, start, f, n);
 }
 
 void tile_fetches(Build *b, Tile *t, uint32_t k, const Box *box)
@@ -159,6 +214,6 @@ void tile_fetches(Build *b, Tile *t, uint32_t k, const Box *box)
     t->fetch = NEWN(b->a, Fetch, UINT8_MAX + 1);
     if (p->near)
         fetch_near(&s, p->near, t->fetch, &t->nfetch);
-    if (p->far && t->nfetch < UINT8_MAX)
+    if (p->far)
         fetch_far(&s, box, k, t->fetch, &t->nfetch);
 }

@@ -9,7 +9,7 @@
 
 enum { LINE = 64, PAGE = 4096 }; /* bytes of a cache line, and of what the hardware follows */
 /* Lines that are asked for every step or two come with less waiting in turn from several places; steps of one product of a matrix unit. */
-enum { STREAMS = 4, DENSE = 2, PRODUCT_STEPS = 16 };
+enum { STREAMS = 4, DENSE = 2, PRODUCT_STEPS = 16, MATRIX_STREAMS = 16 };
 
 /* Lanes of a block, of which a tile at the end has a part; the constant in it: elements of a step's run, of which so many are its. */
 typedef struct Stream { Build *b; const Tile *t; int64_t block; const Expr *load, *flat; int64_t run, used; int step; } Stream;
@@ -172,7 +172,7 @@ static Pace matrix_pace(const Stream *s, int64_t tiles)
 {
     const int64_t size = (int64_t)dtype_bytes((DType)s->load->dt), line = max_i64(LINE / (PRODUCT_STEPS * size), 1);
     Pace p = {((s->run + tiles - 1) / tiles + line - 1) / line * line, 1};
-    for (int64_t q = 2; q <= STREAMS + 1; q++)
+    for (int64_t q = 2; q <= MATRIX_STREAMS; q++)
         if (p.stride / line % q == 0 && steps_from(s, 0) * p.stride * size >= q * PAGE)
             p.streams = q;
     return p;

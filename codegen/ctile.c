@@ -22,11 +22,32 @@ static bool is_across_vectors(const CGen *g, const Tile *t)
     return t->lane == t->rvar[t->nr - 1] && (t->nr == 1 || (any_order && !t->open && t->lanes % g->lanes == 0));
 }
 
+/* Short rows take shorter vectors. */
+static int32_t width_for(const CGen *g, const Tile *t)
+{
+    int32_t w = g->lanes;
+    while (w > 4 && t->lanes <= w / 2)
+        w /= 2;
+    return w;
+}
+
+/* Accumulators are printed vector by vector, so that blocks of whole vectors may be anywhere: lane l of vector q stands for lane
+ * width*q + l. */
+static bool can_sum(CGen *g, const Tile *t)
+{
+    const int64_t width = width_for(g, t), vectors = (t->lanes + width - 1) / width;
+    if (t->across || vectors < 2)
+        return v_can(g, t->body, t->lane, NULL);
+    const Expr *l = ex_var(g->x, VK_INDEX, DT_ix, "l", 0, width - 1), *q = ex_var(g->x, VK_INDEX, DT_ix, "q", 0, vectors - 1);
+    const Subst s = {t->lane, ex_add(g->x, ex_mul(g->x, q, ex_int(g->x, width)), l)};
+    return v_can(g, ex_subst(g->x, t->body, &s, 1), l, NULL);
+}
+
 static bool is_vector_tile(CGen *g, const Tile *t)
 {
     if (g->lanes < 2 || !t->lane || (t->across && !is_across_vectors(g, t)))
         return false;
-    if (t->body && (!can_accumulate(t) || !v_can(g, t->body, t->lane, NULL)))
+    if (t->body && (!can_accumulate(t) || !can_sum(g, t)))
         return false;
     for (int k = 0; k < t->nstore; k++) {
         const Buf *b = buf(g->u, t->store[k].buf);
@@ -40,15 +61,6 @@ static bool is_vector_tile(CGen *g, const Tile *t)
 }
 
 /* ---- the tile ---- */
-
-/* Short rows take shorter vectors. */
-static int32_t width_for(const CGen *g, const Tile *t)
-{
-    int32_t w = g->lanes;
-    while (w > 4 && t->lanes <= w / 2)
-        w /= 2;
-    return w;
-}
 
 static void statements(VGen *v)
 {

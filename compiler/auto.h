@@ -23,6 +23,7 @@ typedef struct Auto {
     const Expr **body;   /* by stage: with inline tensors substituted */
     uint32_t **reader;   /* by tensor: stages whose substituted bodies read it */
     uint32_t *nreader;
+    bool outgrown;       /* the constants come from memory in each run: the second-level cache does not hold all */
     bool *host;          /* by stage: others live in its registers or rows */
     int64_t *block;      /* by stage: lanes of its outermost loop, inside which its operand is made; 0: it is not */
     VEC(uint32_t) rows;  /* by tensor: the one of which it holds rows with their borders (auto_rows.c); 0: it does not */
@@ -86,8 +87,10 @@ bool same_variables(const Auto *g, uint32_t host, uint32_t k);
 bool runs_across(const Auto *g, uint32_t k);           /* auto_tile_map.c: a reduction over what lies side by side, by vectors */
 int outer_rows(const Stage *s, const Ten *t, const Dot *d); /* auto_shape.c: variable outside the rows whose values share w too; -1: none */
 bool turns_over(const Auto *g, uint32_t k);            /* a copy of blocks that are turned over in registers */
+bool constants_outgrow_cache(const Auto *g);           /* auto_fetch.c: of the whole program, the second-level one */
 bool is_folded(const Auto *g, const Stage *s, const Dot *d); /* auto_fold.c: sums in vectors along the reduction, w as it lies */
 int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t stage); /* auto_shape.c: lanes of the best tile */
+int64_t lanes_per_block(const Auto *g, const Dot *d, uint32_t stage); /* those of its constant that lie together; a tile may have several such blocks */
 
 /* ---- what they change ---- */
 

@@ -156,7 +156,7 @@ static bool packing_of(const Auto *g, uint32_t k, const Dot *d, Packing *p)
     if (lane_dim < 0 || !ex_is_const(ten(g->te, s->out)->dim[d->lane]) || !lane_apart(d->w, s->var[d->lane], lane_dim))
         return false;
     const int64_t group = d->group ? d->group : w->dim[lane_dim]->v.i;
-    *p = (Packing){.w = w, .lane_dim = lane_dim, .group = group, .block = min_i64(lanes_per_tile(g, d, k), group), .quad = d->quad};
+    *p = (Packing){.w = w, .lane_dim = lane_dim, .group = group, .block = min_i64(lanes_per_block(g, d, k), group), .quad = d->quad};
     p->no = storage_order(s, d->w, w->rank, lane_dim, p->order, &p->batch);
     walked(g, d->w, p);
     return true;

@@ -20,32 +20,28 @@ static int64_t all_constants(const Auto *g)
     return n;
 }
 
-/* Constants that the second-level cache does not hold come from memory in each run. */
-static bool outgrow_cache(const Auto *g)
-{
-    return all_constants(g) > g->m->l2_bytes;
-}
+bool constants_outgrow_cache(const Auto *g) { return all_constants(g) > g->m->l2_bytes; }
 
 int32_t fetch_distance(const Auto *g, const Dot *d, int64_t block)
 {
     const int64_t n = max_i64(block, g->m->l2_bytes / 16);
-    return constant_bytes(g, d) >= g->m->l1_bytes / 4 && outgrow_cache(g) && n <= INT32_MAX ? (int32_t)n : 0;
+    return constant_bytes(g, d) >= g->m->l1_bytes / 4 && g->outgrown && n <= INT32_MAX ? (int32_t)n : 0;
 }
 
 /* A tile of one row waits for loads alone, and a hint takes the place of one: where the cache has all constants from run to run,
  * it reads them at 44 bytes a cycle without hints and at 39 with them (Sapphire Rapids; plain loads alone: 45). */
 static bool is_bound_by_loads(const Auto *g, int64_t rows)
 {
-    return rows == 1 && !outgrow_cache(g);
+    return rows == 1 && !g->outgrown;
 }
 
 void plan_fetches(const Auto *g, StagePlan *p, const Dot *d, const Stage *s, const TileShape *shape, int64_t lanes)
 {
-    const int64_t run = lanes * (int64_t)dtype_bytes((DType)d->w->dt), block = reduction_steps(g, s) * run;
+    const int64_t block_lanes = min_i64(lanes, lanes_per_block(g, d, ten(g->te, s->out)->stage)), run = block_lanes * (int64_t)dtype_bytes((DType)d->w->dt), block = reduction_steps(g, s) * run;
     if ((d->w->dt != DT_f32 && d->w->dt != DT_bf16) || d->quad > 1 || !constant_bytes(g, d))
         return;
     if (block >= g->m->l1_bytes / 2 && !is_bound_by_loads(g, shape->down * shape->rows))
         p->near = (int16_t)max_i64(g->m->fetch_ahead / run, 1);
-    if (d->group)
+    if (d->group && block_lanes == lanes) /* several blocks are streams enough */
         p->far = fetch_distance(g, d, block);
 }

@@ -248,6 +248,7 @@ void auto_prepare(Auto *g)
         auto_picture(g);
     if (g->m->lanes_f32 > 1 && g->parts == 1 && !g->te->cx->small)
         auto_split(g);
+    g->outgrown = constants_outgrow_cache(g);
     for (uint32_t k = 0; k < g->te->stage.n && g->m->lanes_f32 > 1; k++) {
         Dot d;
         if (dot_of(g, k, &d))

@@ -11,8 +11,9 @@ enum { LINE = 64, PAGE = 4096 }; /* bytes of a cache line, and of what the hardw
 /* Lines that are asked for every step or two come with less waiting in turn from several places; steps of one product of a matrix unit. */
 enum { STREAMS = 4, DENSE = 2, PRODUCT_STEPS = 16, MATRIX_STREAMS = 16 };
 
-/* Lanes of a block, of which a tile at the end has a part; the constant in it: elements of a step's run, of which so many are its. */
-typedef struct Stream { Build *b; const Tile *t; int64_t block; const Expr *load, *flat; int64_t run, used; int step; } Stream;
+/* The constant of a tile lies in blocks of lanes, of which the tile has one, several, or at the end a part of one; most: lanes of a
+ * whole tile. by_lane, run: elements of it from one lane to the next, and from one value of reduction variable `step`. */
+typedef struct Stream { Build *b; const Tile *t; int64_t most, block; const Expr *load, *flat; int64_t by_lane, run; int step; } Stream;
 
 /* Element offset in the buffer of a load. */
 static const Expr *flat_of(Build *b, const Expr *load)
@@ -24,28 +25,52 @@ static const Expr *flat_of(Build *b, const Expr *load)
     return e;
 }
 
-/* The constant whose lanes lie side by side and whose reduction steps lie run after run: run elements each, of the
- * reduction variable `step`. */
+/* Whether the lanes of a block, at least so many and at most, lie side by side and its reduction steps run after run. */
+static bool has_blocks(Stream *s, const Expr *flat, int64_t least, int64_t most)
+{
+    Exprs *x = s->b->x;
+    const Expr *l = ex_index(x, "l", ex_int(x, least));
+    const Subst first = {s->t->lane, l};
+    const Expr *in_first = ex_subst(x, flat, &first, 1);
+    bool linear, again;
+    s->by_lane = ex_coef(in_first, l, &linear);
+    for (s->step = s->t->nr - 1; linear && s->by_lane > 0 && s->step >= 0; s->step--) {
+        s->run = ex_coef(in_first, s->t->rvar[s->step], &again);
+        s->block = s->run / s->by_lane;
+        if (again && s->run % s->by_lane == 0 && s->block >= least && s->block <= most)
+            return true;
+    }
+    return false;
+}
+
+typedef struct Divisor { const Expr *lane; int64_t n; } Divisor;
+
+static void find_divisor(void *ctx, const Expr *e)
+{
+    Divisor *d = ctx;
+    if (e->op == EX_fdiv && ex_is_const(e->a[1]) && ex_uses(e->a[0], d->lane))
+        d->n = e->a[1]->v.i;
+}
+
 static void find_stream(void *ctx, const Expr *e)
 {
     Stream *s = ctx;
     if (s->load || e->op != EX_load || buf(s->b->u, e->v.ref)->cls != BC_const)
         return;
-    bool linear, again;
     const Expr *flat = flat_of(s->b, e);
-    const int64_t lane = ex_coef(flat, s->t->lane, &linear);
-    for (int k = s->t->nr; linear && lane > 0 && k-- > 0;)
-        if (ex_coef(flat, s->t->rvar[k], &again) == lane * s->block && again) {
-            *s = (Stream){s->b, s->t, s->block, e, flat, lane * s->block, lane * s->t->lanes, k};
-            return;
-        }
+    Divisor several = {s->t->lane, 0};
+    ex_walk(flat, find_divisor, &several);
+    if (several.n ? has_blocks(s, flat, several.n, several.n) : has_blocks(s, flat, s->t->lanes, s->most)) {
+        s->load = e;
+        s->flat = flat;
+    }
 }
 
-/* flat of the first lane, the tile's reduction variables from number `from` on being 0. */
-static const Expr *offset(const Stream *s, int from)
+/* flat of lane `lane`, the tile's reduction variables from number `from` on being 0. */
+static const Expr *offset(const Stream *s, int64_t lane, int from)
 {
     Exprs *x = s->b->x;
-    Subst sub[MAX_RANK + 1] = {{s->t->lane, ex_int(x, 0)}};
+    Subst sub[MAX_RANK + 1] = {{s->t->lane, ex_int(x, lane)}};
     uint32_t n = 1;
     for (int k = from; k < s->t->nr; k++)
         sub[n++] = (Subst){s->t->rvar[k], ex_int(x, 0)};
@@ -54,10 +79,13 @@ static const Expr *offset(const Stream *s, int from)
 
 static void fetch_near(const Stream *s, int64_t steps, Fetch *f, uint8_t *n)
 {
+    Exprs *x = s->b->x;
     const int64_t line = LINE / (int64_t)dtype_bytes((DType)s->load->dt);
-    const Expr *at = ex_add(s->b->x, offset(s, s->step + 1), ex_int(s->b->x, steps * s->run));
-    for (int64_t q = 0; q * line < s->used && *n < UINT8_MAX; q++)
-        f[(*n)++] = (Fetch){s->load->v.ref, ex_add(s->b->x, at, ex_int(s->b->x, q * line)), NULL, false};
+    for (int64_t first = 0; first < s->t->lanes; first += s->block) {
+        const Expr *at = ex_add(x, offset(s, first, s->step + 1), ex_int(x, steps * s->run));
+        for (int64_t q = 0; q * line < s->by_lane * min_i64(s->block, s->t->lanes - first) && *n < UINT8_MAX; q++)
+            f[(*n)++] = (Fetch){s->load->v.ref, ex_add(x, at, ex_int(x, q * line)), NULL, false};
+    }
 }
 
 typedef struct Follows { const Expr *flat; bool yes; } Follows;
@@ -198,14 +226,14 @@ static void fetch_far(const Stream *s, const Box *box, uint32_t k, Fetch *f, uin
     const Expr *before = ex_mul(x, tiles.number, ex_int(x, pace.stride));
     for (int d = 0; d <= s->step; d++)
         before = ex_mul(x, before, s->t->rext[d]);
-    const Expr *start = ex_add(x, ex_add(x, offset(s, 0), ex_int(x, p->far / (int64_t)dtype_bytes((DType)s->load->dt))), before);
+    const Expr *start = ex_add(x, ex_add(x, offset(s, 0, 0), ex_int(x, p->far / (int64_t)dtype_bytes((DType)s->load->dt))), before);
     (p->matrix ? fetch_matrix : fetch_vectors)(s, &pace, start, f, n);
 }
 
 void tile_fetches(Build *b, Tile *t, uint32_t k, const Box *box)
 {
     const StagePlan *p = plan_of(b, k);
-    Stream s = {.b = b, .t = t, .block = p->lane >= 0 ? values_of_tile(p, (uint8_t)p->lane, t->lanes) : t->lanes};
+    Stream s = {.b = b, .t = t, .most = p->lane >= 0 ? values_of_tile(p, (uint8_t)p->lane, t->lanes) : t->lanes};
     if ((!p->near && !p->far) || !t->lane || t->across || t->red == RED_none)
         return;
     ex_walk(t->body, find_stream, &s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What tiles ask for far ahead, step by step: the row tiles of a block together as much as it has, no line left out, whatever the
- * order in which they walk it.
+ * What tiles ask for ahead, step by step: the row tiles of a block together as much as it has, no line left out, whatever the
+ * order in which they walk it; tiles of few rows from each of the blocks that they walk at a time.
  */
 #include "compiled.h"
 
@@ -9,7 +9,7 @@
 
 enum { LINE = 16 }; /* elements */
 
-typedef struct Seen { const Unit *u; Subst at[2 * MAX_RANK]; uint32_t n; uint8_t *line; int64_t lines, hints, unordered; int64_t last; } Seen;
+typedef struct Seen { const Unit *u; bool far; Subst at[2 * MAX_RANK]; uint32_t n; uint8_t *line; int64_t lines, hints, unordered; int64_t last; } Seen;
 
 static int64_t number(const Seen *s, const Expr *e)
 {
@@ -20,7 +20,7 @@ static int64_t number(const Seen *s, const Expr *e)
 
 static void hint(Seen *s, const Fetch *f)
 {
-    if (!f->far || (f->when && number(s, f->when) != 0))
+    if (f->far != s->far || (f->when && number(s, f->when) != 0))
         return;
     const int64_t line = number(s, f->at) / LINE;
     if (line < s->lines) /* others are behind the last function's */
@@ -90,7 +90,7 @@ static void test_lines(void **state)
     for (size_t k = 0; k < COUNT(cases); k++) {
         const Unit *u = compiled(product(cases[k].rows, cases[k].depth, cases[k].lanes), 3, "x86-64-v4").unit;
         const int64_t far = distance_in(u), lines = (far + cases[k].depth * cases[k].lanes) / LINE;
-        Seen s = {.u = u, .line = NEWN(arena, uint8_t, (size_t)lines), .lines = lines};
+        Seen s = {.u = u, .far = true, .line = NEWN(arena, uint8_t, (size_t)lines), .lines = lines};
         assert_true(far > 0);
         for (uint32_t f = 0; f < u->func.n; f++)
             walk(&s, u->func.at[f]->body);
@@ -101,8 +101,52 @@ static void test_lines(void **state)
     }
 }
 
+static float *run(const Unit *u, const float *x, int rows, int depth)
+{
+    const mlcc_tensor in = {(void *)(uintptr_t)x, 1, 2, {rows, depth}};
+    mlcc_tensor out = {.data = arena_alloc(arena, (size_t)buf(u, u->output.at[0])->bytes, 64)};
+    assert_true(unit_run(arena, u, &in, &out));
+    return out.data;
+}
+
+static const Buf *constant_of(const Unit *u)
+{
+    for (uint32_t k = 1; k < u->buf.n; k++)
+        if (buf(u, k)->cls == BC_const)
+            return buf(u, k);
+    return NULL;
+}
+
+/* Rows that wait for their constant walk it at several places: blocks of so many lanes. */
+static void test_few_rows(void **state)
+{
+    (void)state;
+    static const struct { int rows, depth, lanes, block; } cases[] = {
+        {1, 512, 576, 64}, {1, 512, 600, 64}, {2, 512, 576, 64}, {4, 520, 576, 32},
+    };
+    for (size_t k = 0; k < COUNT(cases); k++) {
+        const int rows = cases[k].rows, depth = cases[k].depth;
+        const char *graph = product(rows, depth, cases[k].lanes);
+        const Unit *u = compiled(graph, 3, "x86-64-v4").unit, *plain = compiled(graph, 0, "x86-64-v4").unit;
+        const Buf *w = constant_of(u);
+        const int64_t lines = w->bytes / 4 / LINE, ahead = 1024 / 4 / LINE;
+        Seen s = {.u = u, .line = NEWN(arena, uint8_t, (size_t)lines), .lines = lines};
+        float *x = NEWN(arena, float, (size_t)(rows * depth));
+        for (int q = 0; q < rows * depth; q++)
+            x[q] = (float)(q % 5);
+        assert_true(ex_is_int(w->dim[w->rank - 1], cases[k].block));
+        assert_null(nest_check(arena, u));
+        assert_memory_equal(run(u, x, rows, depth), run(plain, x, rows, depth), (size_t)(4 * rows * cases[k].lanes));
+        for (uint32_t f = 0; f < u->func.n; f++)
+            walk(&s, u->func.at[f]->body);
+        for (int64_t n = ahead, block = depth * cases[k].block / LINE; n < cases[k].lanes / cases[k].block * block; n++)
+            if (!s.line[n] && n % block >= ahead)
+                fail_msg("case %zu: line %d is not asked for", k, (int)n);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_lines, setup, teardown)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_lines, setup, teardown), cmocka_unit_test_setup_teardown(test_few_rows, setup, teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
  */
 #include "auto.h"
 
-enum { CHEAP = 3, MAX_INLINE_COST = 160 };
+enum { CHEAP = 3, MAX_INLINE_COST = 160, MAX_FUSED_COST = 1000 }; /* the last: where that copies nothing */
 
 /* ---- inline ---- */
 
@@ -200,11 +200,24 @@ static bool is_turned_over(const Auto *g, uint32_t t)
     return yes;
 }
 
+/* One map alone reads it, element for element. */
+static bool is_fused(const Auto *g, uint32_t t)
+{
+    if (g->nreader[t] != 1)
+        return false;
+    const Stage *r = g->te->stage.at[g->reader[t][0]];
+    const Expr *load = r->kind == ST_map ? ex_sole_load(g->body[g->reader[t][0]], t) : NULL;
+    bool same = load && load->op == EX_load && ten(g->te, r->out)->rank == ten(g->te, t)->rank;
+    for (uint8_t d = 0; same && d < ten(g->te, t)->rank; d++)
+        same = load->a[d] == r->var[d] || ex_is_int(ten(g->te, t)->dim[d], 1);
+    return same;
+}
+
 /* Why stage k, a map, is not inline; NULL: it is. cost: of an element, with what is inline in it. */
 static const char *objection(const Auto *g, uint32_t k, const Use *use, int64_t cost)
 {
     const Expr *body = g->body[k];
-    if (cost > MAX_INLINE_COST)
+    if (cost > (is_fused(g, g->te->stage.at[k]->out) ? MAX_FUSED_COST : MAX_INLINE_COST))
         return "expression too large to inline";
     if (!readers_accept(g, use, body, cost))
         return "read by a product or a call";

@@ -444,6 +444,8 @@ static uint32_t split(Auto *g, uint32_t k, const Conv *c, const Filtering *f)
     const uint32_t m = tensor_of(g, c, "products", TEN_stage, (const int64_t[]){points, q, out});
     ten(g->te, u)->data = transformed(g, c, f);
     g->te->stage.at[k] = output_stage(g, &t, f, m);
+    if (layout_free(g, c->s->out) && !g->layout.at[c->s->out].set) /* as the products lie */
+        layout_innermost(&g->layout.at[c->s->out], ten(g->te, c->s->out)->rank, c->out);
     auto_insert(g, k, product_stage(g, c, v, u, m));
     auto_insert(g, k, input_stage(g, &t, f, q, v));
     return 2;

@@ -70,6 +70,7 @@ static void test_values(void **state)
         {2, 32, 32, 7, 5, 1, 1, "%r f32 = Add %c %a\n%y f32 = Relu %r"},
         {1, 32, 32, 11, 13, 0, 2, "%y f32 = MaxPool %c {kernel_shape=[2,2]}"},
         {3, 16, 32, 4, 4, 1, 0, "%y f32 = Neg %c"},
+        {1, 32, 32, 8, 8, 1, 1, "%s f32 = Sigmoid %c\n%y f32 = Mul %c %s"},
     };
     for (size_t k = 0; k < COUNT(cases); k++) {
         const char *graph = graph_of(&cases[k]);
@@ -100,11 +101,23 @@ static void test_choice(void **state)
     assert_int_equal(points_used(compiled(graph_of(&cases[0].c), 3, "x86-64-v4").unit), 0);
 }
 
+/* What follows element for element is made with the output: a function for each transform and one for the products, beside the copy of
+ * the input and the two other convolutions. */
+static void test_fused(void **state)
+{
+    (void)state;
+    const Case c = {1, 64, 64, 28, 28, 1, 1, "%s f32 = Sigmoid %c\n%m f32 = Mul %c %s\n%y f32 = Conv %m %k"};
+    const Unit *u = compiled(graph_of(&c), 3, "x86-64-v4").unit;
+    assert_int_equal(points_used(u), 36);
+    assert_int_equal(u->func.n, 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_values, setup, teardown),
         cmocka_unit_test_setup_teardown(test_choice, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fused, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

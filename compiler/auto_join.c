@@ -90,13 +90,24 @@ static bool find_order(Join *j, const Stage *s)
     return j->joined && j->n == t->rank;
 }
 
+/* Several tensors side by side, in the order in which they are walked anyway: it may as well be stored as they are, as pictures with
+ * channels last, whose rows and columns join too. */
+static bool may_follow(const Join *j)
+{
+    const Ten *t = ten(j->g->te, j->load->v.ref);
+    bool plain = j->g->te->stage.at[t->stage]->kind == ST_map && j->g->te->stage.at[t->stage]->body->op == EX_select;
+    for (uint8_t d = 0; d < t->rank; d++)
+        plain = plain && j->order[d] == d;
+    return plain;
+}
+
 void auto_join(Auto *g)
 {
     auto_views(g);
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
         const Stage *s = g->te->stage.at[k];
         Join j = {.g = g, .load = g->body[k]};
-        if (s->kind != ST_map || j.load->op != EX_load || !layout_free(g, j.load->v.ref) || g->layout.at[j.load->v.ref].set || !find_order(&j, s))
+        if (s->kind != ST_map || j.load->op != EX_load || !layout_free(g, j.load->v.ref) || g->layout.at[j.load->v.ref].set || !find_order(&j, s) || may_follow(&j))
             continue;
         Layout *l = &g->layout.at[j.load->v.ref];
         memcpy(l->order, j.order, sizeof l->order);

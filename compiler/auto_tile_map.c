@@ -79,23 +79,36 @@ static void find_period(void *ctx, const Expr *e)
         p->k = e->a[1]->v.i;
 }
 
-/* Values of the lane variable after which indices turn over, as those of reshapes do: inside, they are affine. 0: none. */
-static int64_t period_of(const Auto *g, uint32_t k, int lane)
+static const Expr *without_walk(void *ctx, const Expr *e)
+{
+    const Auto *g = ctx;
+    return e->op == EX_load && walks_memory(g, e) ? ex_num(g->x, (DType)e->dt, 0) : e;
+}
+
+/* Values of the lane variable after which indices turn over, as those of reshapes do: inside, they are affine. 0: none, or what
+ * is read lies in memory as it is walked. */
+static int64_t period_of(Auto *g, uint32_t k, int lane)
 {
     Period p = {g->te->stage.at[k]->var[lane], 0};
-    ex_walk(g->body[k], find_period, &p);
+    ex_walk(ex_map(g->x, g->body[k], without_walk, g), find_period, &p);
     return p.k >= g->m->lanes_f32 / 2 && p.k < extent_of(g, ten(g->te, g->te->stage.at[k]->out)->dim[lane]) ? p.k : 0;
 }
 
+/* v < constant */
+static bool is_choice_along(const Expr *e, const Expr *v) { return e->op == EX_lt && e->a[0] == v && ex_is_const(e->a[1]); }
+
 /* Variable along which the one load of a copy walks memory, when the lanes do not: blocks of both are turned over in
- * registers. -1: it is no such copy. */
-static int copied_across(const Auto *g, uint32_t k, int lane)
+ * registers. Several tensors side by side along the lanes are as many copies. -1: it is no such copy. */
+static int walked_across(const Auto *g, uint32_t k, int lane, const Expr *e)
 {
     const Stage *s = g->te->stage.at[k];
     const Ten *t = ten(g->te, s->out);
-    const Expr *e = g->body[k];
     int v = 0;
-    if (s->kind != ST_map || e->op != EX_load || e->dt != DT_f32 || !e->n)
+    if (e->op == EX_select && is_choice_along(e->a[0], s->var[lane])) {
+        const int one = walked_across(g, k, lane, e->a[1]);
+        return one == walked_across(g, k, lane, e->a[2]) ? one : -1;
+    }
+    if (e->op != EX_load || e->dt != DT_f32 || !e->n)
         return -1;
     const Expr *walk = e->a[order_of(g, e->v.ref).at[e->n - 1]];
     while (v < t->rank && !ex_uses(walk, s->var[v]))
@@ -103,6 +116,11 @@ static int copied_across(const Auto *g, uint32_t k, int lane)
     if (v == t->rank || ex_uses(walk, s->var[lane]) || extent_of(g, t->dim[lane]) < g->m->lanes_f32)
         return -1;
     return extent_of(g, t->dim[v]) >= g->m->lanes_f32 ? v : -1;
+}
+
+static int copied_across(const Auto *g, uint32_t k, int lane)
+{
+    return g->te->stage.at[k]->kind == ST_map ? walked_across(g, k, lane, g->body[k]) : -1;
 }
 
 bool turns_over(const Auto *g, uint32_t k)

@@ -81,14 +81,29 @@ const char *v_address(VGen *v, uint32_t id, const Expr *flat, bool store)
     return str_fmt(g->a, "%s + %s", base, c_expr_prec(g, moving, P_ADD));
 }
 
+/* A pointer that is declared already and has all of `fixed` but one term, which then moves: where it points, NULL when there is none. */
+static const char *pointer_beside(VGen *v, uint32_t id, const Expr *fixed, const Expr **moving)
+{
+    CGen *g = v->g;
+    const Affine f = ex_affine(g->a, fixed);
+    for (uint32_t k = 0; k < f.n; k++) {
+        const Expr *term = ex_mul(g->x, f.t[k].atom, ex_int(g->x, f.t[k].coef));
+        const uint64_t key = pointer_key(id, ex_sub(g->x, fixed, term));
+        if (!map_u64(&v->pointer, key, false))
+            continue;
+        *moving = ex_add(g->x, *moving, term);
+        return c_name(g, &v->pointer, key, "p", "p");
+    }
+    return NULL;
+}
+
 void v_fetch(VGen *v, const Fetch *f, const Subst *s, uint32_t n)
 {
     CGen *g = v->g;
     const Expr *at = ex_subst(g->x, f->at, s, n), *when = f->when ? ex_subst(g->x, f->when, s, n) : NULL;
     const Expr *moving, *fixed = split_offset(v, at, &moving);
     const uint64_t key = pointer_key(f->buf, fixed);
-    const bool known = map_u64(&v->pointer, key, false) != NULL;
-    const char *base = known ? c_name(g, &v->pointer, key, "p", "p") : buf_name(g, f->buf);
+    const char *base = map_u64(&v->pointer, key, false) ? c_name(g, &v->pointer, key, "p", "p") : pointer_beside(v, f->buf, fixed, &moving);
     const char *only = when && !ex_is_int(when, 0) ? str_fmt(g->a, "if (%s == 0) ", c_expr_prec(g, when, P_EQ + 1)) : "";
-    ln(g->o, "%sMLCC_FETCH%s(%s, %s);", only, f->far ? "2" : "", base, c_expr(g, known ? moving : at));
+    ln(g->o, "%sMLCC_FETCH%s(%s, %s);", only, f->far ? "2" : "", base ? base : buf_name(g, f->buf), c_expr(g, base ? moving : at));
 }

@@ -223,9 +223,8 @@ static void fetch_far(const Stream *s, const Box *box, uint32_t k, Fetch *f, uin
     const StagePlan *p = plan_of(b, k);
     const Tiles tiles = tiles_of(s, p, out_of(b, b->te->stage.at[k]), box);
     const Pace pace = p->matrix ? matrix_pace(s, tiles.count) : vector_pace(s, tiles.count);
-    const Expr *before = ex_mul(x, tiles.number, ex_int(x, pace.stride));
-    for (int d = 0; d <= s->step; d++)
-        before = ex_mul(x, before, s->t->rext[d]);
+    const int64_t steps = steps_from(s, 0);
+    const Expr *before = ex_mul(x, tiles.number, ex_int(x, pace.streams > 1 ? steps * pace.stride : steps * s->run / tiles.count));
     const Expr *start = ex_add(x, ex_add(x, offset(s, 0, 0), ex_int(x, p->far / (int64_t)dtype_bytes((DType)s->load->dt))), before);
     (p->matrix ? fetch_matrix : fetch_vectors)(s, &pace, start, f, n);
 }

@@ -10,52 +10,16 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
+#include "fma_loop.h"
 #include "runtime-min/mlcc_amx.h"
 
-enum { ROUNDS = 300, CHAINS = 12, STEPS = 150000, CHUNK = 8 << 20 };
-
-#if defined(__AVX512F__)
-#define WIDTH 64
-#elif defined(__AVX__)
-#define WIDTH 32
-#else
-#define WIDTH 16
-#endif
-typedef float Vector __attribute__((vector_size(WIDTH)));
-#if defined(__x86_64__)
-#define HELD "+v"
-#else
-#define HELD "+w"
-#endif
-#define EACH(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
+enum { ROUNDS = 300, STEPS = 150000, CHUNK = 8 << 20 };
 
 static double now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static volatile float sink;
-
-/* Independent chains, so that the unit's rate counts and not its latency. */
-static double fma_ops(void)
-{
-    Vector x = {0}, y = {0};
-    x += 0.999f;
-    y += 1e-3f;
-#define START(i) Vector c##i = x + (float)(i);
-    EACH(START)
-#undef START
-    for (long k = 0; k < STEPS; k++) {
-#define STEP(i) c##i = c##i * x + y; __asm__ volatile("" : HELD(c##i));
-        EACH(STEP)
-#undef STEP
-    }
-#define END(i) sink = c##i[0];
-    EACH(END)
-#undef END
-    return 2.0 * WIDTH / 4 * CHAINS * STEPS;
 }
 
 #if defined(__AVX512VNNI__)
@@ -101,11 +65,13 @@ static double bf16_ops(void) { return 0; }
 #endif
 
 #if MLCC_AMX
-/* Four tiles of sums by two of each operand, as dense products use them: rows x lanes x elements of a row. */
-#define TILES(NAME, DOT, ELEMENTS)                                                                                     \
+/* Four tiles of sums by two of each operand, as dense products use them: rows x lanes x elements of a row. Operands are ones and
+ * minus ones in no order, since a unit that multiplies zeros takes less power and may run faster. */
+#define TILES(NAME, DOT, ELEMENTS, ELEMENT, ONE, MINUS)                                                                                     \
     static double NAME(void)                                                                                           \
     {                                                                                                                  \
         mlcc_amx t;                                                                                                    \
+        static ELEMENT some[2048];                                                                                     \
         mlcc_tilecfg shape = {.palette = 1};                                                                           \
         for (int n = 0; n < 8; n++) {                                                                                  \
             shape.rows[n] = 16;                                                                                        \
@@ -114,6 +80,12 @@ static double bf16_ops(void) { return 0; }
         if (!mlcc_amx_usable())                                                                                        \
             return 0;                                                                                                  \
         AMX_CONFIG(&t, &shape);                                                                                        \
+        for (int n = 0; n < 1024; n++)                                                                                 \
+            some[n] = n * 2654435761u >> 20 & 1 ? (ONE) : (MINUS);                                                     \
+        AMX_LD(&t, 4, some, 64);                                                                                       \
+        AMX_LD(&t, 5, some + 256, 64);                                                                                 \
+        AMX_LD(&t, 6, some + 512, 64);                                                                                 \
+        AMX_LD(&t, 7, some + 64, 64);                                                                                  \
         for (long k = 0; k < STEPS / 16; k++) {                                                                        \
             DOT(&t, 0, 4, 6);                                                                                          \
             DOT(&t, 1, 4, 7);                                                                                          \
@@ -122,12 +94,14 @@ static double bf16_ops(void) { return 0; }
         }                                                                                                              \
         return 2.0 * 16 * 16 * (ELEMENTS) * 4 * (STEPS / 16);                                                          \
     }
-TILES(byte_tile_ops, AMX_DPUS, 64)
-TILES(bf16_tile_ops, AMX_DPBF, 32)
+TILES(byte_tile_ops, AMX_DPUS, 64, uint8_t, 1, 255)
+TILES(bf16_tile_ops, AMX_DPBF, 32, uint16_t, 0x3f80, 0xbf80)
 #else
 static double byte_tile_ops(void) { return 0; }
 static double bf16_tile_ops(void) { return 0; }
 #endif
+
+static double f32_ops(void) { return fma_ops(STEPS); }
 
 static double best(double (*work)(void))
 {
@@ -169,7 +143,7 @@ int main(void)
         return 1;
     for (long k = 0; k < most / WIDTH; k++)
         p[k] = (Vector){1};
-    printf("{\"f32\": %.1f, \"i8\": %.1f, \"bf16\": %.1f, \"i8_matrix\": %.1f, \"bf16_matrix\": %.1f, \"l1_gbs\": %.1f, \"l2_gbs\": %.1f, \"memory_gbs\": %.1f}\n", best(fma_ops), best(byte_ops),
+    printf("{\"f32\": %.1f, \"i8\": %.1f, \"bf16\": %.1f, \"i8_matrix\": %.1f, \"bf16_matrix\": %.1f, \"l1_gbs\": %.1f, \"l2_gbs\": %.1f, \"memory_gbs\": %.1f}\n", best(f32_ops), best(byte_ops),
            best(bf16_ops), best(byte_tile_ops), best(bf16_tile_ops), read_rate(p, 16 << 10), read_rate(p, 512 << 10), read_rate(p, most));
     free(p);
     return 0;

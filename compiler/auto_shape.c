@@ -161,7 +161,8 @@ TileShape shape_of_tile(const Auto *g, const Dot *d, const Stage *s, int64_t lan
     const ShapeList few = is_streamed(g, &w, d) ? stream_shapes(g, &w) : (ShapeList){0};
     const ShapeList best = few.n ? few : best_shapes(g, &w, open ? OPEN_VECTORS : depthwise ? TAP_VECTORS : MAX_VECTORS);
     const char *outer = w.outer > 1 ? str_fmt(g->a, "%" PRId64 "*", w.outer) : "";
-    *kind = str_fmt(g->a, "%s %s %s%s%" PRId64 "x%" PRId64 "x%" PRId64, few.n ? "streamed" : depthwise ? "depthwise" : "dense", dtype_info((DType)d->w->dt)->name, open ? "open " : "", outer, w.rows, lanes, w.steps);
+    const char *unit = few.n ? "streamed" : depthwise ? "depthwise" : "dense", *type = dtype_info((DType)d->w->dt)->name;
+    *kind = str_fmt(g->a, "%s %s %s%s%" PRId64 "x%" PRId64 "x%" PRId64, unit, type, open ? "open " : "", outer, w.rows, lanes, w.steps);
     return tuning_choose(g->tuning, *kind, &best);
 }
 

@@ -189,7 +189,8 @@ static void fetch_vectors(const Stream *s, const Pace *p, const Expr *start, Fet
     const int64_t every = steps_of_line(s, p->stride);
     const Expr *outer = ex_mul(x, ex_sub(x, step_number(s), k), ex_int(x, p->stride));
     const Expr *turn = ex_mod(x, ex_fdiv(x, k, ex_int(x, every)), ex_int(x, p->streams)), *line = ex_fdiv(x, k, ex_int(x, every * p->streams));
-    const Expr *inner = ex_add(x, ex_mul(x, line, ex_int(x, every * p->stride)), ex_mul(x, turn, ex_int(x, steps_from(s, s->step) * p->stride / p->streams)));
+    const int64_t apart = steps_from(s, s->step) * p->stride / p->streams;
+    const Expr *inner = ex_add(x, ex_mul(x, line, ex_int(x, every * p->stride)), ex_mul(x, turn, ex_int(x, apart)));
     add_far(s, ex_add(x, ex_add(x, start, outer), inner), every > 1 ? ex_mod(x, k, ex_int(x, every)) : NULL, f, n);
 }
 

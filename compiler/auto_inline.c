@@ -6,7 +6,7 @@
  */
 #include "auto.h"
 
-enum { CHEAP = 3, MAX_INLINE_COST = 160, MAX_FUSED_COST = 1000 }; /* the last: where that copies nothing */
+enum { CHEAP = 3, MAX_INLINE_COST = 160, MAX_FUSED_COST = 1000 }; /* the last where that copies nothing: F(4,3)'s output has 230 */
 
 /* ---- inline ---- */
 
@@ -200,24 +200,18 @@ static bool is_turned_over(const Auto *g, uint32_t t)
     return yes;
 }
 
-/* One map alone reads it, element for element. */
-static bool is_fused(const Auto *g, uint32_t t)
+/* One map alone reads what stage k makes, element for element. */
+static bool is_fused(const Auto *g, uint32_t k)
 {
-    if (g->nreader[t] != 1)
-        return false;
-    const Stage *r = g->te->stage.at[g->reader[t][0]];
-    const Expr *load = r->kind == ST_map ? ex_sole_load(g->body[g->reader[t][0]], t) : NULL;
-    bool same = load && load->op == EX_load && ten(g->te, r->out)->rank == ten(g->te, t)->rank;
-    for (uint8_t d = 0; same && d < ten(g->te, t)->rank; d++)
-        same = load->a[d] == r->var[d] || ex_is_int(ten(g->te, t)->dim[d], 1);
-    return same;
+    const uint32_t t = g->te->stage.at[k]->out, r = g->nreader[t] == 1 ? g->reader[t][0] : NO_STAGE;
+    return r != NO_STAGE && g->te->stage.at[r]->kind == ST_map && same_variables(g, r, k);
 }
 
 /* Why stage k, a map, is not inline; NULL: it is. cost: of an element, with what is inline in it. */
 static const char *objection(const Auto *g, uint32_t k, const Use *use, int64_t cost)
 {
     const Expr *body = g->body[k];
-    if (cost > (is_fused(g, g->te->stage.at[k]->out) ? MAX_FUSED_COST : MAX_INLINE_COST))
+    if (cost > (is_fused(g, k) ? MAX_FUSED_COST : MAX_INLINE_COST))
         return "expression too large to inline";
     if (!readers_accept(g, use, body, cost))
         return "read by a product or a call";

@@ -44,13 +44,13 @@ static bool is_long_stream(const Auto *g, const Stage *s, const Dot *d)
 }
 
 /* Pieces that the longest variable is cut into: the fewest that fit, or as many as are worth it. 1: it stays whole. */
-static int64_t pieces_of(const Auto *g, uint32_t k, const Dot *d, int q)
+static int pieces_of(const Auto *g, uint32_t k, const Dot *d, int q)
 {
     const Stage *s = g->te->stage.at[k];
     const int64_t n = extent_of(g, s->rext[q]), room = g->m->l2_bytes / 2, lanes = lanes_per_tile(g, d, k);
     const bool walked = index_uses(d->x, s->rvar[q]);
-    int64_t best = 1;
-    for (int64_t p = 2; p <= MOST_PIECES && kept_bytes(g, d, s, lanes, best, walked) > room; p++)
+    int best = 1;
+    for (int p = 2; p <= MOST_PIECES && kept_bytes(g, d, s, lanes, best, walked) > room; p++)
         if (n % p == 0 && reduction_steps(g, s) / p >= SHORT_PIECE)
             best = p;
     return best;
@@ -58,10 +58,10 @@ static int64_t pieces_of(const Auto *g, uint32_t k, const Dot *d, int q)
 
 /* ---- the pieces ---- */
 
-static uint32_t like_output(Auto *g, const Stage *s, const char *what, int64_t piece, bool pinned)
+static uint32_t like_output(Auto *g, const Stage *s, const char *what, int piece, bool pinned)
 {
     const Ten *t = ten(g->te, s->out);
-    const uint32_t to = auto_tensor(g, str_fmt(g->a, "%s.%s%d", t->name, what, (int)piece), TEN_stage, t->rank, t->dim);
+    const uint32_t to = auto_tensor(g, str_fmt(g->a, "%s.%s%d", t->name, what, piece), TEN_stage, t->rank, t->dim);
     g->pinned.at[to] = pinned;
     return to;
 }
@@ -109,7 +109,7 @@ static Stage *total_of(Auto *g, const Stage *s, uint32_t sum, uint32_t before, u
 }
 
 /* Stage k becomes the total of its last piece; returns the number of stages put before it. */
-static uint32_t split(Auto *g, uint32_t k, uint8_t q, int64_t pieces)
+static uint32_t split(Auto *g, uint32_t k, uint8_t q, int pieces)
 {
     const uint32_t first = k;
     const Stage *s = g->te->stage.at[k];
@@ -117,7 +117,7 @@ static uint32_t split(Auto *g, uint32_t k, uint8_t q, int64_t pieces)
     const int64_t n = extent_of(g, s->rext[q]) / pieces;
     uint32_t before = like_output(g, s, "part", 0, true);
     auto_insert(g, k++, sum_of(g, s, body, q, 0, n, before));
-    for (int64_t p = 1; p < pieces; p++) {
+    for (int p = 1; p < pieces; p++) {
         const uint32_t sum = like_output(g, s, "sum", p, false), to = p + 1 < pieces ? like_output(g, s, "part", p, true) : s->out;
         auto_insert(g, k++, sum_of(g, s, body, q, p * n, n, sum));
         Stage *total = total_of(g, s, sum, before, to);
@@ -138,7 +138,7 @@ void auto_split(Auto *g)
         if (!dot_of(g, k, &d) || !is_long_stream(g, s, &d))
             continue;
         const int q = longest_variable(g, s);
-        const int64_t pieces = q < 0 ? 1 : pieces_of(g, k, &d, q);
+        const int pieces = q < 0 ? 1 : pieces_of(g, k, &d, q);
         if (pieces < 2)
             continue;
         k += split(g, k, (uint8_t)q, pieces);

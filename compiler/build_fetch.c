@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Fetch hints of dot tiles. The hardware follows a stream within a page only, and the constant of a large product is one
- * long stream, so a tile asks for its own vectors some steps ahead (near), and its row tiles together for as much as their block
- * of lanes has, an even share each, at one distance for all functions (far): behind the last block of one layer lies the first
- * of the next, so each function fetches what it and those that follow need, and nothing twice.
+ * long stream, so a tile asks for its own vectors some steps ahead (near), in each of the blocks that it walks, and its row tiles
+ * together for as much as their block of lanes has, a share each, at one distance for all functions (far): behind the last block of one
+ * layer lies the first of the next, so each function fetches what it and those that follow need. Where that is a line every step or
+ * two a share is walked at several places in turn. Figures of Sapphire Rapids, for every machine, until others are measured.
  */
 #include "build.h"
 

@@ -8,7 +8,7 @@
 
 #include "mlcc_profile.h"
 
-enum { MODELS = 8, ROUNDS = 20000 };
+enum { MODELS = 8, TENSORS = 64, ROUNDS = 20000 };
 
 typedef struct Model { const mlcc_model_info *info; void *arena; float *ms, *ratio; } Model;
 
@@ -71,16 +71,18 @@ static float median(float *v, int n)
 
 int main(int argc, char **argv)
 {
-    static mlcc_tensor in[64], out[64];
+    static mlcc_tensor in[TENSORS], out[TENSORS];
     Model m[MODELS];
     const int count = argc - 2;
     if (count < 1 || count > MODELS || start() != 0)
         return 2;
     for (int k = 0; k < count; k++)
         m[k] = load(argv[2 + k], k);
-    for (unsigned k = 0; k < m[0].info->nin && k < 64; k++)
+    if (m[0].info->nin > TENSORS || m[0].info->nout > TENSORS)
+        return 2;
+    for (unsigned k = 0; k < m[0].info->nin; k++)
         mlcc_profile_make(&in[k], &m[0].info->in[k], 1);
-    for (unsigned k = 0; k < m[0].info->nout && k < 64; k++)
+    for (unsigned k = 0; k < m[0].info->nout; k++)
         mlcc_profile_make(&out[k], &m[0].info->out[k], 0);
     for (int k = 0; k < count; k++)
         if (call(m, k, in, out) != 0)

@@ -3,9 +3,7 @@
  * What tiles ask for ahead, step by step: the row tiles of a block together as much as it has, no line left out, whatever the
  * order in which they walk it; tiles of few rows from each of the blocks that they walk at a time.
  */
-#include "compiled.h"
-
-#include <stdlib.h>
+#include "against.h"
 
 enum { LINE = 16 }; /* elements */
 
@@ -73,9 +71,8 @@ static int64_t distance_in(const Unit *u)
         for (const Nest *n = u->func.at[k]->body; n && !f; n = n->body.n ? n->body.at[0] : NULL)
             for (uint8_t q = 0; n->op == NS_tile && q < n->tile->nfetch; q++)
                 f = n->tile->fetch[q].far ? &n->tile->fetch[q] : f;
-    Seen s = {.u = u};
     assert_non_null(f);
-    return number(&s, ex_int(u->cx->x, 0)) + ex_affine(arena, f->at).c;
+    return ex_affine(arena, f->at).c;
 }
 
 static void test_lines(void **state)
@@ -99,14 +96,6 @@ static void test_lines(void **state)
                 fail_msg("case %zu: line %d of %d is not asked for", k, (int)n, (int)lines);
         assert_int_equal(s.unordered > s.hints / 8, cases[k].turns);
     }
-}
-
-static float *run(const Unit *u, const float *x, int rows, int depth)
-{
-    const mlcc_tensor in = {(void *)(uintptr_t)x, 1, 2, {rows, depth}};
-    mlcc_tensor out = {.data = arena_alloc(arena, (size_t)buf(u, u->output.at[0])->bytes, 64)};
-    assert_true(unit_run(arena, u, &in, &out));
-    return out.data;
 }
 
 static const Buf *constant_of(const Unit *u)
@@ -136,7 +125,8 @@ static void test_few_rows(void **state)
             x[q] = (float)(q % 5);
         assert_true(ex_is_int(w->dim[w->rank - 1], cases[k].block));
         assert_null(nest_check(arena, u));
-        assert_memory_equal(run(u, x, rows, depth), run(plain, x, rows, depth), (size_t)(4 * rows * cases[k].lanes));
+        const mlcc_tensor in = {x, 1, 2, {rows, depth}};
+        assert_memory_equal(output_of(u, &in), output_of(plain, &in), (size_t)(4 * rows * cases[k].lanes));
         for (uint32_t f = 0; f < u->func.n; f++)
             walk(&s, u->func.at[f]->body);
         for (int64_t n = ahead, block = depth * cases[k].block / LINE; n < cases[k].lanes / cases[k].block * block; n++)

@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Long sums in pieces against the plain sum, on the interpreter, and how tiles ask for their constants: each line of what is
- * fetched far ahead once, whatever the order.
+ * Long sums in pieces against the plain sum, on the interpreter; which are cut, and that each piece packs its part of the constant only.
  */
-#include "compiled.h"
-
-#include <math.h>
-#include <stdlib.h>
-
-static double value(void) { return (rand() % 2001 - 1000) / 1000.0; }
+#include "against.h"
 
 static void add_constant(Text *t, const char *head, int n)
 {
@@ -50,31 +44,6 @@ static int pieces_in(const Unit *u, int64_t *constants)
         *constants += buf(u, k)->cls == BC_const ? buf(u, k)->bytes : 0;
     }
     return n;
-}
-
-static float *run(const Unit *u, const mlcc_tensor *in)
-{
-    mlcc_tensor out = {.data = arena_alloc(arena, (size_t)buf(u, u->output.at[0])->bytes, 64)};
-    assert_true(unit_run(arena, u, in, &out));
-    return out.data;
-}
-
-/* Largest difference to the plain sum, of the largest value. */
-static double error_of(const char *graph, const Unit *u, mlcc_tensor in)
-{
-    const Unit *plain = compiled(graph, 0, "generic").unit;
-    const int64_t n = buf(u, u->output.at[0])->bytes / 4, count = buf(u, u->input.at[0])->bytes / 4;
-    float *x = NEWN(arena, float, (size_t)count);
-    for (int64_t k = 0; k < count; k++)
-        x[k] = (float)value();
-    in.data = x;
-    const float *want = run(plain, &in), *got = run(u, &in);
-    double most = 0, off = 0;
-    for (int64_t k = 0; k < n; k++) {
-        most = fmax(most, fabs((double)want[k]));
-        off = fmax(off, fabs((double)want[k] - (double)got[k]));
-    }
-    return off / most;
 }
 
 static void test_products(void **state)

@@ -3,12 +3,7 @@
  * 3x3 convolutions by minimal filtering against the plain sum, on the interpreter: sides that tiles divide and that they do
  * not, batches, borders, epilogues; and that the form is taken where it pays and only there.
  */
-#include "compiled.h"
-
-#include <math.h>
-#include <stdlib.h>
-
-static double value(void) { return (rand() % 2001 - 1000) / 1000.0; }
+#include "against.h"
 
 typedef struct Case { int n, in, out, h, w, top, bottom; const char *tail; } Case;
 
@@ -35,32 +30,6 @@ static int64_t points_used(const Unit *u)
     return 0;
 }
 
-static float *run(const Unit *u, const mlcc_tensor *in)
-{
-    mlcc_tensor out = {.data = arena_alloc(arena, (size_t)buf(u, u->output.at[0])->bytes, 64)};
-    assert_true(unit_run(arena, u, in, &out));
-    return out.data;
-}
-
-/* Largest difference to the direct sum, of the largest value. */
-static double error_of(const Case *c, const Unit *u, const char *graph)
-{
-    const Unit *plain = compiled(graph, 0, "generic").unit;
-    const int64_t n = buf(u, u->output.at[0])->bytes / 4;
-    mlcc_tensor in = {NULL, 1, 4, {c->n, c->in, c->h, c->w}};
-    float *x = NEWN(arena, float, (size_t)(c->n * c->in * c->h * c->w));
-    for (int k = 0; k < c->n * c->in * c->h * c->w; k++)
-        x[k] = (float)value();
-    in.data = x;
-    const float *want = run(plain, &in), *got = run(u, &in);
-    double most = 0, off = 0;
-    for (int64_t k = 0; k < n; k++) {
-        most = fmax(most, fabs((double)want[k]));
-        off = fmax(off, fabs((double)want[k] - (double)got[k]));
-    }
-    return off / most;
-}
-
 static void test_values(void **state)
 {
     (void)state;
@@ -78,7 +47,8 @@ static void test_values(void **state)
         if (!points_used(u))
             fail_msg("case %zu is summed directly", k);
         assert_null(nest_check(arena, u));
-        const double error = error_of(&cases[k], u, graph);
+        const Case *c = &cases[k];
+        const double error = error_of(graph, u, (mlcc_tensor){NULL, 1, 4, {c->n, c->in, c->h, c->w}});
         if (!(error < (points_used(u) == 36 ? 8e-6 : 2e-6)))
             fail_msg("case %zu is off by %g of its largest value", k, error);
     }

@@ -7,7 +7,7 @@
  */
 #include "camx.h"
 
-enum { LINE = 64, MAX_LOOPS = 16 }; /* bytes of a cache line; loops around a tile */
+enum { LINE = 64, MAX_LOOPS = 16, PIECE = 64 }; /* bytes of a cache line; loops around a tile; operations between products */
 
 typedef struct Place { Subst s[MAX_LOOPS + 4]; uint32_t n; } Place;
 
@@ -116,14 +116,34 @@ static const Expr *number_of(CGen *g, const Tile *t, const Expr *inner, int64_t 
     return ex_add(g->x, ex_mul(g->x, n, ex_int(g->x, count)), inner);
 }
 
-/* So many with each product, or one with each of `apart` products, the one with this number the last, that all are stored when the
- * products are done and the unit of vectors is in use all the while: after 128 products without it, Sapphire Rapids puts it to
- * sleep, and to wake it takes the time of 60 more. */
-static void rows_before(CGen *g, const struct Turns *q, const Expr *number)
+/* Rows that go with each step, so many that all are stored when the products are done. */
+static int64_t rows_each(const struct Turns *q)
 {
-    const int64_t steps = count_steps(q->tile, &q->m), all = rows_of(&q->m), each = (all + steps - 1) / steps, apart = max_i64(steps / all, 1);
+    const int64_t steps = count_steps(q->tile, &q->m);
+    return (rows_of(&q->m) + steps - 1) / steps;
+}
+
+/* The rows of a step come in pieces between its products, each of PIECE operations on vectors or more: a core looks some hundred
+ * instructions ahead, and does not see the products behind many rows. Pieces of 48 were as good, of 32 and 128 up to 2 % worse. */
+static int32_t pieces_of(const struct Turns *q)
+{
+    const int64_t each = rows_each(q);
+    int64_t ops = 0;
+    for (int k = 0; k < q->tile->nstore; k++)
+        ops += each * q->m.nlane * ex_cost(q->tile->store[k].value);
+    return (int32_t)max_i64(min_i64(min_i64(q->m.nrow * q->m.nlane, each), ops / PIECE), 1);
+}
+
+/* Piece number `piece` of those of step `number`; where there are fewer rows than steps, one row with each of `apart` steps: the
+ * unit of vectors is in use all the while, for after 128 products without it Sapphire Rapids puts it to sleep, and to wake it takes
+ * the time of 60 more. */
+static void rows_before(CGen *g, const struct Turns *q, const Expr *number, int32_t piece)
+{
+    const int64_t each = rows_each(q), apart = max_i64(count_steps(q->tile, &q->m) / rows_of(&q->m), 1);
+    const int32_t pieces = pieces_of(q);
     const Expr *done = ex_fdiv(g->x, ex_add(g->x, number, ex_int(g->x, 1)), ex_int(g->x, apart));
-    const char *row = var_ident(g, q->row), *end = c_expr(g, ex_mul(g->x, done, ex_int(g->x, each)));
+    const Expr *rest = ex_int(g->x, each - (each * piece + pieces - 1) / pieces);
+    const char *row = var_ident(g, q->row), *end = c_expr(g, ex_sub(g->x, ex_mul(g->x, done, ex_int(g->x, each)), rest));
     open_block(g->o, "for (; %s < %s && %s < %s; %s++)", row, end, row, var_ident(g, q->rows), row);
     store_before(g, q);
     close_block(g->o, "");
@@ -162,9 +182,12 @@ static Place at_step(CGen *g, const Tile *t, const Matrix *m, const Expr *step, 
     return p;
 }
 
-/* Loads stand where they are needed first, so that they pass beside the products before them. */
-static void multiply(CGen *g, const Tile *t, const Matrix *m, const Expr *step)
+/* Loads stand where they are needed first, so that they pass beside the products before them. Behind each share of the products
+ * comes a piece of the rows of the tile before. */
+static void multiply(CGen *g, const Tile *t, const Matrix *m, const Expr *step, const struct Turns *q, const Expr *number)
 {
+    const int32_t all = m->nrow * m->nlane, pieces = q ? pieces_of(q) : 0;
+    int32_t n = 0;
     for (int32_t r = 0; r < m->nrow; r++)
         for (int32_t l = 0; l < m->nlane; l++) {
             const Place p = at_step(g, t, m, step, r, l);
@@ -173,6 +196,9 @@ static void multiply(CGen *g, const Tile *t, const Matrix *m, const Expr *step)
             if (l == 0)
                 load_tile(g, m, &p, amx_x(r), true);
             ln(g->o, "AMX_%s(&%s, %d, %d, %d);", m->dot, g->amx, r * m->nlane + l, amx_x(r), amx_w(m, l));
+            const int32_t before = n++ * pieces / all;
+            if (n < all && n * pieces / all > before)
+                rows_before(g, q, number, n * pieces / all);
         }
 }
 
@@ -200,10 +226,11 @@ static void products(CGen *g, const Tile *t, const Matrix *m, const struct Turns
     if (steps > 1)
         c_open_loop(g, k, count);
     const Expr *step = steps > 1 ? ex_mul(g->x, k, ex_int(g->x, m->step)) : ex_int(g->x, 0);
-    multiply(g, t, m, step);
+    const Expr *number = number_of(g, t, steps > 1 ? k : ex_int(g->x, 0), steps);
+    multiply(g, t, m, step, q, number);
     fetch(g, t, m, step);
     if (q)
-        rows_before(g, q, number_of(g, t, steps > 1 ? k : ex_int(g->x, 0), steps));
+        rows_before(g, q, number, pieces_of(q));
     if (steps > 1)
         c_close_loop(g, k);
     for (int r = t->nr - 2; r-- > 0;)

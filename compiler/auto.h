@@ -97,6 +97,7 @@ int64_t lanes_per_block(const Auto *g, const Dot *d, uint32_t stage); /* those o
 /* auto_stage.c: tensors and stages of the scheduler's own. */
 uint32_t auto_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, const Expr *const *dim);
 void auto_insert(Auto *g, uint32_t k, Stage *s);       /* before stage k */
+uint32_t auto_copy(Auto *g, uint32_t k, uint32_t from, uint8_t rank, const uint8_t *perm, NodeId node); /* before stage k, dimension d of it perm[d] of from: the new tensor, plain */
 Stage *auto_replace(Auto *g, uint32_t k, const Expr *body); /* stage k with another body: stages are never changed, so it is a new one */
 void auto_exchange(Auto *g, uint32_t k, const Expr *from, const Expr *to); /* an operand of stage k, whose substituted body becomes its own */
 void auto_map_bodies(Auto *g, const Expr *(*fn)(void *g, const Expr *e)); /* every map's, by fn at each node */
@@ -127,6 +128,7 @@ void auto_scale(Auto *g);                              /* scaled sums of integer
 const Expr *auto_rounded(Exprs *x, const Expr *sum, int64_t add);
 void auto_sign(Auto *g);                               /* bytes with the sign that dots of the machine take */
 void auto_zero(Auto *g);                               /* zero points out of contractions of bytes */
+void auto_outputs_apart(Auto *g);                      /* outputs become copies, so that what is computed lies as it is made */
 void auto_outputs(Auto *g);                            /* what an output copies is made there, once layouts are known */
 void auto_picture(Auto *g);                            /* products with a flattened picture walk its dimensions */
 void auto_split(Auto *g);                              /* long sums in pieces, of which the second-level cache keeps what is read again */

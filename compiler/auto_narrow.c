@@ -230,13 +230,14 @@ static void magnifies(void *ctx, const Expr *e)
     *yes = *yes || e->op == EX_exp || e->op == EX_log || e->op == EX_div || e->op == EX_sqrt;
 }
 
-/* Sums, products and choices of what t holds; no statistics of rows, and no operand of a dot, which would be widened as often
- * as it is read. */
+/* Sums, products and choices of what t holds; no statistics of rows, no operand of a dot, which would be widened as often as it is
+ * read, and no output in another order, which is as fine as the caller's type. */
 static bool reads_gently(const Auto *g, uint32_t k, uint32_t t)
 {
     Dot d;
     bool harsh = false;
     walk_scheduled(g->s, g->body, k, magnifies, &harsh);
+    harsh = harsh || (g->body[k]->op == EX_load && ten(g->te, g->te->stage.at[k]->out)->output >= 0);
     return !harsh && g->s->stage[k].place != PL_at && !(dot_of(g, k, &d) && (d.x->v.ref == t || d.w->v.ref == t));
 }
 

@@ -38,6 +38,8 @@ static void decide_register(Auto *g, bool products)
             continue;
         if (!products && runs_across(g, k)) {
             p->why = "it runs across vectors";
+        } else if (g->pinned.at[s->out]) {
+            p->why = "it has memory of its own";
         } else if (!has_host(g, k)) {
             p->why = "its reader does not use each element once";
         } else {

@@ -109,30 +109,6 @@ static bool affordable(const Auto *g, const Dot *d, const Layout *want)
     return !dtype_is_byte((DType)d->x->dt) || d->group || padded <= plain + plain / 4 || padded <= most;
 }
 
-static uint32_t copy_of(Auto *g, uint32_t k, uint32_t from, uint8_t rank, const uint8_t *perm)
-{
-    const Ten *n = ten(g->te, from);
-    const Expr *dim[MAX_RANK], *index[MAX_RANK];
-    Stage *s = NEW(g->a, Stage);
-    for (uint8_t d = 0; d < rank; d++)
-        dim[d] = n->dim[perm[d]];
-    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.copy%u", n->name, g->te->ten.n), TEN_stage, rank, dim);
-    s->kind = ST_map;
-    s->out = t;
-    s->node = g->te->stage.at[k]->node;
-    for (uint8_t d = 0; d < rank; d++) {
-        s->var[d] = ex_var(g->x, VK_INDEX, DT_ix, (const char *const[]){"i", "j", "k", "l", "m", "n"}[d % 6], 0, extent_of(g, dim[d]) - 1);
-        index[perm[d]] = s->var[d];
-    }
-    s->body = ex_load(g->x, n->dt, from, rank, index);
-    ten(g->te, t)->dt = n->dt;
-    auto_insert(g, k, s);
-    for (uint8_t d = 0; d < rank; d++) /* made for its order: it follows no other */
-        g->layout.at[t].order[d] = d;
-    g->layout.at[t].set = true;
-    return t;
-}
-
 /* The layout that x should have, by itself or by a copy in front of the stage. Returns the number of stages added. */
 static uint32_t prepare_x(Auto *g, uint32_t k, const Dot *d)
 {
@@ -160,7 +136,7 @@ static uint32_t prepare_x(Auto *g, uint32_t k, const Dot *d)
     uint8_t same[MAX_RANK];
     for (uint8_t q = 0; q < n->rank; q++)
         same[q] = q;
-    const uint32_t copy = copy_of(g, k, t, n->rank, same);
+    const uint32_t copy = auto_copy(g, k, t, n->rank, same, s->node);
     layout_merge(g, copy, &want);
     const Expr *load = d->x->op == EX_load ? ex_load(g->x, n->dt, copy, n->rank, d->x->a) : ex_loadp(g->x, n->dt, copy, n->rank, d->x->a, d->x->a[n->rank]);
     auto_views(g);
@@ -182,7 +158,7 @@ static uint32_t transpose_activation(Auto *g, uint32_t k, const Dot *d)
         if (q != dim)
             perm[at++] = q;
     perm[at] = (uint8_t)dim;
-    const uint32_t copy = copy_of(g, k, d->w->v.ref, n->rank, perm);
+    const uint32_t copy = auto_copy(g, k, d->w->v.ref, n->rank, perm, s->node);
     for (uint8_t q = 0; q < n->rank; q++)
         index[q] = d->w->a[perm[q]];
     auto_views(g);
@@ -241,6 +217,8 @@ static uint32_t prepare_dot(Auto *g, uint32_t k, Dot *d)
 
 void auto_prepare(Auto *g)
 {
+    if (g->m->lanes_f32 > 1 && !g->te->cx->small)
+        auto_outputs_apart(g);
     auto_views(g);
     if (g->m->lanes_f32 > 1 && g->te->cx->fp == FP_fast && !g->te->cx->small)
         auto_winograd(g);

@@ -14,8 +14,8 @@ static const char *stored_lanes(VGen *v, const Expr *e, bool *saturates)
         *saturates = false; /* the conversion of floats does */
     if (*saturates)
         return v_text(v, ex_castsat(v->g->x, DT_i32, e->a[0]));
-    if (dtype_is_narrow_float(m->dt))
-        return v_text(v, e->a[0]);
+    if (dtype_is_narrow_float(m->dt)) /* of one choice by position, a constant may be left of the conversion */
+        return v_text(v, e->op == EX_cast ? e->a[0] : ex_cast(v->g->x, DT_f32, e));
     return m->kind == LK_mask ? v_call2(v, "IAND", v_text(v, e), str_fmt(v->g->a, "V%d_ISET(1)", v->width))
                               : v_text(v, e);
 }

@@ -79,12 +79,37 @@ def function_fault(mlcc, folder, op, mode):
     return '' if ulps(y, want) <= ULPS[mode] else f'off by {ulps(y, want):.2g} ulp'
 
 
+def picture_model(path):
+    """A picture that is scaled, so that the border of its convolution is no border of what the model reads."""
+    rng = np.random.default_rng(2)
+    nodes = [helper.make_node('Mul', ['x', 's'], ['n']), helper.make_node('Conv', ['n', 'w'], ['y'], pads=[3] * 4, strides=[2, 2])]
+    constants = [onnx.numpy_helper.from_array(v.astype(np.float32), name) for name, v in
+                 (('s', np.array(0.3)), ('w', rng.standard_normal((32, 3, 7, 7)) / 12))]
+    return save(path, nodes, [float_tensor('x', [1, 3, 24, 40])], [float_tensor('y', [1, 32, 12, 20])], constants)
+
+
+def border_fault(mlcc, folder):
+    """Columns and channels become one, channels filled up with zeros: near what -O0 makes, which rounds nothing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model, got = picture_model(folder / 'f.onnx'), []
+    for name, options in ('plain', ['-O0']), ('net', ['-ffp=bf16', '-march=sapphirerapids']):
+        (folder / name).mkdir(exist_ok=True)
+        built, why = models.build(mlcc, model, folder / name, 'net', options)
+        if why:
+            return why
+        x = np.random.default_rng(3).uniform(0, 1, (1, 3, 24, 40)).astype(np.float32)
+        got.append(native.Model(native.load(native.library('cc', built, 'net', [*FLAGS, '-DMLCC_AMX_SOFT'])), 0).call([x])[0])
+    off = np.abs(got[1] - got[0]).max() / np.abs(got[0]).max()
+    return '' if 0 < off < 0.01 else f'off by {off:.2g} of the largest'
+
+
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
     r = report.Report()
     for mode in ['fast', 'strict', 'bf16']:
         for op in [*FUNCTIONS, 'Sigmoid']:
             r.check(f'fp/{op} {mode}', function_fault(build / 'mlcc', build / 'emit' / 'fp' / f'{op}_{mode}', op, mode))
+    r.check('fp/border of a picture', border_fault(build / 'mlcc', build / 'emit' / 'fp' / 'border'))
     r.finish()
 
 

@@ -2,6 +2,8 @@
  *
  * Which expressions have a vector form: operations that the dialect has for their lanes, loads at an even stride.
  */
+#include <math.h>
+
 #include "cvec_part.h"
 
 /* How an operation is said for lanes of each kind; NULL: it has no vector form. */
@@ -40,8 +42,16 @@ LaneKind lane_kind(DType dt)
     return e ? e->kind : dt == DT_i64 ? LK_i64 : LK_none;
 }
 
+/* The larger or smaller of a float and a number: then MAX and MIN keep what is not one. */
+static bool is_clamp(const Expr *e)
+{
+    return (e->op == EX_min || e->op == EX_max) && e->a[1]->op == EX_const && e->a[1]->dt == DT_f32 && !isnan(e->a[1]->v.f);
+}
+
 const char *v_op_name(const Expr *e)
 {
+    if (is_clamp(e))
+        return e->op == EX_min ? "MIN" : "MAX";
     const VectorOp *op = &vector_op[e->op];
     const LaneKind k = lane_kind((DType)e->a[0]->dt);
     return k == LK_f32 ? op->f32 : k == LK_i32 ? op->i32 : k == LK_i64 ? op->i64 : NULL;

@@ -98,14 +98,15 @@ static bool has_groups(const Auto *g, const Stage *s, const Dot *d)
 }
 
 /* Steps of the innermost reduction variable that one dot takes: four bytes or two bf16 side by side in x. It may be split
- * already: then its last part has that extent. Where x walks a dimension of its own it may be padded (three colours). */
+ * already: then its last part has that extent. Where x walks a dimension of its own it may be padded (three colours; an odd number of
+ * tokens behind a product that is packed at run time). */
 static int64_t quad_of(const Auto *g, const Stage *s, const Dot *d)
 {
     if (!has_groups(g, s, d))
         return 1;
     const Expr *v = s->rvar[s->nr - 1];
     const int64_t size = is_byte(d->x) ? QUAD : PAIR, n = s->rext[s->nr - 1]->v.i;
-    const bool alone = walks_alone(g, s, d->x, v), pads = alone && is_byte(d->x) && n >= QUAD - 1;
+    const bool alone = walks_alone(g, s, d->x, v), pads = alone && (is_byte(d->x) ? n >= QUAD - 1 : n > PAIR && !is_constant_load(g, d->w));
     const bool beside = alone || walks_last(g, d->x, v) || stride_of(g, d->x, v) == 1;
     return index_uses(d->w, v) && beside && (n % size == 0 || pads) ? size : 1;
 }

@@ -51,7 +51,7 @@ static bool alone(const Auto *g, const Stage *s, const Expr *load, int d)
 
 /* Some variable of the reduction has an even extent and walks a dimension of both operands by itself, so that it can be
  * innermost in memory. Of windows only those along the last dimension are there already. What is packed at run time (an
- * activation with the lanes) need not walk one. */
+ * activation with the lanes) need not walk one, and then an odd extent is filled up. */
 static bool has_pairs(const Auto *g, const Stage *s, const Dot *d)
 {
     for (int r = 0; r < s->nr && is_zero_outside(d->x); r++) {
@@ -59,7 +59,8 @@ static bool has_pairs(const Auto *g, const Stage *s, const Dot *d)
         const int xd = moved_dim(d->x, v), wd = moved_dim(d->w, v);
         const bool walks_w = is_constant_load(g, d->w) ? wd >= 0 && d->w->a[wd] == v : index_uses(d->w, v);
         const bool walks_x = (xd >= 0 && (alone(g, s, d->x, xd) || xd == ex_load_rank(d->x) - 1)) || stride_of(g, d->x, v) == 1;
-        if (walks_x && walks_w && ex_is_const(s->rext[r]) && s->rext[r]->v.i % PAIR == 0)
+        const bool fills = !is_constant_load(g, d->w) && xd >= 0 && alone(g, s, d->x, xd);
+        if (walks_x && walks_w && ex_is_const(s->rext[r]) && (s->rext[r]->v.i % PAIR == 0 || fills))
             return true;
     }
     return false;

@@ -41,7 +41,7 @@ static void split_reduction(Auto *g, uint32_t k, const Dot *d)
     const uint8_t last = (uint8_t)(g->te->stage.at[k]->nr - 1);
     const int64_t n = g->te->stage.at[k]->rext[last]->v.i;
     if (n % d->quad && d->x->op == EX_load)
-        auto_exchange(g, k, d->x, ex_loadp(g->x, (DType)d->x->dt, d->x->v.ref, d->x->n, d->x->a, ex_const_i(g->x, (DType)d->x->dt, 0)));
+        auto_exchange(g, k, d->x, ex_loadp(g->x, (DType)d->x->dt, d->x->v.ref, d->x->n, d->x->a, ex_num(g->x, (DType)d->x->dt, 0)));
     Stage *s = auto_replace(g, k, g->body[k]);
     const Expr *size = ex_int(g->x, d->quad), *extent = ex_int(g->x, (n + d->quad - 1) / d->quad);
     const Expr *outer = ex_index(g->x, ex_var_info(g->x, s->rvar[last])->name, extent), *inner = ex_index(g->x, "q", size);

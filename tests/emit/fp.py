@@ -80,7 +80,8 @@ def function_fault(mlcc, folder, op, mode):
 
 
 def picture_model(path):
-    """A picture that is scaled, so that the border of its convolution is no border of what the model reads."""
+    """A picture that is scaled, so that the border of its convolution is no border of what the model reads, and whose channels
+    and columns become one, filled up with zeros."""
     rng = np.random.default_rng(2)
     nodes = [helper.make_node('Mul', ['x', 's'], ['n']), helper.make_node('Conv', ['n', 'w'], ['y'], pads=[3] * 4, strides=[2, 2])]
     constants = [onnx.numpy_helper.from_array(v.astype(np.float32), name) for name, v in
@@ -88,16 +89,26 @@ def picture_model(path):
     return save(path, nodes, [float_tensor('x', [1, 3, 24, 40])], [float_tensor('y', [1, 32, 12, 20])], constants)
 
 
-def border_fault(mlcc, folder):
-    """Columns and channels become one, channels filled up with zeros: near what -O0 makes, which rounds nothing."""
+def attention_model(path):
+    """An odd number of tokens: pairs of them are filled up, in what is stored and in what is packed."""
+    nodes = [helper.make_node('Relu', ['x'], ['q']), helper.make_node('Transpose', ['q'], ['k'], perm=[0, 2, 1]), helper.make_node('MatMul', ['q', 'k'], ['s']),
+             helper.make_node('Softmax', ['s'], ['p']), helper.make_node('MatMul', ['p', 'q'], ['y'])]
+    return save(path, nodes, [float_tensor('x', [3, 37, 48])], [float_tensor('y', [3, 37, 48])])
+
+
+def bf16_fault(mlcc, folder, make):
+    """Products on the matrix unit are near what -O0 makes, which rounds nothing."""
     folder.mkdir(parents=True, exist_ok=True)
-    model, got = picture_model(folder / 'f.onnx'), []
+    model, got = make(folder / 'f.onnx'), []
+    shape = [d.dim_value for d in onnx.load(model).graph.input[0].type.tensor_type.shape.dim]
+    x = np.random.default_rng(3).uniform(0, 1, shape).astype(np.float32)
     for name, options in ('plain', ['-O0']), ('net', ['-ffp=bf16', '-march=sapphirerapids']):
         (folder / name).mkdir(exist_ok=True)
         built, why = models.build(mlcc, model, folder / name, 'net', options)
+        if not why and name == 'net' and not re.search(r'\bAMX_DPBF\(', built.sources[0].read_text()):
+            why = 'no product is on the matrix unit'
         if why:
             return why
-        x = np.random.default_rng(3).uniform(0, 1, (1, 3, 24, 40)).astype(np.float32)
         got.append(native.Model(native.load(native.library('cc', built, 'net', [*FLAGS, '-DMLCC_AMX_SOFT'])), 0).call([x])[0])
     off = np.abs(got[1] - got[0]).max() / np.abs(got[0]).max()
     return '' if 0 < off < 0.01 else f'off by {off:.2g} of the largest'
@@ -109,7 +120,8 @@ def main():
     for mode in ['fast', 'strict', 'bf16']:
         for op in [*FUNCTIONS, 'Sigmoid']:
             r.check(f'fp/{op} {mode}', function_fault(build / 'mlcc', build / 'emit' / 'fp' / f'{op}_{mode}', op, mode))
-    r.check('fp/border of a picture', border_fault(build / 'mlcc', build / 'emit' / 'fp' / 'border'))
+    for make in picture_model, attention_model:
+        r.check(f'fp/{make.__name__} bf16', bf16_fault(build / 'mlcc', build / 'emit' / 'fp' / make.__name__, make))
     r.finish()
 
 

@@ -5,7 +5,7 @@
  */
 #include "auto_tile.h"
 
-enum { ROWS_AT_ONCE = 4, ROWS_BYTES = 1 << 13 }; /* of one statistic or operand in scratch */
+enum { ROWS_AT_ONCE = 4, ROWS_BYTES = 1 << 13, MANY_ROWS = 64 }; /* bytes of one statistic or operand in scratch */
 
 /* ---- what tiles share ---- */
 
@@ -61,7 +61,7 @@ static uint8_t rows_inside(const Auto *g, const Lists *guest, uint32_t host)
 }
 
 /* Rows whose statistics are made one after the other before any is used: each is a chain of results that wait for each other,
- * and the core works on the next row's meanwhile. */
+ * and the core works on the next row's meanwhile. Of many rows some may be left over. */
 static int64_t rows_at_once(const Auto *g, const Ten *t, uint8_t level)
 {
     int64_t row = (int64_t)sizeof(float), n = ROWS_AT_ONCE;
@@ -69,7 +69,8 @@ static int64_t rows_at_once(const Auto *g, const Ten *t, uint8_t level)
         row *= extent_of(g, t->dim[v]);
     if (g->m->lanes_f32 < 2 || g->te->cx->small || level == 0 || !ex_is_const(t->dim[level - 1]))
         return 1;
-    while (n > 1 && (t->dim[level - 1]->v.i % n || n * row > ROWS_BYTES))
+    const int64_t rows = t->dim[level - 1]->v.i;
+    while (n > 1 && ((rows % n && rows < MANY_ROWS) || n * row > ROWS_BYTES))
         n /= 2;
     return n;
 }

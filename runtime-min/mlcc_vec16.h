@@ -509,12 +509,28 @@ static MLCC_INLINE v16f mlcc_v16_inverse(v16f d)
 static MLCC_INLINE v16f mlcc_v16_inverse(v16f d) { return V16_SET(1.0f) / d; }
 #endif
 
+/* exp(-a) is what is returned times *power, for |a| <= 64: -a = n ln 2 - u, and 1.5 * 2^23 + 127 leaves the exponent of 2^n in the low
+ * bits of n. */
+static MLCC_INLINE v16f mlcc_v16_decay(v16f a, v16f *power)
+{
+    const v16f shift = V16_SET(12583039.0f), m = V16_FMA(a, V16_SET(-1.442695041f), shift), n = m - shift;
+    const v16f u = V16_FMA(n, V16_SET(-2.12194440e-4f), V16_FMA(n, V16_SET(0.693359375f), a));
+    v16f p = V16_SET(1.382300048e-3f);
+    p = V16_FMA(p, u, V16_SET(-8.368840441e-3f));
+    p = V16_FMA(p, u, V16_SET(4.166824371e-2f));
+    p = V16_FMA(p, u, V16_SET(-1.666651964e-1f));
+    p = V16_FMA(p, u, V16_SET(4.999999404e-1f));
+    p = V16_FMA(p, u, V16_SET(-1.0f));
+    *power = (v16f)((v16u)m << 23);
+    return V16_FMA(p, u, V16_SET(1.0f));
+}
+
 /* 1 / (1 + exp(-x)) with x held to -32..32: products of what is nearly nothing do not become subnormal, which is slow. */
 static MLCC_INLINE v16f V16_SIGMOID(v16f x)
 {
-    v16f n;
-    const v16f p = mlcc_v16_reduce(V16_NEG(V16_MIN(V16_MAX(x, V16_SET(-32.0f)), V16_SET(32.0f))), &n) + V16_SET(1.0f);
-    const v16f d = V16_SET(1.0f) + mlcc_v16_scale(p, n);
+    v16f power;
+    const v16f p = mlcc_v16_decay(V16_MIN(V16_MAX(x, V16_SET(-32.0f)), V16_SET(32.0f)), &power);
+    const v16f d = V16_FMA(p, power, V16_SET(1.0f));
     return mlcc_v16_inverse(d);
 }
 
@@ -522,13 +538,13 @@ static MLCC_INLINE v16f V16_SIGMOID(v16f x)
 #if MLCC_X86 && defined(__AVX512F__)
 static MLCC_INLINE v16f V16_SIGMOIDB(v16f x)
 {
-    const v16f t = V16_MIN(V16_MAX(x, V16_SET(-32.0f)), V16_SET(32.0f)) * V16_SET(-1.442695041f);
-    const v16f n = (v16f)_mm512_roundscale_ps((__m512)t, 0), r = t - n;
+    const v16f a = V16_MIN(V16_MAX(x, V16_SET(-32.0f)), V16_SET(32.0f)), shift = V16_SET(12583039.0f);
+    const v16f m = V16_FMA(a, V16_SET(-1.442695041f), shift), n = m - shift, power = (v16f)((v16u)m << 23), r = V16_FMA(a, V16_SET(-1.442695041f), V16_NEG(n));
     v16f p = V16_SET(5.517166853e-2f);
     p = V16_FMA(p, r, V16_SET(2.426111251e-1f));
     p = V16_FMA(p, r, V16_SET(6.932609677e-1f));
     p = V16_FMA(p, r, V16_SET(9.999280572e-1f));
-    return (v16f)_mm512_rcp14_ps((__m512)(V16_SET(1.0f) + mlcc_v16_scale(p, n)));
+    return (v16f)_mm512_rcp14_ps((__m512)V16_FMA(p, power, V16_SET(1.0f)));
 }
 #else
 static MLCC_INLINE v16f V16_SIGMOIDB(v16f x) { return V16_SIGMOID(x); }
@@ -561,7 +577,8 @@ static MLCC_INLINE v16f V16_ERF(v16f x)
     g = V16_FMA(g, a, V16_SET(6.371822357e-1f));
     g = V16_FMA(g, a, V16_SET(1.127675653f));
     g = V16_FMA(g, a, V16_SET(1.956670894e-4f));
-    const v16f small = V16_FMA(a, p, a), large = V16_SET(1.0f) - V16_EXP(V16_NEG(g));
+    v16f power;
+    const v16f q = mlcc_v16_decay(g, &power), small = V16_FMA(a, p, a), large = V16_FMA(V16_NEG(q), power, V16_SET(1.0f));
     return V16_COPYSIGN(V16_SEL((v16i)(a < V16_SET(0.92f)), small, large), x);
 }
 

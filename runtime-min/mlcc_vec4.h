@@ -396,12 +396,28 @@ static MLCC_INLINE v4f V4_EXP(v4f x)
     return mlcc_v4_scale(p, n);
 }
 
+/* exp(-a) is what is returned times *power, for |a| <= 64: -a = n ln 2 - u, and 1.5 * 2^23 + 127 leaves the exponent of 2^n in the low
+ * bits of n. */
+static MLCC_INLINE v4f mlcc_v4_decay(v4f a, v4f *power)
+{
+    const v4f shift = V4_SET(12583039.0f), m = V4_FMA(a, V4_SET(-1.442695041f), shift), n = m - shift;
+    const v4f u = V4_FMA(n, V4_SET(-2.12194440e-4f), V4_FMA(n, V4_SET(0.693359375f), a));
+    v4f p = V4_SET(1.382300048e-3f);
+    p = V4_FMA(p, u, V4_SET(-8.368840441e-3f));
+    p = V4_FMA(p, u, V4_SET(4.166824371e-2f));
+    p = V4_FMA(p, u, V4_SET(-1.666651964e-1f));
+    p = V4_FMA(p, u, V4_SET(4.999999404e-1f));
+    p = V4_FMA(p, u, V4_SET(-1.0f));
+    *power = (v4f)((v4u)m << 23);
+    return V4_FMA(p, u, V4_SET(1.0f));
+}
+
 /* 1 / (1 + exp(-x)) with x held to -32..32: products of what is nearly nothing do not become subnormal, which is slow. */
 static MLCC_INLINE v4f V4_SIGMOID(v4f x)
 {
-    v4f n;
-    const v4f p = mlcc_v4_reduce(V4_NEG(V4_MIN(V4_MAX(x, V4_SET(-32.0f)), V4_SET(32.0f))), &n) + V4_SET(1.0f);
-    const v4f d = V4_SET(1.0f) + mlcc_v4_scale(p, n);
+    v4f power;
+    const v4f p = mlcc_v4_decay(V4_MIN(V4_MAX(x, V4_SET(-32.0f)), V4_SET(32.0f)), &power);
+    const v4f d = V4_FMA(p, power, V4_SET(1.0f));
     return V4_SET(1.0f) / d;
 }
 
@@ -432,7 +448,8 @@ static MLCC_INLINE v4f V4_ERF(v4f x)
     g = V4_FMA(g, a, V4_SET(6.371822357e-1f));
     g = V4_FMA(g, a, V4_SET(1.127675653f));
     g = V4_FMA(g, a, V4_SET(1.956670894e-4f));
-    const v4f small = V4_FMA(a, p, a), large = V4_SET(1.0f) - V4_EXP(V4_NEG(g));
+    v4f power;
+    const v4f q = mlcc_v4_decay(g, &power), small = V4_FMA(a, p, a), large = V4_FMA(V4_NEG(q), power, V4_SET(1.0f));
     return V4_COPYSIGN(V4_SEL((v4i)(a < V4_SET(0.92f)), small, large), x);
 }
 

@@ -446,12 +446,28 @@ static MLCC_INLINE v8f V8_EXP(v8f x)
     return mlcc_v8_scale(p, n);
 }
 
+/* exp(-a) is what is returned times *power, for |a| <= 64: -a = n ln 2 - u, and 1.5 * 2^23 + 127 leaves the exponent of 2^n in the low
+ * bits of n. */
+static MLCC_INLINE v8f mlcc_v8_decay(v8f a, v8f *power)
+{
+    const v8f shift = V8_SET(12583039.0f), m = V8_FMA(a, V8_SET(-1.442695041f), shift), n = m - shift;
+    const v8f u = V8_FMA(n, V8_SET(-2.12194440e-4f), V8_FMA(n, V8_SET(0.693359375f), a));
+    v8f p = V8_SET(1.382300048e-3f);
+    p = V8_FMA(p, u, V8_SET(-8.368840441e-3f));
+    p = V8_FMA(p, u, V8_SET(4.166824371e-2f));
+    p = V8_FMA(p, u, V8_SET(-1.666651964e-1f));
+    p = V8_FMA(p, u, V8_SET(4.999999404e-1f));
+    p = V8_FMA(p, u, V8_SET(-1.0f));
+    *power = (v8f)((v8u)m << 23);
+    return V8_FMA(p, u, V8_SET(1.0f));
+}
+
 /* 1 / (1 + exp(-x)) with x held to -32..32: products of what is nearly nothing do not become subnormal, which is slow. */
 static MLCC_INLINE v8f V8_SIGMOID(v8f x)
 {
-    v8f n;
-    const v8f p = mlcc_v8_reduce(V8_NEG(V8_MIN(V8_MAX(x, V8_SET(-32.0f)), V8_SET(32.0f))), &n) + V8_SET(1.0f);
-    const v8f d = V8_SET(1.0f) + mlcc_v8_scale(p, n);
+    v8f power;
+    const v8f p = mlcc_v8_decay(V8_MIN(V8_MAX(x, V8_SET(-32.0f)), V8_SET(32.0f)), &power);
+    const v8f d = V8_FMA(p, power, V8_SET(1.0f));
     return V8_SET(1.0f) / d;
 }
 
@@ -482,7 +498,8 @@ static MLCC_INLINE v8f V8_ERF(v8f x)
     g = V8_FMA(g, a, V8_SET(6.371822357e-1f));
     g = V8_FMA(g, a, V8_SET(1.127675653f));
     g = V8_FMA(g, a, V8_SET(1.956670894e-4f));
-    const v8f small = V8_FMA(a, p, a), large = V8_SET(1.0f) - V8_EXP(V8_NEG(g));
+    v8f power;
+    const v8f q = mlcc_v8_decay(g, &power), small = V8_FMA(a, p, a), large = V8_FMA(V8_NEG(q), power, V8_SET(1.0f));
     return V8_COPYSIGN(V8_SEL((v8i)(a < V8_SET(0.92f)), small, large), x);
 }
 

@@ -105,10 +105,10 @@ static MLCC_INLINE v16i V16_LDU8(const uint8_t *p)
 }
 #endif
 
-#if MLCC_X86 && defined(__AVX512DQ__)
+#if MLCC_X86 && defined(__AVX512F__) /* bit by bit: m ? a : b */
 static MLCC_INLINE v16f V16_SEL(v16i m, v16f a, v16f b)
 {
-    return (v16f)_mm512_mask_mov_ps((__m512)b, _mm512_movepi32_mask((__m512i)m), (__m512)a);
+    return (v16f)_mm512_ternarylogic_epi32((__m512i)m, (__m512i)a, (__m512i)b, 0xca);
 }
 #else
 static MLCC_INLINE v16f V16_SEL(v16i m, v16f a, v16f b) { return (v16f)((m & (v16i)a) | (~m & (v16i)b)); }
@@ -302,6 +302,17 @@ static MLCC_INLINE void V16_SCATTER(float *p, ptrdiff_t s, v16f v, int n)
         p[i * s] = v[i];
 }
 
+#if MLCC_X86 && defined(__AVX512F__) /* the instruction keeps a second operand that is no number; the mask keeps a first one */
+static MLCC_INLINE v16f V16_MAXN(v16f a, v16f b)
+{
+    return (v16f)_mm512_mask_max_ps((__m512)b, _mm512_cmp_ps_mask((__m512)b, (__m512)b, _CMP_ORD_Q), (__m512)b, (__m512)a);
+}
+
+static MLCC_INLINE v16f V16_MINN(v16f a, v16f b)
+{
+    return (v16f)_mm512_mask_min_ps((__m512)b, _mm512_cmp_ps_mask((__m512)b, (__m512)b, _CMP_ORD_Q), (__m512)b, (__m512)a);
+}
+#else
 static MLCC_INLINE v16f V16_MAXN(v16f a, v16f b)
 {
     return V16_SEL((v16i)(b != b), b, V16_MAX(a, b));
@@ -311,6 +322,7 @@ static MLCC_INLINE v16f V16_MINN(v16f a, v16f b)
 {
     return V16_SEL((v16i)(b != b), b, V16_MIN(a, b));
 }
+#endif
 
 static MLCC_INLINE float V16_HSUM(v16f v) { return V8_HSUM(mlcc_v16_lo(v) + mlcc_v16_hi(v)); }
 

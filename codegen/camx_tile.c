@@ -7,7 +7,7 @@
  */
 #include "camx.h"
 
-enum { LINE = 64, MAX_LOOPS = 16, PIECE = 64 }; /* bytes of a cache line; loops around a tile; operations between products */
+enum { LINE = 64, MAX_LOOPS = 16, PIECE = 64, AHEAD = 192 }; /* bytes of a cache line; loops around a tile; operations on vectors */
 
 typedef struct Place { Subst s[MAX_LOOPS + 4]; uint32_t n; } Place;
 
@@ -123,15 +123,17 @@ static int64_t rows_each(const struct Turns *q)
     return (rows_of(&q->m) + steps - 1) / steps;
 }
 
-/* The rows of a step come in pieces between its products, each of PIECE operations on vectors or more: a core looks some hundred
- * instructions ahead, and does not see the products behind many rows. Pieces of 48 were as good, of 32 and 128 up to 2 % worse. */
+/* The rows of a step come in pieces between its products, each of PIECE operations on vectors or more, where a core does not see past
+ * the rows of a tile: it looks some hundred instructions ahead. Pieces of 48 were as good, of 32 and 128 up to 2 % worse. */
 static int32_t pieces_of(const struct Turns *q)
 {
     const int64_t each = rows_each(q);
-    int64_t ops = 0;
+    int64_t row = 0;
     for (int k = 0; k < q->tile->nstore; k++)
-        ops += each * q->m.nlane * ex_cost(q->tile->store[k].value);
-    return (int32_t)max_i64(min_i64(min_i64(q->m.nrow * q->m.nlane, each), ops / PIECE), 1);
+        row += q->m.nlane * ex_cost(q->tile->store[k].value);
+    if (row * rows_of(&q->m) < AHEAD)
+        return 1;
+    return (int32_t)max_i64(min_i64(min_i64(q->m.nrow * q->m.nlane, each), each * row / PIECE), 1);
 }
 
 /* Piece number `piece` of those of step `number`; where there are fewer rows than steps, one row with each of `apart` steps: the

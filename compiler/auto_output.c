@@ -7,7 +7,8 @@
  *   output[v..] = t[v..]         ->
  *   y[v..] = f(t[..])                    y[v..] = f(t[..])
  *
- * A tensor is one output at most, others copy it; one in an order of its own or with a border is copied in any case.
+ * A tensor is one output at most, others copy it; one in an order of its own or with a border is copied in any case. Outputs that are
+ * computed get such a copy first, so that what computes them may choose an order.
  */
 #include "auto.h"
 
@@ -72,7 +73,8 @@ static bool computes_output(const Auto *g, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];
     const Ten *t = ten(g->te, s->out);
-    return t->output >= 0 && t->rank >= 3 && t->dt == DT_f32 && bytes_of_tensor(g, s->out) > g->m->l1_bytes && (s->kind == ST_reduce || (s->kind == ST_map && s->body->op != EX_load));
+    const bool computed = s->kind == ST_reduce || (s->kind == ST_map && s->body->op != EX_load);
+    return computed && t->output >= 0 && t->rank >= 3 && t->dt == DT_f32 && bytes_of_tensor(g, s->out) > g->m->l1_bytes;
 }
 
 /* Pictures are computed channels last and turned over into the caller's order by a copy, in blocks: to store one channel after the

@@ -97,7 +97,7 @@ int64_t lanes_per_block(const Auto *g, const Dot *d, uint32_t stage); /* those o
 /* auto_stage.c: tensors and stages of the scheduler's own. */
 uint32_t auto_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, const Expr *const *dim);
 void auto_insert(Auto *g, uint32_t k, Stage *s);       /* before stage k */
-uint32_t auto_copy(Auto *g, uint32_t k, uint32_t from, uint8_t rank, const uint8_t *perm, NodeId node); /* before stage k, dimension d of it perm[d] of from: the new tensor, plain */
+uint32_t auto_copy(Auto *g, uint32_t k, uint32_t from, const uint8_t *perm, NodeId node); /* before stage k: a tensor that lies plain, dimension d of it perm[d] of from (NULL: d) */
 Stage *auto_replace(Auto *g, uint32_t k, const Expr *body); /* stage k with another body: stages are never changed, so it is a new one */
 void auto_exchange(Auto *g, uint32_t k, const Expr *from, const Expr *to); /* an operand of stage k, whose substituted body becomes its own */
 void auto_map_bodies(Auto *g, const Expr *(*fn)(void *g, const Expr *e)); /* every map's, by fn at each node */

@@ -58,9 +58,9 @@ static bool has_pairs(const Auto *g, const Stage *s, const Dot *d)
         const Expr *v = s->rvar[r];
         const int xd = moved_dim(d->x, v), wd = moved_dim(d->w, v);
         const bool walks_w = is_constant_load(g, d->w) ? wd >= 0 && d->w->a[wd] == v : index_uses(d->w, v);
-        const bool walks_x = (xd >= 0 && (alone(g, s, d->x, xd) || xd == ex_load_rank(d->x) - 1)) || stride_of(g, d->x, v) == 1;
-        const bool fills = !is_constant_load(g, d->w) && xd >= 0 && alone(g, s, d->x, xd);
-        if (walks_x && walks_w && ex_is_const(s->rext[r]) && (s->rext[r]->v.i % PAIR == 0 || fills))
+        const bool own = xd >= 0 && alone(g, s, d->x, xd), walks_x = own || (xd >= 0 && xd == ex_load_rank(d->x) - 1) || stride_of(g, d->x, v) == 1;
+        const int64_t n = ex_is_const(s->rext[r]) ? s->rext[r]->v.i : 0;
+        if (walks_x && walks_w && n > 0 && (n % PAIR == 0 || (n > PAIR && own && !is_constant_load(g, d->w))))
             return true;
     }
     return false;

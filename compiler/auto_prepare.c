@@ -133,10 +133,7 @@ static uint32_t prepare_x(Auto *g, uint32_t k, const Dot *d)
         layout_merge(g, t, &want);
         return 0;
     }
-    uint8_t same[MAX_RANK];
-    for (uint8_t q = 0; q < n->rank; q++)
-        same[q] = q;
-    const uint32_t copy = auto_copy(g, k, t, n->rank, same, s->node);
+    const uint32_t copy = auto_copy(g, k, t, NULL, s->node);
     layout_merge(g, copy, &want);
     const Expr *load = d->x->op == EX_load ? ex_load(g->x, n->dt, copy, n->rank, d->x->a) : ex_loadp(g->x, n->dt, copy, n->rank, d->x->a, d->x->a[n->rank]);
     auto_views(g);
@@ -158,7 +155,7 @@ static uint32_t transpose_activation(Auto *g, uint32_t k, const Dot *d)
         if (q != dim)
             perm[at++] = q;
     perm[at] = (uint8_t)dim;
-    const uint32_t copy = auto_copy(g, k, d->w->v.ref, n->rank, perm, s->node);
+    const uint32_t copy = auto_copy(g, k, d->w->v.ref, perm, s->node);
     for (uint8_t q = 0; q < n->rank; q++)
         index[q] = d->w->a[perm[q]];
     auto_views(g);

@@ -26,20 +26,21 @@ void auto_insert(Auto *g, uint32_t k, Stage *s)
             ten(g->te, g->te->stage.at[q]->kind == ST_call ? g->te->stage.at[q]->outs[o] : g->te->stage.at[q]->out)->stage = q;
 }
 
-uint32_t auto_copy(Auto *g, uint32_t k, uint32_t from, uint8_t rank, const uint8_t *perm, NodeId node)
+uint32_t auto_copy(Auto *g, uint32_t k, uint32_t from, const uint8_t *perm, NodeId node)
 {
     const Ten *n = ten(g->te, from);
+    const uint8_t rank = n->rank;
     const Expr *dim[MAX_RANK], *index[MAX_RANK];
     Stage *s = NEW(g->a, Stage);
     for (uint8_t d = 0; d < rank; d++)
-        dim[d] = n->dim[perm[d]];
+        dim[d] = n->dim[perm ? perm[d] : d];
     const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.copy%u", n->name, g->te->ten.n), TEN_stage, rank, dim);
     s->kind = ST_map;
     s->out = t;
     s->node = node;
     for (uint8_t d = 0; d < rank; d++) {
         s->var[d] = ex_var(g->x, VK_INDEX, DT_ix, (const char *const[]){"i", "j", "k", "l", "m", "n"}[d % 6], 0, extent_of(g, dim[d]) - 1);
-        index[perm[d]] = s->var[d];
+        index[perm ? perm[d] : d] = s->var[d];
     }
     s->body = ex_load(g->x, n->dt, from, rank, index);
     ten(g->te, t)->dt = n->dt;

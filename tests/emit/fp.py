@@ -79,6 +79,25 @@ def function_fault(mlcc, folder, op, mode):
     return '' if ulps(y, want) <= ULPS[mode] else f'off by {ulps(y, want):.2g} ulp'
 
 
+def clamp_fault(mlcc, folder):
+    """Clamps by a number keep what is none, in vectors as in single values, and the sign of a zero that is not moved."""
+    folder.mkdir(parents=True, exist_ok=True)
+    nodes = [helper.make_node('Neg', ['x'], ['n']), helper.make_node('Clip', ['n', 'lo', 'hi'], ['y'])]
+    constants = [onnx.numpy_helper.from_array(np.array(v, np.float32), name) for name, v in (('lo', 0), ('hi', 6))]
+    model = save(folder / 'f.onnx', nodes, [float_tensor('x', [LANES])], [float_tensor('y', [LANES])], constants)
+    x, got = np.resize(np.array([np.nan, -np.nan, 0.0, -0.0, np.inf, -np.inf, -3, 3, -7, 1e-40], np.float32), LANES), []
+    for name, options in ('plain', ['-O0']), ('net', []):
+        (folder / name).mkdir(exist_ok=True)
+        built, why = models.build(mlcc, model, folder / name, 'net', options)
+        if not why and name == 'net' and not re.search(r'\bV\d+_MAX\(', built.sources[0].read_text()):
+            why = 'no clamp is in vectors'
+        if why:
+            return why
+        got.append(native.Model(native.load(native.library('cc', built, 'net', FLAGS)), 0).call([x])[0])
+    same = (got[0].view(np.uint32) == got[1].view(np.uint32)) | (np.isnan(got[0]) & np.isnan(got[1]))
+    return '' if same.all() else f'{x[~same][0]} gives {got[1][~same][0]}, not {got[0][~same][0]}'
+
+
 def picture_model(path):
     """A picture that is scaled, so that the border of its convolution is no border of what the model reads, and whose channels
     and columns become one, filled up with zeros."""
@@ -120,6 +139,7 @@ def main():
     for mode in ['fast', 'strict', 'bf16']:
         for op in [*FUNCTIONS, 'Sigmoid']:
             r.check(f'fp/{op} {mode}', function_fault(build / 'mlcc', build / 'emit' / 'fp' / f'{op}_{mode}', op, mode))
+    r.check('fp/clamp', clamp_fault(build / 'mlcc', build / 'emit' / 'fp' / 'clamp'))
     for make in picture_model, attention_model:
         r.check(f'fp/{make.__name__} bf16', bf16_fault(build / 'mlcc', build / 'emit' / 'fp' / make.__name__, make))
     r.finish()

@@ -220,14 +220,20 @@ static void test_spreads_rows(void **state)
     assert_non_null(strstr(emitted(parsed(nest_of(&f)), "spread"), " / 2 && row < rows;"));
 }
 
-/* One step of four products, and 32 rows of the tile before, dear enough to be stored in four pieces: eight behind each product. */
+/* One step of four products, each tile storing `value` of its sums in the turn of the next. */
+static Unit *one_step(const char *value)
+{
+    return parsed(str_fmt(arena, "unit m\nbuf %%1.x input 0 u8[5,32,64]\nbuf %%2.w input 1 i8[16,32,4]\nbuf %%3.y output 0 i32[5,32,32]\n"
+                                 "func n000_product macs 0\nvar o < 5, q < 32, l < 32, k < 16, e < 4, a i32\n"
+                                 "for o = 0, 5 {\ntile matrix {\npoint q 32\nlane l 32\nsum k 16, e 4\nacc a\n"
+                                 "body i32(%%1.x[o, q, 4*k + e])*i32(%%2.w[k, l, e])\n%%3.y[o, q, l] = %s\n}\n}\n", value));
+}
+
+/* 32 rows of the tile before, dear enough to be stored in four pieces: eight behind each product. */
 static void test_rows_in_pieces(void **state)
 {
     (void)state;
-    Unit *u = parsed("unit m\nbuf %1.x input 0 u8[5,32,64]\nbuf %2.w input 1 i8[16,32,4]\nbuf %3.y output 0 i32[5,32,32]\n"
-                     "func n000_product macs 0\nvar o < 5, q < 32, l < 32, k < 16, e < 4, a i32\n"
-                     "for o = 0, 5 {\ntile matrix {\npoint q 32\nlane l 32\nsum k 16, e 4\nacc a\n"
-                     "body i32(%1.x[o, q, 4*k + e])*i32(%2.w[k, l, e])\n%3.y[o, q, l] = max(min(a, 99i32), -99i32) + a*a\n}\n}\n");
+    Unit *u = one_step("max(min(a, 99i32), -99i32) + a*a");
     mlcc_tensor in[2];
     random_inputs(u, in);
     const char *at = emitted(u, "pieces");
@@ -238,6 +244,19 @@ static void test_rows_in_pieces(void **state)
         assert_non_null(at);
     }
     check_unit(u, "pieces", in, buf(u, 3)->bytes);
+}
+
+/* Cheap ones stay together, behind all products: a core sees the next of those past them. */
+static void test_rows_together(void **state)
+{
+    (void)state;
+    const char *at = emitted(one_step("a + 1i32"), "together");
+    for (int k = 0; k < 4; k++) {
+        at = strstr(at + 1, "AMX_DPUS(");
+        assert_non_null(at);
+    }
+    assert_non_null(strstr(at, "; row < 32 && row < rows;"));
+    assert_null(strstr(at, "; row < 8 && row < rows;"));
 }
 
 /* Rows that a product reads may be those that the tile before stores: then it waits for them. */
@@ -259,7 +278,7 @@ static void test_reads_what_was_stored(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms), cmocka_unit_test(test_spreads_rows), cmocka_unit_test(test_rows_in_pieces),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms), cmocka_unit_test(test_spreads_rows), cmocka_unit_test(test_rows_in_pieces), cmocka_unit_test(test_rows_together),
                                        cmocka_unit_test(test_reads_what_was_stored)};
     return cmocka_run_group_tests(tests, setup_folder, teardown_folder);
 }

@@ -129,27 +129,40 @@ static void thread_entries(Api *p)
     blank(&p->o);
 }
 
-/* The pool, with what it includes in place. */
+/* A header for the application, with the one of ours that it includes in place. */
+static void with_include(EmitFiles *files, const char *suffix, const char *header, const char *name, const char *included)
+{
+    const char *include = str_fmt(files->arena, "#include \"%s\"\n", name), *at = strstr(header, include);
+    if (!at)
+        ICE("the header behind %s does not include %s", suffix, name);
+    Text t = {.arena = files->arena};
+    text_put(&t, header, (size_t)(at - header));
+    text_put(&t, included, strlen(included));
+    text_add(&t, "%s", at + strlen(include));
+    emit_text(files, suffix, &t);
+}
+
 void emit_threads(const EmitOptions *opt, EmitFiles *files)
 {
-    static const char include[] = "#include \"mlcc_parallel.h\"\n";
-    const char *at = strstr(runtime_mlcc_threads_h, include);
-    if (!at)
-        ICE("mlcc_threads.h does not include mlcc_parallel.h");
-    if (!opt->threads)
-        return;
-    Text t = {.arena = files->arena};
-    text_put(&t, runtime_mlcc_threads_h, (size_t)(at - runtime_mlcc_threads_h));
-    text_put(&t, runtime_mlcc_parallel_h, strlen(runtime_mlcc_parallel_h));
-    text_add(&t, "%s", at + sizeof include - 1);
-    emit_text(files, "_threads.h", &t);
+    if (opt->threads)
+        with_include(files, "_threads.h", runtime_mlcc_threads_h, "mlcc_parallel.h", runtime_mlcc_parallel_h);
 }
 
 void emit_profile(EmitFiles *files)
 {
+    with_include(files, "_profile.h", runtime_mlcc_profile_h, "mlcc_pages.h", runtime_mlcc_pages_h);
+}
+
+/* Whether the weights certainly hold a whole huge page, or the arena fills at least half of one. */
+static bool has_pages(const Unit *u) { return u->weight_bytes >= 2 * HUGE_PAGE || u->arena_bytes >= HUGE_PAGE / 2; }
+
+void emit_pages(const Unit *u, EmitFiles *files)
+{
     Text t = {.arena = files->arena};
-    text_add(&t, "%s", runtime_mlcc_profile_h);
-    emit_text(files, "_profile.h", &t);
+    if (!has_pages(u))
+        return;
+    text_add(&t, "%s", runtime_mlcc_pages_h);
+    emit_text(files, "_pages.h", &t);
 }
 
 static void paste(Api *p, const char *header)
@@ -166,6 +179,8 @@ static void entries(Api *p)
        "/* Runs one inference. arena has %s_ARENA_BYTES bytes aligned to %s_ARENA_ALIGN and holds nothing between calls;",
        up, up);
     ln(o, " * it may be null when that is 0. Reentrant: two threads may run with two arenas. */");
+    if (has_pages(p->u))
+        ln(o, "/* On Linux it runs faster with arena and weights in huge pages: mlcc_pages_new and mlcc_pages_move. */");
     ln(o, "mlcc_status %s_run(const struct %s_io *io, void *arena);", prefix, prefix);
     blank(o);
     ln(o, "/* The same through untyped tensors in model order, for bindings and servers; 0 or a status. */");

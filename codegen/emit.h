@@ -45,6 +45,8 @@ const Unit *emit_levels(const Level *at, uint32_t n, const EmitOptions *opt, Emi
 void emit_header(Unit *u, const EmitOptions *opt, EmitFiles *files);       /* api.c */
 /* api.c: the pool of threads, to include beside the model */
 void emit_threads(const EmitOptions *opt, EmitFiles *files);
+/* api.c: memory in huge pages for a model that has use for it, to include beside it */
+void emit_pages(const Unit *u, EmitFiles *files);
 /* api.c: what times the functions of a model, to include behind it */
 void emit_profile(EmitFiles *files);
 void emit_report(const Unit *u, const EmitOptions *opt, EmitFiles *files); /* report.c: model.json */
@@ -67,6 +69,9 @@ WeightsMode weights_mode(const Unit *u, WeightsMode asked); /* resolves WM_auto 
 bool weights_stored(const Buf *b);
 /* offsets in execution order, 64-byte aligned; sets weight_bytes */
 void weights_layout(Unit *u);
+/* A page that the system can map in one piece, where it has such. */
+enum { HUGE_PAGE = 2 << 20 };
+
 /* Of their first byte in an executable, after weights_layout: a page of 2 MB where there are many, which the system can then map
  * as such (Linux: files whose folios are that large). */
 int32_t weights_align(const Unit *u);

@@ -174,19 +174,48 @@ static void call(Levels *l, bool threads)
     end(l, "(int)");
 }
 
-/* The pool of threads lies beside the public header alone. */
+static bool has_image(const Level *at) { return at->unit->weight_bytes > 0 && at->opt.weights != WM_array; }
+
+/* The function behind weights of PREFIX_info: the image of the level that a call goes to. Returns its name; NULL: no level has one. */
+static const char *image(Levels *l)
+{
+    const char *name = str_fmt(l->a, "%s_image", l->opt->prefix);
+    bool any = false;
+    for (uint32_t k = 0; k < l->n; k++)
+        any = any || has_image(&l->at[k]);
+    if (!any)
+        return NULL;
+    ln(&l->o, "static const void *%s(size_t *bytes)", name);
+    ln(&l->o, "{");
+    l->o.depth++;
+    ln(&l->o, "const void *at = NULL;");
+    ln(&l->o, "*bytes = 0;");
+    for (uint32_t k = 0; k < l->n; k++) {
+        const char *condition = feature_condition(&l->at[k].opt, l->a);
+        if (!has_image(&l->at[k]))
+            continue;
+        ln(&l->o, "if (!at%s%s)", condition ? " && " : "", condition ? condition : "");
+        ln(&l->o, "    at = %s_info.weights(bytes);", l->at[k].opt.prefix);
+    }
+    ln(&l->o, "return at;");
+    close_block(&l->o, "");
+    blank(&l->o);
+    return name;
+}
+
+/* What the application includes beside the public header is there for all levels. */
 static void add_files(EmitFiles *files, const Level *at)
 {
     for (uint32_t f = 0; f < at->files.file.n; f++) {
         const EmitFile *e = &at->files.file.at[f];
-        if (strcmp(e->suffix, "_threads.h") != 0)
+        if (strcmp(e->suffix, "_threads.h") != 0 && strcmp(e->suffix, "_pages.h") != 0)
             PUSH(files->arena, &files->file,
                  ((EmitFile){str_fmt(files->arena, "_%s%s", at->name, e->suffix), e->part}));
     }
 }
 
-/* The functions that choose, behind what they ask the processor by. */
-static void functions(Levels *l)
+/* The functions that choose, behind what they ask the processor by. Returns the name of that for the image, or NULL. */
+static const char *functions(Levels *l)
 {
     const Out before = l->o;
     out_init(&l->o, l->a);
@@ -194,9 +223,11 @@ static void functions(Levels *l)
         run(l, threads);
         call(l, threads);
     }
+    const char *name = image(l);
     const char *body = text_str(&l->o.text);
     l->o = before;
     text_add(&l->o.text, "%s%s", paste_runtime(l->a, body), body);
+    return name;
 }
 
 const Unit *emit_levels(const Level *at, uint32_t n, const EmitOptions *opt, EmitFiles *files)
@@ -209,13 +240,14 @@ const Unit *emit_levels(const Level *at, uint32_t n, const EmitOptions *opt, Emi
     ln(&l.o, "#include \"%s.h\"", opt->file);
     for (uint32_t k = 0; k < n; k++)
         ln(&l.o, "#include \"%s.h\"", at[k].opt.file);
-    functions(&l);
-    emit_info(l.all, opt, a, &l.o);
+    const char *weights = functions(&l);
+    emit_info(l.all, opt, weights, a, &l.o);
     for (uint32_t k = 0; k < n; k++)
         add_files(files, &at[k]);
     emit_text(files, ".c", &l.o.text);
     emit_header(l.all, opt, files);
     emit_threads(opt, files);
+    emit_pages(l.all, files);
     emit_report(l.all, opt, files);
     return l.all;
 }

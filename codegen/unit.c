@@ -208,6 +208,7 @@ void emit_c(Unit *u, const EmitOptions *opt, EmitFiles *files)
     PUSH(a, &files->file, f);
     emit_header(u, opt, files);
     emit_threads(opt, files);
+    emit_pages(u, files);
     emit_weights(u, opt, files);
     emit_report(u, opt, files);
 }

@@ -176,7 +176,26 @@ static void info_table(Writer *w, const char *kind, const uint32_t *id, uint32_t
     blank(&w->o);
 }
 
-void emit_info_tables(Writer *w)
+/* The function behind weights of PREFIX_info: its name, or NULL where there is no image to name. */
+static const char *image(Writer *w)
+{
+    Out *o = &w->o;
+    const char *name = str_fmt(w->a, "%s_image", w->opt->prefix);
+    if (!writer_uses_weights(w) || w->opt->weights == WM_file)
+        return NULL;
+    ln(o, "static const void *%s(size_t *bytes)", name);
+    ln(o, "{");
+    if (w->g.uses_amx)
+        ln(o, "    const int usable = mlcc_amx_usable();");
+    const char *unless = w->g.uses_amx ? "usable ? " : "", *bytes = w->g.uses_amx ? " : 0" : "", *at = w->g.uses_amx ? " : NULL" : "";
+    ln(o, "    *bytes = %s%s_WEIGHT_BYTES%s;", unless, w->names.upper, bytes);
+    ln(o, "    return %s%s_weights%s;", unless, w->opt->prefix, at);
+    ln(o, "}");
+    blank(o);
+    return name;
+}
+
+static void info(Writer *w, const char *weights)
 {
     Out *o = &w->o;
     const Unit *u = w->u;
@@ -189,14 +208,16 @@ void emit_info_tables(Writer *w)
     ln(o, "    \"%s\",", w->opt->sha256);
     ln(o, "    %s_ARENA_BYTES, %s_STACK_BYTES, %s_WEIGHT_BYTES, %s_MACS,", up, up, up, up);
     ln(o, "    %s_ARENA_ALIGN, %u, %u,", up, nin, u->output.n);
-    ln(o, "    %s, %s, %s_call", nin ? str_fmt(w->a, "%s_in", p) : "NULL",
-       u->output.n ? str_fmt(w->a, "%s_out", p) : "NULL", p);
+    ln(o, "    %s, %s, %s_call, %s", nin ? str_fmt(w->a, "%s_in", p) : "NULL",
+       u->output.n ? str_fmt(w->a, "%s_out", p) : "NULL", p, weights ? weights : "NULL");
     ln(o, "};");
 }
 
-void emit_info(Unit *u, const EmitOptions *opt, Arena *a, Out *o)
+void emit_info_tables(Writer *w) { info(w, image(w)); }
+
+void emit_info(Unit *u, const EmitOptions *opt, const char *weights, Arena *a, Out *o)
 {
     Writer w = {.u = u, .opt = opt, .names = names_make(a, u, opt), .a = a, .o = *o};
-    emit_info_tables(&w);
+    info(&w, weights);
     *o = w.o;
 }

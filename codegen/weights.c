@@ -7,7 +7,7 @@
 #include "emit.h"
 #include "out.h"
 
-enum { WEIGHT_ALIGN = 64, HUGE_PAGE = 2 << 20, MANY_PAGES = 32, ARRAY_LIMIT = 1 << 16, STRING_LIMIT = 1 << 23, ROW = 1024 };
+enum { WEIGHT_ALIGN = 64, MANY_PAGES = 32, ARRAY_LIMIT = 1 << 16, STRING_LIMIT = 1 << 23, ROW = 1024 };
 
 /* A fill that no call needs as memory is printed as a literal by the nest builder, so its buffer is never used. */
 bool weights_stored(const Buf *b)

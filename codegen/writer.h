@@ -41,8 +41,8 @@ void emit_run_shared(Writer *w);       /* threads.c: those of a unit whose parts
 /* untyped.c */
 void emit_untyped(Writer *w);          /* PREFIX_call */
 void emit_info_tables(Writer *w);      /* PREFIX_info */
-/* the same where there is no writer: of several levels */
-void emit_info(Unit *u, const EmitOptions *opt, Arena *a, Out *o);
+/* the same where there is no writer: of several levels; weights: the function of its last field, or NULL */
+void emit_info(Unit *u, const EmitOptions *opt, const char *weights, Arena *a, Out *o);
 
 /* feature.c: of a level among several, by the features that opt->cpu names */
 /* tells gcc which instructions it may use, and other compilers' users how to */

@@ -143,7 +143,7 @@ static bool build(Bench *b, const Machine *m, const Trial *t, const char *folder
     Words w = {0}, sources = {0};
     if (!write_trial(b, t, folder, &sources))
         return false;
-    const char *const first[] = {c_compiler(), "-std=gnu11", "-O2", "-w", "-DMLCC_PROFILE", str_fmt(b->a, "-I%s", folder), str_fmt(b->a, "-Wa,-I,%s", folder)};
+    const char *const first[] = {c_compiler(), "-std=gnu11", "-O2", "-w", "-D_GNU_SOURCE", "-DMLCC_PROFILE", str_fmt(b->a, "-I%s", folder), str_fmt(b->a, "-Wa,-I,%s", folder)};
     for (size_t k = 0; k < COUNT(first); k++)
         PUSH(b->a, &w, first[k]);
     machine_options(b, m, &w);

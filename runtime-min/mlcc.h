@@ -57,6 +57,9 @@ typedef struct mlcc_model_info {
     uint32_t arena_align, nin, nout;
     const mlcc_tensor_info *in, *out;
     int (*call)(const mlcc_tensor *in, mlcc_tensor *out, void *arena);
+    /* The constants that a call on this processor reads, *bytes of them, or NULL and 0. NULL: they are not in one piece, or the
+     * caller's own. */
+    const void *(*weights)(size_t *bytes);
 } mlcc_model_info;
 
 #if defined(__GNUC__)

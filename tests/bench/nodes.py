@@ -23,7 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness import tool
 
 HERE = pathlib.Path(__file__).resolve().parent
-CC = ['gcc', '-std=gnu11', '-O2', '-march=native']
+CC = ['gcc', '-std=gnu11', '-D_GNU_SOURCE', '-O2', '-march=native']
 L1, L2 = 32 << 10, 1 << 20  # bytes that a level surely holds beside what else is in use
 SLOWER = 1.05               # of the best run before, from where on it is called a regression
 

@@ -4,7 +4,7 @@
  * median of its time over that of the first in the same round. With -DTHREADS=N models run on a pool of N. */
 #include <dlfcn.h>
 
-#include "model.h"
+#include "mlcc.h"
 
 #include "mlcc_profile.h"
 
@@ -42,7 +42,8 @@ static Model load(const char *path, int n)
         exit(2);
     }
     find(so, n);
-    m.arena = mlcc_profile_need(aligned_alloc(4096, (m.info->arena_bytes + SCRATCH + 8191) / 4096 * 4096));
+    m.arena = mlcc_profile_need(mlcc_pages_new(m.info->arena_bytes + SCRATCH + 1));
+    mlcc_profile_move(m.info);
     return m;
 }
 

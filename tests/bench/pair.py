@@ -6,7 +6,7 @@
 
 Each makes a shared library of the model; pair.c calls them by turns in one process and compares round by round, which tells one
 hundredth where times themselves vary by ten. Which pages of memory a library gets stays the same for a process and makes it up to
-three hundredths faster or slower, so there are several processes, in which another library is loaded first: the ratio is the
+three hundredths faster or slower (huge ones, which arenas and weights move to, are not always to be had), so there are several processes, in which another library is loaded first: the ratio is the
 median of theirs, beside the least and the largest. Inputs are made up. The first choice is what the others are set against.
 """
 import argparse
@@ -19,7 +19,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 RUNTIME = HERE.parents[1] / 'runtime-min'
-CC = ['gcc', '-std=gnu11', '-O2', '-march=native', f'-I{RUNTIME}']
+CC = ['gcc', '-std=gnu11', '-D_GNU_SOURCE', '-O2', '-march=native', f'-I{RUNTIME}']
 
 
 def library(choice, model, threads, folder):
@@ -58,7 +58,7 @@ def main():
         folder = pathlib.Path(d)
         models = [library(choice, args.model, args.threads, folder / str(k)) for k, choice in enumerate(args.choice)]
         several = [f'-DTHREADS={args.threads}', '-pthread'] if args.threads > 1 else []
-        subprocess.run([*CC, *several, f'-I{folder / "0"}', HERE / 'pair.c', '-ldl', '-lm', '-o', folder / 'pair'], check=True)
+        subprocess.run([*CC, *several, HERE / 'pair.c', '-ldl', '-lm', '-o', folder / 'pair'], check=True)
         runs = [measured(folder / 'pair', models, args.seconds / args.processes, k) for k in range(args.processes)]
     print(f'{args.model.stem}, {args.threads} threads, {sum(n for n, _ in runs)} rounds in {len(runs)} processes: ms least, median; ratio to the first, from, to')
     for k, choice in enumerate(args.choice):

@@ -23,7 +23,7 @@ CC = ['gcc', '-std=gnu11', '-O2', '-march=native']
 def build(mlcc, model, threads, options):
     """Folder with the timing program for the model, made when mlcc, the model, the options or the driver changed."""
     key = hashlib.sha256(repr((threads, options)).encode())
-    for path in (mlcc, model, HERE / 'driver.c'):
+    for path in (mlcc, model, HERE / 'driver.c', HERE.parents[1] / 'runtime-min' / 'mlcc_pages.h'):
         key.update(pathlib.Path(path).read_bytes())
     folder = pathlib.Path(tempfile.gettempdir()) / f'mlcc-bench-{key.hexdigest()[:16]}'
     if (folder / 'bench.json').exists():

@@ -185,11 +185,13 @@ static const char *image(Writer *w)
         return NULL;
     ln(o, "static const void *%s(size_t *bytes)", name);
     ln(o, "{");
-    if (w->g.uses_amx)
-        ln(o, "    const int usable = mlcc_amx_usable();");
-    const char *unless = w->g.uses_amx ? "usable ? " : "", *bytes = w->g.uses_amx ? " : 0" : "", *at = w->g.uses_amx ? " : NULL" : "";
-    ln(o, "    *bytes = %s%s_WEIGHT_BYTES%s;", unless, w->names.upper, bytes);
-    ln(o, "    return %s%s_weights%s;", unless, w->opt->prefix, at);
+    if (w->g.uses_amx) {
+        ln(o, "    *bytes = 0;");
+        ln(o, "    if (!mlcc_amx_usable())");
+        ln(o, "        return NULL;");
+    }
+    ln(o, "    *bytes = %s_WEIGHT_BYTES;", w->names.upper);
+    ln(o, "    return %s_weights;", w->opt->prefix);
     ln(o, "}");
     blank(o);
     return name;

@@ -6,8 +6,9 @@
 
 Each makes a shared library of the model; pair.c calls them by turns in one process and compares round by round, which tells one
 hundredth where times themselves vary by ten. Which pages of memory a library gets stays the same for a process and makes it up to
-three hundredths faster or slower (huge ones, which arenas and weights move to, are not always to be had), so there are several processes, in which another library is loaded first: the ratio is the
-median of theirs, beside the least and the largest. Inputs are made up. The first choice is what the others are set against.
+three hundredths faster or slower (huge ones, which arenas and weights move to, are not always to be had), so there are several
+processes, in which another library is loaded first: the ratio is the median of theirs, beside the least and the largest. Inputs are
+made up. The first choice is what the others are set against.
 """
 import argparse
 import json

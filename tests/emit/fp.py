@@ -79,21 +79,30 @@ def function_fault(mlcc, folder, op, mode):
     return '' if ulps(y, want) <= ULPS[mode] else f'off by {ulps(y, want):.2g} ulp'
 
 
+def results(mlcc, folder, model, x, options, wanted, flags=()):
+    """([what -O0 gives, what the options give], ''), or (None, why not). wanted: what the code of the options must hold, and what to say if not."""
+    got = []
+    for name, chosen in ('plain', ['-O0']), ('net', options):
+        (folder / name).mkdir(exist_ok=True)
+        built, why = models.build(mlcc, model, folder / name, 'net', chosen)
+        if not why and name == 'net' and not re.search(wanted[0], built.sources[0].read_text()):
+            why = wanted[1]
+        if why:
+            return None, why
+        got.append(native.Model(native.load(native.library('cc', built, 'net', [*FLAGS, *flags])), 0).call([x])[0])
+    return got, ''
+
+
 def clamp_fault(mlcc, folder):
     """Clamps by a number keep what is none, in vectors as in single values, and the sign of a zero that is not moved."""
     folder.mkdir(parents=True, exist_ok=True)
     nodes = [helper.make_node('Neg', ['x'], ['n']), helper.make_node('Clip', ['n', 'lo', 'hi'], ['y'])]
     constants = [onnx.numpy_helper.from_array(np.array(v, np.float32), name) for name, v in (('lo', 0), ('hi', 6))]
     model = save(folder / 'f.onnx', nodes, [float_tensor('x', [LANES])], [float_tensor('y', [LANES])], constants)
-    x, got = np.resize(np.array([np.nan, -np.nan, 0.0, -0.0, np.inf, -np.inf, -3, 3, -7, 1e-40], np.float32), LANES), []
-    for name, options in ('plain', ['-O0']), ('net', []):
-        (folder / name).mkdir(exist_ok=True)
-        built, why = models.build(mlcc, model, folder / name, 'net', options)
-        if not why and name == 'net' and not re.search(r'\bV\d+_MAX\(', built.sources[0].read_text()):
-            why = 'no clamp is in vectors'
-        if why:
-            return why
-        got.append(native.Model(native.load(native.library('cc', built, 'net', FLAGS)), 0).call([x])[0])
+    x = np.resize(np.array([np.nan, -np.nan, 0.0, -0.0, np.inf, -np.inf, -3, 3, -7, 1e-40], np.float32), LANES)
+    got, why = results(mlcc, folder, model, x, [], (r'\bV\d+_MAX\(', 'no clamp is in vectors'))
+    if why:
+        return why
     same = (got[0].view(np.uint32) == got[1].view(np.uint32)) | (np.isnan(got[0]) & np.isnan(got[1]))
     return '' if same.all() else f'{x[~same][0]} gives {got[1][~same][0]}, not {got[0][~same][0]}'
 
@@ -118,17 +127,12 @@ def attention_model(path):
 def bf16_fault(mlcc, folder, make):
     """Products on the matrix unit are near what -O0 makes, which rounds nothing."""
     folder.mkdir(parents=True, exist_ok=True)
-    model, got = make(folder / 'f.onnx'), []
+    model = make(folder / 'f.onnx')
     shape = [d.dim_value for d in onnx.load(model).graph.input[0].type.tensor_type.shape.dim]
     x = np.random.default_rng(3).uniform(0, 1, shape).astype(np.float32)
-    for name, options in ('plain', ['-O0']), ('net', ['-ffp=bf16', '-march=sapphirerapids']):
-        (folder / name).mkdir(exist_ok=True)
-        built, why = models.build(mlcc, model, folder / name, 'net', options)
-        if not why and name == 'net' and not re.search(r'\bAMX_DPBF\(', built.sources[0].read_text()):
-            why = 'no product is on the matrix unit'
-        if why:
-            return why
-        got.append(native.Model(native.load(native.library('cc', built, 'net', [*FLAGS, '-DMLCC_AMX_SOFT'])), 0).call([x])[0])
+    got, why = results(mlcc, folder, model, x, ['-ffp=bf16', '-march=sapphirerapids'], (r'\bAMX_DPBF\(', 'no product is on the matrix unit'), ['-DMLCC_AMX_SOFT'])
+    if why:
+        return why
     off = np.abs(got[1] - got[0]).max() / np.abs(got[0]).max()
     return '' if 0 < off < 0.01 else f'off by {off:.2g} of the largest'
 

@@ -399,7 +399,7 @@ OrderResult plan_order(Arena *parent, const OrderProblem *p, uint32_t *order)
         }
         q.below = r.peak;
     }
-    for (const State *t = s; gave_up && (t = beam(&q)) != NULL; q.below = t->peak)
+    for (const State *t = s; gave_up && q.below > q.floor && (t = beam(&q)) != NULL; q.below = t->peak)
         s = t;
     if (s && s->peak < r.peak) {
         r.peak = s->peak;

@@ -60,7 +60,8 @@ static const Expr *split_offset(VGen *v, const Expr *flat, const Expr **moving)
     return fixed;
 }
 
-static uint64_t pointer_key(uint32_t id, const Expr *fixed) { return (uint64_t)id << 32 | fixed->id; }
+/* Of a place that is read, or stored to: of one buffer, each has a pointer of its own. */
+static uint64_t pointer_key(uint32_t id, const Expr *fixed, bool store) { return (uint64_t)store << 63 | (uint64_t)id << 32 | fixed->id; }
 
 const char *v_address(VGen *v, uint32_t id, const Expr *flat, bool store)
 {
@@ -68,7 +69,7 @@ const char *v_address(VGen *v, uint32_t id, const Expr *flat, bool store)
     const Expr *moving, *fixed = split_offset(v, flat, &moving);
     const char *base = buf_name(g, id);
     if (!ex_is_int(fixed, 0)) {
-        const uint64_t key = pointer_key(id, fixed);
+        const uint64_t key = pointer_key(id, fixed, store);
         const bool known = map_u64(&v->pointer, key, false) != NULL;
         const char *name = c_name(g, &v->pointer, key, "p", "p");
         if (!known)
@@ -88,7 +89,7 @@ static const char *pointer_beside(VGen *v, uint32_t id, const Expr *fixed, const
     const Affine f = ex_affine(g->a, fixed);
     for (uint32_t k = 0; k < f.n; k++) {
         const Expr *term = ex_mul(g->x, f.t[k].atom, ex_int(g->x, f.t[k].coef));
-        const uint64_t key = pointer_key(id, ex_sub(g->x, fixed, term));
+        const uint64_t key = pointer_key(id, ex_sub(g->x, fixed, term), false);
         if (!map_u64(&v->pointer, key, false))
             continue;
         *moving = ex_add(g->x, *moving, term);
@@ -102,7 +103,7 @@ void v_fetch(VGen *v, const Fetch *f, const Subst *s, uint32_t n)
     CGen *g = v->g;
     const Expr *at = ex_subst(g->x, f->at, s, n), *when = f->when ? ex_subst(g->x, f->when, s, n) : NULL;
     const Expr *moving, *fixed = split_offset(v, at, &moving);
-    const uint64_t key = pointer_key(f->buf, fixed);
+    const uint64_t key = pointer_key(f->buf, fixed, false);
     const char *base = map_u64(&v->pointer, key, false) ? c_name(g, &v->pointer, key, "p", "p") : pointer_beside(v, f->buf, fixed, &moving);
     const char *only = when && !ex_is_int(when, 0) ? str_fmt(g->a, "if (%s == 0) ", c_expr_prec(g, when, P_EQ + 1)) : "";
     ln(g->o, "%sMLCC_FETCH%s(%s, %s);", only, f->far ? "2" : "", base ? base : buf_name(g, f->buf), c_expr(g, base ? moving : at));

@@ -29,6 +29,8 @@ typedef struct Auto {
     VEC(uint32_t) rows;  /* by tensor: the one of which it holds rows with their borders (auto_rows.c); 0: it does not */
     const bool *tight;   /* by tensor, the first ntight: memory has no room for its border; NULL: for all */
     uint32_t ntight;
+    const bool *sole;    /* by tensor, the first nsole: memory has no room for it before it is complete, so it holds no others; NULL: for all */
+    uint32_t nsole;
     LoopStep *band;      /* by stage: its outermost loop, in which such rows are made; step 0: none */
     VEC(const struct MatrixShape *) matrix; /* by tensor: how the matrix unit makes it; NULL: it does not */
 } Auto;
@@ -111,6 +113,7 @@ bool layout_is_plain(const Layout *l, uint8_t rank);
 bool layout_has_halo(const Layout *l, uint8_t rank);
 void layout_want_halo(const Auto *g, const Expr *load, Layout *l); /* that makes a padded load plain */
 void layout_merge(Auto *g, uint32_t t, const Layout *want);
+bool layout_is_shared(const Auto *g, uint32_t t);      /* it lies within another tensor, or another within it */
 void layout_follow(Auto *g); /* tensors made or read element by element beside one with a layout take its order */
 
 /* ---- rewrites of stages ---- */
@@ -163,10 +166,19 @@ const Expr *auto_constant(Auto *g, uint32_t k, const Dot *d);
 void auto_views(Auto *g);                              /* auto_inline.c: only what is free wherever it is read is inline; bodies */
 void auto_place(Auto *g);
 void auto_inline(Auto *g);                             /* cheap maps too; bodies */
+void auto_within(Auto *g);                             /* what is put side by side is made there */
+bool is_put_beside(const Auto *g, uint32_t t);         /* some stage puts all of t beside something else */
 void auto_lanes(Auto *g);                              /* what depthwise products read, at blocks of channels */
 void auto_chain(Auto *g);                              /* and by bands of rows */
 void auto_bands(Auto *g);                              /* what auto_rows made, at a few rows of its reader */
 void auto_statistics(Auto *g);                         /* statistics of rows, at the rows of their reader */
 void auto_tile(Auto *g);
+
+/* ---- what memory says of it (auto_memory.c), by the first count tensors; NULL: nothing ---- */
+
+bool *auto_early(const Auto *g, uint32_t count);       /* in whose memory others must not be made, since the program would need more */
+bool *auto_tight(const Auto *g, uint32_t count);       /* whose borders make the largest load larger */
+/* Of those, all but the ones of which rows are made whole, which takes more than a border; NULL: there are none such. */
+bool *auto_tight_rest(const Auto *g, const bool *tight, uint32_t count);
 
 #endif

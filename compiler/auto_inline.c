@@ -180,15 +180,15 @@ static bool is_read_apart(const Auto *g, uint32_t t)
     return false;
 }
 
-/* Inline in a reduction, or where it is read apart, it would leave the product without an epilogue, and the tensor between
- * them longer than its own. */
+/* Inline in a reduction, where it is read apart or put beside others, it would leave the product without an epilogue, and the tensor
+ * between them longer than its own. */
 static bool better_as_epilogue(const Auto *g, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];
     for (uint32_t q = 0; q < g->nreader[s->out]; q++)
         if (g->te->stage.at[g->reader[s->out][q]]->kind == ST_reduce)
             return is_epilogue(g, k);
-    return second_product(g, k) || (is_epilogue(g, k) && is_read_apart(g, s->out));
+    return second_product(g, k) || (is_epilogue(g, k) && (is_read_apart(g, s->out) || is_put_beside(g, s->out)));
 }
 
 /* Blocks that are turned over come from memory: what is computed on the way would be gathered, one element at a time. */

@@ -5,12 +5,15 @@
  */
 #include "auto.h"
 
-/* Element offset in memory of a plain load, as tensors are wanted to lie, or only what v moves of it: extents outside that may be
+/* Element offset in memory of a plain load, but a constant, as tensors are wanted to lie, or only what v moves of it: extents outside that may be
  * known at run time alone. NULL: an extent or a halo is in the way. */
 static const Expr *offset_of(const Auto *g, const Expr *load, const Expr *v)
 {
-    const Ten *t = ten(g->te, load->v.ref);
-    const Layout *l = &g->layout.at[load->v.ref];
+    uint32_t home = load->v.ref;
+    while (load->op == EX_load && g->layout.at[home].within)
+        home = g->layout.at[home].within;
+    const Ten *t = ten(g->te, home);
+    const Layout *l = &g->layout.at[home];
     const Expr *flat = ex_int(g->x, 0);
     int64_t stride = 1;
     if (load->op != EX_load || (l->set && layout_has_halo(l, t->rank)))

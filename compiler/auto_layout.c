@@ -76,6 +76,14 @@ void layout_merge(Auto *g, uint32_t t, const Layout *want)
     }
 }
 
+bool layout_is_shared(const Auto *g, uint32_t t)
+{
+    bool yes = g->layout.at[t].within;
+    for (uint32_t q = 1; q < g->te->ten.n; q++)
+        yes = yes || g->layout.at[q].within == t;
+    return yes;
+}
+
 /* ---- by their neighbours ---- */
 
 typedef struct Follow { Auto *g; const Stage *s; uint8_t order[MAX_RANK]; bool found; } Follow;

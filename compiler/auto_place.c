@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Placement. Views and cheap maps are inline (auto_inline.c); a map that reads one reduction element for element becomes its
+ * Placement. Views and cheap maps are inline (auto_inline.c); what is left and put side by side lies there (auto_within.c); a map that reads one reduction element for element becomes its
  * epilogue; what depthwise products and rows of windows read is made in blocks (auto_lanes.c, auto_bands.c), statistics of rows
  * inside the row loop of what reads them (auto_statistic.c); the rest is at root.
  */
@@ -39,7 +39,7 @@ static void decide_register(Auto *g, bool products)
         if (!products && runs_across(g, k)) {
             p->why = "it runs across vectors";
         } else if (g->pinned.at[s->out]) {
-            p->why = "it has memory of its own";
+            p->why = g->layout.at[s->out].within ? "it lies within another" : "it has memory of its own";
         } else if (!has_host(g, k)) {
             p->why = "its reader does not use each element once";
         } else {
@@ -53,6 +53,7 @@ static void decide_register(Auto *g, bool products)
 void auto_place(Auto *g)
 {
     auto_inline(g);
+    auto_within(g);
     g->host = NEWN(g->a, bool, g->te->stage.n);
     g->block = NEWN(g->a, int64_t, g->te->stage.n);
     g->band = NEWN(g->a, LoopStep, g->te->stage.n);

@@ -9,6 +9,7 @@
  */
 #include "auto.h"
 #include "build.h"
+#include "slices.h"
 
 #include <stdio.h>
 
@@ -181,6 +182,18 @@ static bool is_empty(const Ten *t)
     return empty;
 }
 
+/* Whether all that stage k puts side by side was made in its place. */
+static bool is_made(Build *b, uint32_t k)
+{
+    Slices parts;
+    if (!slices_of(b->a, b->te, b->te->stage.at[k], b->body[k], &parts))
+        return false;
+    for (uint32_t q = 0; q < parts.v.n; q++)
+        if (!parts.v.at[q].t || b->s->layout[parts.v.at[q].t].within != b->te->stage.at[k]->out)
+            return false;
+    return true;
+}
+
 static void build_elements(Build *b, uint32_t k)
 {
     const Ten *t = out_of(b, b->te->stage.at[k]);
@@ -200,6 +213,10 @@ static void build_root(Build *b, uint32_t k)
     const bool empty = s->kind != ST_call && is_empty(t);
     if (empty && !layout_has_halo(&b->s->layout[s->out], t->rank)) /* nothing to compute, and no pad value that is read */
         return;
+    if (s->kind == ST_map && is_made(b, k)) {
+        describe(b, k);
+        return;
+    }
     const NodeId from = s->node;
     b->f = unit_func(b->u, from.i && b->te->g ? node(b->te->g, from)->op->name : ident(b->a, t->name, 24, "stage"));
     describe(b, k);
@@ -214,13 +231,13 @@ static void build_root(Build *b, uint32_t k)
         return;
     }
     if (s->kind == ST_scatter) {
-        fill_halo(b, b->f->body, buffer_of(b, s->out));
+        fill_halo(b, b->f->body, s->out);
         build_scatter(b, b->f->body, k);
         return;
     }
     if (!empty)
         build_elements(b, k);
-    fill_halo(b, b->f->body, buffer_of(b, s->out)); /* last: operands may lie there until they are read */
+    fill_halo(b, b->f->body, s->out); /* last: operands may lie there until they are read */
 }
 
 static void collect_io(Build *b)

@@ -46,8 +46,8 @@ uint32_t scratch_for(Build *b, uint32_t t, const Box *need); /* a fresh buffer f
 void shift_index(const Build *b, uint32_t t, const Expr *const *index, uint8_t rank, const Expr **r);
 const Expr *nest_expr(Build *b, const Expr *e, const Subst *sub, uint32_t n); /* loads name buffers; NULL stays NULL */
 
-/* build_halo.c: every strip of the buffer's halo gets its pad value. */
-void fill_halo(Build *b, Nest *in, uint32_t id);
+/* build_halo.c: every strip of the halo of tensor t, in its buffer, gets the pad value. */
+void fill_halo(Build *b, Nest *in, uint32_t t);
 
 /* build_region.c: what the stages of host's nest read of tensor t while the host covers box. */
 Box region(Build *b, uint32_t t, uint32_t host, const Box *box);

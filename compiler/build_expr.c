@@ -152,6 +152,8 @@ uint32_t buffer_of(Build *b, uint32_t t)
 {
     if (b->buf_of[t])
         return b->buf_of[t];
+    if (b->s->layout[t].within)
+        return b->buf_of[t] = buffer_of(b, b->s->layout[t].within);
     const Ten *n = ten(b->te, t);
     const uint32_t id = unit_buf(b->u, n->name, n->dt, class_of(n), n->rank, n->dim);
     Buf *buffer = buf(b->u, id);
@@ -191,11 +193,13 @@ uint32_t scratch_for(Build *b, uint32_t t, const Box *need)
 
 /* ---- expressions of the nest ---- */
 
-/* Index into the buffer: `at` scratch starts at its region's lower bound. */
+/* Index into the buffer: `at` scratch starts at its region's lower bound, others lie within a tensor. */
 void shift_index(const Build *b, uint32_t t, const Expr *const *index, uint8_t rank, const Expr **r)
 {
     for (uint8_t d = 0; d < rank; d++)
         r[d] = place_of(b, t) == PL_at ? ex_sub(b->x, index[d], b->made[t].lo[d]) : index[d];
+    for (const Layout *l = &b->s->layout[t]; l->within; l = &b->s->layout[l->within])
+        r[l->along] = ex_add(b->x, r[l->along], ex_int(b->x, l->at));
 }
 
 static bool pad_holds(const Buf *p, const Expr *fill)

@@ -145,6 +145,23 @@ static void plain_stage(Build *b, Nest *in, uint32_t k, const Box *box)
     map_loops(&m, in, b->body[k], 0);
 }
 
+/* Whether e is the element itself, as others have made it in its place. */
+static bool is_in_place(Build *b, const Stage *s, const Expr *e, const Subst *at)
+{
+    const Ten *t = out_of(b, s);
+    const Expr *logical[MAX_RANK], *to[MAX_RANK], *from[MAX_RANK];
+    if (e->op != EX_load || !b->s->layout[e->v.ref].within || buffer_of(b, e->v.ref) != buffer_of(b, s->out))
+        return false;
+    for (uint8_t d = 0; d < t->rank; d++)
+        logical[d] = at[d].to;
+    shift_index(b, s->out, logical, t->rank, to);
+    shift_index(b, e->v.ref, e->a, t->rank, from);
+    for (uint8_t d = 0; d < t->rank; d++)
+        if (to[d] != from[d] && !ex_is_int(t->dim[d], 1))
+            return false;
+    return true;
+}
+
 /* ---- one stage over a box ---- */
 
 static void build_stage(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t level);
@@ -224,7 +241,8 @@ void build_parts(Build *b, Nest *in, uint32_t k, const Box *box, int *left)
     if (plan_of(b, k)->parts && *left > 0)
         find_cuts(&c, k, sub);
     if (!c.at) {
-        build_stage(b, in, k, box, 0);
+        if (!b->body[k] || !is_in_place(b, s, ex_subst(b->x, b->body[k], sub, c.rank), sub))
+            build_stage(b, in, k, box, 0);
         return;
     }
     --*left;
@@ -240,7 +258,8 @@ static void produce(Build *b, Nest *in, uint32_t k, const Box *need)
 {
     const uint32_t t = b->te->stage.at[k]->out;
     int cuts = MAX_CUTS;
-    fill_halo(b, in, scratch_for(b, t, need));
+    (void)scratch_for(b, t, need);
+    fill_halo(b, in, t);
     build_parts(b, in, k, need, &cuts);
 }
 

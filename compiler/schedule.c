@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Schedules as text, and the plain one. See schedule.h. */
 #include "auto.h"
+#include "slices.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,6 +72,8 @@ static void print_layout(Text *out, const Schedule *s, uint32_t t)
             text_add(out, " halo %u %d %d", d, l->lo[d], l->hi[d]);
     if (l->pad != 0)
         text_add(out, " pad %.17g", l->pad);
+    if (l->within)
+        text_add(out, " within %%%s %u %lld", ten(s->te, l->within)->name, l->along, (long long)l->at);
     text_add(out, "\n");
 }
 
@@ -245,6 +248,18 @@ static bool read_stage(Reader *r)
     return true;
 }
 
+static bool read_within(Reader *r, uint8_t rank, Layout *l)
+{
+    long along, at;
+    if (!tensor_name(r, &l->within))
+        return false;
+    if (!number(r, &along) || !number(r, &at) || along < 0 || along >= rank || at < 0)
+        return fail(r, "expected: within %TENSOR DIMENSION FIRST");
+    l->along = (uint8_t)along;
+    l->at = at;
+    return true;
+}
+
 static bool read_layout(Reader *r)
 {
     uint32_t t;
@@ -269,6 +284,8 @@ static bool read_layout(Reader *r)
     }
     if (word(r, "pad"))
         l.pad = strtod(r->at, (char **)(uintptr_t)&r->at);
+    if (word(r, "within") && !read_within(r, rank, &l))
+        return false;
     r->s->layout[t] = l;
     return true;
 }
@@ -322,11 +339,55 @@ static bool read_inside(Reader *r, uint32_t k, const Expr *const *body)
     return true;
 }
 
+/* Its stage, at root and neither a function of runtime-min nor a scatter; NULL: it has none. */
+static const Stage *root_stage(const Schedule *s, uint32_t t)
+{
+    const Ten *n = ten(s->te, t);
+    const Stage *made = n->kind == TEN_stage && s->stage[n->stage].place == PL_root ? s->te->stage.at[n->stage] : NULL;
+    return made && made->kind != ST_call && made->kind != ST_scatter ? made : NULL;
+}
+
+typedef struct Beside { const Te *te; uint32_t t; uint8_t along; bool yes; } Beside;
+
+static void find_beside(void *ctx, const Expr *e)
+{
+    Beside *b = ctx;
+    b->yes = b->yes || ((e->op == EX_load || e->op == EX_loadp) && e->v.ref == b->t && !load_stays_inside(b->te, e, b->along));
+}
+
+/* Nobody reads tensor t beside it, in dimension d. */
+static bool is_read_inside(const Schedule *s, uint32_t t, uint8_t d, const Expr *const *body)
+{
+    Beside b = {s->te, t, d, is_operand_of_call(s->te, t)};
+    for (uint32_t k = 0; k < s->te->stage.n && !b.yes; k++)
+        walk_scheduled(s, body, k, find_beside, &b);
+    return !b.yes;
+}
+
+/* Tensor t, made at root, is one that the stage it lies within puts just there. */
+static bool lies_within(Reader *r, uint32_t t, const Expr *const *body)
+{
+    const Schedule *s = r->s;
+    const Layout *l = &s->layout[t], *in = &s->layout[l->within];
+    const Stage *host = root_stage(s, l->within);
+    Slices parts;
+    int64_t at;
+    bool ok = host && root_stage(s, t) && ten(s->te, t)->output < 0 && slices_of(r->d->arena, s->te, host, body[ten(s->te, l->within)->stage], &parts);
+    ok = ok && parts.along == l->along && slices_hold(&parts, t, &at) && at == l->at && !in->lo[l->along] && !in->hi[l->along];
+    if (ok && is_read_inside(s, t, l->along, body))
+        return true;
+    return diag_error(r->d, "schedule", "%%%s does not lie within %%%s from %lld of dimension %u on", ten(s->te, t)->name, ten(s->te, l->within)->name,
+                      (long long)l->at, l->along);
+}
+
 /* Every stage in a host has readers there alone, and is made where the host has loops. */
 static bool hosted_well(Reader *r)
 {
     const Schedule *s = r->s;
     const Expr *const *body = schedule_bodies(r->d->arena, s->te->cx, s);
+    for (uint32_t t = 1; t < s->te->ten.n; t++)
+        if (s->layout[t].within && !lies_within(r, t, body))
+            return false;
     for (uint32_t k = 0; k < s->te->stage.n; k++) {
         const StagePlan *p = &s->stage[k];
         if (p->place != PL_register && p->place != PL_at)

@@ -11,6 +11,7 @@
  *     %f  root     loop i 1; parts; tile p by 4                         lanes at p = 0, 4, 8, .., for each of 4 points
  *     %d  root     loop i 8 first last; tile m                          the first and the last 8 i have code of their own
  *     layout %y n i j m halo i 1 1 j 1 1                                storage order, halo
+ *     layout %u n i j m within %y m 16                                  %u lies in the memory of %y, from m = 16 on
  */
 #ifndef MLCC_SCHEDULE_H
 #define MLCC_SCHEDULE_H
@@ -41,7 +42,16 @@ typedef struct StagePlan { /* of one stage */
     const char *kind;                   /* of its tile, for tuning; NULL: nothing was chosen */
 } StagePlan;
 
-typedef struct Layout { uint8_t order[MAX_RANK]; int32_t lo[MAX_RANK], hi[MAX_RANK]; double pad; bool set; } Layout;
+/* A tensor that lies within another one has neither an order nor a halo of its own: what it has here says what its readers want. */
+typedef struct Layout {
+    uint8_t order[MAX_RANK];
+    int32_t lo[MAX_RANK], hi[MAX_RANK];
+    double pad;
+    bool set;
+    uint32_t within; /* tensor whose elements it makes; 0: none */
+    uint8_t along;   /* those from `at` of this dimension on */
+    int64_t at;
+} Layout;
 
 typedef struct Schedule {
     const Te *te;

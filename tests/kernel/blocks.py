@@ -72,6 +72,16 @@ def squeezed(path, c=48, side=14):
     return g.save(path, {'x': [1, c, side, side]}, [g.conv(g.node('Mul', x, s), c, c)])
 
 
+def crossed(path, c=48, side=20):
+    """YOLO: half of a 1x1 goes through two 3x3, and all lies side by side, beside the input, before another 1x1."""
+    g = Graph()
+    x = g.node('Relu', g.conv('x', c, c))
+    first, second = (g.node('Slice', x, *(g.const(np.array([v], np.int64)) for v in (k, k + c // 2, 1))) for k in (0, c // 2))
+    y = g.node('Relu', g.conv(g.node('Relu', g.conv(second, c // 2, c // 2, 3)), c // 2, c // 2, 3))
+    y = g.node('Concat', first, second, g.node('Add', y, second), 'x', axis=1)
+    return g.save(path, {'x': [1, c, side, side]}, [g.node('Relu', g.conv(y, c * 5 // 2, c))])
+
+
 def encoder(path, seq=64, d=128, heads=4):
     """A transformer's layer: attention, two normalisations, GELU."""
     g = Graph()
@@ -89,7 +99,7 @@ def encoder(path, seq=64, d=128, heads=4):
     return g.save(path, {'x': [1, seq, d]}, [g.node('LayerNormalization', g.node('Add', y, x), g.normal(d), g.normal(d))])
 
 
-BLOCKS = {'bottleneck': bottleneck, 'inverted': inverted, 'squeezed': squeezed, 'encoder': encoder}
+BLOCKS = {'bottleneck': bottleneck, 'inverted': inverted, 'squeezed': squeezed, 'crossed': crossed, 'encoder': encoder}
 
 
 def blocks(folder):

@@ -140,8 +140,37 @@ def windows_i8(path):
     return g.save(path, {f'x{k}': [1, h, w, cin] for k, (cin, _, h, w, *_) in enumerate(WINDOWS)}, leaves(g), TensorProto.INT8)
 
 
+# (channels of the parts, height, width, axis, window of who else reads the first part; 0: nobody does)
+BESIDE = [([8, 16, 5], 18, 20, 1, 3), ([3, 4], 7, 9, 1, 0), ([16, 16], 5, 17, 1, 5), ([17, 1, 30], 14, 14, 1, 1), ([12, 12], 6, 33, 2, 3), ([9, 9, 9], 8, 16, 3, 3),
+          ([32, 64], 15, 15, 1, 3)]
+
+
+def beside_f32(path):
+    """Tensors side by side, of which others read some: an input, products with epilogues, poolings, views, a concatenation in another,
+    one that is an output too, and one whose parts lie far apart in time."""
+    g = Graph(9)
+    for k, (parts, h, w, axis, window) in enumerate(BESIDE):
+        made = []
+        for q, c in enumerate(parts):
+            x = g.node('Relu', g.conv(g.node('Slice', 'x', *slices(g, 1, 7 + k, h, w)), 7 + k, c))
+            made.append(g.node('MaxPool', x, kernel_shape=[3, 3], pads=[1] * 4) if q % 3 == 2 else g.node('Sigmoid', x) if q % 3 else x)
+        c = parts[0]
+        if window:
+            y = g.conv(made[0], c, c, window, group=c if k % 2 else 1)
+            made.append(g.node('Add', y, made[0]))
+        both = g.node('Concat', *made, axis=axis)
+        if k % 3 == 0:
+            both = g.node('Concat', both, g.node('Slice', 'x', *slices(g, 1, 5, h, w)), axis=1)
+        if k % 3 == 1:
+            g.node('Neg', g.node('AveragePool', both, kernel_shape=[3, 3], pads=[1] * 4))
+        if axis == 1:
+            g.node('Relu', g.conv(both, sum(parts) + (c if window else 0) + (5 if k % 3 == 0 else 0), 24, 1 if k % 2 else 3, 1 if k % 2 else 2))
+        g.node('Softmax', g.node('GlobalMaxPool', made[-1]), axis=1)
+    return g.save(path, {'x': [1, 16, 20, 33]}, leaves(g))
+
+
 MODELS = {'matmul-f32': matmul_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'conv-i8': conv_i8, 'windows-f32': windows_f32,
-          'windows-i8': windows_i8}
+          'windows-i8': windows_i8, 'beside-f32': beside_f32}
 
 
 def outputs(mlcc, model, folder, options, way, level='-O2'):

@@ -5,7 +5,7 @@
 #include "context.h"
 #include "compiler/schedule.h"
 
-/* A product, an epilogue, a sum of rows that two later stages read. */
+/* A product, an epilogue, a sum of rows that two later stages read, two results side by side. */
 static const char program[] =
     "input 0 %x f32[6,8]\n"
     "input 1 %w f32[8,5]\n"
@@ -14,8 +14,11 @@ static const char program[] =
     "%s f32[i:6] = sum(j:5) %e[i,j]\n"
     "%n f32[i:6,j:5] = %e[i,j]/%s[i]\n"
     "%m f32[i:6] = %s[i]*2f32\n"
+    "%g f32[i:6,j:5] = %e[i,j]*3f32\n"
+    "%c f32[i:6,j:10] = select(lt(j, 5), %e[i,j], %g[i,j-5])\n"
     "output 0 %n\n"
-    "output 1 %m\n";
+    "output 1 %m\n"
+    "output 2 %c\n";
 
 static Schedule *scheduled(const char *text, bool *ok)
 {
@@ -38,6 +41,8 @@ static void test_good(void **state)
         "%d root loop i 1; loop j 5; tile j; fetch 3 far 4096\n",
         "%d root loop i 2 first last; loop j 5; tile j\n",
         "%d at %e 1 loop i 1\n%e root loop i 4 first; tile j\n",
+        "layout %e 0 1 within %c 1 0\nlayout %g 0 1 within %c 1 5\n",
+        "layout %g 1 0 within %c 1 5\n%g root tile j\n",
     };
     for (size_t k = 0; k < COUNT(good); k++) {
         bool ok;
@@ -67,6 +72,14 @@ static void test_bad(void **state)
         {"%s register %n", "is read by %m, which is not made in its host"},
         {"%d register %e\n%e inline", "its host must be a later stage at root"},
         {"%d at %e 1", "its host has 0 loops, fewer than 1"},
+        {"layout %e 0 1 within %c", "expected: within %TENSOR DIMENSION FIRST"},
+        {"layout %e 0 1 within %c 2 0", "expected: within %TENSOR DIMENSION FIRST"},
+        {"layout %e 0 1 within %c 1 5", "%e does not lie within %c from 5 of dimension 1 on"},
+        {"layout %e 0 1 within %c 0 0", "%e does not lie within %c from 0 of dimension 0 on"},
+        {"layout %n 0 1 within %c 1 0", "%n does not lie within %c"},
+        {"layout %x 0 1 within %e 1 0", "%x does not lie within %e"},
+        {"layout %e 0 1 within %c 1 0\n%e inline", "%e does not lie within %c"},
+        {"layout %e 0 1 within %c 1 0\nlayout %c 0 1 halo 1 0 1", "%e does not lie within %c"},
     };
     for (size_t k = 0; k < COUNT(bad); k++) {
         bool ok;

@@ -80,6 +80,40 @@ bool same_quant(const Quant *p, const Quant *q)
     return p->scale == q->scale && p->zero == q->zero && p->dt == q->dt;
 }
 
+bool vector_of(Rw *rw, NodeId id, int64_t n, int axis, Vector *v)
+{
+    const OpCtx c = rw_ctx(rw, id);
+    const Tensor *data = tensor(rw->g, c.n->in[0]);
+    *v = (Vector){c.n->in[0], operand(c.n, 1), operand(c.n, 2), n};
+    const Tensor *scale = tensor(rw->g, v->scale), *zero = is_none(v->zero) ? NULL : tensor(rw->g, v->zero);
+    if (scale->kind != TK_CONST || scale->dt != DT_f32 || tensor(rw->g, c.n->out[0])->dt != DT_f32 ||
+        attr_i(&c, "block_size") != 0)
+        return false;
+    if ((zero && zero->kind != TK_CONST) || scale->rank > 1 || (zero && zero->rank > 1)) return false;
+    const int64_t nscale = scale->data->count, nzero = zero ? zero->data->count : 1, at = attr_i(&c, "axis");
+    if ((nscale != 1 && nscale != n) || (nzero != 1 && nzero != n)) return false;
+    if (nscale != 1 && at != axis && at + data->rank != axis) return false;
+    for (int64_t k = 0; k < nscale; k++) {
+        const double s = blob_f(scale->data, k);
+        if (!(s > 0 && isfinite(s))) return false;
+    }
+    return true;
+}
+
+double vector_element(const Rw *rw, TensorId t, int64_t k)
+{
+    if (is_none(t)) return 0;
+    const Blob *b = tensor(rw->g, t)->data;
+    return dtype_is_float(b->dt) ? blob_f(b, b->count == 1 ? 0 : k) : (double)blob_i(b, b->count == 1 ? 0 : k);
+}
+
+TensorId vector_zero(Rw *rw, const Vector *v)
+{
+    return zero_operand(rw, v->zero, tensor(rw->g, v->data)->dt);
+}
+
+bool is_byte(const Rw *rw, TensorId t) { return dtype_is_byte(tensor(rw->g, t)->dt); }
+
 static const OpInfo *op(const char *domain, const char *name)
 {
     const OpInfo *o = op_find(domain, name);
@@ -310,133 +344,6 @@ static bool concat_integer(Rw *rw, const Match *m)
     return true;
 }
 
-/* ---- products ---- */
-
-bool vector_of(Rw *rw, NodeId id, int64_t n, int axis, Vector *v)
-{
-    const OpCtx c = rw_ctx(rw, id);
-    const Tensor *data = tensor(rw->g, c.n->in[0]);
-    *v = (Vector){c.n->in[0], operand(c.n, 1), operand(c.n, 2), n};
-    const Tensor *scale = tensor(rw->g, v->scale), *zero = is_none(v->zero) ? NULL : tensor(rw->g, v->zero);
-    if (scale->kind != TK_CONST || scale->dt != DT_f32 || tensor(rw->g, c.n->out[0])->dt != DT_f32 ||
-        attr_i(&c, "block_size") != 0)
-        return false;
-    if ((zero && zero->kind != TK_CONST) || scale->rank > 1 || (zero && zero->rank > 1)) return false;
-    const int64_t nscale = scale->data->count, nzero = zero ? zero->data->count : 1, at = attr_i(&c, "axis");
-    if ((nscale != 1 && nscale != n) || (nzero != 1 && nzero != n)) return false;
-    if (nscale != 1 && at != axis && at + data->rank != axis) return false;
-    for (int64_t k = 0; k < nscale; k++) {
-        const double s = blob_f(scale->data, k);
-        if (!(s > 0 && isfinite(s))) return false;
-    }
-    return true;
-}
-
-double vector_element(const Rw *rw, TensorId t, int64_t k)
-{
-    if (is_none(t)) return 0;
-    const Blob *b = tensor(rw->g, t)->data;
-    return dtype_is_float(b->dt) ? blob_f(b, b->count == 1 ? 0 : k) : (double)blob_i(b, b->count == 1 ? 0 : k);
-}
-
-TensorId vector_zero(Rw *rw, const Vector *v)
-{
-    return zero_operand(rw, v->zero, tensor(rw->g, v->data)->dt);
-}
-
-/* The bias is an i32 on the scale of the sum, x * w; tools round the product of scales to f32. */
-static bool is_sum_bias(Rw *rw, const Vector *b, const Quant *x, const Vector *w)
-{
-    const Tensor *t = rw_tensor(rw, b->data);
-    if (t->kind != TK_CONST || t->dt != DT_i32 || t->data->count != b->n) return false;
-    for (int64_t k = 0; k < b->n; k++) {
-        const double want = x->scale * vector_element(rw, w->scale, k), have = vector_element(rw, b->scale, k);
-        if (vector_element(rw, b->zero, k) != 0 || fabs(have - want) > want * 0x1p-20) return false;
-    }
-    return true;
-}
-
-bool is_byte(const Rw *rw, TensorId t) { return dtype_is_byte(tensor(rw->g, t)->dt); }
-
-/* A product: activation D(x), weight D(w) of n channels along `axis`, perhaps bias D(b), result Q(..). */
-typedef struct Product {
-    Quant x, y;
-    Vector w, b;
-    bool bias;
-} Product;
-
-static bool product_of(Rw *rw, const Match *m, int64_t n, int axis, Product *p)
-{
-    p->bias = m->n['B'].i != 0;
-    if (!quant_of(rw, m->n['X'], &p->x) || !quant_of(rw, m->root, &p->y) || !vector_of(rw, m->n['W'], n, axis, &p->w))
-        return false;
-    if (!is_byte(rw, m->t['x']) || !is_byte(rw, p->w.data) || dtype_info(p->y.dt)->bits != 8) return false;
-    return !p->bias || (vector_of(rw, m->n['B'], n, 0, &p->b) && is_sum_bias(rw, &p->b, &p->x, &p->w));
-}
-
-/* Q(Conv(D(x), D(w), D(b)))  ==  QLinearConv */
-static bool conv_integer(Rw *rw, const Match *m)
-{
-    const Node *conv = rw_node(rw, m->n['C']);
-    const Tensor *w = rw_tensor(rw, m->t['w']);
-    Product p;
-    if (!ex_is_const(w->dim[0]) || !product_of(rw, m, w->dim[0]->v.i, 0, &p)) return false;
-    const TensorId in[] = {m->t['x'],    p.x.at_scale,      zero_of(rw, &p.x),
-                           p.w.data,     p.w.scale,         vector_zero(rw, &p.w),
-                           p.y.at_scale, zero_of(rw, &p.y), p.b.data};
-    rw_become(rw, m->root, op("", "QLinearConv"), p.bias ? 9 : 8, in, conv->nattr, conv->attr);
-    return true;
-}
-
-/* Q(Gemm(D(x), D(w), D(b)))  ==  QGemm, with alpha and beta 1 */
-static bool gemm_integer(Rw *rw, const Match *m)
-{
-    const OpCtx c = rw_ctx(rw, m->n['C']);
-    const bool rows = attr_i(&c, "transB") != 0;
-    const Tensor *w = rw_tensor(rw, m->t['w']);
-    Product p;
-    if (attr_i(&c, "transA") != 0 || attr_f(&c, "alpha") != 1 || (m->n['B'].i && attr_f(&c, "beta") != 1)) return false;
-    if (!ex_is_const(w->dim[!rows]) || !product_of(rw, m, w->dim[!rows]->v.i, !rows, &p)) return false;
-    const TensorId in[] = {m->t['x'],
-                           p.x.at_scale,
-                           zero_of(rw, &p.x),
-                           p.w.data,
-                           p.w.scale,
-                           vector_zero(rw, &p.w),
-                           p.bias ? p.b.data : (TensorId){0},
-                           p.y.at_scale,
-                           zero_of(rw, &p.y)};
-    const Attr attr = {.name = "transB", .type = AT_i, .v.i = rows};
-    rw_become(rw, m->root, op("com.microsoft", "QGemm"), COUNT(in), in, 1, &attr);
-    return true;
-}
-
-/* Q(MatMul(D(x), D(w)) + D(b))  ==  QGemm, of matrices */
-static bool matmul_bias_integer(Rw *rw, const Match *m)
-{
-    const Tensor *w = rw_tensor(rw, m->t['w']);
-    Product p;
-    if (w->rank != 2 || rw_tensor(rw, m->t['x'])->rank != 2 || rw_tensor(rw, m->t['e'])->rank != 1) return false;
-    if (!ex_is_const(w->dim[1]) || !product_of(rw, m, w->dim[1]->v.i, 1, &p)) return false;
-    const TensorId in[] = {m->t['x'], p.x.at_scale, zero_of(rw, &p.x), p.w.data, p.w.scale, vector_zero(rw, &p.w),
-                           p.b.data,  p.y.at_scale, zero_of(rw, &p.y)};
-    become(rw, m->root, op("com.microsoft", "QGemm"), COUNT(in), in);
-    return true;
-}
-
-/* Q(MatMul(D(x), D(w)))  ==  QLinearMatMul; w is a constant, with one scale or one for each column, or an activation */
-static bool matmul_integer(Rw *rw, const Match *m)
-{
-    const Tensor *w = rw_tensor(rw, m->t['w']);
-    const Expr *columns = w->rank == 2 ? w->dim[1] : NULL;
-    Product p;
-    if (!product_of(rw, m, columns && ex_is_const(columns) ? columns->v.i : 1, w->rank - 1, &p)) return false;
-    const TensorId in[] = {m->t['x'], p.x.at_scale,          zero_of(rw, &p.x), p.w.data,
-                           p.w.scale, vector_zero(rw, &p.w), p.y.at_scale,      zero_of(rw, &p.y)};
-    become(rw, m->root, op("", "QLinearMatMul"), COUNT(in), in);
-    return true;
-}
-
 /* ---- two terms, means ---- */
 
 static bool binary_integer(Rw *rw, const Match *m, const char *name)
@@ -513,15 +420,15 @@ const Rule rules_integer[] = {
     {"pair", Q(D), pair},
     {"relu-up", Q("(Relu! x)"), relu_up},
     {"clip-up", Q("(Clip! x #?l #?h)"), clip_up},
-    {"conv", Q("(Conv!:C " X " " CW ")"), conv_integer},
-    {"conv-bias", Q("(Conv!:C " X " " CW " " B ")"), conv_integer},
+    {"conv", Q("(Conv!:C " X " " CW ")"), integer_conv},
+    {"conv-bias", Q("(Conv!:C " X " " CW " " B ")"), integer_conv},
     {"conv-norm", "(BatchNormalization (Conv!:C " X " " CW ") #s #o #m #v)", integer_norm},
     {"conv-bias-norm", "(BatchNormalization (Conv!:C " X " " CW " " B ") #s #o #m #v)", integer_norm},
-    {"gemm", Q("(Gemm!:C " X " " CW ")"), gemm_integer},
-    {"gemm-bias", Q("(Gemm!:C " X " " CW " " B ")"), gemm_integer},
-    {"matmul", Q("(MatMul! " X " " W ")"), matmul_integer},
-    {"matmul-bias", Q("(Add! (MatMul! " X " " CW ") " B ")"), matmul_bias_integer},
-    {"bias-matmul", Q("(Add! " B " (MatMul! " X " " CW "))"), matmul_bias_integer},
+    {"gemm", Q("(Gemm!:C " X " " CW ")"), integer_gemm},
+    {"gemm-bias", Q("(Gemm!:C " X " " CW " " B ")"), integer_gemm},
+    {"matmul", Q("(MatMul! " X " " W ")"), integer_matmul},
+    {"matmul-bias", Q("(Add! (MatMul! " X " " CW ") " B ")"), integer_matmul_bias},
+    {"bias-matmul", Q("(Add! " B " (MatMul! " X " " CW "))"), integer_matmul_bias},
     {"add", Q("(Add! " X " " W ")"), add_integer},
     {"mul", Q("(Mul! " X " " W ")"), mul_integer},
     {"average-pool", Q("(AveragePool!:C " X ")"), pool_integer},

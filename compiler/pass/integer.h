@@ -38,6 +38,12 @@ bool vector_of(Rw *rw, NodeId id, int64_t n, int axis, Vector *v); /* false: not
 double vector_element(const Rw *rw, TensorId t, int64_t k);        /* of one of its operands; absent: 0 */
 TensorId vector_zero(Rw *rw, const Vector *v);
 
+/* integer_product.c. The rules of products. */
+bool integer_conv(Rw *rw, const Match *m);
+bool integer_gemm(Rw *rw, const Match *m);
+bool integer_matmul_bias(Rw *rw, const Match *m);
+bool integer_matmul(Rw *rw, const Match *m);
+
 /* integer_norm.c. A normalisation behind a convolution of dequantized operands. */
 bool integer_norm(Rw *rw, const Match *m);
 

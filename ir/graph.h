@@ -20,7 +20,8 @@ typedef struct OpInfo OpInfo; /* op.h */
  * is added to a sum may be rounded with it (fused multiply-add). */
 typedef enum FpMode {
     FP_fast,   /* and exp, log, tanh, erf are polynomials, within the bounds that mlcc_vec.h states; convolutions may be filtered
-                  (Winograd), which reassociates the sums of several outputs */
+                  (Winograd), which reassociates the sums of several outputs; a real bias of a product of integers is rounded
+                  to the unit of their sum (compiler/pass/integer_product.c) */
     FP_strict, /* nothing else: functions are libm's */
     FP_bf16    /* as fast, and what contractions read is rounded to bfloat16 where that is faster; sums and
                   epilogues stay f32; erf and sigmoid are within 2^-12 */

@@ -107,9 +107,31 @@ double vector_element(const Rw *rw, TensorId t, int64_t k)
     return dtype_is_float(b->dt) ? blob_f(b, b->count == 1 ? 0 : k) : (double)blob_i(b, b->count == 1 ? 0 : k);
 }
 
+double vector_value(const Rw *rw, const Vector *v, int64_t k)
+{
+    const double stored = vector_element(rw, v->data, k);
+    return is_none(v->scale) ? stored : (stored - vector_element(rw, v->zero, k)) * vector_element(rw, v->scale, k);
+}
+
 TensorId vector_zero(Rw *rw, const Vector *v)
 {
     return zero_operand(rw, v->zero, tensor(rw->g, v->data)->dt);
+}
+
+/* Shape [n], [1], or these behind dimensions of 1; a single value has no dimension perhaps. */
+static bool is_row(const Tensor *t, int64_t n)
+{
+    const int64_t count = t->data->count;
+    return (count == n || count == 1) && (t->rank == 0 || ex_is_int(t->dim[t->rank - 1], count));
+}
+
+bool bias_of(Rw *rw, TensorId t, int64_t n, Vector *b)
+{
+    const NodeId down = maker(rw, t, "DequantizeLinear");
+    *b = (Vector){.data = t, .n = n};
+    if (down.i && !vector_of(rw, down, n, tensor(rw->g, t)->rank - 1, b)) return false;
+    const Tensor *data = tensor(rw->g, b->data);
+    return data->kind == TK_CONST && is_row(data, n);
 }
 
 bool is_byte(const Rw *rw, TensorId t) { return dtype_is_byte(tensor(rw->g, t)->dt); }
@@ -409,7 +431,6 @@ static bool global_pool_integer(Rw *rw, const Match *m)
 #define X       "(DequantizeLinear:X x #a #?b)"
 #define W       "(DequantizeLinear:W w #c #?d)"
 #define CW      "(DequantizeLinear:W #w #c #?d)"
-#define B       "(DequantizeLinear:B #e #f #?g)"
 #define Q(what) "(QuantizeLinear " what " #s #?z)"
 #define D       "(DequantizeLinear x #a #?b)"
 
@@ -420,15 +441,12 @@ const Rule rules_integer[] = {
     {"pair", Q(D), pair},
     {"relu-up", Q("(Relu! x)"), relu_up},
     {"clip-up", Q("(Clip! x #?l #?h)"), clip_up},
-    {"conv", Q("(Conv!:C " X " " CW ")"), integer_conv},
-    {"conv-bias", Q("(Conv!:C " X " " CW " " B ")"), integer_conv},
-    {"conv-norm", "(BatchNormalization (Conv!:C " X " " CW ") #s #o #m #v)", integer_norm},
-    {"conv-bias-norm", "(BatchNormalization (Conv!:C " X " " CW " " B ") #s #o #m #v)", integer_norm},
-    {"gemm", Q("(Gemm!:C " X " " CW ")"), integer_gemm},
-    {"gemm-bias", Q("(Gemm!:C " X " " CW " " B ")"), integer_gemm},
+    {"conv", Q("(Conv!:C " X " " CW " ?e)"), integer_conv},
+    {"conv-norm", "(BatchNormalization (Conv!:C " X " " CW " ?e) #s #o #m #v)", integer_norm},
+    {"gemm", Q("(Gemm!:C " X " " CW " ?e)"), integer_gemm},
     {"matmul", Q("(MatMul! " X " " W ")"), integer_matmul},
-    {"matmul-bias", Q("(Add! (MatMul! " X " " CW ") " B ")"), integer_matmul_bias},
-    {"bias-matmul", Q("(Add! " B " (MatMul! " X " " CW "))"), integer_matmul_bias},
+    {"matmul-bias", Q("(Add! (MatMul! " X " " CW ") e)"), integer_matmul_bias},
+    {"bias-matmul", Q("(Add! e (MatMul! " X " " CW "))"), integer_matmul_bias},
     {"add", Q("(Add! " X " " W ")"), add_integer},
     {"mul", Q("(Mul! " X " " W ")"), mul_integer},
     {"average-pool", Q("(AveragePool!:C " X ")"), pool_integer},

@@ -28,7 +28,7 @@ TensorId zero_of(Rw *rw, const Quant *q);
 
 bool is_byte(const Rw *rw, TensorId t); /* what ConvInteger takes: i8 or u8, not four bits */
 
-/* A DequantizeLinear of a constant weight or bias: one scale, or one for each of n along `axis`. */
+/* A DequantizeLinear of a weight or bias: one scale, or one for each of n along `axis`. Without a scale: real numbers. */
 typedef struct Vector {
     TensorId data, scale, zero;
     int64_t n;
@@ -36,7 +36,10 @@ typedef struct Vector {
 
 bool vector_of(Rw *rw, NodeId id, int64_t n, int axis, Vector *v); /* false: not of this form */
 double vector_element(const Rw *rw, TensorId t, int64_t k);        /* of one of its operands; absent: 0 */
+double vector_value(const Rw *rw, const Vector *v, int64_t k);      /* real */
 TensorId vector_zero(Rw *rw, const Vector *v);
+/* t as a constant bias of n columns: real or dequantized, one value for each or one for all. */
+bool bias_of(Rw *rw, TensorId t, int64_t n, Vector *b);
 
 /* integer_product.c. The rules of products. */
 bool integer_conv(Rw *rw, const Match *m);

@@ -2,7 +2,7 @@
  *
  * BatchNormalization that the quantizer left behind a convolution of dequantized operands:
  *
- *   Norm(Conv(D(x), D(w), D(b)))  ==  f32(ConvInteger(x, w))*k + o      k: scales of x, w and Norm; o: its offset and the bias
+ *   Norm(Conv(D(x), D(w), b))  ==  f32(ConvInteger(x, w))*k + o      k: scales of x, w and Norm; o: its offset and b
  *
  * The right side is again a BatchNormalization, with mean 0 and variance 1. Both sides round reals, so they differ as two
  * orders of a sum do: the sum of integers is exact where that of floats is rounded at each step.
@@ -20,16 +20,10 @@ typedef struct Sum {
 static bool sum_of(Rw *rw, const Match *m, Sum *s)
 {
     const Expr *channels = rw_tensor(rw, m->t['w'])->dim[0];
-    *s = (Sum){.bias = m->n['B'].i != 0, .n = ex_is_const(channels) ? channels->v.i : 0};
+    *s = (Sum){.bias = !is_none(m->t['e']), .n = ex_is_const(channels) ? channels->v.i : 0};
     if (s->n < 1 || !quant_of(rw, m->n['X'], &s->x) || !vector_of(rw, m->n['W'], s->n, 0, &s->w)) return false;
     if (!is_byte(rw, m->t['x']) || !is_byte(rw, s->w.data)) return false;
-    return !s->bias || vector_of(rw, m->n['B'], s->n, 0, &s->b);
-}
-
-static double bias_of(const Rw *rw, const Sum *s, int64_t k)
-{
-    if (!s->bias) return 0;
-    return (vector_element(rw, s->b.data, k) - vector_element(rw, s->b.zero, k)) * vector_element(rw, s->b.scale, k);
+    return !s->bias || bias_of(rw, m->t['e'], s->n, &s->b);
 }
 
 static TensorId channels_const(Rw *rw, const char *hint, int64_t n, const double *v)
@@ -60,7 +54,7 @@ bool integer_norm(Rw *rw, const Match *m)
            *var = NEWN(rw->a, double, s.n);
     if (!rule_norm_affine(rw, m, s.n, k, o)) return false;
     for (int64_t c = 0; c < s.n; c++) {
-        o[c] += bias_of(rw, &s, c) * k[c];
+        if (s.bias) o[c] += vector_value(rw, &s.b, c) * k[c];
         k[c] *= s.x.scale * vector_element(rw, s.w.scale, c);
         var[c] = 1;
     }

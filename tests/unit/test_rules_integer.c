@@ -16,6 +16,7 @@ static const Rule *const sets[] = {rules_integer};
 #define UP(op)    "%t ? = " op "\n" RESULT
 #define WEIGHT    "const %c f32[] (0.125)\n%dw ? = DequantizeLinear %w %c\n"
 #define BIAS(n)   "const %f f32[] (0.0625)\nconst %e i32[" n "\n%db ? = DequantizeLinear %e %f\n"
+#define REAL(n)   "const %db f32[" n "\n"
 #define CHANNELS  "const %c f32[3] (0.125, 0.5, 0.25)\nconst %d i8[3] (0, 0, 0)\n%dw ? = DequantizeLinear %w %c %d {axis=0}\n"
 #define NORM      "const %p f32[3] (0.5, -2, 1)\nconst %o f32[3] (1.5, -3, 0.25)\nconst %m f32[3] (2, -1, 0.5)\nconst %v f32[3] (4, 1, 0.25)\n"
 #define CONV_W    "const %w i8[3,2,2,2] (1, -2, 3, 4, -5, 6, 7, -8, 9, 10, -11, 12, 13, -14, 15, 16, -17, 18, 19, -20, 21, 22, 23, -24)\n"
@@ -35,16 +36,23 @@ static const Case cases[] = {
     {"clip-up", 0, F("40") "const %h f32[] (1.25)\n" UP("Clip %x _ %h")},
     {"conv", 0, X("1,2,4,4") CONV_W WEIGHT UP("Conv %dx %dw {pads=[1,0,1,0]}")},
     {"conv", 0, X("1,2,4,4") CONV_W CHANNELS UP("Conv %dx %dw {strides=[2,1]}")},
-    {"conv-bias", 0, X("1,2,4,4") CONV_W WEIGHT BIAS("3] (10, -20, 5)") UP("Conv %dx %dw %db")},
+    {"conv", 0, X("1,2,4,4") CONV_W WEIGHT BIAS("3] (10, -20, 5)") UP("Conv %dx %dw %db")},
+    {"conv", 0, X("1,2,4,4") CONV_W WEIGHT "const %f f32[] (0.5)\nconst %g i8[] (-1)\nconst %e i8[3] (1, 2, 3)\n%db ? = DequantizeLinear %e %f %g\n" UP("Conv %dx %dw %db")},
+    {"conv", 0, X("1,2,4,4") CONV_W CHANNELS REAL("3] (0.625, -1.25, 3)") UP("Conv %dx %dw %db")},
     {"conv-norm", 0, X("1,2,4,4") CONV_W CHANNELS NORM "%u ? = Conv %dx %dw {pads=[1,0,1,0]}\n" UP("BatchNormalization %u %p %o %m %v {epsilon=0.0}")},
     {"conv-norm", 1e-6, X("1,2,4,4") CONV_W WEIGHT NORM "%u ? = Conv %dx %dw\n" DOWN("BatchNormalization %u %p %o %m %v")},
-    {"conv-bias-norm", 0, X("1,2,4,4") CONV_W WEIGHT BIAS("3] (10, -20, 5)") NORM "%u ? = Conv %dx %dw %db\n" UP("BatchNormalization %u %p %o %m %v {epsilon=0.0}")},
+    {"conv-norm", 0, X("1,2,4,4") CONV_W WEIGHT BIAS("3] (10, -20, 5)") NORM "%u ? = Conv %dx %dw %db\n" UP("BatchNormalization %u %p %o %m %v {epsilon=0.0}")},
+    {"conv-norm", 0, X("1,2,4,4") CONV_W CHANNELS REAL("3] (0.375, 1.3125, -2)") NORM "%u ? = Conv %dx %dw %db\n" UP("BatchNormalization %u %p %o %m %v {epsilon=0.0}")},
     {"gemm", 0, X("2,4") DENSE_W WEIGHT UP("Gemm %dx %dw")},
-    {"gemm-bias", 0, X("2,4") DENSE_W WEIGHT BIAS("3] (10, -20, 5)") UP("Gemm %dx %dw %db")},
+    {"gemm", 0, X("2,4") DENSE_W WEIGHT BIAS("3] (10, -20, 5)") UP("Gemm %dx %dw %db")},
+    {"gemm", 0, X("2,4") DENSE_W WEIGHT REAL("1,3] (0.625, -1.25, 3)") UP("Gemm %dx %dw %db")},
+    {"gemm", 0, X("2,4") DENSE_W WEIGHT REAL("] (0.625)") UP("Gemm %dx %dw %db")},
     {"matmul", 0, X("2,4") DENSE_W WEIGHT UP("MatMul %dx %dw")},
     {"matmul", 0, X("4,2") OTHER UP("MatMul %dx %dw")},
     {"matmul-bias", 0, X("2,4") DENSE_W WEIGHT BIAS("3] (10, -20, 5)") "%u ? = MatMul %dx %dw\n" UP("Add %u %db")},
+    {"matmul-bias", 0, X("2,4") DENSE_W WEIGHT REAL("1,3] (0.625, -1.25, 3)") "%u ? = MatMul %dx %dw\n" UP("Add %u %db")},
     {"bias-matmul", 0, X("2,4") DENSE_W WEIGHT BIAS("3] (10, -20, 5)") "%u ? = MatMul %dx %dw\n" UP("Add %db %u")},
+    {"bias-matmul", 0, X("2,4") DENSE_W WEIGHT REAL("1] (-1.25)") "%u ? = MatMul %dx %dw\n" UP("Add %db %u")},
     {"add", 0, X("2,4") OTHER UP("Add %dx %dw")},
     {"mul", 0, X("2,4") OTHER UP("Mul %dx %dw")},
     {"average-pool", 0, X("1,2,4,4") UP("AveragePool %dx {kernel_shape=[2,2]}")},
@@ -91,7 +99,11 @@ static const Case declined[] = {
                 "%y ? = QuantizeLinear %dx %a %b {axis=0}\noutput %y\n"},
     {"relu-up", 0, F("40") "%t ? = Relu %x\n%y ? = QuantizeLinear %t %s %z\noutput %y\noutput %t\n"},
     {"clip-up", 0, F("40") "input %l f32[]\n" UP("Clip %x %l")},
-    {"conv-bias", 0, X("1,2,4,4") CONV_W WEIGHT "const %f f32[] (0.5)\nconst %e i32[3] (1, 2, 3)\n%db ? = DequantizeLinear %e %f\n" UP("Conv %dx %dw %db")},
+    {"conv", 0, X("1,2,4,4") CONV_W WEIGHT "const %f f32[] (1e9)\nconst %e i32[3] (1, 2, 3)\n%db ? = DequantizeLinear %e %f\n" UP("Conv %dx %dw %db")},
+    {"conv", 0, X("1,2,4,4") CONV_W WEIGHT REAL("3] (1, nan, 3)") UP("Conv %dx %dw %db")},
+    {"conv", 0, X("1,2,4,4") CONV_W WEIGHT "input %db f32[3]\n" UP("Conv %dx %dw %db")},
+    {"gemm", 0, X("3,4") DENSE_W WEIGHT REAL("3,1] (1, 2, 3)") UP("Gemm %dx %dw %db")},
+    {"matmul-bias", 0, X("2,4") DENSE_W WEIGHT REAL("1,1,3] (1, 2, 3)") "%u ? = MatMul %dx %dw\n" UP("Add %u %db")},
     {"gemm", 0, X("2,4") DENSE_W WEIGHT UP("Gemm %dx %dw {alpha=2.0}")},
     {"gemm", 0, X("4,2") DENSE_W WEIGHT UP("Gemm %dx %dw {transA=1}")},
     {"add", 0, X("2,4") "input %w u8[2,4]\n%dw ? = DequantizeLinear %w %a\n" UP("Add %dx %dw")},

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What share of the core's arithmetic peak single blocks of real networks reach.
 
-    cases.py BUILD_DIR [CASE ..] [--type f32|bf16 ..] [--seconds S] [--json FILE] [--detail] [-- MLCC OPTIONS]
+    cases.py BUILD_DIR [CASE ..] [--type f32|bf16|i8 ..] [--seconds S] [--json FILE] [--detail] [-- MLCC OPTIONS]
 
 A model at batch 1 also waits for its weights, which are read once. Here are chains of four blocks of ResNet-50 and of MobileNetV2 at
 the sizes at which they occur, whose weights stay in cache, and the products of a layer of BERT-base. Each runs on one thread;
-shares are of the peak for the type (that of a matrix unit where the core has one) at the clock that the core keeps meanwhile,
-medians of many runs: `whole`, with the copies into and out of the caller's order, and `products`, the functions that multiply.
-Convolutions of 3x3 may take fewer multiplications than they are counted for (-ffp=fast).
+shares are of the peak for the type (that of the matrix unit where it is used, as -march= decides; of vector dots else) at the clock
+that the core keeps meanwhile, medians of many runs: `whole`, with the copies into and out of the caller's order, and `products`, the
+functions that multiply. Convolutions of 3x3 may take fewer multiplications than they are counted for (-ffp=fast).
 """
 import argparse
 import json
@@ -22,6 +22,36 @@ from bench import nodes
 from kernel.blocks import Graph
 
 CHAIN = 4  # blocks one behind the other, each with weights of its own
+
+
+class Quantized(Graph):
+    """The same of bytes: operands are dequantized, results quantized; what clamps is in the rounding."""
+
+    def __init__(self):
+        super().__init__()
+        self.bytes = set()
+        self.scale, self.zero = self.const(np.float32(0.02)), self.const(np.uint8(128))
+
+    def node(self, op, *inputs, **attributes):
+        if op in ('Relu', 'Clip') and inputs[0] in self.bytes:
+            return inputs[0]
+        real = [super(Quantized, self).node('DequantizeLinear', i, self.scale, self.zero) if i in self.bytes else i for i in inputs]
+        y = super().node('QuantizeLinear', super().node(op, *real, **attributes), self.scale, self.zero)
+        self.bytes.add(y)
+        return y
+
+    def weight(self, axis, *shape):
+        n = shape[axis]
+        scales = self.const(self.rng.uniform(0.5, 1, n).astype(np.float32) / 3000)
+        w = self.const(self.rng.integers(-127, 127, shape, endpoint=True).astype(np.int8))
+        return super().node('DequantizeLinear', w, scales, self.const(np.zeros(n, np.int8)), axis=axis)
+
+    def conv(self, x, cin, cout, k=1, stride=1, group=1):
+        return self.node('Conv', x, self.weight(0, cout, cin // group, k, k), self.normal(cout), pads=[k // 2] * 4, strides=[stride] * 2, group=group)
+
+    def linear(self, x, n, m):
+        real = super().node('DequantizeLinear', x, self.scale, self.zero)
+        return self.node('Add', super().node('MatMul', real, self.weight(1, n, m)), self.normal(m))
 
 
 def bottlenecks(g, x, c, mid):
@@ -72,7 +102,7 @@ CASES = {
 
 def make(name, kind, folder):
     build, shape, *channels = CASES[name]
-    g = Graph()
+    g = Quantized() if kind == 'i8' else Graph()
     return g.save(folder / f'{name}_{kind}.onnx', {'x': shape}, [build(g, g.node('Relu', 'x'), *channels)])
 
 
@@ -83,7 +113,8 @@ def run_case(build, name, kind, seconds, options, peak):
     now = nodes.at_clock(peak, running)
     rows = [nodes.judged(fact, time, now, 1) for fact, time in zip(report['nodes'], measured['nodes'], strict=True)]
     us, macs = measured['whole']['median_us'], sum(r['macs'] for r in rows)
-    rate, products = now.get(f'{kind}_matrix') or max(now[kind], now['f32']), sum(r['median_us'] for r in rows if r['macs'])
+    matrix = any(fact['unit'] == 'matrix' for fact in report['nodes'])
+    rate, products = now[f'{kind}_matrix' if matrix else kind], sum(r['median_us'] for r in rows if r['macs'])
     return {'case': name, 'type': kind, 'us': us, 'peak': rate, 'whole': 2 * macs / us / 1e3 / rate, 'products': 2 * macs / products / 1e3 / rate, 'nodes': rows}
 
 
@@ -91,7 +122,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument('build', type=pathlib.Path)
     p.add_argument('case', nargs='*', choices=[[], *CASES])
-    p.add_argument('--type', nargs='+', choices=('f32', 'bf16'), default=['f32'])
+    p.add_argument('--type', nargs='+', choices=('f32', 'bf16', 'i8'), default=['f32'])
     p.add_argument('--seconds', type=float, default=1)
     p.add_argument('--json', type=pathlib.Path)
     p.add_argument('--detail', action='store_true', help='every function of each case')

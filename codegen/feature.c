@@ -16,6 +16,9 @@ static const struct { const char *feature, *macro; } named[] = {
     {"i8mm", "__ARM_FEATURE_MATMUL_INT8"},
     {"bf16", "__ARM_FEATURE_BF16_VECTOR_ARITHMETIC"}};
 
+/* Features that not every compiler has a name for: what mlcc_cpu.h offers instead. */
+static const struct { const char *feature, *asked; } unnamed[] = {{"avxvnni", "mlcc_cpu_avxvnni()"}};
+
 typedef struct Features { const char **at; uint32_t n, cap; } Features;
 
 static Features split(Arena *a, const char *cpu)
@@ -69,6 +72,14 @@ static bool needs_leave(const char *feature) { return strchr(feature, '-') != NU
 
 bool feature_needs_leave(const EmitOptions *opt) { return opt->cpu && needs_leave(opt->cpu); }
 
+static const char *question(Arena *a, const char *feature)
+{
+    for (size_t k = 0; k < COUNT(unnamed); k++)
+        if (strcmp(unnamed[k].feature, feature) == 0)
+            return unnamed[k].asked;
+    return str_fmt(a, "MLCC_CPU_HAS(%s)", feature);
+}
+
 const char *feature_condition(const EmitOptions *opt, Arena *a)
 {
     if (!opt->cpu)
@@ -77,6 +88,6 @@ const char *feature_condition(const EmitOptions *opt, Arena *a)
     Text t = {.arena = a};
     for (uint32_t k = 0; k < feature.n; k++)
         if (!needs_leave(feature.at[k]))
-            text_add(&t, "%sMLCC_CPU_HAS(%s)", t.n ? " && " : "", feature.at[k]);
+            text_add(&t, "%s%s", t.n ? " && " : "", question(a, feature.at[k]));
     return text_str(&t);
 }

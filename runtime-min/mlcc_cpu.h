@@ -14,7 +14,14 @@
 
 /* Linux numbers features in arch/arm64/include/uapi/asm/hwcap.h; headers of a libc may be older than some. */
 #if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
 #define MLCC_CPU_HAS(feature) __builtin_cpu_supports(#feature)
+/* avxvnni, of which clang before 19 knows no such name: CPUID leaf 7, subleaf 1. Where avx2 may be used, it may. */
+static inline int mlcc_cpu_avxvnni(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #define MLCC_CPU_HAS(feature) MLCC_CPU_##feature

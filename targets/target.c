@@ -24,7 +24,7 @@ static const char *native_name(void)
     if (MLCC_CPU_HAS(avx512f) && MLCC_CPU_HAS(avx512vl) && MLCC_CPU_HAS(avx512dq))
         return vnni && __builtin_cpu_is("amd") ? "znver4" : vnni ? "x86_64_v4_vnni" : "x86_64_v4";
     if (MLCC_CPU_HAS(avx2) && MLCC_CPU_HAS(fma))
-        return "x86_64_v3";
+        return mlcc_cpu_avxvnni() ? "x86_64_v3_vnni" : "x86_64_v3";
     return "x86_64_v2";
 #elif defined(__aarch64__)
     if (MLCC_CPU_HAS(dotprod) && MLCC_CPU_HAS(i8mm) && MLCC_CPU_HAS(bf16))

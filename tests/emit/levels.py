@@ -69,10 +69,11 @@ def x86():
     """(Target, '') or (None, why not)"""
     if platform.machine() != 'x86_64':
         return None, 'not an x86-64 machine'
-    levels, wide = ['x86-64-v4', 'x86-64-v3', 'x86-64-v2'], {'x86-64-v4': {'zmm', 'ymm'}, 'x86-64-v3': {'ymm'}}
+    levels, wide = ['x86-64-v4', 'x86-64-v3-vnni', 'x86-64-v3', 'x86-64-v2'], {'x86-64-v4': {'zmm', 'ymm'}, 'x86-64-v3-vnni': {'ymm'}, 'x86-64-v3': {'ymm'}}
     here = Processor([level for level in levels if level in machines.runnable()], native.load)
-    networks = {'digits': Network(lambda folder: DIGITS, wide), 'digits_int8': Network(lambda folder: DIGITS_INT8, wide)}
-    return Target(levels, {'this processor': here}, networks, {'gcc': ['gcc'], 'clang': ['clang']}, native.link, (), 'objdump', r'%([yz]mm)'), ''
+    dots = {**wide, 'x86-64-v3-vnni': {'ymm', 'vpdpbusd'}}
+    networks = {'digits': Network(lambda folder: DIGITS, wide), 'digits_int8': Network(lambda folder: DIGITS_INT8, dots)}
+    return Target(levels, {'this processor': here}, networks, {'gcc': ['gcc'], 'clang': ['clang']}, native.link, (), 'objdump', r'(?:%|\t|\} )([yz]mm|vpdpbusd)'), ''
 
 
 def emulated(cpu, can):

@@ -4,10 +4,11 @@
 
     scaling.py MLCC MODEL [--inputs DIR] [--threads 1,2,4,8,16] [--seconds S] [--rounds N] [--cc gcc] [--arg ...]
 
-One artefact is compiled for all counts; every round times each count once, interleaved, and what counts is the least time. The
-row of a count: milliseconds (least, median), times one thread, the same of the loop of multiply-adds, the share of that reached,
-and whether the outputs are those of one thread byte for byte. Needs a C compiler and nothing else. Without --inputs, inputs are made
-up: floats -1..1, integers 0 or 1.
+One artefact is compiled for all counts; every round times each count once, interleaved, beside a loop that on one thread takes as
+long as the model: on cores that others use too, a shorter one finds all of them free more often. The row of a count: milliseconds
+(least, median), how many times faster than one thread, the same of the loop, the share of that reached (of the least, of the
+medians), and whether the outputs are those of one thread byte for byte. Needs a C compiler and nothing else. Without --inputs,
+inputs are made up: floats -1..1, integers 0 or 1.
 """
 import argparse
 import array
@@ -22,6 +23,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 RUNTIME = HERE.parents[1] / 'runtime-min'
+STEPS = 1000000  # of the loop, to find out how long they take
 FLAGS = ['-std=gnu11', '-O2', '-march=native', '-pthread']
 
 
@@ -54,17 +56,19 @@ def run_model(folder, inputs, count, seconds):
     return json.loads(p.stdout)['ms']
 
 
-def run_loop(folder, count, seconds):
-    p = subprocess.run([folder / 'fma', str(count), str(seconds)], check=True, capture_output=True, text=True)
-    return float(p.stdout)
+def run_loop(folder, count, seconds, steps):
+    """[least, median] milliseconds"""
+    p = subprocess.run([folder / 'fma', str(count), str(seconds), str(steps)], check=True, capture_output=True, text=True)
+    return [float(ms) for ms in p.stdout.split()]
 
 
 def measure(args, folder, inputs):
     model, loop = {n: [] for n in args.threads}, {n: [] for n in args.threads}
+    steps = int(STEPS * min(run_model(folder, inputs, 1, args.seconds)) / run_loop(folder, 1, args.seconds, STEPS)[0])
     for _ in range(args.rounds):
         for n in args.threads:
             model[n] += run_model(folder, inputs, n, args.seconds)
-            loop[n].append(run_loop(folder, n, args.seconds / 4))
+            loop[n].append(run_loop(folder, n, args.seconds, steps))
     return model, loop
 
 
@@ -77,11 +81,14 @@ def show(args, folder, facts, model, loop):
     first = args.threads[0]
     print(f'{pathlib.Path(args.model).name}: {facts.get("split_functions", 0)} of {len(facts["nodes"])} functions are cut')
     print(f'made for {[t["count"] for t in facts["threads"]]} threads, meetings {[t.get("meetings") for t in facts["threads"]]}; {os.cpu_count()} processors')
-    print('threads   least ms  median ms   times   loop times   of the loop   bytes')
+    print('threads   least ms  median ms   times   loop times   of the loop   of medians   bytes')
+    least = {n: (min(model[n]), min(t for t, _ in loop[n])) for n in args.threads}
+    middle = {n: (statistics.median(model[n]), statistics.median(t for _, t in loop[n])) for n in args.threads}
     for n in args.threads:
-        times, ideal = min(model[first]) / min(model[n]), min(loop[first]) / min(loop[n])
+        times, ideal = (a / b for a, b in zip(least[first], least[n]))
+        of_medians = middle[first][0] / middle[n][0] / (middle[first][1] / middle[n][1])
         same = 'same' if same_outputs(folder, first, n) else 'DIFFERENT'
-        print(f'{n:7} {min(model[n]):10.3f} {statistics.median(model[n]):10.3f} {times:7.2f} {ideal:12.2f} {times / ideal:12.0%}   {same}')
+        print(f'{n:7} {least[n][0]:10.3f} {middle[n][0]:10.3f} {times:7.2f} {ideal:12.2f} {times / ideal:12.0%} {of_medians:12.0%}   {same}')
 
 
 def main():

@@ -47,7 +47,7 @@ bool integer_gemm(Rw *rw, const Match *m);
 bool integer_matmul_bias(Rw *rw, const Match *m);
 bool integer_matmul(Rw *rw, const Match *m);
 
-/* integer_norm.c. A normalisation behind a convolution of dequantized operands. */
+/* integer_real.c. A normalisation behind a convolution of dequantized operands. */
 bool integer_norm(Rw *rw, const Match *m);
 
 /* integer_table.c. Nodes of g from tensors `leaf` (constants in `value`) to the first result of `top`, evaluated. */

@@ -305,7 +305,7 @@ static bool fold_columns(OpCtx *c, Folded *f)
     const Tensor *b = in_t(c, G_b), *bias = has_in(c, G_c) ? in_t(c, G_c) : NULL;
     const bool tb = attr_i(c, "transB") != 0, rows = bias && bias->rank == 2 && !ex_is_int(bias->dim[0], 1);
     if (rows || !ex_is_const(b->dim[0]) || !ex_is_const(b->dim[1])) return false;
-    return fold_weight(c, &(WeightOf){G_a, G_az, G_b, G_bz, G_c, b->dim[!tb]->v.i, tb ? b->dim[1]->v.i : 1}, f);
+    return fold_weight(c, &(WeightOf){G_a, G_az, G_b, G_bz, G_c, b->dim[!tb]->v.i, tb ? b->dim[1]->v.i : 1, false}, f);
 }
 
 /* t[i,j] = sum(k) A'[i,k] * B'[k,j], A' and B' less their zero points, or A as it is stored when they are folded. */

@@ -305,12 +305,18 @@ static Span sums_of(const OpCtx *c, const WeightOf *o, const Centred *w, Span *s
     return all;
 }
 
-/* The weight with its zero points subtracted, in the narrowest type that holds it; itself where they are 0. */
+/* The type of the weight with its zero points subtracted: the narrowest that holds it; its own where they are 0. */
+static DType centred_type(const OpCtx *c, const WeightOf *o, Span range)
+{
+    if (!has_zero(c, o->wz)) return in_t(c, o->w)->dt;
+    return range.lo >= INT8_MIN && range.hi <= INT8_MAX ? DT_i8 : DT_i16;
+}
+
 static uint32_t centred_weight(OpCtx *c, const WeightOf *o, Centred *w, Span range)
 {
     const Tensor *t = in_t(c, o->w);
     if (!has_zero(c, o->wz)) return in_ten(c, o->w);
-    w->to = range.lo >= INT8_MIN && range.hi <= INT8_MAX ? DT_i8 : DT_i16;
+    w->to = centred_type(c, o, range);
     const Blob *b = blob_made(c->cx->arena, w->to, t->data->count, &w->r);
     if (b->count <= SMALL) b = blob_make(c->cx->arena, w->to, b->count, blob_all(b, c->a));
     const uint32_t at = te_tensor(c->te, str_fmt(c->a, "%s.centred", t->name), w->to, TEN_const, t->rank, t->dim);
@@ -335,6 +341,7 @@ bool fold_weight(OpCtx *c, const WeightOf *o, Folded *f)
     f->span = NEWN(c->a, Span, o->channels);
     Centred *w = centred_of(c, o);
     const Span range = sums_of(c, o, w, f->span, sum);
+    if (o->bytes && !dtype_is_byte(centred_type(c, o, range))) return false;
     for (int64_t m = 0; m < o->channels; m++) {
         const int64_t b = integer_at(c, o->b, m) - integer_at(c, o->xz, 0) * sum[m];
         const Span raw = f->span[m];
@@ -387,7 +394,7 @@ bool lower_QLinearConv(OpCtx *c)
     const Expr *i[MAX_RANK];
     if (!read_qconv(c, &v)) return false;
     const int64_t m = constant_extent(w->dim[0]), inner = m > 0 && w->data ? w->data->count / m : 1;
-    const bool folded = fold_weight(c, &(WeightOf){QC_x, QC_xz, QC_w, QC_wz, QC_b, m, inner}, &f);
+    const bool folded = fold_weight(c, &(WeightOf){QC_x, QC_xz, QC_w, QC_wz, QC_b, m, inner, false}, &f);
     const uint32_t t = temp_ten(c, "dot", DT_i32, y->rank, y->dim);
     v.weight = folded ? f.weight : 0;
     if (!conv_sum(c, t, &v, DT_i32)) return false;
@@ -416,10 +423,21 @@ bool infer_ConvInteger(OpCtx *c)
            conv_shape(c, &v, 0);
 }
 
+/* Of constant weights and zero points sums of what is stored, and a constant for each channel. */
 bool lower_ConvInteger(OpCtx *c)
 {
     Conv v;
-    return read_conv_integer(c, &v) && conv_sum(c, out_ten(c, 0), &v, DT_i32);
+    Folded f;
+    const Tensor *y = out_t(c, 0), *w = in_t(c, 1);
+    const Expr *i[MAX_RANK];
+    if (!read_conv_integer(c, &v)) return false;
+    const int64_t m = constant_extent(w->dim[0]), inner = m > 0 && w->data ? w->data->count / m : 1;
+    if (fold_weight(c, &(WeightOf){v.x, v.xz, v.w, v.wz, NO_ZERO, m, inner, true}, &f)) v.weight = f.weight;
+    if (!f.bias) return conv_sum(c, out_ten(c, 0), &v, DT_i32);
+    const uint32_t t = temp_ten(c, "dot", DT_i32, y->rank, y->dim);
+    if (!conv_sum(c, t, &v, DT_i32)) return false;
+    vars_for(c, "nmijk", y->rank, y->dim, i);
+    return def_map(c, out_ten(c, 0), i, folded_sum(c, &f, load_at(c, t, i), i[1]));
 }
 
 /* ---- QLinearMatMul, MatMulInteger ---- */
@@ -484,7 +502,7 @@ bool lower_QLinearMatMul(OpCtx *c)
     }
     const Tensor *b = in_t(c, QM_b);
     const int64_t n = b->rank == 2 ? constant_extent(b->dim[1]) : 0;
-    const bool folded = fold_weight(c, &(WeightOf){QM_a, QM_az, QM_b, QM_bz, NO_ZERO, n, 1}, &f);
+    const bool folded = fold_weight(c, &(WeightOf){QM_a, QM_az, QM_b, QM_bz, NO_ZERO, n, 1, false}, &f);
     const uint32_t t = temp_ten(c, "dot", DT_i32, p.rank, p.dim);
     p.weight = folded ? f.weight : 0;
     if (!product_sum(c, t, &p, DT_i32)) return false;

@@ -20,10 +20,12 @@ const Expr *to_quant(OpCtx *c, DType dt, const Expr *v, const Expr *zero, bool s
 /* v, a real value in f32, in the type of output 0 with scalar scale and zero operands (zero may be absent). */
 const Expr *from_real(OpCtx *c, const Expr *v, int scale, int zero);
 
-/* Operands of a product by number; xz, wz, b may be absent. Element k of w belongs to channel k / inner % channels. */
+/* Operands of a product by number; xz, wz, b may be absent. Element k of w belongs to channel k / inner % channels. bytes: what
+ * is not bytes without its zero points is left alone, for dots of bytes as they are stored. */
 typedef struct WeightOf {
     int x, xz, w, wz, b;
     int64_t channels, inner;
+    bool bytes;
 } WeightOf;
 
 /* Zero points and bias b of a product with a constant weight, put together: with sum over x * weight, of stored x,
@@ -34,7 +36,7 @@ typedef struct Folded {
     Span *span;
 } Folded;
 
-/* False: something is not a constant, or a sum may leave i32. bias 0: all are 0. */
+/* False: something is not a constant, a sum may leave i32, or the weight is left alone. bias 0: all are 0. */
 bool fold_weight(OpCtx *c, const WeightOf *o, Folded *f);
 const Expr *folded_sum(OpCtx *c, const Folded *f, const Expr *sum, const Expr *channel);
 

@@ -292,6 +292,27 @@ static bool view_down(Rw *rw, const Match *m)
     return true;
 }
 
+/* Transpose(D(w))  ==  D(Transpose(w)), its parameters along the axis that theirs becomes */
+static bool weight_down(Rw *rw, const Match *m)
+{
+    const OpCtx down = rw_ctx(rw, m->n['W']), c = rw_ctx(rw, m->root);
+    const Tensor *w = rw_tensor(rw, m->t['w']);
+    const int64_t given = attr_i(&down, "axis"), axis = given < 0 ? given + w->rank : given;
+    uint32_t n = 0;
+    const int64_t *perm = attr_has(&c, "perm") ? attr_is(&c, "perm", &n) : NULL;
+    Attr to = {.name = "axis", .type = AT_i, .v.i = w->rank - 1 - axis};
+    Vector v;
+    if (!is_byte(rw, m->t['w']) || axis < 0 || axis >= w->rank) return false;
+    if (!vector_of(rw, m->n['W'], w->dim[axis]->v.i, (int)axis, &v)) return false;
+    for (uint32_t d = 0; d < n; d++)
+        if (perm[d] == axis) to.v.i = d;
+    Tensor like = *rw_tensor(rw, c.n->out[0]);
+    like.dt = w->dt;
+    const TensorId in[] = {rw_add(rw, m->root, c.n->op, 1, &v.data, c.n->nattr, c.n->attr, &like), v.scale, v.zero};
+    rw_become(rw, m->root, op("", "DequantizeLinear"), is_none(v.zero) ? 2 : 3, in, 1, &to);
+    return true;
+}
+
 /* Q(View(x))  ==  View(Q(x)) */
 static bool view_up(Rw *rw, const Match *m)
 {
@@ -456,6 +477,7 @@ const Rule rules_integer[] = {
     {"relu-down", "(Relu " D ")", relu_down},
     {"concat-down", "(Concat *)", concat_down},
     {"transpose-down", "(Transpose " D ")", view_down},
+    {"transpose-weight", "(Transpose " CW ")", weight_down},
     {"reshape-down", "(Reshape " D " r)", view_down},
     {"flatten-down", "(Flatten " D ")", view_down},
     {"squeeze-down", "(Squeeze " D " ?r)", view_down},

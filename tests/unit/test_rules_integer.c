@@ -18,6 +18,7 @@ static const Rule *const sets[] = {rules_integer};
 #define BIAS(n)   "const %f f32[] (0.0625)\nconst %e i32[" n "\n%db ? = DequantizeLinear %e %f\n"
 #define REAL(n)   "const %db f32[" n "\n"
 #define CHANNELS  "const %c f32[3] (0.125, 0.5, 0.25)\nconst %d i8[3] (0, 0, 0)\n%dw ? = DequantizeLinear %w %c %d {axis=0}\n"
+#define COLUMNS   "const %c f32[3] (0.125, 0.5, 0.25)\n%dw ? = DequantizeLinear %w %c {axis=-1}\n"
 #define NORM      "const %p f32[3] (0.5, -2, 1)\nconst %o f32[3] (1.5, -3, 0.25)\nconst %m f32[3] (2, -1, 0.5)\nconst %v f32[3] (4, 1, 0.25)\n"
 #define CONV_W    "const %w i8[3,2,2,2] (1, -2, 3, 4, -5, 6, 7, -8, 9, 10, -11, 12, 13, -14, 15, 16, -17, 18, 19, -20, 21, 22, 23, -24)\n"
 #define DENSE_W   "const %w i8[4,3] (1, -2, 3, 4, -5, 6, 7, -8, 9, 10, -11, 12)\n"
@@ -64,6 +65,8 @@ static const Case cases[] = {
     {"concat-down", 0, X("2,4") "input %w i8[2,3]\n%dw ? = DequantizeLinear %w %a %b\n" DOWN("Concat %dx %dw {axis=1}")},
     {"transpose-down", 0, X("2,3,4") DOWN("Transpose %dx {perm=[2,0,1]}")},
     {"transpose-down", 0, X("2,3") "%t ? = Transpose %dx {perm=[1,0]}\n%u ? = Neg %dx\noutput %t\noutput %u\n"},
+    {"transpose-weight", 0, "input %x f32[3,4]\n" DENSE_W COLUMNS "%t ? = Transpose %dw\n%y ? = Add %x %t\noutput %y\n"},
+    {"transpose-weight", 0, "input %x f32[2,2,3,2]\n" CONV_W CHANNELS "%t ? = Transpose %dw {perm=[1,2,0,3]}\n%y ? = Add %x %t\noutput %y\n"},
     {"reshape-down", 0, X("2,3,4") "const %r i64[2] (6, -1)\n" DOWN("Reshape %dx %r")},
     {"flatten-down", 0, X("2,3,4") DOWN("Flatten %dx")},
     {"squeeze-down", 0, X("2,1,4") "const %r i64[1] (1)\n" DOWN("Squeeze %dx %r")},
@@ -113,6 +116,7 @@ static const Case declined[] = {
     {"max-pool-down", 0, X("1,2,4,4") "%y ?, %i ? = MaxPool %dx {kernel_shape=[2,3]}\noutput %y\noutput %i\n"},
     {"max-pool-down", 0, "const %a f32[] (0.5)\ninput %x i16[1,2,4,4]\n%dx ? = DequantizeLinear %x %a\n" DOWN("MaxPool %dx {kernel_shape=[2,2]}")},
     {"max-pool-up", 0, "const %s f32[] (0.5)\nconst %z i16[] (3)\ninput %x f32[1,2,4,4]\n" UP("MaxPool %x {kernel_shape=[2,2]}")},
+    {"transpose-weight", 0, "input %x f32[3,4]\n" "const %w i16[4,3] (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)\n" COLUMNS "%t ? = Transpose %dw\n%y ? = Add %x %t\noutput %y\n"},
     {"table", 0, X("2,4") OTHER UP("Add %dx %dw")},
     {"constant-transpose", 0, "input %x f32[3,2]\nconst %c f32[2,3] (1, -2, 3, 4, -5, 6)\n%t ? = Transpose %c {perm=[1,0]}\n%y ? = Max %x %t\noutput %y\n"},
 };

@@ -39,7 +39,7 @@ typedef struct Rule {
     bool (*action)(Rw *rw, const Match *m);
 } Rule;
 
-extern const Rule rules_algebra[], rules_fuse[], rules_layout[], rules_integer[]; /* each ends with a row of NULL */
+extern const Rule rules_algebra[], rules_fuse[], rules_layout[], rules_integer[], rules_integer_real[]; /* each ends with a row of NULL */
 
 /* Pattern of one rule against node n. */
 bool rule_matches(const Rw *rw, const char *pattern, NodeId n, Match *m);

@@ -501,8 +501,17 @@ const Rule rules_integer[] = {
     {NULL, NULL, NULL},
 };
 
+/* Products whose result stays real: for what the rules above have left, which come again for what these leave (transposed
+ * constants). */
+const Rule rules_integer_real[] = {
+    {"conv-real", "(Conv:C " X " " CW " ?e)", integer_conv_real},
+    {"matmul-real", "(MatMul:C " X " " W ")", integer_matmul_real},
+    {"gemm-real", "(Gemm:C " X " " CW " ?e)", integer_gemm_real},
+    {NULL, NULL, NULL},
+};
+
 bool pass_integer(Program *p)
 {
-    static const Rule *const sets[] = {rules_integer};
-    return rewrite(p, sets, COUNT(sets));
+    static const Rule *const sets[] = {rules_integer, rules_integer_real};
+    return rewrite(p, sets, 1) && rewrite(p, sets, COUNT(sets));
 }

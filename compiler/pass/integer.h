@@ -47,8 +47,11 @@ bool integer_gemm(Rw *rw, const Match *m);
 bool integer_matmul_bias(Rw *rw, const Match *m);
 bool integer_matmul(Rw *rw, const Match *m);
 
-/* integer_real.c. A normalisation behind a convolution of dequantized operands. */
+/* integer_real.c. The rules of products whose result stays real, and of a normalisation behind one. */
 bool integer_norm(Rw *rw, const Match *m);
+bool integer_conv_real(Rw *rw, const Match *m);
+bool integer_matmul_real(Rw *rw, const Match *m);
+bool integer_gemm_real(Rw *rw, const Match *m);
 
 /* integer_table.c. Nodes of g from tensors `leaf` (constants in `value`) to the first result of `top`, evaluated. */
 const Blob *integer_evaluate(Rw *rw, NodeId top, TensorId leaf, const Blob *value);

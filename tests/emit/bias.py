@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quantized products whose bias is real numbers, or integers on a scale of their own, against ONNX Runtime without optimisation,
 which computes them in floats: they are products of integers here, and hardly any result is off, none by more than one step. With
--ffp=strict, or a bias that no integers can hold, they stay in floats.
+-ffp=strict, or a bias that no integers can hold, the bias is added in floats.
 
     bias.py BUILD_DIR
 """

@@ -11,7 +11,7 @@
 #include "rule_case.h"
 
 static const Rule *const sets[] = {rules_algebra, rules_fuse, rules_layout};
-static const Rule *const all_sets[] = {rules_algebra, rules_fuse, rules_layout, rules_integer};
+static const Rule *const all_sets[] = {rules_algebra, rules_fuse, rules_layout, rules_integer, rules_integer_real};
 
 /* ---- patterns ---- */
 

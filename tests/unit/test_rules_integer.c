@@ -5,7 +5,7 @@
  */
 #include "rule_case.h"
 
-static const Rule *const sets[] = {rules_integer};
+static const Rule *const sets[] = {rules_integer}, *const real_sets[] = {rules_integer_real};
 
 /* x, quantized by 1/2 and 3; results by 1/4 and -5. */
 #define PARAMS    "const %a f32[] (0.5)\nconst %b i8[] (3)\nconst %s f32[] (0.25)\nconst %z i8[] (-5)\n"
@@ -22,6 +22,11 @@ static const Rule *const sets[] = {rules_integer};
 #define NORM      "const %p f32[3] (0.5, -2, 1)\nconst %o f32[3] (1.5, -3, 0.25)\nconst %m f32[3] (2, -1, 0.5)\nconst %v f32[3] (4, 1, 0.25)\n"
 #define CONV_W    "const %w i8[3,2,2,2] (1, -2, 3, 4, -5, 6, 7, -8, 9, 10, -11, 12, 13, -14, 15, 16, -17, 18, 19, -20, 21, 22, 23, -24)\n"
 #define DENSE_W   "const %w i8[4,3] (1, -2, 3, 4, -5, 6, 7, -8, 9, 10, -11, 12)\n"
+#define LONG_W(shape) "const %w i8[" shape "] (" \
+    "-76, -48, 81, -78, -117, 34, -25, 70, 51, -30, -112, 95, -86, -21, -39, -106, 61, 92, 51, 124, -113, 13, -18, 28, " \
+    "124, 100, 54, 74, 69, 75, -116, 88, -110, 127, -90, 124, -92, -82, 37, -9, 110, 12, 103, -53, -3, 55, 112, -6)\n"
+#define LONG_X(shape) "const %a f32[] (0.5)\nconst %b u8[] (117)\ninput %x u8[" shape "]\n%dx ? = DequantizeLinear %x %a %b\n"
+#define LONG_OTHER    "input %w i8[16,5]\nconst %c f32[] (0.25)\nconst %d i8[] (-7)\n%dw ? = DequantizeLinear %w %c %d\n"
 #define OTHER     "input %w i8[2,4]\nconst %c f32[] (0.25)\nconst %d i8[] (-7)\n%dw ? = DequantizeLinear %w %c %d\n"
 
 static const Case cases[] = {
@@ -96,6 +101,26 @@ static void every_rule_keeps_its_laws(void **state)
     check_rules(sets, COUNT(sets), cases, COUNT(cases));
 }
 
+/* Products whose result stays real. */
+static const Case real_cases[] = {
+    {"conv-real", 0, LONG_X("1,2,4,6") LONG_W("3,2,2,4") CHANNELS DOWN("Conv %dx %dw {pads=[1,0,1,2]}")},
+    {"conv-real", 0, LONG_X("1,2,4,6") LONG_W("3,2,2,4") WEIGHT BIAS("3] (10, -20, 5)") DOWN("Conv %dx %dw %db {strides=[2,1]}")},
+    {"conv-real", 0, LONG_X("2,2,9") LONG_W("3,2,8") CHANNELS REAL("3] (0.625, -1.25, 3)") DOWN("Conv %dx %dw %db")},
+    {"matmul-real", 0, LONG_X("2,16") LONG_W("16,3") COLUMNS DOWN("MatMul %dx %dw")},
+    {"matmul-real", 0, LONG_X("2,3,16") LONG_W("16,3") WEIGHT DOWN("MatMul %dx %dw")},
+    {"matmul-real", 0, LONG_X("16") LONG_W("16,3") COLUMNS DOWN("MatMul %dx %dw")},
+    {"matmul-real", 0, LONG_X("2,3,16") LONG_OTHER DOWN("MatMul %dx %dw")},
+    {"gemm-real", 0, LONG_X("2,16") LONG_W("16,3") COLUMNS DOWN("Gemm %dx %dw")},
+    {"gemm-real", 0, LONG_X("2,16") LONG_W("3,16") CHANNELS BIAS("3] (10, -20, 5)") DOWN("Gemm %dx %dw %db {transB=1}")},
+    {"gemm-real", 0, LONG_X("2,16") LONG_W("16,3") WEIGHT "input %e f32[2,1]\n" DOWN("Gemm %dx %dw %e")},
+};
+
+static void rules_of_real_results_keep_their_laws(void **state)
+{
+    (void)state;
+    check_rules(real_sets, COUNT(real_sets), real_cases, COUNT(real_cases));
+}
+
 static const Case declined[] = {
     {"pair", 0, X("2,8") "const %u u8[] (3)\n%y ? = QuantizeLinear %dx %s %u\noutput %y\n"},
     {"pair", 0, "const %a f32[4] (1, 2, 3, 4)\nconst %b i8[4] (0, 0, 0, 0)\ninput %x i8[4,2]\n%dx ? = DequantizeLinear %x %a %b {axis=0}\n"
@@ -121,16 +146,34 @@ static const Case declined[] = {
     {"constant-transpose", 0, "input %x f32[3,2]\nconst %c f32[2,3] (1, -2, 3, 4, -5, 6)\n%t ? = Transpose %c {perm=[1,0]}\n%y ? = Max %x %t\noutput %y\n"},
 };
 
+static const Case real_declined[] = {
+    {"conv-real", 0, LONG_X("1,4,2,4") LONG_W("6,2,1,4") WEIGHT DOWN("Conv %dx %dw {group=2}")},
+    {"conv-real", 0, LONG_X("1,1,4,4") LONG_W("3,1,4,4") WEIGHT DOWN("Conv %dx %dw")},
+    {"conv-real", 0, LONG_X("1,4,2,2") LONG_W("4,4,1,3") WEIGHT DOWN("Conv %dx %dw {pads=[0,1,0,1]}")},
+    {"conv-real", 0, LONG_X("1,2,4,6") LONG_W("3,2,2,4") "const %c f32[] (0.125)\nconst %d i8[] (20)\n%dw ? = DequantizeLinear %w %c %d\n" DOWN("Conv %dx %dw")},
+    {"conv-real", 0, LONG_X("1,2,4,6") LONG_W("3,2,2,4") WEIGHT "input %db f32[3]\n" DOWN("Conv %dx %dw %db")},
+    {"matmul-real", 0, LONG_X("2,12") LONG_W("12,4") WEIGHT DOWN("MatMul %dx %dw")},
+    {"matmul-real", 0, LONG_X("2,48") LONG_W("48,1") WEIGHT DOWN("MatMul %dx %dw")},
+    {"matmul-real", 0, LONG_X("2,48") LONG_W("48") WEIGHT DOWN("MatMul %dx %dw")},
+    {"matmul-real", 0, LONG_X("2,16") LONG_W("16,3") "const %c f32[3] (1, 1e-45, 1)\n%dw ? = DequantizeLinear %w %c {axis=1}\n" DOWN("MatMul %dx %dw")},
+    {"matmul-real", 0, LONG_X("2,16") "const %c f32[16] (1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7)\n" LONG_W("16,3") "%dw ? = DequantizeLinear %w %c {axis=0}\n" DOWN("MatMul %dx %dw")},
+    {"gemm-real", 0, LONG_X("2,16") LONG_W("16,3") WEIGHT DOWN("Gemm %dx %dw {alpha=2.0}")},
+    {"gemm-real", 0, LONG_X("2,16") LONG_W("16,3") WEIGHT REAL("3] (1, 2, 3)") DOWN("Gemm %dx %dw %db {beta=2.0}")},
+    {"gemm-real", 0, LONG_X("16,2") LONG_W("16,3") WEIGHT DOWN("Gemm %dx %dw {transA=1}")},
+};
+
 static void rules_decline(void **state)
 {
     (void)state;
+    static const Rule *const all[] = {rules_integer, rules_integer_real};
     for (size_t k = 0; k < COUNT(declined); k++) check_declined(sets, COUNT(sets), &declined[k]);
+    for (size_t k = 0; k < COUNT(real_declined); k++) check_declined(all, COUNT(all), &real_declined[k]);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup_passes, teardown)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(every_rule_keeps_its_laws), TEST(rules_decline)};
+    const struct CMUnitTest tests[] = {TEST(every_rule_keeps_its_laws), TEST(rules_of_real_results_keep_their_laws), TEST(rules_decline)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness import native, report, tool
 
 ROWS, INNER, COLUMNS, SIDE = 12, 24, 20, 9
+FAR = 100000               # products, whose sum is near the end of i32
 NEAR, SHARE = 1e-5, 0.005  # of the largest result; of the quantized results, those that may be off by one step
 STEP = np.float32(0.03)    # of quantized results
 U8, I8 = (np.uint8, 117), (np.int8, -5)  # of activations: type and zero point
@@ -96,9 +97,23 @@ def picture_bias(g):
     return g.node('Add', conv(g, bias=False), g.real(1, COLUMNS, 1, 1))
 
 
-def gemm(g, kind, rows):
+def gemm(g, kind, rows, *bias):
     w = g.weight((COLUMNS, INNER), 0) if rows else g.weight((INNER, COLUMNS), 1)
-    return g.node('Gemm', g.x((ROWS, INNER), kind), w, g.real(1, COLUMNS), transB=int(rows))
+    return g.node('Gemm', g.x((ROWS, INNER), kind), w, g.real(*bias), transB=int(rows))
+
+
+def far(g, x, w, axis):
+    """Dequantized operands, all at the ends of their types: sums of what is stored leave i32, those without zero points do not."""
+    picture = g.dequantized(g.given(np.full(x, 255, np.uint8)), np.float32(0.03), np.asarray(128, np.uint8))
+    return picture, g.dequantized(g.const(np.full(w, 100, np.int8)), np.full(w[axis], 0.01, np.float32), np.zeros(w[axis], np.int8), axis, len(w))
+
+
+def long(g):
+    return g.node('MatMul', *far(g, (2, FAR), (FAR, COLUMNS), 1))
+
+
+def long_conv(g):
+    return g.node('Conv', *far(g, (1, FAR, 1, 2), (COLUMNS, FAR, 1, 1), 0))
 
 
 CASES = {  # what is made, whether it is quantized again, the operator of integers
@@ -116,8 +131,11 @@ CASES = {  # what is made, whether it is quantized again, the operator of intege
     'residual_signed': (lambda g: residual(g, kind=I8), False, 'ConvInteger'),
     'residual_bytes': (lambda g: residual(g, zero=128, dtype=np.uint8), False, 'ConvInteger'),
     'picture_bias': (picture_bias, True, 'ConvInteger'),
-    'gemm': (lambda g: gemm(g, U8, False), False, 'MatMulInteger'),
-    'gemm_rows': (lambda g: gemm(g, I8, True), False, 'MatMulInteger'),
+    'gemm': (lambda g: gemm(g, U8, False, COLUMNS), False, 'MatMulInteger'),
+    'gemm_rows': (lambda g: gemm(g, I8, True, 1, COLUMNS), False, 'MatMulInteger'),
+    'gemm_matrix': (lambda g: gemm(g, U8, True, ROWS, COLUMNS), False, 'MatMulInteger'),
+    'long': (long, False, 'MatMulInteger'),
+    'long_conv': (long_conv, False, 'ConvInteger'),
 }
 WAYS = {'plain': ['-O0'], 'optimised': [], 'scalar': ['--target=scalar'], 'strict': ['-ffp=strict']}
 

@@ -113,7 +113,8 @@ bool layout_is_plain(const Layout *l, uint8_t rank);
 bool layout_has_halo(const Layout *l, uint8_t rank);
 void layout_want_halo(const Auto *g, const Expr *load, Layout *l); /* that makes a padded load plain */
 void layout_merge(Auto *g, uint32_t t, const Layout *want);
-bool layout_is_shared(const Auto *g, uint32_t t);      /* it lies within another tensor, or another within it */
+uint32_t layout_home(const Auto *g, uint32_t t);       /* the tensor in whose memory it lies: itself, or what it lies within */
+bool layout_holds(const Auto *g, uint32_t t);          /* another lies within it */
 void layout_follow(Auto *g); /* tensors made or read element by element beside one with a layout take its order */
 
 /* ---- rewrites of stages ---- */

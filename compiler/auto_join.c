@@ -5,18 +5,18 @@
  */
 #include "auto.h"
 
-/* Element offset in memory of a plain load, but a constant, as tensors are wanted to lie, or only what v moves of it: extents outside that may be
+/* Element offset in memory of a plain load, but for where its tensor begins in another one, as tensors are wanted to lie, or only what v moves of it: extents outside that may be
  * known at run time alone. NULL: an extent or a halo is in the way. */
 static const Expr *offset_of(const Auto *g, const Expr *load, const Expr *v)
 {
-    uint32_t home = load->v.ref;
-    while (load->op == EX_load && g->layout.at[home].within)
-        home = g->layout.at[home].within;
+    if (load->op != EX_load)
+        return NULL;
+    const uint32_t home = layout_home(g, load->v.ref);
     const Ten *t = ten(g->te, home);
     const Layout *l = &g->layout.at[home];
     const Expr *flat = ex_int(g->x, 0);
     int64_t stride = 1;
-    if (load->op != EX_load || (l->set && layout_has_halo(l, t->rank)))
+    if (l->set && layout_has_halo(l, t->rank))
         return NULL;
     for (int q = t->rank - 1; q >= 0; q--) {
         const uint8_t d = l->set ? l->order[q] : (uint8_t)q;

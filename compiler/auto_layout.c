@@ -76,9 +76,16 @@ void layout_merge(Auto *g, uint32_t t, const Layout *want)
     }
 }
 
-bool layout_is_shared(const Auto *g, uint32_t t)
+uint32_t layout_home(const Auto *g, uint32_t t)
 {
-    bool yes = g->layout.at[t].within;
+    while (g->layout.at[t].within)
+        t = g->layout.at[t].within;
+    return t;
+}
+
+bool layout_holds(const Auto *g, uint32_t t)
+{
+    bool yes = false;
     for (uint32_t q = 1; q < g->te->ten.n; q++)
         yes = yes || g->layout.at[q].within == t;
     return yes;

@@ -94,14 +94,6 @@ static int64_t largest_load(const Alive *l, bool bordered)
 
 /* ---- what holds others too early ---- */
 
-/* The tensor in whose memory t lies. */
-static uint32_t home_of(const Auto *g, uint32_t t, bool joined)
-{
-    while (joined && g->layout.at[t].within)
-        t = g->layout.at[t].within;
-    return t;
-}
-
 static bool has(const uint32_t *at, uint32_t n, uint32_t v)
 {
     while (n > 0 && at[n - 1] != v)
@@ -133,7 +125,7 @@ static int64_t least_load(const Auto *g, bool joined)
     for (uint32_t t = 1; t < count; t++) {
         if (!is_stored(g, t))
             continue;
-        const uint32_t home = home_of(g, t, joined), made = ten(g->te, t)->stage;
+        const uint32_t home = joined ? layout_home(g, t) : t, made = ten(g->te, t)->stage;
         bytes[t] = l.inside[t] ? 0 : bytes_of(g, t, true);
         touch_in(a, &step[made], home);
         for (uint32_t q = 0; q < g->nreader[t]; q++) {

@@ -248,7 +248,7 @@ static bool may_store(const Auto *g, uint32_t k)
     const uint32_t t = s->out;
     if (g->s->stage[k].place != PL_root || (s->kind != ST_map && s->kind != ST_reduce) || ten(g->te, t)->dt != DT_f32)
         return false;
-    if (!layout_free(g, t) || layout_is_shared(g, t) || is_operand_of_call(g->te, t) || points_of_tensor(g, t) * (int64_t)sizeof(float) <= g->m->l2_bytes / 8)
+    if (!layout_free(g, t) || g->layout.at[t].within || layout_holds(g, t) || is_operand_of_call(g->te, t) || points_of_tensor(g, t) * (int64_t)sizeof(float) <= g->m->l2_bytes / 8)
         return false;
     for (uint32_t q = 0; q < g->nreader[t]; q++)
         if (!reads_gently(g, g->reader[t][q], t))

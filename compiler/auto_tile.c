@@ -130,7 +130,7 @@ static void tile_stage(Auto *g, const Lists *guest, uint32_t k)
     Dot d;
     if (s->kind == ST_scatter || s->kind == ST_call || s->kind == ST_scan)
         return;
-    g->s->stage[k].parts = (!g->te->cx->small || layout_is_shared(g, s->out)) && !dot_of(g, reg < 0 ? k : (uint32_t)reg, &d);
+    g->s->stage[k].parts = (!g->te->cx->small || layout_holds(g, s->out)) && !dot_of(g, reg < 0 ? k : (uint32_t)reg, &d);
     if (reg >= 0)
         tile_register_host(g, k, (uint32_t)reg);
     else if (dot_of(g, k, &d))

@@ -13,7 +13,7 @@
 #include "auto_tile.h"
 #include "slices.h"
 
-enum { LONG_ROW = 14 }; /* points of a tile: a border keeps rows from being joined, which costs shorter ones more than the copy */
+enum { LONG_ROW = 14 }; /* points of a tile, as a border keeps rows from being joined: those of 20 gain in YOLOv8n (0.992), shorter ones were not measured */
 
 /* Whether the dimensions of more than one element lie in the same order. */
 static bool same_order(const Auto *g, uint32_t p, uint32_t q)

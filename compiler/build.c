@@ -214,7 +214,7 @@ static void build_root(Build *b, uint32_t k)
     if (empty && !layout_has_halo(&b->s->layout[s->out], t->rank)) /* nothing to compute, and no pad value that is read */
         return;
     if (s->kind == ST_map && is_made(b, k)) {
-        describe(b, k);
+        describe(b, k); /* in the function before it, which has none of its own */
         return;
     }
     const NodeId from = s->node;

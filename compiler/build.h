@@ -43,6 +43,7 @@ const Expr *inline_load(void *ctx, const Expr *e);        /* for ex_map: loads o
 const Expr *index_inside(Build *b, const Ten *t, const Expr *const *index); /* condition: index lies in t */
 uint32_t buffer_of(Build *b, uint32_t t);                 /* made on demand */
 uint32_t scratch_for(Build *b, uint32_t t, const Box *need); /* a fresh buffer for what an `at` tensor holds now */
+void shift_within(const Build *b, uint32_t t, const Expr **index); /* from an index into t to one into the tensor in whose memory t lies */
 void shift_index(const Build *b, uint32_t t, const Expr *const *index, uint8_t rank, const Expr **r);
 const Expr *nest_expr(Build *b, const Expr *e, const Subst *sub, uint32_t n); /* loads name buffers; NULL stays NULL */
 

@@ -193,13 +193,18 @@ uint32_t scratch_for(Build *b, uint32_t t, const Box *need)
 
 /* ---- expressions of the nest ---- */
 
+void shift_within(const Build *b, uint32_t t, const Expr **index)
+{
+    for (const Layout *l = &b->s->layout[t]; l->within; l = &b->s->layout[l->within])
+        index[l->along] = ex_add(b->x, index[l->along], ex_int(b->x, l->at));
+}
+
 /* Index into the buffer: `at` scratch starts at its region's lower bound, others lie within a tensor. */
 void shift_index(const Build *b, uint32_t t, const Expr *const *index, uint8_t rank, const Expr **r)
 {
     for (uint8_t d = 0; d < rank; d++)
         r[d] = place_of(b, t) == PL_at ? ex_sub(b->x, index[d], b->made[t].lo[d]) : index[d];
-    for (const Layout *l = &b->s->layout[t]; l->within; l = &b->s->layout[l->within])
-        r[l->along] = ex_add(b->x, r[l->along], ex_int(b->x, l->at));
+    shift_within(b, t, r);
 }
 
 static bool pad_holds(const Buf *p, const Expr *fill)

@@ -27,14 +27,13 @@ void fill_halo(Build *b, Nest *in, uint32_t t)
 {
     const uint32_t id = buffer_of(b, t);
     const Buf *p = buf(b->u, id);
-    const Layout *l = &b->s->layout[t];
+    const bool within = b->s->layout[t].within;
     Box made = {0};
     for (uint8_t d = 0; d < p->rank; d++) {
         made.lo[d] = ex_int(b->x, 0);
-        made.ext[d] = l->within ? ten(b->te, t)->dim[d] : p->dim[d];
+        made.ext[d] = within ? ten(b->te, t)->dim[d] : p->dim[d];
     }
-    for (; l->within; l = &b->s->layout[l->within])
-        made.lo[l->along] = ex_add(b->x, made.lo[l->along], ex_int(b->x, l->at));
+    shift_within(b, t, made.lo);
     for (uint8_t d = 0; d < p->rank; d++) {
         if (p->lo[d])
             fill_strip(b, in, id, &made, d, -p->lo[d], p->lo[d]);

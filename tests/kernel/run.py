@@ -146,8 +146,8 @@ BESIDE = [([8, 16, 5], 18, 20, 1, 3), ([3, 4], 7, 9, 1, 0), ([16, 16], 5, 17, 1,
 
 
 def beside_f32(path):
-    """Tensors side by side, of which others read some: an input, products with epilogues, poolings, views, a concatenation in another,
-    one that is an output too, and one whose parts lie far apart in time."""
+    """Tensors side by side, of which others read some: an input, products with epilogues, poolings, a concatenation in another, one that
+    is an output."""
     g = Graph(9)
     for k, (parts, h, w, axis, window) in enumerate(BESIDE):
         made = []

@@ -120,34 +120,33 @@ static void branches(Program *g, uint32_t n, int64_t end)
     }
 }
 
+/* The order found for n branches and an end of so many bytes needs `least`, and no order less. */
+static void check_branches(uint32_t n, int64_t end, int64_t least)
+{
+    static Program g;
+    uint32_t order[MOST];
+    g.a = arena_new(0, NULL);
+    branches(&g, n, end);
+    const OrderResult r = plan_order(g.a, &g.p, order);
+    assert_true(possible(&g, order));
+    assert_int_equal(r.given, 10 + n * 1000);
+    assert_int_equal(r.peak, least);
+    assert_int_equal(r.bound, least);
+    arena_free(g.a);
+}
+
 /* One after the other, not all at once. */
 static void test_branches(void **state)
 {
     (void)state;
-    static Program g;
-    g.a = arena_new(0, NULL);
-    branches(&g, 8, 10);
-    uint32_t order[MOST];
-    const OrderResult r = plan_order(g.a, &g.p, order);
-    assert_int_equal(r.given, 10 + 8 * 1000);
-    assert_int_equal(r.peak, 8 * 10 + 1000);
-    assert_int_equal(r.bound, r.peak);
-    arena_free(g.a);
+    check_branches(8, 10, 8 * 10 + 1000);
 }
 
 /* Too many orders to look at, and the last step needs as much as any: what needs no more is found, and no better one is looked for. */
 static void test_least(void **state)
 {
     (void)state;
-    static Program g;
-    g.a = arena_new(0, NULL);
-    branches(&g, 40, 1010);
-    uint32_t order[MOST];
-    const OrderResult r = plan_order(g.a, &g.p, order);
-    assert_true(possible(&g, order));
-    assert_int_equal(r.peak, 40 * 10 + 1010);
-    assert_int_equal(r.bound, r.peak);
-    arena_free(g.a);
+    check_branches(40, 1010, 40 * 10 + 1010);
 }
 
 static void test_large(void **state)

@@ -17,27 +17,45 @@ enum { TAP_VECTORS = 2 };     /* more would walk as many places of memory at a t
  * other at each: 16.2 GB/s at one, 17.8, 18.1 and 18.1 at two, three and four in pages of 4 KB; at one 13.3 where the pages lay worse
  * (1536 columns, Sapphire Rapids). Blocks of four vectors beside two: a step of Llama-135M in 0.97 of the time. The costs of whole
  * tiles follow that order; between two and four places they only break ties. For every machine, until others are measured. */
-enum { STREAM_ROWS = 4, PAGE = 4096 };
+enum { STREAM_ROWS = 4, PAGE = 4096, LINE = 64 };
+#define CROWDED (12.0 * 4 / LINE) /* of such a row in a step of four bytes: half cycles, six for a line of the second-level cache */
 static const struct Places { uint8_t vectors, block; double cost; } places[] = {{2, 2, 1.14}, {4, 2, 1.03}, {6, 2, 1.02}, {8, 4, 1.01}, {12, 4, 1}};
 enum { FMA_LATENCY = 8, STEP_OVERHEAD = 2, TILE_OVERHEAD = 48, OPEN_ROWS = 64, MAX_ROWS = 14, MAX_VECTORS = 4 };
 
-/* What a tile covers: rows of one variable, and those of an outer one that could join them; 1: none could. */
-typedef struct ShapeWork { int64_t outer, rows, lanes, steps; bool depthwise; } ShapeWork;
+/* What a tile covers: rows of one variable, and those of an outer one that could join them; 1: none could. Bytes of x from one row to
+ * the next, of each; 0: not always the same. */
+typedef struct ShapeWork { int64_t outer, rows, lanes, steps; bool depthwise; int64_t outer_bytes, row_bytes; } ShapeWork;
 
-/* Half cycles of one reduction step of a rows x vectors tile: two FMAs of four cycles, two loads (vector or broadcast) a cycle, as
- * every core with a row of vectors does (Haswell to Sapphire Rapids, Zen, Cortex-A76 and later), and what the step costs whatever
- * its size (loop, start of the streams): larger tiles are better. Vectors of a block that the first-level cache does not hold come
- * from the second for each row tile: a step of 7 x 3 vectors, 10.5 cycles of FMAs, takes 13.8 (Sapphire Rapids). */
+/* Rows of a tile that do not stay in the first-level cache while they are walked: of lines that are whole pages apart it keeps one
+ * for each of its ways (a page each, on x86), of which the constant's take one. 128x3072x768 with 13 rows of 12 KB side by side: 80 %
+ * of the peak where there are 8 ways (Zen 4), 95 % with 7. */
+static int64_t crowded_rows(const Auto *g, const ShapeWork *w, int64_t down, int64_t rows)
+{
+    uint8_t lines[PAGE / LINE] = {0};
+    int64_t crowded = 0;
+    for (int64_t i = 0; i < down; i++)
+        for (int64_t j = 0; j < rows; j++)
+            lines[(i * (w->outer_bytes % PAGE) + j * (w->row_bytes % PAGE)) % PAGE / LINE]++;
+    for (size_t k = 0; k < COUNT(lines); k++)
+        crowded += lines[k] > g->m->l1_bytes / PAGE - 1 ? lines[k] : 0;
+    return w->row_bytes >= LINE ? crowded : 0;
+}
+
+/* Half cycles of one reduction step of a rows x vectors tile: FMAs of four cycles, as many loads of vectors and two of one element a
+ * cycle, as every core with a row of vectors does (Haswell to Sapphire Rapids, Zen, Cortex-A76 and later), and what the step costs
+ * whatever its size (loop, start of the streams): larger tiles are better. Vectors of a block that the first-level cache does not hold
+ * come from the second for each row tile: a step of 7 x 3 vectors, 10.5 cycles of FMAs, takes 13.8 (Sapphire Rapids). */
 static double step_cost(const Auto *g, const ShapeWork *w, int64_t rows, int64_t vectors)
 {
-    const double fma = (double)(rows * vectors), loads = w->depthwise ? (double)vectors : (double)(rows + vectors);
+    const double each = 2 / g->m->fma_rate, fma = each * (double)(rows * vectors), loads = each * (double)vectors + (w->depthwise ? 0 : (double)rows);
     const bool streams = !w->depthwise && w->steps * vectors * g->m->lanes_f32 * 4 > g->m->l1_bytes;
     return fmax(fmax(fma, loads), streams ? fmax(FMA_LATENCY, (double)(STREAM * vectors)) : FMA_LATENCY) + STEP_OVERHEAD;
 }
 
-/* Cost of covering n rows and all lanes. */
-static double cover_cost(const Auto *g, const ShapeWork *w, int64_t n, int64_t rows, int64_t vectors)
+/* Cost of covering n rows and all lanes with tiles of so many rows, `down` values of the outer variable in each. */
+static double cover_cost(const Auto *g, const ShapeWork *w, int64_t n, int64_t down, int64_t rows, int64_t vectors)
 {
+    const double waits = CROWDED * (double)crowded_rows(g, w, down, rows / down);
     const int64_t width = g->m->lanes_f32, nv = (w->lanes + width - 1) / width;
     double sum = 0;
     for (int row_part = 0; row_part < 2; row_part++)
@@ -45,7 +63,7 @@ static double cover_cost(const Auto *g, const ShapeWork *w, int64_t n, int64_t r
             const int64_t r = row_part ? n % rows : rows, v = lane_part ? nv % vectors : vectors;
             const int64_t count = (row_part ? r > 0 : n / rows) * (lane_part ? v > 0 : nv / vectors);
             if (count)
-                sum += (double)count * ((double)w->steps * step_cost(g, w, r, v) + TILE_OVERHEAD + (double)(2 * r * v));
+                sum += (double)count * ((double)w->steps * (step_cost(g, w, r, v) + (row_part ? 0 : waits)) + TILE_OVERHEAD + (double)(2 * r * v));
         }
     return sum;
 }
@@ -60,7 +78,7 @@ static bool is_compact(int64_t n, int64_t nv, int64_t rows, int64_t vectors)
 static double shape_cost(const Auto *g, const ShapeWork *w, int64_t down, int64_t rows, int64_t vectors)
 {
     const int64_t left = w->outer % down * w->rows;
-    return (double)(w->outer / down) * cover_cost(g, w, down * w->rows, down * rows, vectors) + (left ? cover_cost(g, w, left, left, vectors) : 0);
+    return (double)(w->outer / down) * cover_cost(g, w, down * w->rows, down, down * rows, vectors) + (left ? cover_cost(g, w, left, w->outer % down, left, vectors) : 0);
 }
 
 static void try_shape(const Auto *g, const ShapeWork *w, int64_t down, int64_t rows, int64_t vectors, ShapeList *best)
@@ -148,12 +166,31 @@ static int64_t joined_rows(const Stage *s, const Ten *t, const Dot *d, int64_t r
     return outer >= 0 && ex_is_const(t->dim[outer]) ? t->dim[outer]->v.i : 1;
 }
 
+/* Bytes of memory from one value of v to the next; 0: not always as many. */
+static int64_t bytes_between(const Auto *g, const Expr *load, const Expr *v)
+{
+    const uint32_t home = layout_home(g, load->v.ref);
+    const Ten *t = ten(g->te, home);
+    const Layout *l = &g->layout.at[home];
+    int64_t each = (int64_t)dtype_bytes((DType)load->dt), sum = 0;
+    for (int q = t->rank - 1; q >= 0; q--) {
+        const uint8_t d = l->set ? l->order[q] : (uint8_t)q;
+        bool linear;
+        int64_t step = ex_coef(load->a[d], v, &linear);
+        if (!linear || !mul_i64(step, each, &step) || !add_i64(sum, step, &sum) || !mul_i64(each, extent_of(g, t->dim[d]) + (l->set ? l->lo[d] + l->hi[d] : 0), &each))
+            return 0;
+    }
+    return max_i64(sum, 0);
+}
+
 static ShapeWork work_of(const Auto *g, const Dot *d, const Stage *s, int64_t lanes)
 {
     const Ten *t = ten(g->te, s->out);
     const Expr *row = d->row >= 0 ? t->dim[d->row] : NULL;
     const int64_t rows = !row ? 1 : ex_is_const(row) ? row->v.i : OPEN_ROWS;
-    return (ShapeWork){joined_rows(s, t, d, rows), rows, lanes, reduction_steps(g, s) / d->quad, is_depthwise(d)};
+    const int outer = d->row >= 0 ? outer_rows(s, t, d) : -1;
+    return (ShapeWork){joined_rows(s, t, d, rows), rows, lanes, reduction_steps(g, s) / d->quad, is_depthwise(d),
+                       outer >= 0 ? bytes_between(g, d->x, s->var[outer]) : 0, row ? bytes_between(g, d->x, s->var[d->row]) : 0};
 }
 
 TileShape shape_of_tile(const Auto *g, const Dot *d, const Stage *s, int64_t lanes, const char **kind)

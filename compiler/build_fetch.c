@@ -178,13 +178,21 @@ static Pace vector_pace(const Stream *s, int64_t tiles)
     return p;
 }
 
+/* As many lines from there on as a step has. */
+static void add_lines(const Stream *s, const Pace *p, const Expr *at, const Expr *when, Fetch *f, uint8_t *n)
+{
+    const int64_t line = LINE / (int64_t)dtype_bytes((DType)s->load->dt);
+    for (int64_t q = 0; q == 0 || q < p->stride; q += line)
+        add_far(s, ex_add(s->b->x, at, ex_int(s->b->x, q)), when, f, n);
+}
+
 /* Along the innermost variable k the places take turns; hints that would name a line again are left out then. */
 static void fetch_vectors(const Stream *s, const Pace *p, const Expr *start, Fetch *f, uint8_t *n)
 {
     Exprs *x = s->b->x;
     const Expr *k = s->t->rvar[s->step];
     if (p->streams == 1) {
-        add_far(s, ex_add(x, start, ex_mul(x, step_number(s), ex_int(x, p->stride))), NULL, f, n);
+        add_lines(s, p, ex_add(x, start, ex_mul(x, step_number(s), ex_int(x, p->stride))), NULL, f, n);
         return;
     }
     const int64_t every = steps_of_line(s, p->stride);
@@ -192,7 +200,7 @@ static void fetch_vectors(const Stream *s, const Pace *p, const Expr *start, Fet
     const Expr *turn = ex_mod(x, ex_fdiv(x, k, ex_int(x, every)), ex_int(x, p->streams)), *line = ex_fdiv(x, k, ex_int(x, every * p->streams));
     const int64_t apart = steps_from(s, s->step) * p->stride / p->streams;
     const Expr *inner = ex_add(x, ex_mul(x, line, ex_int(x, every * p->stride)), ex_mul(x, turn, ex_int(x, apart)));
-    add_far(s, ex_add(x, ex_add(x, start, outer), inner), every > 1 ? ex_mod(x, k, ex_int(x, every)) : NULL, f, n);
+    add_lines(s, p, ex_add(x, ex_add(x, start, outer), inner), every > 1 ? ex_mod(x, k, ex_int(x, every)) : NULL, f, n);
 }
 
 /* ---- tiles of a matrix unit: lines for each product ---- */

@@ -70,7 +70,7 @@ static double tile_cycles(const Cost *s, const Tile *t)
         steps *= vectors / t->lanes;
     else
         points *= vectors;
-    return points * (steps * step + stores) / 2;
+    return points * (steps * step + stores) / s->m->fma_rate;
 }
 
 static double call_cycles(const Cost *s, const Nest *n)

@@ -44,8 +44,10 @@ static void make_schedule(Auto *g)
 {
     if (g->m->lanes_f32 > 1)
         auto_join(g);
-    if (g->te->cx->fp == FP_bf16)
+    if (g->te->cx->fp == FP_bf16) {
+        auto_winograd(g);
         auto_narrow(g);
+    }
     if (g->m->lanes_f32 > 1) {
         auto_pair(g);
         auto_sign(g);

@@ -11,7 +11,7 @@ int64_t constant_bytes(const Auto *g, const Dot *d)
     return is_constant_load(g, d->w) ? bytes_of_tensor(g, d->w->v.ref) : 0;
 }
 
-static int64_t all_constants(const Auto *g)
+int64_t all_constants(const Auto *g)
 {
     int64_t n = 0;
     for (uint32_t t = 1; t < g->te->ten.n; t++)

@@ -217,7 +217,7 @@ void auto_prepare(Auto *g)
     if (g->m->lanes_f32 > 1 && !g->te->cx->small)
         auto_outputs_apart(g);
     auto_views(g);
-    if (g->m->lanes_f32 > 1 && g->te->cx->fp == FP_fast && !g->te->cx->small)
+    if (g->te->cx->fp == FP_fast)
         auto_winograd(g);
     if (g->m->lanes_f32 > 1)
         auto_picture(g);

@@ -11,7 +11,10 @@
  *
  * p*p multiplications take the place of 9*t*t. The transforms are written as choices by position (select on z, and on i and
  * j mod t) between expressions that share their parts; the tile that makes all positions at once pays each part once.
- * It reassociates the sums of a tile, so it is for the modes that allow more than that of one sum.
+ * It reassociates the sums of a tile, so it is for the modes that allow more than that of one sum. Where products are of bf16, V and
+ * U are rounded to it: F(2x2, 3x3) of 64 channels is off by 3.4e-3 for 1.6e-3 of the direct sum (root mean square, random numbers),
+ * of which little is left behind a network (largest error of ResNet-50 3.2e-3 for 2.8e-3 of the largest output); F(4x4, 3x3), whose
+ * transforms take differences of numbers ten times as large, by 2.0e-2, so it is left out.
  */
 #include "auto.h"
 
@@ -134,27 +137,32 @@ static int64_t images(const Auto *g, const Conv *c)
     return points_of_stage(g, ten(g->te, c->s->out)->stage) / extent(g, c, c->out) / extent(g, c, c->side[0]) / extent(g, c, c->side[1]);
 }
 
-/* Cycles to read n bytes once, when they do not stay in the second-level cache between uses. */
-static double stream_cost(const Auto *g, double bytes)
-{
-    return bytes > g->m->l2_bytes / 2.0 ? bytes / g->m->ram_rate : 0;
-}
+/* Cycles to read n bytes once, when they do not stay in the second-level cache between uses: of constants, which come from memory
+ * where the last level does not hold those of the model; of what is made shortly before. */
+static double stream_cost(const Auto *g, double bytes, double rate) { return bytes > g->m->l2_bytes / 2.0 ? bytes / rate : 0; }
+static double constant_cost(const Auto *g, double bytes) { return stream_cost(g, bytes, all_constants(g) > g->m->l3_bytes ? g->m->ram_rate : g->m->l3_rate); }
+static double made_cost(const Auto *g, double bytes) { return stream_cost(g, bytes, bytes > g->m->l3_bytes ? g->m->ram_rate : g->m->l3_rate); }
+
+/* Products become those of pairs of bf16 (auto_narrow.c), as the direct ones would. */
+static bool is_bf16(const Auto *g) { return g->te->cx->fp == FP_bf16 && g->m->dot_bf16 >= 1; }
+static double product_rate(const Auto *g) { return g->m->fma_rate * g->m->lanes_f32 * (is_bf16(g) ? 2 * g->m->dot_bf16 : 1); }
+static double operand_bytes(const Auto *g) { return is_bf16(g) ? 2 : 4; }
 
 static double direct_cost(const Auto *g, const Conv *c)
 {
     const double in = (double)c->s->rext[c->channel]->v.i, out = (double)extent(g, c, c->out);
     const double pixels = (double)(images(g, c) * extent(g, c, c->side[0]) * extent(g, c, c->side[1]));
-    return pixels * in * out * TAPS * TAPS / (2.0 * g->m->lanes_f32) + stream_cost(g, in * out * TAPS * TAPS * 4);
+    return pixels * in * out * TAPS * TAPS / product_rate(g) + constant_cost(g, in * out * TAPS * TAPS * operand_bytes(g));
 }
 
-/* A transform's steps are some three operations for each of its points, at two a cycle with their loads and stores. */
+/* A transform's steps are some three operations for each of its points, and as many loads and stores beside them. */
 static double winograd_cost(const Auto *g, const Conv *c, const Filtering *f)
 {
     enum { STEPS = 3 };
     const double in = (double)c->s->rext[c->channel]->v.i, out = (double)extent(g, c, c->out), lanes = g->m->lanes_f32;
     const double q = (double)(images(g, c) * tiles(g, c, 0, f->tile) * tiles(g, c, 1, f->tile)), points = f->points * f->points;
-    const double products = points * q * in * out / (2 * lanes), transforms = STEPS * points * q * (in + out) / lanes;
-    return products + transforms + stream_cost(g, points * in * out * 4) + 2 * stream_cost(g, points * q * (in + out) * 4);
+    const double products = points * q * in * out / product_rate(g), transforms = 2 * STEPS * points * q * (in + out) / (g->m->fma_rate * lanes);
+    return products + transforms + constant_cost(g, points * in * out * operand_bytes(g)) + 2 * made_cost(g, points * q * (in * operand_bytes(g) + out * 4));
 }
 
 static const Filtering *choose(const Auto *g, const Conv *c)
@@ -163,7 +171,7 @@ static const Filtering *choose(const Auto *g, const Conv *c)
     double least = 0.9 * direct_cost(g, c);
     if (c->s->rext[c->channel]->v.i < MIN_CHANNELS || extent(g, c, c->out) < MIN_CHANNELS)
         return NULL;
-    for (size_t k = 0; k < COUNT(filtering); k++)
+    for (size_t k = 0; k < (is_bf16(g) ? 1 : COUNT(filtering)); k++)
         if (winograd_cost(g, c, &filtering[k]) < least) {
             least = winograd_cost(g, c, &filtering[k]);
             best = &filtering[k];
@@ -454,6 +462,9 @@ static uint32_t split(Auto *g, uint32_t k, const Conv *c, const Filtering *f)
 void auto_winograd(Auto *g)
 {
     Conv c;
+    if (g->m->lanes_f32 < 2 || g->te->cx->small || (g->m->amx && g->te->cx->fp == FP_bf16)) /* a matrix unit is done before the transforms are */
+        return;
+    auto_views(g);
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
         const Filtering *f = conv_of(g, k, &c) ? choose(g, &c) : NULL;
         if (!f)

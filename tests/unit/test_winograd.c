@@ -69,6 +69,22 @@ static void test_choice(void **state)
     assert_int_equal(points_used(compiled(graph_of(&cases[0].c), 0, "x86-64-v4").unit), 0);
     cx.fp = FP_strict;
     assert_int_equal(points_used(compiled(graph_of(&cases[0].c), 3, "x86-64-v4").unit), 0);
+    cx.fp = FP_bf16;
+    assert_int_equal(points_used(compiled(graph_of(&cases[0].c), 3, "znver4").unit), 16); /* whose rounding tiles of 4 would magnify */
+    assert_int_equal(points_used(compiled(graph_of(&cases[0].c), 3, "sapphirerapids").unit), 0);
+    assert_int_equal(points_used(compiled(graph_of(&cases[0].c), 3, "x86-64-v4").unit), 36); /* products of floats */
+}
+
+/* Rounded operands: a few times 2^-9, which a direct product has too, and not more. */
+static void test_narrow(void **state)
+{
+    (void)state;
+    const Case c = {1, 64, 64, 28, 28, 1, 1, "%y f32 = Relu %c"};
+    const char *graph = graph_of(&c);
+    cx.fp = FP_bf16;
+    const double error = error_of(graph, compiled(graph, 3, "znver4").unit, (mlcc_tensor){NULL, 1, 4, {c.n, c.in, c.h, c.w}});
+    if (!(error > 1e-4 && error < 8e-3))
+        fail_msg("off by %g of the largest value", error);
 }
 
 /* What follows element for element is made with the output: a function for each transform and one for the products, beside the copies of
@@ -87,6 +103,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_values, setup, teardown),
         cmocka_unit_test_setup_teardown(test_choice, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_narrow, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fused, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

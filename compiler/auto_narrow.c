@@ -70,7 +70,7 @@ static bool has_pairs(const Auto *g, const Stage *s, const Dot *d)
 static bool multiplies_pairs(const Machine *m) { return m->amx || m->dot_bf16 >= 1; }
 
 /* Where both operands go with the lane (depthwise) each is used but a few times, and would have to be widened as often.
- * Between two activations, of which one is packed, both become narrow for a matrix unit. */
+ * Between two activations one is packed: that takes part of what pairs give, and more than all of it where they are slower than these. */
 static bool product_of(const Auto *g, uint32_t k, Product *p)
 {
     const Stage *s = g->te->stage.at[k];
@@ -80,7 +80,7 @@ static bool product_of(const Auto *g, uint32_t k, Product *p)
         return false;
     const bool pairs = multiplies_pairs(g->m) && has_pairs(g, s, &p->d);
     if (!is_constant_load(g, p->d.w))
-        return p->both = pairs && g->m->amx && ten(g->te, p->d.w->v.ref)->kind == TEN_stage && may_pack_at_run_time(g, s, p->d.w);
+        return p->both = pairs && ten(g->te, p->d.w->v.ref)->kind == TEN_stage && may_pack_at_run_time(g, s, p->d.w);
     const bool streams = points_sharing(g, s, p->d.w) <= STREAM_ROWS;
     p->both = !streams && pairs;
     return p->both || streams;

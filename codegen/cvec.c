@@ -3,6 +3,8 @@
  * Values of register tiles in the vector dialect of runtime-min/mlcc_vec.h: V8_LD, V8_FMA, V8_KEEP, ... A lane holds
  * f32, i32 or i64; loads widen narrow elements and stores narrow them again (cvec_store.c).
  */
+#include <math.h>
+
 #include "cvec_part.h"
 
 /* Those that the dialect approximates, as libm names them: what -ffp=strict calls lane by lane. */
@@ -147,14 +149,33 @@ static void has_varying(void *ctx, const Expr *e)
              !(e->op == EX_var && (v_varies(f->v, e) || e == f->v->acc || ex_var_info(f->v->g->x, e)->kind == VK_REG));
 }
 
+static void has_function(void *ctx, const Expr *e)
+{
+    bool *yes = ctx;
+    *yes = *yes || function[e->op];
+}
+
+static bool divides_by_number(const Expr *e)
+{
+    return e->op == EX_div && e->dt == DT_f32 && ex_is_const(e->a[1]) && isnormal((float)(1 / e->a[1]->v.f));
+}
+
+/* Whether e divides by a number what is approximated already: the last bit of the quotient says nothing. */
+static bool is_inexact(const Expr *e)
+{
+    bool yes = false;
+    ex_walk(e->a[0], has_function, &yes);
+    return yes && divides_by_number(e);
+}
+
 /* A quotient whose divisor is the same in all lanes. Where it is the same in the whole tile, too, it is read before:
- * a result may lie over what it is made of, and its reciprocal is found once; -ffp=bf16 multiplies by that. Not of
- * operands that may not be evaluated. */
+ * a result may lie over what it is made of, and its reciprocal is found once; -ffp=bf16 multiplies by that, as all do where the quotient
+ * is not exact anyway. Not of operands that may not be evaluated. */
 static const char *v_quotient(VGen *v, const Expr *e, VText operand)
 {
     CGen *g = v->g;
     const Expr *s = e->a[1];
-    const bool rounds = g->u->cx->fp == FP_bf16;
+    const bool rounds = g->u->cx->fp == FP_bf16 || is_inexact(e);
     struct Fixed { const VGen *v; bool yes; } f = {v, !ex_is_const(s) && operand == v_text};
     ex_walk(s, has_varying, &f);
     const char *a = operand(v, e->a[0]);
@@ -168,6 +189,15 @@ static const char *v_quotient(VGen *v, const Expr *e, VText operand)
     if (!known)
         ln(&v->head, "const float %s = %s;", name, c_expr(g, by));
     return rounds ? v_call2(v, "MUL", a, str_fmt(g->a, "V%d_SET(%s)", v->width, name)) : v_call2(v, "DIVS", a, name);
+}
+
+/* The argument of a function that is approximated: by the reciprocal of a number instead of divided by it. */
+static const Expr *v_argument(const VGen *v, const Expr *e)
+{
+    Exprs *x = v->g->x;
+    if (v->g->u->cx->fp == FP_strict || !divides_by_number(e))
+        return e;
+    return ex_mul(x, e->a[0], ex_const_f(x, DT_f32, 1 / e->a[1]->v.f));
 }
 
 static const char *v_operation(VGen *v, const Expr *e, VText operand)
@@ -188,7 +218,7 @@ static const char *v_operation(VGen *v, const Expr *e, VText operand)
     }
     if (e->op == EX_div && g->u->cx->fp != FP_strict && !v_by_lane(e->a[1], v->lane, v->acc))
         return v_quotient(v, e, operand);
-    const char *p = operand(v, e->a[0]);
+    const char *p = operand(v, function[e->op] ? v_argument(v, e->a[0]) : e->a[0]);
     if (e->op == EX_bitcast)
         return v_call1(v, "BITS", p);
     if (e->op == EX_isnan) /* differs from itself */

@@ -17,7 +17,7 @@ static const VectorOp vector_op[EX_count] = {
     [EX_erf] = {"ERF", NULL, NULL},       [EX_floor] = {"FLOOR", NULL, NULL},   [EX_ceil] = {"CEIL", NULL, NULL},
     [EX_rint] = {"RINT", NULL, NULL},     [EX_lt] = {"LT", "ILT", NULL},        [EX_le] = {"LE", "ILE", NULL},
     [EX_eq] = {"EQ", "IEQ", NULL},        [EX_ne] = {"NE", "INE", NULL},        [EX_isnan] = {"NE", NULL, NULL},
-    [EX_band] = {NULL, "IAND", NULL},     [EX_bor] = {NULL, "IOR", NULL},       [EX_bxor] = {NULL, "IXOR", NULL},
+    [EX_band] = {NULL, "IAND", "LAND"},   [EX_bor] = {NULL, "IOR", NULL},       [EX_bxor] = {NULL, "IXOR", NULL},
     [EX_fma] = {"FUSED", NULL, NULL},     [EX_bnot] = {NULL, "INOT", NULL},     [EX_shl] = {NULL, "ISHL", "LSHL"},
     [EX_shr] = {NULL, "ISHR", "LSHR"},
 };

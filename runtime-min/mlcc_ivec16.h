@@ -638,6 +638,8 @@ static MLCC_INLINE v16l V16_LADD(v16l a, v16l b)
     return (v16l){(v16q)((v16uq)a.even + (v16uq)b.even), (v16q)((v16uq)a.odd + (v16uq)b.odd)};
 }
 
+static MLCC_INLINE v16l V16_LAND(v16l a, v16l b) { return (v16l){a.even & b.even, a.odd & b.odd}; }
+
 static MLCC_INLINE v16l V16_LSUB(v16l a, v16l b)
 {
     return (v16l){(v16q)((v16uq)a.even - (v16uq)b.even), (v16q)((v16uq)a.odd - (v16uq)b.odd)};

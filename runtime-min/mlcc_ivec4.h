@@ -556,6 +556,8 @@ static MLCC_INLINE v4l V4_LADD(v4l a, v4l b)
     return (v4l){(v4q)((v4uq)a.even + (v4uq)b.even), (v4q)((v4uq)a.odd + (v4uq)b.odd)};
 }
 
+static MLCC_INLINE v4l V4_LAND(v4l a, v4l b) { return (v4l){a.even & b.even, a.odd & b.odd}; }
+
 static MLCC_INLINE v4l V4_LSUB(v4l a, v4l b)
 {
     return (v4l){(v4q)((v4uq)a.even - (v4uq)b.even), (v4q)((v4uq)a.odd - (v4uq)b.odd)};

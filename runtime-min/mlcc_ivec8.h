@@ -492,6 +492,8 @@ static MLCC_INLINE v8l V8_LADD(v8l a, v8l b)
     return (v8l){(v8q)((v8uq)a.even + (v8uq)b.even), (v8q)((v8uq)a.odd + (v8uq)b.odd)};
 }
 
+static MLCC_INLINE v8l V8_LAND(v8l a, v8l b) { return (v8l){a.even & b.even, a.odd & b.odd}; }
+
 static MLCC_INLINE v8l V8_LSUB(v8l a, v8l b)
 {
     return (v8l){(v8q)((v8uq)a.even - (v8uq)b.even), (v8q)((v8uq)a.odd - (v8uq)b.odd)};

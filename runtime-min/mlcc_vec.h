@@ -44,7 +44,7 @@
  *   LDQ(p) LDNQ(p, n) SETQ(p)  four bytes in each lane: side by side in memory, of n lanes, the same four
  *   LMUL(a, b)                 64-bit products of VI;  LOFI(a) widens, IOFL(l) takes the low half, LSAT(l) saturates to
  *                              VI, ISHRL(l, n) is IOFL of l >> n for a constant n of 0..63
- *   LADD LSUB LMIN LMAX(a, b) LSET(x);  IHSUM IHPROD IHMAX IHMIN(v)
+ *   LADD LSUB LMIN LMAX LAND(a, b) LSET(x);  IHSUM IHPROD IHMAX IHMIN(v)
  *
  *   KEEP(v) FENCE() PIN(v)     statements that hold the compiler to the order of loads: a loaded vector stays in a
  *                              register, no load moves across, a constant is made where it is used. They cost no

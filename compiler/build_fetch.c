@@ -59,6 +59,9 @@ static void find_stream(void *ctx, const Expr *e)
     if (s->load || e->op != EX_load || buf(s->b->u, e->v.ref)->cls != BC_const)
         return;
     const Expr *flat = flat_of(s->b, e);
+    for (uint8_t k = 0; k < s->t->np; k++)
+        if (ex_uses(flat, s->t->pvar[k])) /* points of several constants are no one stream */
+            return;
     Divisor several = {s->t->lane, 0};
     ex_walk(flat, find_divisor, &several);
     if (several.n ? has_blocks(s, flat, several.n, several.n) : has_blocks(s, flat, s->t->lanes, s->most)) {

@@ -502,6 +502,19 @@ static void check_list(Check *c, Nest *const *list, uint32_t n)
     back_to(c, m);
 }
 
+/* A step asks once, for all points and lanes. */
+static void check_fetch(Check *c, const Tile *t, const Fetch *f)
+{
+    bool once = !t->lane || t->across || !ex_uses(f->at, t->lane);
+    for (uint8_t k = 0; k < t->np; k++)
+        once = once && !ex_uses(f->at, t->pvar[k]) && !(f->when && ex_uses(f->when, t->pvar[k]));
+    if (!once && !c->why)
+        c->why = str_fmt(c->a, "%s: a hint for '%s' depends on the point of its tile", c->f->name, buf(c->u, f->buf)->name);
+    check_root(c, f->at);
+    if (f->when)
+        check_root(c, f->when);
+}
+
 static void check_tile(Check *c, const Tile *t)
 {
     const Expr *zero = ex_int(c->x, 0);
@@ -517,11 +530,8 @@ static void check_tile(Check *c, const Tile *t)
         open_loop(c, t->rvar[k], zero, t->rext[k]);
     if (t->body)
         check_root(c, t->body);
-    for (uint8_t k = 0; k < t->nfetch; k++) {
-        check_root(c, t->fetch[k].at);
-        if (t->fetch[k].when)
-            check_root(c, t->fetch[k].when);
-    }
+    for (uint8_t k = 0; k < t->nfetch; k++)
+        check_fetch(c, t, &t->fetch[k]);
     back_to(c, point);
     for (uint8_t k = 0; k < t->nstore; k++)
         check_store(c, &t->store[k]);

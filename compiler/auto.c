@@ -45,6 +45,7 @@ static void make_schedule(Auto *g)
     if (g->m->lanes_f32 > 1)
         auto_join(g);
     if (g->te->cx->fp == FP_bf16) {
+        auto_views(g);
         auto_winograd(g);
         auto_narrow(g);
     }

@@ -121,6 +121,7 @@ void layout_follow(Auto *g); /* tensors made or read element by element beside o
 /* ---- rewrites of stages ---- */
 
 void auto_join(Auto *g);                               /* layouts in which views that join dimensions are free */
+bool multiplies_pairs(const Machine *m);               /* auto_narrow.c: of bf16, faster than floats */
 void auto_narrow(Auto *g);                             /* -ffp=bf16: operands of contractions as bfloat16 */
 void auto_narrow_rest(Auto *g);                        /* after placement: large tensors that no contraction reads */
 void auto_flatten(Auto *g, int64_t group);             /* columns and few channels of a first convolution as one reduction, in groups */

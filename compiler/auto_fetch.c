@@ -4,11 +4,7 @@
  * run, in one order: while a function computes, as much as its own constant has is fetched from a fixed distance ahead, whichever
  * function that is for. MobileNetV2 on one core: 6 % of the time.
  */
-#include <math.h>
-
 #include "auto_tile.h"
-
-enum { LINE = 64 };
 
 int64_t constant_bytes(const Auto *g, const Dot *d)
 {
@@ -43,8 +39,8 @@ static bool is_bound_by_loads(const Auto *g, int64_t rows)
  * vector of eight in a picture of 14 x 14, whose share of 32 bytes is two. */
 static bool is_hint_dear(const Auto *g, int64_t rows, int64_t lanes, int64_t share)
 {
-    const double each = 2 / g->m->fma_rate, vectors = ceil((double)lanes / g->m->lanes_f32);
-    return (double)rows + each * vectors >= each * (double)rows * vectors && 16 * share <= LINE;
+    const int64_t vectors = (lanes + g->m->lanes_f32 - 1) / g->m->lanes_f32;
+    return load_cost(g, rows, vectors) >= fma_cost(g, rows * vectors) && 16 * share <= LINE;
 }
 
 void plan_fetches(const Auto *g, StagePlan *p, const Dot *d, const Stage *s, const TileShape *shape, int64_t lanes)

@@ -66,11 +66,10 @@ static bool has_pairs(const Auto *g, const Stage *s, const Dot *d)
     return false;
 }
 
-/* Faster than it multiplies floats. */
-static bool multiplies_pairs(const Machine *m) { return m->amx || m->dot_bf16 >= 1; }
+bool multiplies_pairs(const Machine *m) { return m->amx || m->dot_bf16 >= 1; }
 
 /* Where both operands go with the lane (depthwise) each is used but a few times, and would have to be widened as often.
- * Between two activations one is packed: that takes part of what pairs give, and more than all of it where they are slower than these. */
+ * Between two activations one is packed, which takes but a part of what pairs give. */
 static bool product_of(const Auto *g, uint32_t k, Product *p)
 {
     const Stage *s = g->te->stage.at[k];

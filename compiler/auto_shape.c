@@ -17,7 +17,7 @@ enum { TAP_VECTORS = 2 };     /* more would walk as many places of memory at a t
  * other at each: 16.2 GB/s at one, 17.8, 18.1 and 18.1 at two, three and four in pages of 4 KB; at one 13.3 where the pages lay worse
  * (1536 columns, Sapphire Rapids). Blocks of four vectors beside two: a step of Llama-135M in 0.97 of the time. The costs of whole
  * tiles follow that order; between two and four places they only break ties. For every machine, until others are measured. */
-enum { STREAM_ROWS = 4, PAGE = 4096, LINE = 64 };
+enum { STREAM_ROWS = 4 };
 #define CROWDED (12.0 * 4 / LINE) /* of such a row in a step of four bytes: half cycles, six for a line of the second-level cache */
 static const struct Places { uint8_t vectors, block; double cost; } places[] = {{2, 2, 1.14}, {4, 2, 1.03}, {6, 2, 1.02}, {8, 4, 1.01}, {12, 4, 1}};
 enum { FMA_LATENCY = 8, STEP_OVERHEAD = 2, TILE_OVERHEAD = 48, OPEN_ROWS = 64, MAX_ROWS = 14, MAX_VECTORS = 4 };
@@ -28,7 +28,7 @@ typedef struct ShapeWork { int64_t outer, rows, lanes, steps; bool depthwise; in
 
 /* Rows of a tile that do not stay in the first-level cache while they are walked: of lines that are whole pages apart it keeps one
  * for each of its ways (a page each, on x86), of which the constant's take one. 128x3072x768 with 13 rows of 12 KB side by side: 80 %
- * of the peak where there are 8 ways (Zen 4), 95 % with 7. */
+ * of the peak where there are 8 ways (Zen 4), 92 % and more with five. */
 static int64_t crowded_rows(const Auto *g, const ShapeWork *w, int64_t down, int64_t rows)
 {
     uint8_t lines[PAGE / LINE] = {0};
@@ -47,7 +47,7 @@ static int64_t crowded_rows(const Auto *g, const ShapeWork *w, int64_t down, int
  * come from the second for each row tile: a step of 7 x 3 vectors, 10.5 cycles of FMAs, takes 13.8 (Sapphire Rapids). */
 static double step_cost(const Auto *g, const ShapeWork *w, int64_t rows, int64_t vectors)
 {
-    const double each = 2 / g->m->fma_rate, fma = each * (double)(rows * vectors), loads = each * (double)vectors + (w->depthwise ? 0 : (double)rows);
+    const double fma = fma_cost(g, rows * vectors), loads = load_cost(g, w->depthwise ? 0 : rows, vectors);
     const bool streams = !w->depthwise && w->steps * vectors * g->m->lanes_f32 * 4 > g->m->l1_bytes;
     return fmax(fmax(fma, loads), streams ? fmax(FMA_LATENCY, (double)(STREAM * vectors)) : FMA_LATENCY) + STEP_OVERHEAD;
 }

@@ -5,6 +5,7 @@
 
 #include "auto.h"
 
+enum { LINE = 64, PAGE = 4096 }; /* bytes of a cache line, and of memory that lies side by side for the caches */
 enum { SUM_VECTORS = 4 }; /* of a reduction along which sums do not depend on each other */
 
 typedef struct Order { uint8_t at[MAX_RANK]; } Order; /* dimensions as they are stored */
@@ -16,6 +17,10 @@ void add_loop(StagePlan *p, int v, int64_t step);
 /* One value per iteration of what is not the tile's: neither lane nor row. */
 void outer_loops(StagePlan *p, const Ten *t, const Order *order, int lane, int row);
 void open_lanes(const Auto *g, StagePlan *p, const Ten *t, int lane); /* lanes that only run time knows: a vector at a time */
+
+/* Half cycles of so many multiply-adds of vectors, and of loads of single elements and of vectors. */
+static inline double fma_cost(const Auto *g, int64_t n) { return 2 / g->m->fma_rate * (double)n; }
+static inline double load_cost(const Auto *g, int64_t elements, int64_t vectors) { return (double)elements + fma_cost(g, vectors); }
 
 /* auto_shape.c */
 TileShape shape_of_tile(const Auto *g, const Dot *d, const Stage *s, int64_t lanes, const char **kind);

@@ -144,7 +144,7 @@ static double constant_cost(const Auto *g, double bytes) { return stream_cost(g,
 static double made_cost(const Auto *g, double bytes) { return stream_cost(g, bytes, bytes > g->m->l3_bytes ? g->m->ram_rate : g->m->l3_rate); }
 
 /* Products become those of pairs of bf16 (auto_narrow.c), as the direct ones would. */
-static bool is_bf16(const Auto *g) { return g->te->cx->fp == FP_bf16 && g->m->dot_bf16 >= 1; }
+static bool is_bf16(const Auto *g) { return g->te->cx->fp == FP_bf16 && multiplies_pairs(g->m); }
 static double product_rate(const Auto *g) { return g->m->fma_rate * g->m->lanes_f32 * (is_bf16(g) ? 2 * g->m->dot_bf16 : 1); }
 static double operand_bytes(const Auto *g) { return is_bf16(g) ? 2 : 4; }
 
@@ -464,7 +464,6 @@ void auto_winograd(Auto *g)
     Conv c;
     if (g->m->lanes_f32 < 2 || g->te->cx->small || (g->m->amx && g->te->cx->fp == FP_bf16)) /* a matrix unit is done before the transforms are */
         return;
-    auto_views(g);
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
         const Filtering *f = conv_of(g, k, &c) ? choose(g, &c) : NULL;
         if (!f)

@@ -63,20 +63,22 @@ def has_sanitizer(folder):
     return rc == 0 and tool.run([folder / 'probe'], 60)[0] == 0
 
 
-def check_parts(folder, split, deals):
-    """That something is cut at all, and dealt out but at -O0, or the rest proves nothing. Steps of many parts may all be too short for it."""
+def check_parts(folder, split, deals, at):
+    """That something is cut at all, and dealt out but at -O0, or the rest proves nothing; `at` collects for how many parts it is, which for
+    a small network may be but the first."""
     facts = json.loads((folder / 'net.json').read_text())
     counts = [t['count'] for t in facts['threads']]
     dealt = [sum(f['shares'][k] > count for f in facts['nodes']) for k, count in enumerate(counts[1:])] if split else []
     if split and (counts != [1, 2, 3, 7] or facts['split_functions'] == 0):
         return f'is not cut: {counts}'
+    at.update(count for count, n in zip(counts[1:], dealt) if n)
     return f'dealt out: {dealt}' if split and any(dealt) != deals else ''
 
 
-def cut(r, build, name, model, level, known, sanitizer):
+def cut(r, build, name, model, level, known, sanitizer, at):
     folder = build / 'emit' / 'threads' / f'{name}{level}'
     built, why = models.build(build / 'mlcc', model, folder, 'net', [level, COUNTS, '--threads-always', '--weights=array'])
-    why = why or check_parts(folder, name in models.networks(), level != '-O0')
+    why = why or check_parts(folder, name in models.networks(), level != '-O0', at)
     if not why: # for any processor, too
         why = compiled(built, ['-O1'], known)[1]
     if not why:
@@ -175,9 +177,11 @@ def main():
     sanitizer = shutil.which('gcc') and has_sanitizer(work)
     if not sanitizer:
         r.skip('threads/sanitizer', 'the compiler has no ThreadSanitizer')
+    at = set()
     for name, model in (models.networks() | models.cases()).items():
         for level in ['-O0', '-O3'] if name in models.samples() else ['-O3']:
-            cut(r, build, name, model, level, known, sanitizer and name in models.networks())
+            cut(r, build, name, model, level, known, sanitizer and name in models.networks(), at)
+    r.check('threads/dealt out to any number', '' if at == {2, 3, 7} else f'only to {sorted(at)}')
     r.check('threads/rows as needed', as_needed(build, sanitizer))
     if platform.machine() == 'x86_64':
         r.check('threads/several levels', several_levels(build))

@@ -21,7 +21,7 @@ static const char *const libm[EX_count] = {
     [EX_log] = "log",       [EX_log1p] = "log1p",   [EX_sin] = "sin",       [EX_cos] = "cos",       [EX_tan] = "tan",
     [EX_asin] = "asin",     [EX_acos] = "acos",     [EX_atan] = "atan",     [EX_sinh] = "sinh",     [EX_cosh] = "cosh",
     [EX_tanh] = "tanh",     [EX_asinh] = "asinh",   [EX_acosh] = "acosh",   [EX_atanh] = "atanh",   [EX_erf] = "erf",
-    [EX_fma] = "fma",
+    [EX_erfq] = "erf",      [EX_fma] = "fma",
 };
 
 const char *c_type(const CGen *g, DType dt)

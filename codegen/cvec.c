@@ -9,7 +9,7 @@
 
 /* Those that the dialect approximates, as libm names them: what -ffp=strict calls lane by lane. */
 static const char *const function[EX_count] = {
-    [EX_exp] = "expf", [EX_log] = "logf", [EX_tanh] = "tanhf", [EX_erf] = "erff"};
+    [EX_exp] = "expf", [EX_log] = "logf", [EX_tanh] = "tanhf", [EX_erf] = "erff", [EX_erfq] = "erff"};
 
 /* Those that have a shorter form for -ffp=bf16. */
 static const char *const rounded[EX_count] = {[EX_erf] = "ERFB"};
@@ -149,46 +149,39 @@ static void has_varying(void *ctx, const Expr *e)
              !(e->op == EX_var && (v_varies(f->v, e) || e == f->v->acc || ex_var_info(f->v->g->x, e)->kind == VK_REG));
 }
 
-static void has_function(void *ctx, const Expr *e)
-{
-    bool *yes = ctx;
-    *yes = *yes || function[e->op];
-}
-
 static bool divides_by_number(const Expr *e)
 {
     return e->op == EX_div && e->dt == DT_f32 && ex_is_const(e->a[1]) && isnormal((float)(1 / e->a[1]->v.f));
 }
 
-/* Whether e divides by a number what is approximated already: the last bit of the quotient says nothing. */
-static bool is_inexact(const Expr *e)
+/* Whether e has one value in the whole tile. Not of operands that may not be evaluated. */
+static bool is_fixed(const VGen *v, const Expr *e)
 {
-    bool yes = false;
-    ex_walk(e->a[0], has_function, &yes);
-    return yes && divides_by_number(e);
+    struct Fixed { const VGen *v; bool yes; } f = {v, !ex_is_const(e)};
+    ex_walk(e, has_varying, &f);
+    return f.yes;
 }
 
-/* A quotient whose divisor is the same in all lanes. Where it is the same in the whole tile, too, it is read before:
- * a result may lie over what it is made of, and its reciprocal is found once; -ffp=bf16 multiplies by that, as all do where the quotient
- * is not exact anyway. Not of operands that may not be evaluated. */
+/* The name of such a value, read before the tile: a result may lie over what it is made of. */
+static const char *v_fixed(VGen *v, const Expr *e)
+{
+    const bool known = map_u64(&v->divisor, e->id, false) != NULL;
+    const char *name = c_name(v->g, &v->divisor, e->id, "by", "by");
+    if (!known)
+        ln(&v->head, "const float %s = %s;", name, c_expr(v->g, e));
+    return name;
+}
+
+/* A quotient whose divisor is the same in all lanes; -ffp=bf16 multiplies by the reciprocal of one that is found once. */
 static const char *v_quotient(VGen *v, const Expr *e, VText operand)
 {
     CGen *g = v->g;
-    const Expr *s = e->a[1];
-    const bool rounds = g->u->cx->fp == FP_bf16 || is_inexact(e);
-    struct Fixed { const VGen *v; bool yes; } f = {v, !ex_is_const(s) && operand == v_text};
-    ex_walk(s, has_varying, &f);
+    const Expr *s = e->a[1], *by = ex_binary(g->x, EX_div, ex_const_f(g->x, DT_f32, 1), s);
     const char *a = operand(v, e->a[0]);
-    const Expr *by = rounds ? ex_binary(g->x, EX_div, ex_const_f(g->x, DT_f32, 1), s) : s;
-    if (rounds && ex_is_const(s))
-        return v_call2(v, "MUL", a, v_set(v, by));
-    if (!f.yes)
-        return v_call2(v, "DIVS", a, c_expr(g, s));
-    const bool known = map_u64(&v->divisor, s->id, false) != NULL;
-    const char *name = c_name(g, &v->divisor, s->id, "by", "by");
-    if (!known)
-        ln(&v->head, "const float %s = %s;", name, c_expr(g, by));
-    return rounds ? v_call2(v, "MUL", a, str_fmt(g->a, "V%d_SET(%s)", v->width, name)) : v_call2(v, "DIVS", a, name);
+    const bool fixed = operand == v_text && is_fixed(v, s);
+    if (g->u->cx->fp == FP_bf16 && (fixed || ex_is_const(s)))
+        return v_call2(v, "MUL", a, fixed ? str_fmt(g->a, "V%d_SET(%s)", v->width, v_fixed(v, by)) : v_set(v, by));
+    return v_call2(v, "DIVS", a, fixed ? v_fixed(v, s) : c_expr(g, s));
 }
 
 /* The argument of a function that is approximated: by the reciprocal of a number instead of divided by it. */
@@ -243,6 +236,8 @@ const char *v_set(VGen *v, const Expr *e)
 
 static const char *v_value(VGen *v, const Expr *e, VText operand)
 {
+    if (!v_by_lane(e, v->lane, v->acc) && e->op == EX_div && e->dt == DT_f32 && operand == v_text && is_fixed(v, e))
+        return str_fmt(v->g->a, "V%d_SET(%s)", v->width, v_fixed(v, e));
     if (!v_by_lane(e, v->lane, v->acc) && e->op != EX_loadp)
         return v_set(v, e);
     if (e->op == EX_load)

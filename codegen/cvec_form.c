@@ -19,7 +19,7 @@ static const VectorOp vector_op[EX_count] = {
     [EX_eq] = {"EQ", "IEQ", NULL},        [EX_ne] = {"NE", "INE", NULL},        [EX_isnan] = {"NE", NULL, NULL},
     [EX_band] = {NULL, "IAND", "LAND"},   [EX_bor] = {NULL, "IOR", NULL},       [EX_bxor] = {NULL, "IXOR", NULL},
     [EX_fma] = {"FUSED", NULL, NULL},     [EX_bnot] = {NULL, "INOT", NULL},     [EX_shl] = {NULL, "ISHL", "LSHL"},
-    [EX_shr] = {NULL, "ISHR", "LSHR"},
+    [EX_shr] = {NULL, "ISHR", "LSHR"},    [EX_erfq] = {"ERFQ", NULL, NULL},
 };
 
 static const Element element[] = {

@@ -60,6 +60,8 @@ static void make_schedule(Auto *g)
     auto_outputs(g);
     g->s = schedule_new(g->a, g->te);
     auto_place(g);
+    if (g->m->lanes_f32 > 1)
+        auto_round(g);
     if (g->te->cx->fp == FP_bf16)
         auto_narrow_rest(g);
     auto_tile(g);

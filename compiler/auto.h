@@ -99,6 +99,7 @@ int64_t lanes_per_block(const Auto *g, const Dot *d, uint32_t stage); /* those o
 
 /* auto_stage.c: tensors and stages of the scheduler's own. */
 uint32_t auto_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, const Expr *const *dim);
+const Expr *auto_floats(Auto *g, const char *what, int64_t n, const float *v, const Expr *dim, const Expr *at); /* element `at` of a vector of them; a literal where all are alike */
 void auto_insert(Auto *g, uint32_t k, Stage *s);       /* before stage k */
 uint32_t auto_copy(Auto *g, uint32_t k, uint32_t from, const uint8_t *perm, NodeId node); /* before stage k: a tensor that lies plain, dimension d of it perm[d] of from (NULL: d) */
 Stage *auto_replace(Auto *g, uint32_t k, const Expr *body); /* stage k with another body: stages are never changed, so it is a new one */
@@ -131,7 +132,13 @@ void auto_scale(Auto *g);                              /* scaled sums of integer
  * auto_rounded: that whole number, plus `add`, from the bits of the sum. */
 #define AUTO_ROUNDER 0x1.8p23
 #define AUTO_REACH   0x1p21
+enum { AUTO_ROUNDER_BITS = 0x4b400000 };
 const Expr *auto_rounded(Exprs *x, const Expr *sum, int64_t add);
+/* auto_reach.c: bounds of a value, infinite where none are known, and of its magnitude. */
+typedef struct Reach { double lo, hi; } Reach;
+Reach auto_reach(const Auto *g, const Expr *e);
+double auto_magnitude(const Auto *g, const Expr *e);
+void auto_round(Auto *g);                              /* after placement: bytes on their way between floats */
 void auto_sign(Auto *g);                               /* bytes with the sign that dots of the machine take */
 void auto_zero(Auto *g);                               /* zero points out of contractions of bytes */
 void auto_outputs_apart(Auto *g);                      /* outputs become copies, so that what is computed lies as it is made */

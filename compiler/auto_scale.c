@@ -17,7 +17,8 @@
 
 __extension__ typedef __int128 Wide;
 
-enum { STEPS = 255, ROUNDER_BITS = 0x4b400000, MOST_GAIN = 4096 };
+enum { MOST_ADDED = 3 }; /* constants that are added to a sum: of zero points, and a bias */
+enum { STEPS = 255, MOST_GAIN = 4096 };
 
 /* The integer form; constants are loads of vectors over one index, or literals. */
 typedef struct Scaled {
@@ -61,14 +62,71 @@ static bool take_factor(const Auto *g, Scaled *s, const Expr *e)
     return take_constant(g, s, s->factor);
 }
 
-static void take_sum(const Auto *g, Scaled *s, const Expr *e)
+/* What is added to a sum. */
+typedef struct Added { const Expr *e[MOST_ADDED]; bool less[MOST_ADDED]; int n; } Added;
+
+/* A map of a sum in its place. */
+static const Expr *seen_through(const Auto *g, const Expr *e)
 {
-    s->sum = e;
-    for (int k = 0; k < 2 && e->op == EX_add && !s->bias; k++)
-        if (take_constant(g, s, e->a[k])) {
-            s->bias = e->a[k];
-            s->sum = e->a[1 - k];
-        }
+    const Ten *t = e->op == EX_load ? ten(g->te, e->v.ref) : NULL;
+    const Stage *s = t && t->kind == TEN_stage ? g->te->stage.at[t->stage] : NULL;
+    Subst at[MAX_RANK];
+    if (!s || s->kind != ST_map || t->dt != DT_i32)
+        return e;
+    for (uint8_t d = 0; d < t->rank; d++)
+        at[d] = (Subst){s->var[d], e->a[d]};
+    const Expr *body = ex_subst(g->x, s->body, at, t->rank);
+    return body->op == EX_add || body->op == EX_sub ? body : e;
+}
+
+/* What is left of e without a constant that is added to it or taken from it; NULL: there is none. */
+static const Expr *less_constant(const Auto *g, Scaled *s, const Expr *e, Added *all)
+{
+    const bool sum = (e->op == EX_add || e->op == EX_sub) && all->n < MOST_ADDED, second = sum && take_constant(g, s, e->a[1]);
+    if (!second && !(sum && e->op == EX_add && take_constant(g, s, e->a[0])))
+        return NULL;
+    all->less[all->n] = e->op == EX_sub;
+    all->e[all->n++] = e->a[second];
+    return e->a[!second];
+}
+
+static const Expr *less_constants(const Auto *g, Scaled *s, const Expr *e, Added *all)
+{
+    for (const Expr *rest = e; rest; rest = less_constant(g, s, seen_through(g, e), all))
+        e = rest;
+    return e;
+}
+
+static int64_t constant_at(const Auto *g, const Expr *e, int64_t k)
+{
+    return !e ? 0 : ex_is_const(e) ? e->v.i : blob_i(ten(g->te, e->v.ref)->data, k);
+}
+
+/* All that is added as one constant. */
+static const Expr *joined(Auto *g, const Scaled *s, const Added *all)
+{
+    if (all->n == 0 || (all->n == 1 && !all->less[0]))
+        return all->n ? all->e[0] : NULL;
+    int32_t *v = NEWN(g->a, int32_t, s->n);
+    for (int64_t k = 0; k < s->n; k++) {
+        uint32_t sum = 0; /* as the model's, modulo 2^32 */
+        for (int q = 0; q < all->n; q++)
+            sum += (uint32_t)(all->less[q] ? -constant_at(g, all->e[q], k) : constant_at(g, all->e[q], k));
+        v[k] = (int32_t)sum;
+    }
+    if (!s->at)
+        return ex_const_i(g->x, DT_i32, v[0]);
+    const uint32_t t = auto_tensor(g, str_fmt(g->a, "bias%u", g->te->ten.n), TEN_const, 1, &s->dim);
+    ten(g->te, t)->dt = DT_i32;
+    ten(g->te, t)->data = blob_make(g->a, DT_i32, s->n, v);
+    return ex_load(g->x, DT_i32, t, 1, &s->at);
+}
+
+static void take_sum(Auto *g, Scaled *s, const Expr *e)
+{
+    Added all = {0};
+    s->sum = less_constants(g, s, e, &all);
+    s->bias = joined(g, s, &all);
 }
 
 /* i64(e), e of at most 32 bits with a sign, or narrower. */
@@ -78,7 +136,7 @@ static bool is_widened(const Expr *e)
 }
 
 /* i64(sum + bias) * factor */
-static bool take_product(const Auto *g, Scaled *s, const Expr *e)
+static bool take_product(Auto *g, Scaled *s, const Expr *e)
 {
     for (int k = 0; k < 2 && e->op == EX_mul; k++) {
         const Expr *v = e->a[k];
@@ -97,7 +155,7 @@ static bool is_last_bit(const Expr *e, const Expr *v, int shift)
 }
 
 /* product + c, or product + its last bit + c */
-static bool take_rounding(const Auto *g, Scaled *s, const Expr *e)
+static bool take_rounding(Auto *g, Scaled *s, const Expr *e)
 {
     if (e->op != EX_add || !ex_is_const(e->a[1]))
         return false;
@@ -111,7 +169,7 @@ static bool take_rounding(const Auto *g, Scaled *s, const Expr *e)
     return take_product(g, s, v);
 }
 
-static bool find_scaled(const Auto *g, const Expr *e, Scaled *s)
+static bool find_scaled(Auto *g, const Expr *e, Scaled *s)
 {
     *s = (Scaled){.dt = (DType)e->dt, .n = 1};
     if (e->op != EX_castsat || !dtype_is_byte((DType)e->dt))
@@ -123,54 +181,7 @@ static bool find_scaled(const Auto *g, const Expr *e, Scaled *s)
     return take_rounding(g, s, v->a[0]);
 }
 
-/* ---- the largest magnitude of an integer ---- */
-
-enum { DEPTH = 12 }; /* operations and stages that are followed: sums of sums would be walked again and again */
-
-static double magnitude(const Auto *g, const Expr *e, int depth);
-
-static double magnitude_of_stage(const Auto *g, const Stage *s, int depth)
-{
-    double n = s->kind == ST_map || (s->kind == ST_reduce && s->op == RED_sum) ? magnitude(g, s->body, depth) : INFINITY;
-    for (uint8_t q = 0; q < s->nr; q++)
-        n *= (double)extent_of(g, s->rext[q]);
-    return n;
-}
-
-static double magnitude_of_constant(const Auto *g, const Expr *e)
-{
-    const Blob *b = ten(g->te, e->v.ref)->data;
-    double most = 0;
-    for (int64_t k = 0; k < b->count; k++)
-        most = fmax(most, fabs((double)blob_i(b, k)));
-    return most;
-}
-
-static double magnitude(const Auto *g, const Expr *e, int depth)
-{
-    int64_t lo, hi;
-    if (depth == 0)
-        return INFINITY;
-    const Ten *t = e->op == EX_load ? ten(g->te, e->v.ref) : NULL;
-    if (e->op == EX_cast && dtype_is_int((DType)e->a[0]->dt))
-        return magnitude(g, e->a[0], depth);
-    if (e->op == EX_add || e->op == EX_sub)
-        return magnitude(g, e->a[0], depth - 1) + magnitude(g, e->a[1], depth - 1);
-    if (e->op == EX_mul)
-        return magnitude(g, e->a[0], depth - 1) * magnitude(g, e->a[1], depth - 1);
-    if (t && dtype_bytes(t->dt) > 1 && is_vector(g, e))
-        return magnitude_of_constant(g, e);
-    if (t && dtype_bytes(t->dt) > 1 && t->kind == TEN_stage)
-        return magnitude_of_stage(g, g->te->stage.at[t->stage], depth - 1);
-    return ex_range(g->x, e, &lo, &hi) ? fmax(fabs((double)lo), fabs((double)hi)) : INFINITY;
-}
-
 /* ---- the proof ---- */
-
-static int64_t constant_at(const Auto *g, const Expr *e, int64_t k)
-{
-    return !e ? 0 : ex_is_const(e) ? e->v.i : blob_i(ten(g->te, e->v.ref)->data, k);
-}
 
 /* Not saturated; sum with its bias. */
 static Wide integer_value(const Scaled *s, const Channel *c, int64_t sum)
@@ -187,7 +198,7 @@ static int64_t float_value(const Scaled *s, const Floats *f, int64_t sum)
     const float r = fmaf(fmaf((float)(sum - f->apart), f->gain, f->offset), f->scale, (float)AUTO_ROUNDER);
     int32_t bits;
     memcpy(&bits, &r, sizeof bits);
-    return (int64_t)bits - ROUNDER_BITS + whole_part(s);
+    return (int64_t)bits - AUTO_ROUNDER_BITS + whole_part(s);
 }
 
 static void find_steps(const Scaled *s, Channel *c)
@@ -260,17 +271,7 @@ static bool find_floats(const Scaled *s, const Channel *c, bool plain, Floats *f
 
 /* ---- the form in floats ---- */
 
-static const Expr *float_constant(Auto *g, const Scaled *s, const char *what, const float *v)
-{
-    bool same = true;
-    for (int64_t k = 1; k < s->n; k++)
-        same = same && v[k] == v[0];
-    if (same)
-        return ex_const_f(g->x, DT_f32, (double)v[0]);
-    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s%u", what, g->te->ten.n), TEN_const, 1, &s->dim);
-    ten(g->te, t)->data = blob_make(g->a, DT_f32, s->n, v);
-    return ex_load(g->x, DT_f32, t, 1, &s->at);
-}
+static const Expr *float_constant(Auto *g, const Scaled *s, const char *what, const float *v) { return auto_floats(g, what, s->n, v, s->dim, s->at); }
 
 /* Vectors of the three numbers. */
 typedef struct Table { float *gain, *offset, *scale; } Table;
@@ -306,9 +307,7 @@ static const Expr *scaled_sum(Auto *g, const Scaled *s, const Table *t, bool pla
 /* Neither the sum nor what is rounded leads out of its type. */
 static bool in_reach(const Auto *g, Scaled *s)
 {
-    double most = magnitude(g, s->sum, DEPTH), all = most, top = 0;
-    if (s->bias)
-        all += ex_is_const(s->bias) ? fabs((double)s->bias->v.i) : magnitude_of_constant(g, s->bias);
+    double most = auto_magnitude(g, s->sum), all = most + (s->bias ? auto_magnitude(g, s->bias) : 0), top = 0;
     for (int64_t k = 0; k < s->n; k++)
         top = fmax(top, ldexp((double)constant_at(g, s->factor, k), -s->shift));
     s->most = all < 0x1p31 ? (int64_t)most : 0;
@@ -333,7 +332,7 @@ static const Expr *in_floats(void *ctx, const Expr *e)
 
 const Expr *auto_rounded(Exprs *x, const Expr *sum, int64_t add)
 {
-    return ex_sub(x, ex_bitcast(x, DT_i32, sum), ex_const_i(x, DT_i32, ROUNDER_BITS - add));
+    return ex_sub(x, ex_bitcast(x, DT_i32, sum), ex_const_i(x, DT_i32, AUTO_ROUNDER_BITS - add));
 }
 
 void auto_scale(Auto *g)

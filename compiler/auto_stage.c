@@ -15,6 +15,18 @@ uint32_t auto_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, cons
     return t;
 }
 
+const Expr *auto_floats(Auto *g, const char *what, int64_t n, const float *v, const Expr *dim, const Expr *at)
+{
+    bool same = true;
+    for (int64_t k = 1; k < n; k++)
+        same = same && v[k] == v[0];
+    if (same)
+        return ex_const_f(g->x, DT_f32, (double)v[0]);
+    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s%u", what, g->te->ten.n), TEN_const, 1, &dim);
+    ten(g->te, t)->data = blob_make(g->a, DT_f32, n, v);
+    return ex_load(g->x, DT_f32, t, 1, &at);
+}
+
 void auto_insert(Auto *g, uint32_t k, Stage *s)
 {
     PUSH(g->a, &g->te->stage, s);

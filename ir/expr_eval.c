@@ -119,7 +119,8 @@ static int64_t mod_i(int64_t a, int64_t b)
     R(asinh, M(asinh)(a))                       \
     R(acosh, M(acosh)(a))                       \
     R(atanh, M(atanh)(a))                       \
-    R(erf, M(erf)(a))
+    R(erf, M(erf)(a))                           \
+    R(erfq, M(erf)(a))
 
 #define TEST_ROWS(R)    \
     R(isnan, a != a)    \

@@ -23,6 +23,7 @@
  *                              floats tried); NaN and infinities as libm has them, results below the normal range are
  *                              rounded, not flushed, but SIGMOID ends at that of -32, 1.3e-14. V1 calls libm
  *   SIGMOIDB ERFB(a)           what is rounded to bfloat16 next: within 2^-12 of the result, within 2^-14
+ *   ERFQ(a)                    what becomes part of a byte: within 2^-17
  *   EACH(f, a)                 f of each lane, a function of libm
  *   ILD(p) IST(p, v) ISET(x) IADD ISUB IMUL(a, b)      int32_t lanes, wrapping
  *   ITOF(i) FTOI(a)            FTOI drops the fraction and saturates, NaN gives 0, as mlcc_trunc_i32;  BITS(a) the same bits
@@ -293,6 +294,8 @@ static inline float V1_SIGMOIDB(float a) { return V1_SIGMOID(a); }
 
 static inline float V1_ERFB(float a) { return V1_ERF(a); }
 
+static inline float V1_ERFQ(float a) { return V1_ERF(a); }
+
 #if MLCC_VECTOR
 #include "mlcc_vec4.h"
 #include "mlcc_vec8.h"
@@ -357,6 +360,7 @@ typedef MLCC_JOIN(v, MLCC_VW, i) VI;
 #define VF_ERF MLCC_JOIN(V, MLCC_VW, _ERF)
 #define VF_SIGMOIDB MLCC_JOIN(V, MLCC_VW, _SIGMOIDB)
 #define VF_ERFB MLCC_JOIN(V, MLCC_VW, _ERFB)
+#define VF_ERFQ MLCC_JOIN(V, MLCC_VW, _ERFQ)
 #define VF_ILD MLCC_JOIN(V, MLCC_VW, _ILD)
 #define VF_IST MLCC_JOIN(V, MLCC_VW, _IST)
 #define VF_ISET MLCC_JOIN(V, MLCC_VW, _ISET)

@@ -457,6 +457,8 @@ static MLCC_INLINE v4f V4_SIGMOIDB(v4f x) { return V4_SIGMOID(x); }
 
 static MLCC_INLINE v4f V4_ERFB(v4f x) { return V4_ERF(x); }
 
+static MLCC_INLINE v4f V4_ERFQ(v4f x) { return V4_ERF(x); }
+
 /* x = 2^e (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2): e ln 2 + f - f^2/2 + f^3 p(f). */
 static MLCC_INLINE v4f V4_LOG(v4f x)
 {

@@ -507,6 +507,8 @@ static MLCC_INLINE v8f V8_SIGMOIDB(v8f x) { return V8_SIGMOID(x); }
 
 static MLCC_INLINE v8f V8_ERFB(v8f x) { return V8_ERF(x); }
 
+static MLCC_INLINE v8f V8_ERFQ(v8f x) { return V8_ERF(x); }
+
 /* x = 2^e (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2): e ln 2 + f - f^2/2 + f^3 p(f). */
 static MLCC_INLINE v8f V8_LOG(v8f x)
 {

@@ -752,6 +752,9 @@ static void T(test_short_functions)(void **state)
         for (int i = 0; i < W; i++)
             x[i] = from + 0.001f * (float)i;
         V(ST)(y, V(SIGMOIDB)(V(LD)(x)));
+        V(ST)(z, V(ERFQ)(V(LD)(x)));
+        for (int i = 0; i < W; i++)
+            assert_true(fabs((double)z[i] - erf((double)x[i])) <= 0x1p-17);
         V(ST)(z, V(ERFB)(V(LD)(x)));
         for (int i = 0; i < W; i++) {
             const double s = sigmoid((double)fmaxf(x[i], -32.0f));

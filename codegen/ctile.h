@@ -8,6 +8,7 @@
 #include "cvec.h"
 
 enum { MOST_PACKED = 4 };                    /* vectors that one store packs */
+enum { MOST_TURNS = 7 };                     /* values computed by turns: four, and what is stored with the last */
 
 /* An accumulator: the register that the epilogue reads, and its name. */
 typedef struct Acc { const Expr *var; const char *name; } Acc;
@@ -30,6 +31,12 @@ void v_dot_step(VGen *v, const DotForm *d, const Acc *acc, int32_t np, int32_t n
 
 void v_epilogue(VGen *v, const Acc *acc, int32_t np, int32_t nv); /* ctile_acc.c: the stores of points x vectors */
 bool v_is_fold(CGen *g, const Tile *t, int32_t width); /* ctile_fold.c: both operands lie along the reduction */
+
+/* ctile_map.c: values that take long are computed by turns, so that a core, which does not look past a few such chains of operations,
+ * has work while one waits. Whether t stores what takes so many operations; the statements that follow go to `part`; a line of each of n parts in turn. */
+bool v_is_chain(const Tile *t, int least);
+void v_begin_turn(VGen *v, Out *part, const Out *outer);
+void v_interleave(Out *o, Out *part, int32_t n);
 
 /* The statements of a tile. */
 void v_accumulator_tile(VGen *v);                  /* ctile_acc.c */

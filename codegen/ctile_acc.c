@@ -98,33 +98,90 @@ static uint32_t place_acc(VGen *v, const Acc *acc, int32_t p, int32_t q, Subst *
 /* How many of n whole vectors are stored together. */
 static int32_t packed_of(int32_t n) { return n >= 4 ? 4 : n >= 2 ? 2 : 1; }
 
-/* The stores of accumulators q.. of point p, which lie side by side. */
-static void store_together(VGen *v, const Acc *acc, int32_t p, int32_t q, int32_t count)
+enum { CHAIN = 8 }; /* operations behind a sum from which on vectors of them are computed by turns */
+
+/* Accumulators q.. of point p whose values are stored together. */
+typedef struct Group { int32_t p, q, count; } Group;
+
+/* What store k of the i-th of a group stores. */
+static const char *stored_value(VGen *v, const Acc *acc, const Group *at, int32_t i, int k)
 {
-    for (int k = 0; k < v->t->nstore; k++) {
+    Subst s[MAX_RANK + 2];
+    const uint32_t n = place_acc(v, &acc[i], at->p, at->q + i, s);
+    return v_unpacked(v, &v->t->store[k], s, n);
+}
+
+static void store_packed(VGen *v, const Acc *acc, const Group *at, int k, const char *const *value)
+{
+    Subst s[MAX_RANK + 2];
+    const uint32_t n = place_acc(v, acc, at->p, at->q, s);
+    v_store_packed(v, &v->t->store[k], s, n, value, at->count);
+}
+
+static void store_alone(VGen *v, const Acc *acc, const Group *at)
+{
+    Subst s[MAX_RANK + 2];
+    const uint32_t n = place_acc(v, acc, at->p, at->q, s);
+    for (int k = 0; k < v->t->nstore; k++)
+        v_store(v, &v->t->store[k], s, n);
+}
+
+static void store_group(VGen *v, const Acc *acc, const Group *at)
+{
+    if (at->count == 1)
+        store_alone(v, acc, at);
+    for (int k = 0; at->count > 1 && k < v->t->nstore; k++) {
         const char *value[MOST_PACKED];
-        Subst s[MAX_RANK + 2];
-        for (int32_t i = 0; i < count; i++)
-            value[i] = v_unpacked(v, &v->t->store[k], s, place_acc(v, &acc[i], p, q + i, s));
-        v_store_packed(v, &v->t->store[k], s, place_acc(v, acc, p, q, s), value, count);
+        for (int32_t i = 0; i < at->count; i++)
+            value[i] = stored_value(v, acc, at, i, k);
+        store_packed(v, acc, at, k, value);
     }
+}
+
+/* The same of several groups whose values take long: each accumulator's statements by turns with those of the others. */
+static void store_by_turns(VGen *v, const Acc *acc, int32_t nv, const Group *at, int32_t groups)
+{
+    CGen *g = v->g;
+    Out *outer = g->o, part[MOST_TURNS];
+    const char **value = NEWN(g->a, const char *, MOST_TURNS * v->t->nstore);
+    int32_t n = 0;
+    for (const Group *b = at; b < at + groups; b++)
+        for (int32_t i = 0; i < b->count; i++, n++) {
+            v_begin_turn(v, &part[n], outer);
+            if (b->count == 1)
+                store_alone(v, &acc[b->p * nv + b->q], b);
+            for (int k = 0; b->count > 1 && k < v->t->nstore; k++)
+                value[k * MOST_TURNS + n] = stored_value(v, &acc[b->p * nv + b->q], b, i, k);
+            v_forget(v, false);
+        }
+    g->o = outer;
+    v_interleave(outer, part, n);
+    n = 0;
+    for (const Group *b = at; b < at + groups; n += b++->count)
+        for (int k = 0; b->count > 1 && k < v->t->nstore; k++)
+            store_packed(v, &acc[b->p * nv + b->q], b, k, &value[k * MOST_TURNS + n]);
 }
 
 void v_epilogue(VGen *v, const Acc *acc, int32_t np, int32_t nv)
 {
     const int32_t whole = v->t->open || !v_packs_all(v) ? 0 : v->t->lanes / v->width;
+    const bool turns = v_is_chain(v->t, CHAIN);
+    Group held[MOST_TURNS];
+    int32_t groups = 0, vectors = 0;
     for (int32_t p = 0; p < np; p++)
         for (int32_t q = 0, count; q < nv; q += count) {
-            const Acc *at = &acc[p * nv + q];
-            Subst s[MAX_RANK + 2];
             count = packed_of(whole - q);
-            if (count > 1) {
-                store_together(v, at, p, q, count);
+            const Group at = {p, q, count};
+            if (!turns) {
+                store_group(v, &acc[p * nv + q], &at);
                 continue;
             }
-            const uint32_t n = place_acc(v, at, p, q, s);
-            for (int k = 0; k < v->t->nstore; k++)
-                v_store(v, &v->t->store[k], s, n);
+            held[groups++] = at;
+            vectors += count;
+            if (vectors + MOST_PACKED > MOST_TURNS || (p == np - 1 && q + count >= nv)) {
+                store_by_turns(v, acc, nv, held, groups);
+                groups = vectors = 0;
+            }
         }
     v->acc = NULL;
     v_forget(v, true);

@@ -4,24 +4,50 @@
  */
 #include "ctile.h"
 
-/* c = op(c, body) over whole vectors. */
-static void across_vectors(VGen *v, int32_t p, const char *c, const Expr *whole)
+enum { MOST_SUMS = 4 }; /* vectors of sums that do not wait for each other */
+
+/* Vectors of sums: as many as divide the vectors that are taken, which have to be known. */
+static int32_t sums_of(const VGen *v, const Expr *whole)
+{
+    const int64_t n = ex_is_const(whole) ? whole->v.i / v->width : 1;
+    for (int32_t sums = MOST_SUMS; sums > 1 && !v->g->u->cx->small; sums--)
+        if (n % sums == 0 && n > sums)
+            return sums;
+    return 1;
+}
+
+/* c[k] = op(c[k], body) over whole vectors, of n sums by turns. */
+static void across_vectors(VGen *v, int32_t p, const Acc *c, int32_t sums, const Expr *whole)
 {
     CGen *g = v->g;
-    const Expr *q = ex_var(g->x, VK_INDEX, DT_ix, "l", 0, max_i64(ex_upper(g->x, whole) - v->width, 0));
+    const int32_t step = sums * v->width;
+    const Expr *q = ex_var(g->x, VK_INDEX, DT_ix, "l", 0, max_i64(ex_upper(g->x, whole) - step, 0));
     const char *i = var_ident(g, q);
-    Subst s[MAX_RANK + 2];
     v_set_count(v, v->width);
-    const uint32_t n = v_place(v, p, q, s);
-    open_block(g->o, "for (%s %s = 0; %s < %s; %s += %d)", c_type(g, DT_ix), i, i, c_expr_prec(g, whole, P_LT + 1), i,
-               v->width);
+    open_block(g->o, "for (%s %s = 0; %s < %s; %s += %d)", c_type(g, DT_ix), i, i, c_expr_prec(g, whole, P_LT + 1), i, step);
     v->strip = q;
-    const char *value = v_combine(v, v->t->red, c, ex_subst(g->x, v->t->body, s, n));
-    ln(g->o, "%s = %s;", c, value);
+    for (int32_t k = 0; k < sums; k++) {
+        Subst s[MAX_RANK + 2];
+        const uint32_t n = v_place(v, p, ex_add(g->x, q, ex_int(g->x, (int64_t)k * v->width)), s);
+        const char *value = v_combine(v, v->t->red, c[k].name, ex_subst(g->x, v->t->body, s, n));
+        ln(g->o, "%s = %s;", c[k].name, value);
+    }
     v->strip = NULL;
     v_forget(v, true);
     close_block(g->o, "");
     c_release(g, i);
+}
+
+/* All sums in the first: pairs, then pairs of those. */
+static void join_sums(VGen *v, const Acc *c, int32_t sums)
+{
+    for (int32_t half = 1; half < sums; half *= 2)
+        for (int32_t k = 0; k + half < sums; k += 2 * half) {
+            *map_u64(&v->memo, c[k + half].var->id, true) = (uint64_t)(uintptr_t)c[k + half].name;
+            const char *value = v_combine(v, v->t->red, c[k].name, c[k + half].var);
+            ln(v->g->o, "%s = %s;", c[k].name, value);
+        }
+    v->memo = (Map){.arena = v->g->a};
 }
 
 /* total = op(total, body) for the lanes behind the whole vectors, one by one. */
@@ -55,7 +81,7 @@ static void across_store(VGen *v, int32_t p, const Expr *total)
     }
 }
 
-/* One vector accumulator, combined across in the order of the dialect, then the tail one by one. */
+/* Vector accumulators, combined across in the order of the dialect, then the tail one by one. */
 static void across_point(VGen *v, int32_t p)
 {
     CGen *g = v->g;
@@ -63,17 +89,23 @@ static void across_point(VGen *v, int32_t p)
     const Expr *width = ex_int(g->x, v->width), *lanes = tile_lanes(g->x, t),
                *whole = ex_mul(g->x, ex_fdiv(g->x, lanes, width), width);
     const DType dt = (DType)t->acc->dt;
-    const Expr *vector = v_register(v, "c"), *total = v_register(v, "total");
-    const char *c = var_ident(g, vector);
-    ln(g->o, "%s %s = %s;", v_type(v, dt), c, v_set(v, red_identity(g->x, t->red, dt)));
+    const Expr *total = v_register(v, "total");
+    const int32_t sums = sums_of(v, whole);
+    Acc c[MOST_SUMS];
+    for (int32_t k = 0; k < sums; k++) {
+        c[k].var = v_register(v, "c");
+        c[k].name = var_ident(g, c[k].var);
+        ln(g->o, "%s %s = %s;", v_type(v, dt), c[k].name, v_set(v, red_identity(g->x, t->red, dt)));
+    }
     for (int k = 0; k + 1 < t->nr; k++)
         c_open_loop(g, t->rvar[k], t->rext[k]);
     if (!ex_is_int(whole, 0))
-        across_vectors(v, p, c, whole);
+        across_vectors(v, p, c, sums, whole);
     for (int k = 0; k + 1 < t->nr; k++)
         close_block(g->o, "");
+    join_sums(v, c, sums);
     ln(g->o, "%s%s %s = %s;", whole != lanes ? "" : "const ", c_type(g, dt), var_ident(g, total),
-       v_fold(v, t->red, dt, c));
+       v_fold(v, t->red, dt, c[0].name));
     if (whole != lanes)
         across_tail(v, p, total, whole);
     across_store(v, p, total);

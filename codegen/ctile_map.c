@@ -26,20 +26,28 @@ void v_open_map_tile(VGen *v)
 
 enum { LONG_CHAIN = 30 }; /* operations one after the other, of which a core cannot look past more than a few */
 
-/* Strips go side by side where each is a long chain: while one waits for a result, the other has work; or where they
- * are stored together. */
-static int32_t strips_at_once(const Tile *t, bool packed)
+bool v_is_chain(const Tile *t, int least)
 {
     int cost = 0;
     for (int k = 0; k < t->nstore; k++)
         cost += ex_cost(t->store[k].value);
-    return cost >= LONG_CHAIN ? 2 : packed ? MOST_PACKED : 1;
+    return cost >= least;
 }
 
-/* One line of each in turn. Loads come earlier by that, never later. */
-static void interleave(Out *o, Out *part, int32_t n)
+/* Strips go side by side where each is a long chain, or where they are stored together. */
+static int32_t strips_at_once(const Tile *t, bool packed) { return v_is_chain(t, LONG_CHAIN) ? 2 : packed ? MOST_PACKED : 1; }
+
+void v_begin_turn(VGen *v, Out *part, const Out *outer)
 {
-    const char *s[MOST_PACKED];
+    out_init(part, v->g->a);
+    part->depth = outer->depth;
+    v->g->o = part;
+}
+
+/* Loads come earlier by that, never later. */
+void v_interleave(Out *o, Out *part, int32_t n)
+{
+    const char *s[MOST_TURNS];
     for (int32_t k = 0; k < n; k++)
         s[k] = part[k].text.n ? text_str(&part[k].text) : "";
     for (bool more = true; more;) {
@@ -88,9 +96,7 @@ static void several_strips(VGen *v, const Expr *base, int32_t count, bool packed
     const char **value = NEWN(g->a, const char *, (size_t)(count * each));
     for (int32_t k = 0; k < count; k++) {
         const Expr *at = ex_add(g->x, base, ex_int(g->x, (int64_t)k * v->width));
-        out_init(&part[k], g->a);
-        part[k].depth = outer->depth;
-        g->o = &part[k];
+        v_begin_turn(v, &part[k], outer);
         if (packed)
             strip_values(v, at, value + k * each);
         else
@@ -98,7 +104,7 @@ static void several_strips(VGen *v, const Expr *base, int32_t count, bool packed
         v_forget(v, false);
     }
     g->o = outer;
-    interleave(outer, part, count);
+    v_interleave(outer, part, count);
     if (packed)
         store_strips(v, base, value, count);
 }

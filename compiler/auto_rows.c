@@ -72,12 +72,45 @@ static bool find_dims(const Auto *g, const Layout *last, Run *r)
     return x->dt == DT_f32 && !layout_free(g, r->x->v.ref) && is_stored_so(g, r->x->v.ref, &plain) && extent_of(g, x->dim[order[2]]) < FEW_CHANNELS;
 }
 
+typedef struct Sole { const Auto *g; const Expr *load; int n; } Sole;
+
+static void find_input(void *ctx, const Expr *e)
+{
+    Sole *f = ctx;
+    if ((e->op != EX_load && e->op != EX_loadp) || ten(f->g->te, e->v.ref)->kind == TEN_const)
+        return;
+    f->n++;
+    f->load = e->op == EX_load && ten(f->g->te, e->v.ref)->kind == TEN_input ? e : NULL;
+}
+
+/* The load of an input of the model, which is all that e loads but constants; NULL: there is no such. */
+static const Expr *sole_input(const Auto *g, const Expr *e)
+{
+    Sole f = {.g = g};
+    ex_walk(e, find_input, &f);
+    return f.n == 1 ? f.load : NULL;
+}
+
+/* Whether t, which product k alone reads, is made element for element of a tensor that lies so, but may have no border (an input): then
+ * the rows are made of that. */
+static bool is_made_of_input(const Auto *g, uint32_t t, const Layout *last)
+{
+    const Stage *s = ten(g->te, t)->kind == TEN_stage ? g->te->stage.at[ten(g->te, t)->stage] : NULL;
+    if (!s || s->kind != ST_map || g->nreader[t] != 1)
+        return false;
+    const Expr *load = sole_input(g, s->body);
+    bool same = load && load->n == ten(g->te, t)->rank;
+    for (uint8_t d = 0; same && d < load->n; d++)
+        same = load->a[d] == s->var[d] || (ex_is_int(load->a[d], 0) && ex_is_int(ten(g->te, t)->dim[d], 1));
+    return same && !layout_free(g, load->v.ref) && is_stored_so(g, load->v.ref, last);
+}
+
 /* Whether rows are worth making: of few channels where a copy is made in any case, of others where a border has no room. */
-static bool is_worth(const Auto *g, const Run *r)
+static bool is_worth(const Auto *g, const Run *r, const Layout *last)
 {
     const uint32_t t = r->x->v.ref;
-    const bool tight = g->tight && t < g->ntight && g->tight[t] && r->x->op == EX_loadp;
-    return r->taps > 1 && (layout_free(g, t) ? tight : r->channels < FEW_CHANNELS);
+    const bool tight = g->tight && t < g->ntight && g->tight[t] && r->x->op == EX_loadp, few = r->channels < FEW_CHANNELS;
+    return r->taps > 1 && (layout_free(g, t) ? tight || (few && is_made_of_input(g, t, last)) : few);
 }
 
 /* The window of contraction k, of which x would be stored as `last` says. */
@@ -90,7 +123,7 @@ static bool window_of(const Auto *g, uint32_t k, const Dot *d, const Layout *las
     *r = (Run){.s = g->te->stage.at[k], .x = d->x, .w = d->w};
     if (!constant_dims(x) || !constant_dims(w) || !(bytes || x->dt == DT_f32) || (d->x->op == EX_loadp && !ex_is_const(d->x->a[x->rank])))
         return false;
-    return find_dims(g, last, r) && run_of(g, r, 1, bytes ? 4 : 1) && stays_inside(g, r) && is_worth(g, r);
+    return find_dims(g, last, r) && run_of(g, r, 1, bytes ? 4 : 1) && stays_inside(g, r) && is_worth(g, r, last);
 }
 
 /* ---- the rewrite ---- */
@@ -113,6 +146,19 @@ static const Expr *bordered(const Auto *g, const Run *r, const Expr *inside, con
     return r->top > 0 ? ex_select(g->x, below(g, i, r->top), fill, e) : e;
 }
 
+/* An element of t; of one that is made of an input it is made here. */
+static const Expr *element_of(const Auto *g, uint32_t t, const Expr *const *index)
+{
+    const Stage *s = ten(g->te, t)->kind == TEN_stage ? g->te->stage.at[ten(g->te, t)->stage] : NULL;
+    const uint8_t rank = ten(g->te, t)->rank;
+    Subst at[MAX_RANK];
+    if (!s || s->kind != ST_map || g->nreader[t] != 1 || !sole_input(g, s->body) || layout_free(g, sole_input(g, s->body)->v.ref))
+        return ex_load(g->x, ten(g->te, t)->dt, t, rank, index);
+    for (uint8_t d = 0; d < rank; d++)
+        at[d] = (Subst){s->var[d], index[d]};
+    return ex_subst(g->x, s->body, at, rank);
+}
+
 /* f[others.., rows, run] */
 static uint32_t insert_rows(Auto *g, uint32_t k, const Run *r)
 {
@@ -120,8 +166,9 @@ static uint32_t insert_rows(Auto *g, uint32_t k, const Run *r)
     const Expr *index[MAX_RANK];
     Stage *s = run_copy(g, r, str_fmt(g->a, "%s.rows%u", x->name, g->te->ten.n), (const char *const[]){"n", "c", "d", "g"}, index);
     const uint8_t rank = ten(g->te, s->out)->rank;
-    s->body = bordered(g, r, ex_load(g->x, x->dt, r->x->v.ref, x->rank, index), s->var[rank - 2], s->var[rank - 1]);
-    g->rows.at[s->out] = r->x->v.ref;
+    const Expr *inside = element_of(g, r->x->v.ref, index);
+    s->body = bordered(g, r, inside, s->var[rank - 2], s->var[rank - 1]);
+    g->rows.at[s->out] = sole_input(g, inside) ? sole_input(g, inside)->v.ref : r->x->v.ref;
     auto_insert(g, k, s);
     for (uint8_t d = 0; d < rank; d++)
         g->layout.at[s->out].order[d] = d;

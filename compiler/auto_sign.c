@@ -6,7 +6,7 @@
  *   sum(k) (x - p)*(w - q)   becomes   sum(k) (x - p)*(w' - (q - 128))       w' = i8(w - 128)
  *
  * and auto_zero.c takes the zero points out, those of 128 with a constant's sum into a constant. Whoever else reads the tensor
- * adds what was taken away.
+ * adds what was taken away. An input of the model, which is as it is, is copied for that.
  */
 #include "auto.h"
 
@@ -40,6 +40,42 @@ static void choose(Signs *n, const Expr *x, const Expr *w)
     const bool one = rate_of(g->m, dx, other_sign(dw)) > enough;
     n->other[w->v.ref] = n->other[w->v.ref] || (cw && one);
     n->other[x->v.ref] = n->other[x->v.ref] || (cx && !cw && one);
+}
+
+/* ---- inputs of the model ---- */
+
+/* What dots with a constant read as the model takes it, with a sign that makes them less than two thirds as fast. Of one row they wait
+ * for the constant. */
+static bool is_slow_input(const Auto *g, const Dot *d)
+{
+    const DType dx = (DType)d->x->dt, dw = (DType)d->w->dt;
+    return d->row >= 0 && ten(g->te, d->x->v.ref)->kind == TEN_input && is_constant_load(g, d->w) && rate_of(g->m, other_sign(dx), dw) > 1.5 * rate_of(g->m, dx, dw);
+}
+
+/* The load of a copy, which may have the other sign. */
+static const Expr *load_of_copy(Auto *g, const Expr *e, uint32_t copy)
+{
+    const uint16_t rank = ex_load_rank(e);
+    return e->op == EX_load ? ex_load(g->x, (DType)e->dt, copy, rank, e->a) : ex_loadp(g->x, (DType)e->dt, copy, rank, e->a, e->a[rank]);
+}
+
+/* Such an input is read from one copy, for all products. */
+static void copy_inputs(Auto *g)
+{
+    uint32_t *copy = NEWN(g->a, uint32_t, g->te->ten.n);
+    Factor x, w;
+    Dot d;
+    for (uint32_t k = 0; k < g->te->stage.n; k++) {
+        if (!byte_product(g, k, &x, &w, &d) || !is_slow_input(g, &d))
+            continue;
+        const uint32_t from = d.x->v.ref;
+        if (!copy[from]) {
+            copy[from] = auto_copy(g, k, from, NULL, g->te->stage.at[k]->node);
+            k++;
+            auto_views(g);
+        }
+        auto_exchange(g, k, d.x, load_of_copy(g, d.x, copy[from]));
+    }
 }
 
 /* ---- the stages, rewritten ---- */
@@ -107,13 +143,15 @@ static void rewrite(Signs *n, uint32_t k)
 
 void auto_sign(Auto *g)
 {
-    Signs n = {g, NEWN(g->a, bool, g->te->ten.n)};
     Factor x, w;
     Dot d;
     bool any = false;
     if (g->m->amx || (g->m->dot_us8 < 1 && g->m->dot_ss8 < 1)) /* a matrix unit takes all signs */
         return;
     auto_views(g);
+    copy_inputs(g);
+    auto_views(g);
+    Signs n = {g, NEWN(g->a, bool, g->te->ten.n)};
     for (uint32_t k = 0; k < g->te->stage.n; k++)
         if (byte_product(g, k, &x, &w, &d))
             choose(&n, d.x, d.w);
@@ -122,6 +160,8 @@ void auto_sign(Auto *g)
     for (uint32_t k = 0; any && k < g->te->stage.n; k++)
         rewrite(&n, k);
     for (uint32_t t = 1; t < g->te->ten.n; t++)
-        if (n.other[t])
+        if (n.other[t]) {
             ten(g->te, t)->dt = other_sign(ten(g->te, t)->dt);
+            g->pinned.at[t] = false; /* a copy, which is none any more */
+        }
 }

@@ -152,7 +152,9 @@ static void test_signs(void **state)
         {str_fmt(arena, "input %%p i32[20,24]\n%s%%a ? = Cast %%p {to=2}\n%%y i32 = MatMulInteger %%a %%w\noutput %%y\n", weight), "neon-dotprod", false},
         {str_fmt(arena, "input %%p i32[1,8,6,6]\n%sconst %%s i64[4] (20, 8, 3, 2)\n%%f ? = Reshape %%w %%s\n%%a ? = Cast %%p {to=3}\n"
                  "%%y i32 = ConvInteger %%a %%f {pads=[1,1,1,1]}\noutput %%y\n", weight), "x86-64-v4-vnni", true},
-        {str_fmt(arena, "input %%a i8[20,24]\n%s%%y i32 = MatMulInteger %%a %%w\noutput %%y\n", weight), "x86-64-v4-vnni", false}, /* the caller's */
+        {str_fmt(arena, "input %%a i8[20,24]\n%s%%y i32 = MatMulInteger %%a %%w\noutput %%y\n", weight), "x86-64-v4-vnni", true}, /* the caller's, copied */
+        {str_fmt(arena, "input %%a i8[1,6,6,3]\nconst %%s i64[4] (40, 3, 2, 2)\n%s%%f ? = Reshape %%w %%s\n%%t ? = Transpose %%a {perm=[0,3,1,2]}\n"
+                 "%%y i32 = ConvInteger %%t %%f {pads=[1,1,1,1]}\noutput %%y\n", constant("w", "i8", 12, 40)), "x86-64-v4-vnni", true}, /* rows of a picture */
     };
     for (size_t k = 0; k < COUNT(cases); k++) {
         const char *graph = str_fmt(arena, "graph g\n%s", cases[k].graph);

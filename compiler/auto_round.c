@@ -21,10 +21,11 @@
 
 #include "auto_tile.h"
 
-enum { FUNCTION_COST = 10, SEEN_STAGES = 4 }; /* of expr.def: what costs more is approximated, or as far off as that */
-#define ERFQ_OFF 0x1p-17
-#define LEAST_STEP 0x1p-6
-enum { MOST_STEPS = 8, MOST_WHOLE = 1 << 20, VALUES = 256, NUDGES = 16 };
+enum { VALUES = 256, MOST_WHOLE = 1 << 20 }; /* of a byte; numbers that are added to one */
+enum { MOST_STEPS = 8, NUDGES = 16 };        /* operations between two bytes; units by which an offset is moved, either way */
+enum { FUNCTION_COST = 10, SEEN_STAGES = 4 }; /* cost of functions that are approximated; maps that are looked through for them */
+#define ERFQ_OFF   0x1p-17 /* by which the short form of erf is off */
+#define LEAST_STEP 0x1p-6  /* of a byte's step, by which what is rounded may be off for that */
 
 /* e + a whole number, taken apart. */
 static const Expr *less_constant(const Expr *e, int64_t *by)
@@ -50,16 +51,22 @@ static const Expr *rounder_of(const Expr *e, int64_t *add)
     return (sum->op == EX_fma || sum->op == EX_add) && ex_is_const(last) && last->v.f == AUTO_ROUNDER && fabs((double)*add) < MOST_WHOLE ? sum : NULL;
 }
 
+/* The saturated byte of which e is the value, plus `off`; NULL: it is none. */
+static const Expr *byte_of(const Expr *e, int64_t *off)
+{
+    e = less_constant(e, off);
+    while (e->op == EX_cast && (e->dt == DT_i32 || e->dt == DT_i64))
+        e = e->a[0];
+    return e->op == EX_castsat && dtype_is_byte((DType)e->dt) && fabs((double)*off) <= VALUES ? e : NULL;
+}
+
 /* ---- bytes that are read as floats ---- */
 
 static const Expr *byte_as_float(Exprs *x, const Expr *e)
 {
     int64_t off, add;
-    const Expr *byte = less_constant(e->a[0], &off);
-    while (byte->op == EX_cast && (byte->dt == DT_i32 || byte->dt == DT_i64))
-        byte = byte->a[0];
-    const Expr *sum = byte->op == EX_castsat && dtype_is_byte((DType)byte->dt) ? rounder_of(byte->a[0], &add) : NULL;
-    if (!sum || fabs((double)off) > VALUES)
+    const Expr *byte = byte_of(e->a[0], &off), *sum = byte ? rounder_of(byte->a[0], &add) : NULL;
+    if (!sum)
         return e;
     const Expr *whole = ex_sub(x, sum, ex_const_f(x, DT_f32, AUTO_ROUNDER - (double)(add + off)));
     const int64_t lo = dtype_min((DType)byte->dt) + off, hi = dtype_max((DType)byte->dt) + off;
@@ -214,7 +221,7 @@ static const Expr *short_form(const Auto *g, const Expr *e)
 
 static const Expr *times(Exprs *x, const Expr *e, double c)
 {
-    const bool scaled = e->op == EX_mul && ex_is_const(e->a[1]);
+    const bool scaled = e->op == EX_mul && ex_is_const(e->a[1]) && isnormal((float)(e->a[1]->v.f * c));
     return ex_mul(x, scaled ? e->a[0] : e, ex_const_f(x, DT_f32, scaled ? e->a[1]->v.f * c : c));
 }
 
@@ -256,12 +263,9 @@ static const Expr *byte_of_float(Auto *g, const Expr *e)
 static const Expr *byte_of_byte(Exprs *x, const Expr *e)
 {
     int64_t off, add;
-    const Expr *byte = less_constant(e->a[0], &off);
-    while (byte->op == EX_cast && (byte->dt == DT_i32 || byte->dt == DT_i64))
-        byte = byte->a[0];
-    if (byte->op != EX_castsat || !dtype_is_byte((DType)byte->dt) || dtype_min((DType)byte->dt) + off != dtype_min((DType)e->dt))
-        return e;
-    const Expr *sum = rounder_of(byte->a[0], &add);
+    const Expr *byte = byte_of(e->a[0], &off);
+    const bool whole = byte && dtype_min((DType)byte->dt) + off == dtype_min((DType)e->dt);
+    const Expr *sum = whole ? rounder_of(byte->a[0], &add) : NULL;
     return sum ? ex_castsat(x, (DType)e->dt, auto_rounded(x, sum, add + off)) : e;
 }
 
@@ -294,18 +298,24 @@ static bool is_inexact(const Auto *g, const Expr *e)
     return f.yes;
 }
 
-/* Of what is not exact anyway: times a reciprocal, which of `along`, the variable of what lies side by side, is found once. */
+/* The quotient c/s of x*(c/s), which is alike in what lies side by side; NULL: e is something else. */
+static const Expr *common_quotient(const Expr *e, const Expr *along)
+{
+    const Expr *f = e->op == EX_mul ? e->a[1] : NULL;
+    return f && f->op == EX_div && ex_is_const(f->a[0]) && !ex_uses(f, along) ? f : NULL;
+}
+
+/* x/s of an x that is not exact anyway: times a reciprocal, which of `along`, the variable of what lies side by side, is found once. */
 static const Expr *quotient(const Auto *g, const Expr *e, const Expr *along)
 {
     Exprs *x = g->x;
-    const Expr *by = e->a[1];
-    const bool number = ex_is_const(by) && isnormal((float)(1 / by->v.f));
-    if ((!number && (ex_is_const(by) || ex_uses(by, along))) || !is_inexact(g, e->a[0]))
+    const Expr *by = e->a[1], *f = common_quotient(e->a[0], along);
+    const double c = ex_is_const(by) ? 1 / by->v.f : 1, both = f ? f->a[0]->v.f * c : c;
+    if (!isnormal((float)c) || !isnormal((float)both) || ex_uses(by, along) || !is_inexact(g, e->a[0]))
         return e;
-    const Expr *f = e->a[0]->op == EX_mul ? e->a[0]->a[1] : NULL;
-    if (number && f && f->op == EX_div && ex_is_const(f->a[0]) && !ex_uses(f, along)) /* x * (c / s) / by */
-        return ex_mul(x, e->a[0]->a[0], ex_binary(x, EX_div, ex_const_f(x, DT_f32, f->a[0]->v.f / by->v.f), f->a[1]));
-    return number ? times(x, e->a[0], 1 / by->v.f) : ex_mul(x, e->a[0], ex_binary(x, EX_div, ex_const_f(x, DT_f32, 1), by));
+    if (!ex_is_const(by))
+        return ex_mul(x, e->a[0], ex_binary(x, EX_div, ex_const_f(x, DT_f32, 1), by));
+    return f ? ex_mul(x, e->a[0]->a[0], ex_binary(x, EX_div, ex_const_f(x, DT_f32, both), f->a[1])) : times(x, e->a[0], c);
 }
 
 /* ---- all of a body ---- */

@@ -103,6 +103,7 @@ const Expr *auto_floats(Auto *g, const char *what, int64_t n, const float *v, co
 void auto_insert(Auto *g, uint32_t k, Stage *s);       /* before stage k */
 uint32_t auto_copy(Auto *g, uint32_t k, uint32_t from, const uint8_t *perm, NodeId node); /* before stage k: a tensor that lies plain, dimension d of it perm[d] of from (NULL: d) */
 Stage *auto_replace(Auto *g, uint32_t k, const Expr *body); /* stage k with another body: stages are never changed, so it is a new one */
+const Expr *auto_element(const Auto *g, const Stage *s, const Expr *const *index); /* of a map: its body there */
 void auto_exchange(Auto *g, uint32_t k, const Expr *from, const Expr *to); /* an operand of stage k, whose substituted body becomes its own */
 void auto_map_bodies(Auto *g, const Expr *(*fn)(void *g, const Expr *e)); /* every map's, by fn at each node */
 void auto_drop_unread(Auto *g);                        /* views whose readers were given substituted bodies */

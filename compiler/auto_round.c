@@ -40,15 +40,23 @@ static const Expr *less_constant(const Expr *e, int64_t *by)
     return e->a[0];
 }
 
+/* Whether a sum that ends with AUTO_ROUNDER has no fraction: a multiply-add is the scheduler's own, which has proved it; a model may
+ * add that number to anything. */
+static bool is_rounded(const Auto *g, const Expr *sum)
+{
+    const Reach r = auto_reach(g, sum);
+    return sum->op == EX_fma || (sum->op == EX_add && r.lo >= 0x1p23 && r.hi < 0x1p24);
+}
+
 /* The sum with AUTO_ROUNDER of whose bits e is the whole number, plus `add`; NULL: it is no such number. */
-static const Expr *rounder_of(const Expr *e, int64_t *add)
+static const Expr *rounder_of(const Auto *g, const Expr *e, int64_t *add)
 {
     const Expr *bits = less_constant(e, add);
     if (bits->op != EX_bitcast || bits->dt != DT_i32 || bits->a[0]->dt != DT_f32)
         return NULL;
     const Expr *sum = bits->a[0], *last = sum->n ? sum->a[sum->n - 1] : NULL;
     *add += AUTO_ROUNDER_BITS;
-    return (sum->op == EX_fma || sum->op == EX_add) && ex_is_const(last) && last->v.f == AUTO_ROUNDER && fabs((double)*add) < MOST_WHOLE ? sum : NULL;
+    return last && ex_is_const(last) && last->v.f == AUTO_ROUNDER && fabs((double)*add) < MOST_WHOLE && is_rounded(g, sum) ? sum : NULL;
 }
 
 /* The saturated byte of which e is the value, plus `off`; NULL: it is none. */
@@ -62,10 +70,11 @@ static const Expr *byte_of(const Expr *e, int64_t *off)
 
 /* ---- bytes that are read as floats ---- */
 
-static const Expr *byte_as_float(Exprs *x, const Expr *e)
+static const Expr *byte_as_float(const Auto *g, const Expr *e)
 {
+    Exprs *x = g->x;
     int64_t off, add;
-    const Expr *byte = byte_of(e->a[0], &off), *sum = byte ? rounder_of(byte->a[0], &add) : NULL;
+    const Expr *byte = byte_of(e->a[0], &off), *sum = byte ? rounder_of(g, byte->a[0], &add) : NULL;
     if (!sum)
         return e;
     const Expr *whole = ex_sub(x, sum, ex_const_f(x, DT_f32, AUTO_ROUNDER - (double)(add + off)));
@@ -260,13 +269,13 @@ static const Expr *byte_of_float(Auto *g, const Expr *e)
 }
 
 /* i8(i32(sat_u8(v)) - 128), and the other way round. */
-static const Expr *byte_of_byte(Exprs *x, const Expr *e)
+static const Expr *byte_of_byte(const Auto *g, const Expr *e)
 {
     int64_t off, add;
     const Expr *byte = byte_of(e->a[0], &off);
     const bool whole = byte && dtype_min((DType)byte->dt) + off == dtype_min((DType)e->dt);
-    const Expr *sum = whole ? rounder_of(byte->a[0], &add) : NULL;
-    return sum ? ex_castsat(x, (DType)e->dt, auto_rounded(x, sum, add + off)) : e;
+    const Expr *sum = whole ? rounder_of(g, byte->a[0], &add) : NULL;
+    return sum ? ex_castsat(g->x, (DType)e->dt, auto_rounded(g->x, sum, add + off)) : e;
 }
 
 /* ---- quotients ---- */
@@ -327,11 +336,11 @@ static const Expr *by_floats(void *ctx, const Expr *e)
     const Body *b = ctx;
     Auto *g = b->g;
     if (e->op == EX_cast && e->dt == DT_f32 && dtype_is_int((DType)e->a[0]->dt))
-        return byte_as_float(g->x, e);
+        return byte_as_float(g, e);
     if (e->op == EX_castsat && dtype_is_byte((DType)e->dt) && e->a[0]->dt == DT_f32)
         return byte_of_float(g, e);
     if (e->op == EX_cast && dtype_is_byte((DType)e->dt) && dtype_is_int((DType)e->a[0]->dt))
-        return byte_of_byte(g->x, e);
+        return byte_of_byte(g, e);
     if ((e->op != EX_mul && e->op != EX_div) || e->dt != DT_f32 || g->te->cx->fp == FP_strict)
         return e;
     const Expr *p = product(g, e);

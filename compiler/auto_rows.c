@@ -150,13 +150,9 @@ static const Expr *bordered(const Auto *g, const Run *r, const Expr *inside, con
 static const Expr *element_of(const Auto *g, uint32_t t, const Expr *const *index)
 {
     const Stage *s = ten(g->te, t)->kind == TEN_stage ? g->te->stage.at[ten(g->te, t)->stage] : NULL;
-    const uint8_t rank = ten(g->te, t)->rank;
-    Subst at[MAX_RANK];
-    if (!s || s->kind != ST_map || g->nreader[t] != 1 || !sole_input(g, s->body) || layout_free(g, sole_input(g, s->body)->v.ref))
-        return ex_load(g->x, ten(g->te, t)->dt, t, rank, index);
-    for (uint8_t d = 0; d < rank; d++)
-        at[d] = (Subst){s->var[d], index[d]};
-    return ex_subst(g->x, s->body, at, rank);
+    const Expr *input = s && s->kind == ST_map && g->nreader[t] == 1 ? sole_input(g, s->body) : NULL;
+    const bool apart = !input || layout_free(g, input->v.ref);
+    return apart ? ex_load(g->x, ten(g->te, t)->dt, t, ten(g->te, t)->rank, index) : auto_element(g, s, index);
 }
 
 /* f[others.., rows, run] */

@@ -70,12 +70,9 @@ static const Expr *seen_through(const Auto *g, const Expr *e)
 {
     const Ten *t = e->op == EX_load ? ten(g->te, e->v.ref) : NULL;
     const Stage *s = t && t->kind == TEN_stage ? g->te->stage.at[t->stage] : NULL;
-    Subst at[MAX_RANK];
     if (!s || s->kind != ST_map || t->dt != DT_i32)
         return e;
-    for (uint8_t d = 0; d < t->rank; d++)
-        at[d] = (Subst){s->var[d], e->a[d]};
-    const Expr *body = ex_subst(g->x, s->body, at, t->rank);
+    const Expr *body = auto_element(g, s, e->a);
     return body->op == EX_add || body->op == EX_sub ? body : e;
 }
 

@@ -70,6 +70,15 @@ Stage *auto_replace(Auto *g, uint32_t k, const Expr *body)
     return g->te->stage.at[k] = s;
 }
 
+const Expr *auto_element(const Auto *g, const Stage *s, const Expr *const *index)
+{
+    const uint8_t rank = ten(g->te, s->out)->rank;
+    Subst at[MAX_RANK];
+    for (uint8_t d = 0; d < rank; d++)
+        at[d] = (Subst){s->var[d], index[d]};
+    return ex_subst(g->x, s->body, at, rank);
+}
+
 typedef struct Swap { const Expr *from, *to; } Swap;
 
 static const Expr *swap_load(void *ctx, const Expr *e)

@@ -4,8 +4,7 @@
  * for every sum of 16 bits and factors, biases, shifts and zero points at random; ties, and what has no form in floats. Sums of
  * two scaled bytes for all pairs, also without such multiply-adds.
  */
-#include "context.h"
-#include "compiler/schedule.h"
+#include "scheduled.h"
 
 enum { SUMS = 1 << 16, CHANNELS = 24 };
 
@@ -39,17 +38,6 @@ static const char *program_of(const Form *f)
     text_add(&t, "%%y %s[m:%d,i:%d] = sat_%s(i32(shr(%s%s + %lldi64, %di64)))\noutput 0 %%y\n", f->dt, CHANNELS, SUMS, f->dt, product,
              bit, (long long)add, f->shift);
     return text_str(&t);
-}
-
-static const Unit *scheduled(const char *text, const char *march)
-{
-    Machine m;
-    const Te *te = te_parse(&cx, text);
-    if (!te || te_verify(arena, te) || !machine_for(&diags, "host", march, &m))
-        fail_msg("%s%s", text, problems());
-    const Unit *u = build_nests(&cx, march[0] == 'g' ? schedule_O0(arena, te) : schedule_auto(arena, te, &m, NULL, 1), "test");
-    assert_non_null(u);
-    return u;
 }
 
 static bool uses(const Unit *u, const char *what)

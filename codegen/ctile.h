@@ -16,6 +16,13 @@ typedef struct Acc { const Expr *var; const char *name; } Acc;
 /* A product of quads: the operand that is the same in all lanes, the other, the word of the dialect. */
 typedef struct DotForm { const Expr *x, *w; const char *name; } DotForm;
 
+/* Points of a tile, from the first one on. */
+typedef struct Points { int32_t first, count; } Points;
+
+/* The accumulators of a tile, np points x nv vectors, and how its sum is made: dots of quads or as it stands; the last `tail` steps of
+ * reduction variable `inner` are made apart (ctile_tail.c; none where tail is 0). */
+typedef struct Sums { const Acc *acc; int32_t np, nv; bool quads; DotForm dot; int inner; int64_t tail; } Sums;
+
 /* ctile_point.c */
 int32_t tile_points(const Tile *t);
 /* tap loop that is unrolled: short, of a tile whose loads its neighbours share (depthwise) */
@@ -27,14 +34,24 @@ bool v_packs_all(VGen *v);                         /* every store of the tile ca
 
 /* ctile_dot.c */
 bool v_find_dot(const CGen *g, const Tile *t, DotForm *d); /* false: t has another form */
-void v_dot_step(VGen *v, const DotForm *d, const Acc *acc, int32_t np, int32_t nv);
+void v_dot_step(VGen *v, const Sums *sums, Points at, const Subst *given, uint32_t ngiven);
 
-void v_epilogue(VGen *v, const Acc *acc, int32_t np, int32_t nv); /* ctile_acc.c: the stores of points x vectors */
+/* ctile_acc.c: one step of the sums of some points, n variables of its loops taken as given; the stores of some
+ * points with nv vectors each, of which several are computed by turns where their values take LONG_EPILOGUE operations or more */
+enum { LONG_EPILOGUE = 8 };
+void v_sum_step(VGen *v, const Sums *sums, Points at, const Subst *given, uint32_t n);
+void v_epilogue(VGen *v, const Acc *acc, Points at, int32_t nv);
+
+/* ctile_tail.c: the last steps of the sums of a few points beside the stores of those before */
+void v_find_tail(const VGen *v, Sums *sums);           /* sets inner and tail */
+void v_open_short_loop(VGen *v, const Sums *sums);     /* the innermost loop without those steps */
+void v_tail(VGen *v, const Sums *sums);
+
 bool v_is_fold(CGen *g, const Tile *t, int32_t width); /* ctile_fold.c: both operands lie along the reduction */
 
 /* ctile_map.c: values that take long are computed by turns, so that a core, which does not look past a few such chains of operations,
- * has work while one waits. Whether t stores what takes so many operations; the statements that follow go to `part`; a line of each of n parts in turn. */
-bool v_is_chain(const Tile *t, int least);
+ * has work while one waits. Operations of what t stores; the statements that follow go to `part`; a line of each of n parts in turn. */
+int v_cost(const Tile *t);
 void v_begin_turn(VGen *v, Out *part, const Out *outer);
 void v_interleave(Out *o, Out *part, int32_t n);
 

@@ -11,7 +11,7 @@ static void accumulate(VGen *v, const char *acc, int32_t p, int32_t q, const Sub
 {
     CGen *g = v->g;
     v_set_vector(v, q);
-    Subst s[MAX_RANK + 3];
+    Subst s[2 * MAX_RANK + 3];
     uint32_t n = v_place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
     for (uint32_t k = 0; k < nmore; k++)
         s[n++] = more[k];
@@ -19,48 +19,58 @@ static void accumulate(VGen *v, const char *acc, int32_t p, int32_t q, const Sub
     ln(g->o, "%s = %s;", acc, value);
 }
 
-/* All accumulators; of a point the unrolled taps follow each other, so that what neighbours share lives shortly. */
-static void reduce_step(VGen *v, const Acc *acc, int32_t np, int32_t nv)
+/* Of a point the unrolled taps follow each other, so that what neighbours share lives shortly. */
+static void reduce_step(VGen *v, const Sums *sums, Points at, const Subst *given, uint32_t n)
 {
     CGen *g = v->g;
     const Tile *t = v->t;
+    const int32_t nv = sums->nv, count = at.count * nv;
     const bool taps = t->nr > 0 && tile_unrolls(t, t->nr - 1);
     const int64_t steps = taps ? t->rext[t->nr - 1]->v.i : 1;
-    for (int32_t n = 0; n < np * nv; n++) {
-        const int32_t p = taps ? n % np : n / nv, q = taps ? n / np : n % nv;
+    Subst more[MAX_RANK + 1];
+    for (uint32_t k = 0; k < n; k++)
+        more[k] = given[k];
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t p = at.first + (taps ? i % at.count : i / nv), q = taps ? i / at.count : i % nv;
         for (int64_t k = 0; k < steps; k++) {
-            const Subst tap = {taps ? t->rvar[t->nr - 1] : NULL, ex_int(g->x, k)};
-            accumulate(v, acc[p * nv + q].name, p, q, &tap, taps);
+            more[n] = (Subst){taps ? t->rvar[t->nr - 1] : NULL, ex_int(g->x, k)};
+            accumulate(v, sums->acc[p * nv + q].name, p, q, more, n + taps);
         }
     }
-    const Subst first = {taps ? t->rvar[t->nr - 1] : NULL, ex_int(g->x, 0)};
-    for (uint8_t k = 0; k < t->nfetch; k++)
-        v_fetch(v, &t->fetch[k], &first, taps);
+    more[n] = (Subst){taps ? t->rvar[t->nr - 1] : NULL, ex_int(g->x, 0)};
+    for (uint8_t f = 0; at.first == 0 && f < t->nfetch; f++)
+        v_fetch(v, &t->fetch[f], more, n + taps);
     if (t->fence)
         ln(g->o, "V%d_FENCE();", v->width);
 }
 
-static void reduction(VGen *v, const Acc *acc, int32_t np, int32_t nv)
+void v_sum_step(VGen *v, const Sums *sums, Points at, const Subst *given, uint32_t n)
+{
+    v->keep = true;
+    if (sums->quads)
+        v_dot_step(v, sums, at, given, n);
+    else
+        reduce_step(v, sums, at, given, n);
+    v->keep = false;
+}
+
+/* All steps but those that v_tail makes. */
+static void reduction(VGen *v, const Sums *sums)
 {
     CGen *g = v->g;
     const Tile *t = v->t;
     int opened = 0;
-    DotForm dot;
-    const bool quads = v_find_dot(g, t, &dot);
-    const int loops = t->nr - quads;
-    v->keep = true;
-    for (int k = 0; k < loops; k++) {
+    for (int k = 0; k < t->nr - sums->quads; k++) {
         if (tile_unrolls(t, k))
             continue;
-        c_open_loop(g, t->rvar[k], t->rext[k]);
+        if (k == sums->inner)
+            v_open_short_loop(v, sums);
+        else
+            c_open_loop(g, t->rvar[k], t->rext[k]);
         opened++;
     }
-    if (quads)
-        v_dot_step(v, &dot, acc, np, nv);
-    else
-        reduce_step(v, acc, np, nv);
+    v_sum_step(v, sums, (Points){0, sums->np}, NULL, 0);
     v_forget(v, opened > 0);
-    v->keep = false;
     while (opened-- > 0)
         close_block(g->o, "");
 }
@@ -97,8 +107,6 @@ static uint32_t place_acc(VGen *v, const Acc *acc, int32_t p, int32_t q, Subst *
 
 /* How many of n whole vectors are stored together. */
 static int32_t packed_of(int32_t n) { return n >= 4 ? 4 : n >= 2 ? 2 : 1; }
-
-enum { CHAIN = 8 }; /* operations behind a sum from which on vectors of them are computed by turns */
 
 /* Accumulators q.. of point p whose values are stored together. */
 typedef struct Group { int32_t p, q, count; } Group;
@@ -162,23 +170,24 @@ static void store_by_turns(VGen *v, const Acc *acc, int32_t nv, const Group *at,
             store_packed(v, &acc[b->p * nv + b->q], b, k, &value[k * MOST_TURNS + n]);
 }
 
-void v_epilogue(VGen *v, const Acc *acc, int32_t np, int32_t nv)
+void v_epilogue(VGen *v, const Acc *acc, Points at, int32_t nv)
 {
     const int32_t whole = v->t->open || !v_packs_all(v) ? 0 : v->t->lanes / v->width;
-    const bool turns = v_is_chain(v->t, CHAIN);
+    const bool turns = v_cost(v->t) >= LONG_EPILOGUE;
     Group held[MOST_TURNS];
     int32_t groups = 0, vectors = 0;
-    for (int32_t p = 0; p < np; p++)
+    const int32_t end = at.first + at.count;
+    for (int32_t p = at.first; p < end; p++)
         for (int32_t q = 0, count; q < nv; q += count) {
             count = packed_of(whole - q);
-            const Group at = {p, q, count};
+            const Group some = {p, q, count};
             if (!turns) {
-                store_group(v, &acc[p * nv + q], &at);
+                store_group(v, &acc[p * nv + q], &some);
                 continue;
             }
-            held[groups++] = at;
+            held[groups++] = some;
             vectors += count;
-            if (vectors + MOST_PACKED > MOST_TURNS || (p == np - 1 && q + count >= nv)) {
+            if (vectors + MOST_PACKED > MOST_TURNS || (p == end - 1 && q + count >= nv)) {
                 store_by_turns(v, acc, nv, held, groups);
                 groups = vectors = 0;
             }
@@ -189,11 +198,17 @@ void v_epilogue(VGen *v, const Acc *acc, int32_t np, int32_t nv)
 
 void v_accumulator_tile(VGen *v)
 {
-    CGen *g = v->g;
-    const int32_t np = tile_points(v->t), nv = (v->t->lanes + v->width - 1) / v->width;
-    Acc *acc = NEWN(g->a, Acc, np * nv);
+    const Tile *t = v->t;
+    const int32_t np = tile_points(t), nv = (t->lanes + v->width - 1) / v->width;
+    Acc *acc = NEWN(v->g->a, Acc, np * nv);
+    Sums sums = {.acc = acc, .np = np, .nv = nv};
+    sums.quads = v_find_dot(v->g, t, &sums.dot);
+    v_find_tail(v, &sums);
     declare_accumulators(v, acc, np, nv);
     v_forget(v, false);
-    reduction(v, acc, np, nv);
-    v_epilogue(v, acc, np, nv);
+    reduction(v, &sums);
+    if (sums.tail)
+        v_tail(v, &sums);
+    else
+        v_epilogue(v, acc, (Points){0, np}, nv);
 }

@@ -37,20 +37,23 @@ bool v_find_dot(const CGen *g, const Tile *t, DotForm *d)
     return fits_dot(g, t, d->x, d->w);
 }
 
-void v_dot_step(VGen *v, const DotForm *d, const Acc *acc, int32_t np, int32_t nv)
+void v_dot_step(VGen *v, const Sums *sums, Points at, const Subst *given, uint32_t ngiven)
 {
     CGen *g = v->g;
+    const DotForm *d = &sums->dot;
     const Subst first = {v->t->rvar[v->t->nr - 1], ex_int(g->x, 0)};
-    for (int32_t p = 0; p < np; p++)
-        for (int32_t q = 0; q < nv; q++) {
-            Subst s[MAX_RANK + 2];
+    for (int32_t p = at.first; p < at.first + at.count; p++)
+        for (int32_t q = 0; q < sums->nv; q++) {
+            Subst s[2 * MAX_RANK + 3];
             v_set_vector(v, q);
             uint32_t n = v_place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
             s[n++] = first;
+            for (uint32_t k = 0; k < ngiven; k++)
+                s[n++] = given[k];
             const char *x = v_quad(v, ex_subst(g->x, d->x, s, n), false),
                        *w = v_quad(v, ex_subst(g->x, d->w, s, n), true);
             const bool swap = d->x->dt == DT_i8 && d->w->dt == DT_u8;
-            const char *name = acc[p * nv + q].name;
+            const char *name = sums->acc[p * sums->nv + q].name;
             ln(g->o, "%s = V%d_%s(%s, %s, %s);", name, v->width, d->name, swap ? w : x, swap ? x : w, name);
         }
     ln(g->o, "V%d_FENCE();", v->width);

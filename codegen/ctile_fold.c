@@ -101,5 +101,5 @@ void v_fold_tile(VGen *v)
     fold_steps(v, sum);
     for (int32_t k = 0; k < np * nv; k++)
         acc[k] = folded(v, sum, k / nv, k % nv);
-    v_epilogue(v, acc, np, nv);
+    v_epilogue(v, acc, (Points){0, np}, nv);
 }

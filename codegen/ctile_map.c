@@ -26,16 +26,16 @@ void v_open_map_tile(VGen *v)
 
 enum { LONG_CHAIN = 30 }; /* operations one after the other, of which a core cannot look past more than a few */
 
-bool v_is_chain(const Tile *t, int least)
+int v_cost(const Tile *t)
 {
     int cost = 0;
     for (int k = 0; k < t->nstore; k++)
         cost += ex_cost(t->store[k].value);
-    return cost >= least;
+    return cost;
 }
 
 /* Strips go side by side where each is a long chain, or where they are stored together. */
-static int32_t strips_at_once(const Tile *t, bool packed) { return v_is_chain(t, LONG_CHAIN) ? 2 : packed ? MOST_PACKED : 1; }
+static int32_t strips_at_once(const Tile *t, bool packed) { return v_cost(t) >= LONG_CHAIN ? 2 : packed ? MOST_PACKED : 1; }
 
 void v_begin_turn(VGen *v, Out *part, const Out *outer)
 {

@@ -51,6 +51,8 @@ typedef struct MatrixShape { int32_t down, rows, lanes; int outer; const char *k
 
 /* auto_dot.c */
 bool dot_of(const Auto *g, uint32_t stage, Dot *d);
+/* Dots of bytes for each multiply-add of floats. Machines that multiply signed bytes so multiply unsigned ones, too. */
+double byte_dot_rate(const Machine *m, DType x, DType w);
 bool is_product(const Stage *s);                       /* a contraction; a sum of squares is a statistic */
 int64_t points_sharing(const Auto *g, const Stage *s, const Expr *load); /* outputs that read the same element of it */
 

@@ -97,6 +97,8 @@ static bool has_groups(const Auto *g, const Stage *s, const Dot *d)
     return d->w->op == EX_load && !ten(g->te, d->w->v.ref)->data->fill;
 }
 
+double byte_dot_rate(const Machine *m, DType x, DType w) { return x == w ? m->dot_ss8 : m->dot_us8; }
+
 /* Steps of the innermost reduction variable that one dot takes: four bytes or two bf16 side by side in x. It may be split
  * already: then its last part has that extent. Where x walks a dimension of its own it may be padded (three colours; an odd number of
  * tokens behind a product that is packed at run time). */

@@ -16,9 +16,6 @@ typedef struct Signs { Auto *g; bool *other; } Signs; /* by tensor: stored with 
 
 static DType other_sign(DType dt) { return dt == DT_u8 ? DT_i8 : DT_u8; }
 
-/* Dots for each multiply-add of floats. Machines that multiply signed bytes so multiply unsigned ones, too. */
-static double rate_of(const Machine *m, DType x, DType w) { return x == w ? m->dot_ss8 : m->dot_us8; }
-
 static bool may_change(const Auto *g, const Expr *load)
 {
     const uint32_t t = load->v.ref;
@@ -36,8 +33,8 @@ static void choose(Signs *n, const Expr *x, const Expr *w)
     const Auto *g = n->g;
     const DType dx = stored(n, x), dw = stored(n, w);
     const bool cx = !n->other[x->v.ref] && may_change(g, x), cw = !n->other[w->v.ref] && may_change(g, w) && w->v.ref != x->v.ref;
-    const double enough = 1.5 * rate_of(g->m, dx, dw);
-    const bool one = rate_of(g->m, dx, other_sign(dw)) > enough;
+    const double enough = 1.5 * byte_dot_rate(g->m, dx, dw);
+    const bool one = byte_dot_rate(g->m, dx, other_sign(dw)) > enough;
     n->other[w->v.ref] = n->other[w->v.ref] || (cw && one);
     n->other[x->v.ref] = n->other[x->v.ref] || (cx && !cw && one);
 }
@@ -49,7 +46,7 @@ static void choose(Signs *n, const Expr *x, const Expr *w)
 static bool is_slow_input(const Auto *g, const Dot *d)
 {
     const DType dx = (DType)d->x->dt, dw = (DType)d->w->dt;
-    return d->row >= 0 && ten(g->te, d->x->v.ref)->kind == TEN_input && is_constant_load(g, d->w) && rate_of(g->m, other_sign(dx), dw) > 1.5 * rate_of(g->m, dx, dw);
+    return d->row >= 0 && ten(g->te, d->x->v.ref)->kind == TEN_input && is_constant_load(g, d->w) && byte_dot_rate(g->m, other_sign(dx), dw) > 1.5 * byte_dot_rate(g->m, dx, dw);
 }
 
 /* The load of a copy, which may have the other sign. */

@@ -55,6 +55,13 @@ static uint32_t batch_of(const Auto *g, uint32_t host, const Stage *s, const Dot
     return batch;
 }
 
+/* Dots that one instruction makes leave units idle (target.h). */
+static int16_t tail_of(const Auto *g, const Dot *d)
+{
+    const bool single = d->quad == 4 && byte_dot_rate(g->m, (DType)d->x->dt, (DType)d->w->dt) >= 1;
+    return single ? (int16_t)g->m->tail_steps : 0;
+}
+
 /* Loops over the variables in `which`, in storage order, but those of lanes and rows; `down` values of further rows at a time. */
 static void loops_over(StagePlan *p, const Ten *t, const Order *order, const TileVars *v, int32_t down, uint32_t which)
 {
@@ -95,6 +102,7 @@ static void tile_vectors(const Auto *g, uint32_t host, const Stage *s, const Ord
     if (all < n)
         add_loop(p, v->lane, all);
     plan_fetches(g, p, d, s, &shape, lanes);
+    p->tail = tail_of(g, d);
     const int64_t first = g->block[host] ? g->block[host] : is_stream(g, d) || is_resident(g, d, s) || slices_fit(g, d, s) ? lanes : 0;
     const uint32_t batch = g->block[host] ? 0 : batch_of(g, host, s, d);
     loops_over(p, t, order, v, shape.down, batch);

@@ -164,6 +164,7 @@ void tile_stage(Build *b, Nest *in, uint32_t k, const Box *box)
     }
     t->matrix = p->matrix && t->red == RED_sum;
     t->fence = is_dot(t);
+    t->tail = t->fence && !t->matrix ? p->tail : 0;
     start_with_bias(b, t);
     tile_fetches(b, t, k, box);
     nest_tile(b->a, in, t);

@@ -55,6 +55,8 @@ static void print_stage(Text *out, const Schedule *s, uint32_t k)
         text_add(out, " by %u", p->turn);
     if (p->near || p->far)
         text_add(out, p->far ? "; fetch %d far %d" : "; fetch %d", p->near, p->far);
+    if (p->tail)
+        text_add(out, "; tail %d", p->tail);
     if (p->matrix)
         text_add(out, "; matrix");
     text_add(out, "%s%s\n", p->why ? "    # " : "", p->why ? p->why : "");
@@ -198,6 +200,15 @@ static bool read_tile(Reader *r, uint32_t k, StagePlan *p)
     return true;
 }
 
+static bool read_tail(Reader *r, StagePlan *p)
+{
+    int64_t steps;
+    if (!number(r, &steps) || steps < 1 || steps > INT8_MAX)
+        return fail(r, "expected: tail STEPS, 1 to 127");
+    p->tail = (int16_t)steps;
+    return true;
+}
+
 static bool read_steps(Reader *r, uint32_t k, StagePlan *p)
 {
     for (skip(r); *r->at && *r->at != '\n' && *r->at != '#'; skip(r)) {
@@ -211,13 +222,16 @@ static bool read_steps(Reader *r, uint32_t k, StagePlan *p)
         } else if (word(r, "fetch")) {
             if (!read_fetch(r, p))
                 return false;
+        } else if (word(r, "tail")) {
+            if (!read_tail(r, p))
+                return false;
         } else if (word(r, "matrix")) {
             p->matrix = true;
         } else if (word(r, "tile")) {
             if (!read_tile(r, k, p))
                 return false;
         } else {
-            return fail(r, "expected loop, parts, tile, fetch or matrix");
+            return fail(r, "expected loop, parts, tile, fetch, tail or matrix");
         }
     }
     return true;

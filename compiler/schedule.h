@@ -35,6 +35,7 @@ typedef struct StagePlan { /* of one stage */
     bool tiled;
     int16_t near;                       /* steps of the tile's reduction by which its vectors are fetched ahead; 0: not */
     int32_t far;                        /* bytes from its constant to what is fetched meanwhile, as much as it has; 0: nothing is */
+    int16_t tail;                       /* last steps of the tile's reduction that are made beside its stores, at most; 0: none */
     bool matrix;                        /* the tile is sized for a matrix unit */
     int8_t lane;                        /* variable along vectors: 0..rank-1, or rank+k for reduction variable k; -1 none */
     uint8_t turn;                       /* so many values of the lane variable in a row are points, lanes are that far apart; 0: 1 */

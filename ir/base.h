@@ -83,6 +83,8 @@ static inline bool add_i64(int64_t a, int64_t b, int64_t *r) { return !__builtin
 static inline bool mul_size(size_t a, size_t b, size_t *r) { return !__builtin_mul_overflow(a, b, r); }
 
 static inline int64_t align_up(int64_t n, int64_t a) { return (n + a - 1) / a * a; }
+static inline int32_t min_i32(int32_t a, int32_t b) { return a < b ? a : b; }
+static inline int32_t max_i32(int32_t a, int32_t b) { return a > b ? a : b; }
 static inline int64_t min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
 int64_t gcd_i64(int64_t a, int64_t b); /* of magnitudes: at least 0; 1 where it is 2^63 */

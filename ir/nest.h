@@ -92,6 +92,7 @@ typedef struct Tile {
     Store *store;
     Fetch *fetch;                 /* of tiles with a reduction */
     bool fence;                   /* dot tile: keep the order of loads (prototype: FENCE between steps) */
+    int32_t tail;                 /* last steps of the reduction, at most, that emission may make beside the stores of other points; 0: none */
     bool matrix;                  /* sized for a matrix unit, where the target has one and the operands fit */
 } Tile;
 

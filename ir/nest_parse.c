@@ -521,6 +521,8 @@ static bool tile_statement(Parser *p, Nest *in)
 {
     Tile *t = NEW(p->a, Tile);
     t->fence = accept(p, "fence");
+    if (accept(p, "tail") && !int32(p, 1, &t->tail))
+        return false;
     t->matrix = accept(p, "matrix");
     if (!expect(p, "{") || !end_line(p))
         return false;

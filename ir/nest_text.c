@@ -263,7 +263,10 @@ static void print_reduction(Printer *p, const Tile *t)
 static void print_tile(Printer *p, const Tile *t)
 {
     begin(p, "tile ");
-    text_add(p->out, "%s%s{\n", t->fence ? "fence " : "", t->matrix ? "matrix " : "");
+    text_add(p->out, "%s", t->fence ? "fence " : "");
+    if (t->tail)
+        text_add(p->out, "tail %d ", t->tail);
+    text_add(p->out, "%s{\n", t->matrix ? "matrix " : "");
     p->depth++;
     print_points(p, t);
     if (t->lane) {

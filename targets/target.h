@@ -24,6 +24,7 @@ typedef struct Machine {
     double l2_rate, l3_rate, ram_rate; /* bytes a cycle for one core, of what lies in the second level, the last, and neither */
     double pull_rate; /* bytes a cycle of what another core has written: over, and back when its place is written again */
     int32_t fetch_ahead; /* bytes from what is read of a stream to what is asked for */
+    int32_t tail_steps; /* steps of a dot of bytes, the last, that are made beside what a tile stores; 0: this gains nothing */
     const char *cpu;   /* processor features, apart by spaces */
     const char *flags; /* options of a C compiler for such a processor, apart by spaces */
 } Machine;

@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Tiles for a matrix unit (codegen/camx.c): nests of every form that it takes, and of some that it leaves to others, as
  * emitted C against the interpreter, with the model of the instructions and, where there are any, with them. */
-#include <dlfcn.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include "context.h"
-#include "codegen/emit.h"
+#include "emitted.h"
 
 #define MLCC_AMX_SOFT
 #include "runtime-min/mlcc_amx.h"
@@ -49,22 +43,6 @@ static const Form forms[] = {
     {"u8", "i8", "i32", 2, 1, 0, 16, 0, 1, 4, 16, true, false, false},   /* pairs of bytes */
 };
 
-static char folder[] = "/tmp/mlcc-matrix-XXXXXX";
-
-static int setup_folder(void **state)
-{
-    (void)setup(state);
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int teardown_folder(void **state)
-{
-    (void)teardown(state);
-    char line[64];
-    (void)snprintf(line, sizeof line, "rm -r '%s'", folder);
-    return system(line);
-}
-
 static void add_tile(Text *t, const Form *f, int from, int rows, const char *names)
 {
     const char p = names[0], q = names[1], l = names[2], s = names[3], k = names[4], e = names[5], a = names[6];
@@ -99,70 +77,6 @@ static const char *nest_of(const Form *f)
     return text_str(&t);
 }
 
-static void *random_data(const Buf *b)
-{
-    const int64_t n = b->bytes / (int64_t)dtype_bytes(b->dt);
-    char *p = arena_alloc(arena, (size_t)b->bytes, 64);
-    for (int64_t k = 0; k < n; k++) {
-        if (b->dt == DT_bf16 || b->dt == DT_f32) /* whole numbers, whose sums are exact in any order */
-            dtype_put_f(b->dt, p + k * (int64_t)dtype_bytes(b->dt), rand() % 17 - 8);
-        else if (b->dt == DT_i32)
-            ((int32_t *)(void *)p)[k] = rand() % 2001 - 1000;
-        else
-            p[k] = (char)rand();
-    }
-    return p;
-}
-
-/* Writes the file; returns its text. */
-static const char *write_file(const char *name, const EmitFile *from)
-{
-    FILE *f = fopen(str_fmt(arena, "%s/%s%s", folder, name, from->suffix), "w");
-    Text t = {.arena = arena};
-    const Sink to = text_sink(&t);
-    assert_non_null(f);
-    emit_put(&from->part, arena, &to);
-    assert_int_equal(fwrite(text_str(&t), 1, t.n, f), t.n);
-    assert_int_equal(fclose(f), 0);
-    return text_str(&t);
-}
-
-static const char *emitted(Unit *u, const char *name)
-{
-    EmitFiles files = {.arena = arena};
-    const EmitOptions e = {.prefix = name, .file = name, .source = "", .sha256 = "", .version = "", .lanes = 16, .weights = WM_array};
-    weights_layout(u);
-    emit_c(u, &e, &files);
-    const char *code = write_file(name, &files.file.at[0]);
-    for (uint32_t k = 1; k < files.file.n; k++)
-        (void)write_file(name, &files.file.at[k]);
-    return code;
-}
-
-static const mlcc_model_info *compiled(const char *name, const char *options)
-{
-    const char *cc = getenv("CC") ? getenv("CC") : "cc";
-    const char *line = str_fmt(arena, "cd '%s' && %s -std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -O1 -shared -fPIC %s -o %s.so %s.c -lm",
-                               folder, cc, options, name, name);
-    if (system(line) != 0) fail_msg("%s", line);
-    void *lib = dlopen(str_fmt(arena, "%s/%s.so", folder, name), RTLD_NOW | RTLD_LOCAL);
-    if (!lib) fail_msg("%s", dlerror());
-    return dlsym(lib, str_fmt(arena, "%s_info", name));
-}
-
-static void run_as(const Unit *u, const char *name, const char *options, const mlcc_tensor *in, const mlcc_tensor *want, bool optional)
-{
-    const Buf *y = buf(u, u->output.at[0]);
-    mlcc_tensor out = {.data = arena_alloc(arena, (size_t)y->bytes, 64)};
-    const int status = compiled(name, options)->call(in, &out, NULL);
-    if (optional && status == MLCC_BAD_CPU) {
-        print_message("skipped: this processor or system has no AMX\n");
-        return;
-    }
-    assert_int_equal(status, MLCC_OK);
-    if (memcmp(out.data, want->data, (size_t)y->bytes) != 0) fail_msg("%s with %s differs", name, options);
-}
-
 /* What was emitted as `name`, and once more for real tiles, against the interpreter. */
 static void check_unit(Unit *u, const char *name, const mlcc_tensor *in, int64_t bytes)
 {
@@ -170,28 +84,9 @@ static void check_unit(Unit *u, const char *name, const mlcc_tensor *in, int64_t
     assert_true(unit_run(arena, u, in, &want));
     run_as(u, name, "-DMLCC_AMX_SOFT", in, &want, false);
 #if defined(__x86_64__) && defined(__linux__)
-    (void)emitted(u, str_fmt(arena, "%sh", name));
+    (void)emitted(u, str_fmt(arena, "%sh", name), 16);
     run_as(u, str_fmt(arena, "%sh", name), "-DMLCC_AMX=1", in, &want, true);
 #endif
-}
-
-static Unit *parsed(const char *text)
-{
-    Unit *u = unit_parse(&cx, text);
-    if (!u) fail_msg("%s", text);
-    const char *why = nest_check(arena, u);
-    if (why) fail_msg("%s\n%s", why, text);
-    return u;
-}
-
-static void random_inputs(const Unit *u, mlcc_tensor *in)
-{
-    for (uint32_t k = 0; k < u->input.n; k++) {
-        const Buf *b = buf(u, u->input.at[k]);
-        in[k] = (mlcc_tensor){.data = random_data(b), .dtype = dtype_info(b->dt)->onnx, .rank = b->rank};
-        for (uint8_t d = 0; d < b->rank; d++)
-            in[k].dim[d] = b->dim[d]->v.i;
-    }
 }
 
 static void check_form(const Form *f, int number)
@@ -199,7 +94,7 @@ static void check_form(const Form *f, int number)
     Unit *u = parsed(nest_of(f));
     mlcc_tensor in[3];
     random_inputs(u, in);
-    const char *name = str_fmt(arena, "m%d", number), *code = emitted(u, name);
+    const char *name = str_fmt(arena, "m%d", number), *code = emitted(u, name, 16);
     assert_int_equal(strstr(code, "AMX_RELEASE") != NULL, f->amx);
     assert_int_equal(strstr(code, "of the tile before") != NULL, f->turns);
     check_unit(u, name, in, buf(u, 4)->bytes);
@@ -217,7 +112,7 @@ static void test_spreads_rows(void **state)
 {
     (void)state;
     const Form f = {"u8", "i8", "i32", 4, 4, 0, 5, 0, 3, 52, 17, false, true, true};
-    assert_non_null(strstr(emitted(parsed(nest_of(&f)), "spread"), " / 2 && row < rows;"));
+    assert_non_null(strstr(emitted(parsed(nest_of(&f)), "spread", 16), " / 2 && row < rows;"));
 }
 
 /* One step of four products, each tile storing `value` of its sums in the turn of the next. */
@@ -236,7 +131,7 @@ static void test_rows_in_pieces(void **state)
     Unit *u = one_step("max(min(a, 99i32), -99i32) + a*a");
     mlcc_tensor in[2];
     random_inputs(u, in);
-    const char *at = emitted(u, "pieces");
+    const char *at = emitted(u, "pieces", 16);
     for (int k = 0; k < 4; k++) {
         at = strstr(at, "AMX_DPUS");
         assert_non_null(at);
@@ -250,7 +145,7 @@ static void test_rows_in_pieces(void **state)
 static void test_rows_together(void **state)
 {
     (void)state;
-    const char *at = emitted(one_step("a + 1i32"), "together");
+    const char *at = emitted(one_step("a + 1i32"), "together", 16);
     for (int k = 0; k < 4; k++) {
         at = strstr(at + 1, "AMX_DPUS(");
         assert_non_null(at);
@@ -270,7 +165,7 @@ static void test_reads_what_was_stored(void **state)
                      "body i32(%3.y[o, q, 4*k + e])*i32(%2.w[k, l, e])\n%3.y[o + 1, q, l] = u8(a)\n}\n}\n");
     mlcc_tensor in[2];
     random_inputs(u, in);
-    const char *code = emitted(u, "chain");
+    const char *code = emitted(u, "chain", 16);
     assert_non_null(strstr(code, "AMX_RELEASE"));
     assert_null(strstr(code, "of the tile before"));
     check_unit(u, "chain", in, buf(u, 3)->bytes);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Tiles that copy across: as many points as a vector has lanes, the source contiguous along the points and the target
- * along the lanes. They become square blocks turned over in registers (runtime-min/mlcc_transpose.h), and a plain loop
- * over the lanes behind the last whole block.
+ * Tiles that copy across: the source contiguous along some points and the target along the lanes, or the other way round. Elements are
+ * words of four bytes: floats, or groups of bytes and halves that lie side by side in both, as points of their own.
+ * Where the source is contiguous along the points, as many as a vector has lanes, they become square blocks turned over in registers,
+ * and a plain loop over the lanes behind the last whole block. Where the points are a group, whose elements come from rows that lie
+ * along the lanes, rows are zipped (runtime-min/mlcc_transpose.h).
  */
 #include "cgen.h"
 
-typedef struct Across { CGen *g; const Tile *t; const Expr *from, *to, *fs, *ts; int32_t points; } Across;
+/* group: elements of a word, as the last point; fs, ts: from one lane to the next in the source, from one point in the target. */
+typedef struct Across { CGen *g; const Tile *t; const Expr *from, *to, *fs, *ts; int32_t points, group; } Across;
 
 /* Elements from one value of v to the next; NULL: not always as many. */
 static const Expr *stride(const Across *c, const Expr *e, const Expr *v)
@@ -14,36 +17,77 @@ static const Expr *stride(const Across *c, const Expr *e, const Expr *v)
     Exprs *x = c->g->x;
     const Subst next = {v, ex_add(x, v, ex_int(x, 1))};
     const Expr *s = ex_sub(x, ex_subst(x, e, &next, 1), e);
-    return ex_uses(s, c->t->lane) || ex_uses(s, c->t->pvar[0]) ? NULL : s;
+    bool fixed = !ex_uses(s, c->t->lane);
+    for (int k = 0; k < c->t->np; k++)
+        fixed = fixed && !ex_uses(s, c->t->pvar[k]);
+    return fixed ? s : NULL;
 }
 
-static bool find_across(Across *c)
+static bool is_stride(const Across *c, const Expr *e, const Expr *v, int64_t n)
+{
+    const Expr *s = stride(c, e, v);
+    return s && ex_is_int(s, n);
+}
+
+static bool find_copy(Across *c)
 {
     const Tile *t = c->t;
-    if (t->red != RED_none || t->nstore != 1 || t->np != 1 || !t->lane || t->open)
+    if (t->red != RED_none || t->nstore != 1 || t->np == 0 || !t->lane || t->open)
         return false;
     const Store *s = t->store;
-    if (s->value->op != EX_load || s->value->dt != DT_f32)
+    if (s->value->op != EX_load || s->value->dt != buf(c->g->u, s->buf)->dt)
         return false;
-    c->points = t->pext[0];
+    const int32_t last = t->pext[t->np - 1];
+    const size_t bytes = dtype_bytes((DType)s->value->dt);
     c->from = flat_index(c->g, buf(c->g->u, s->value->v.ref), s->value->a);
     c->to = flat_index(c->g, buf(c->g->u, s->buf), s->idx);
-    const Expr *one = stride(c, c->from, t->pvar[0]), *unit = stride(c, c->to, t->lane);
-    c->fs = stride(c, c->from, t->lane);
-    c->ts = stride(c, c->to, t->pvar[0]);
-    return one && unit && ex_is_int(one, 1) && ex_is_int(unit, 1) && c->fs && c->ts && !ex_is_int(c->fs, 1);
+    c->group = bytes < 4 && bytes * (size_t)last == 4 && is_stride(c, c->to, t->pvar[t->np - 1], 1) ? last : 1;
+    return (c->group > 1 || bytes == 4) && is_stride(c, c->to, t->lane, c->group);
+}
+
+/* In words; NULL: not whole ones. */
+static const Expr *words(const Across *c, const Expr *elements)
+{
+    if (!elements || c->group == 1)
+        return elements;
+    return ex_is_const(elements) && elements->v.i % c->group == 0 ? ex_int(c->g->x, elements->v.i / c->group) : NULL;
+}
+
+static bool find_blocks(Across *c)
+{
+    const Tile *t = c->t;
+    const bool grouped = c->group > 1;
+    if (t->np != 1 + grouped || (grouped && !is_stride(c, c->from, t->pvar[1], 1)) || !is_stride(c, c->from, t->pvar[0], c->group))
+        return false;
+    c->points = t->pext[0];
+    c->fs = words(c, stride(c, c->from, t->lane));
+    c->ts = words(c, stride(c, c->to, t->pvar[0]));
+    const bool width = c->points == 4 || c->points == 8 || c->points == 16;
+    return width && c->points <= c->g->lanes && t->lanes >= c->points && c->fs && c->ts && !ex_is_int(c->fs, 1);
+}
+
+static bool find_rows(Across *c)
+{
+    if (c->group == 1 || c->t->np != 1 || !is_stride(c, c->from, c->t->lane, 1))
+        return false;
+    c->fs = stride(c, c->from, c->t->pvar[0]);
+    return c->fs != NULL;
 }
 
 static const char *place(CGen *g, uint32_t id, const Expr *flat, const Tile *t, const Expr *lane)
 {
-    const Subst s[] = {{t->pvar[0], ex_int(g->x, 0)}, {t->lane, lane}};
-    return c_pointer(g, id, ex_subst(g->x, flat, s, 2));
+    Subst s[MAX_RANK + 1];
+    for (int k = 0; k < t->np; k++)
+        s[k] = (Subst){t->pvar[k], ex_int(g->x, 0)};
+    s[t->np] = (Subst){t->lane, lane};
+    return c_pointer(g, id, ex_subst(g->x, flat, s, t->np + 1u));
 }
 
-static void blocks(const Across *c, int32_t width, int64_t whole)
+static void blocks(const Across *c, int64_t whole)
 {
     CGen *g = c->g;
     const Store *s = c->t->store;
+    const int32_t width = c->points;
     const Expr *q = whole > width ? ex_var(g->x, VK_INDEX, DT_ix, "l", 0, whole - width) : ex_int(g->x, 0);
     const char *i = whole > width ? var_ident(g, q) : NULL;
     if (i)
@@ -61,7 +105,9 @@ static void rest(const Across *c, int64_t from)
 {
     CGen *g = c->g;
     const Tile *t = c->t;
-    Nest *root = nest_block(g->a), *in = nest_for(g->a, root, t->pvar[0], ex_int(g->x, 0), ex_int(g->x, c->points));
+    Nest *root = nest_block(g->a), *in = root;
+    for (int k = 0; k < t->np; k++)
+        in = nest_for(g->a, in, t->pvar[k], ex_int(g->x, 0), ex_int(g->x, t->pext[k]));
     const Expr *q = ex_var(g->x, VK_INDEX, DT_ix, "l", 0, t->lanes - from - 1);
     in = nest_for(g->a, in, q, ex_int(g->x, 0), ex_int(g->x, t->lanes - from));
     const Subst s = {t->lane, ex_add(g->x, q, ex_int(g->x, from))};
@@ -73,14 +119,29 @@ static void rest(const Across *c, int64_t from)
     c_nest(g, root);
 }
 
+static void zip(const Across *c)
+{
+    CGen *g = c->g;
+    const Store *s = c->t->store;
+    const Expr *first = ex_int(g->x, 0);
+    ln(g->o, "mlcc_zip%d(%s, %s, %s, %d);", c->group, place(g, s->value->v.ref, c->from, c->t, first), c_expr(g, c->fs),
+       place(g, s->buf, c->to, c->t, first), c->t->lanes);
+}
+
 bool c_transpose_tile(CGen *g, const Tile *t)
 {
     Across c = {.g = g, .t = t};
-    if (g->lanes < 4 || !find_across(&c) || c.points != g->lanes || t->lanes < g->lanes)
+    if (g->lanes < 4 || !find_copy(&c))
         return false;
-    const int64_t whole = t->lanes / g->lanes * g->lanes;
+    const bool rows = find_rows(&c);
+    if (!rows && !find_blocks(&c))
+        return false;
+    const int64_t whole = rows ? t->lanes : t->lanes / c.points * c.points;
     open_block(g->o, "%s", "");
-    blocks(&c, g->lanes, whole);
+    if (rows)
+        zip(&c);
+    else
+        blocks(&c, whole);
     if (whole < t->lanes)
         rest(&c, whole);
     close_block(g->o, "");

@@ -38,6 +38,7 @@ void plan_fetches(const Auto *g, StagePlan *p, const Dot *d, const Stage *s, con
 void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d); /* auto_tile_dot.c: contraction k in registers of host, or itself */
 bool has_lanes(const Auto *g, uint32_t k);                       /* auto_tile_map.c: elements that vectors hold */
 void tile_map(Auto *g, uint32_t k);                              /* a map or a plain reduction */
+bool tile_pack(Auto *g, uint32_t k, const Order *order);         /* auto_tile_pack.c: a copy into groups; false: k is none */
 
 static inline bool is_depthwise(const Dot *d) { return d->lane >= 0 && !d->group; }
 

@@ -263,7 +263,9 @@ void tile_map(Auto *g, uint32_t k)
     StagePlan *p = &g->s->stage[k];
     const Stage *s = g->te->stage.at[k];
     const Order order = order_of(g, s->out);
-    if (g->m->lanes_f32 < 2 || g->rows.at[s->out] || !has_lanes(g, k) || (s->kind != ST_map && s->kind != ST_reduce))
+    if (g->m->lanes_f32 < 2 || g->rows.at[s->out] || (s->kind != ST_map && s->kind != ST_reduce))
+        return;
+    if (tile_pack(g, k, &order) || !has_lanes(g, k))
         return;
     if (s->kind == ST_reduce) {
         tile_reduction(g, k, &order);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * Square blocks of floats turned over: V16_TRANSPOSE, V8_TRANSPOSE, V4_TRANSPOSE(from, fs, to, ts) set
- * to[i * ts + j] = from[j * fs + i] for i, j < W. Four columns at a time: quarters of W rows are brought side by side,
- * so that unpacking within quarters finishes four rows of the result. The two must not overlap.
+ * Square blocks of words of four bytes turned over: V16_TRANSPOSE, V8_TRANSPOSE, V4_TRANSPOSE(from, fs, to, ts) set
+ * to[i * ts + j] = from[j * fs + i] for i, j < W; words are moved as they are. Four columns at a time: quarters of W rows are brought
+ * side by side, so that unpacking within quarters finishes four rows of the result.
+ * Rows zipped: mlcc_zip4(from, fs, to, n) sets to[4 * i + q] = from[q * fs + i] for i < n, q < 4, bytes, and mlcc_zip2 the same of two rows
+ * of halves, two bytes each. What is read and what is written must not overlap, and need not be aligned.
  */
 #ifndef MLCC_TRANSPOSE_H
 #define MLCC_TRANSPOSE_H
@@ -10,87 +12,171 @@
 #include "mlcc_vec.h"
 
 #if MLCC_X86
-static MLCC_INLINE void V4_TRANSPOSE(const float *from, ptrdiff_t fs, float *to, ptrdiff_t ts)
+static MLCC_INLINE __m128 mlcc_row4(const void *p, ptrdiff_t k) { return _mm_castsi128_ps(_mm_loadu_si128((const __m128i *)(const void *)((const char *)p + 4 * k))); }
+
+static MLCC_INLINE void mlcc_put4(void *p, ptrdiff_t k, __m128 x) { _mm_storeu_si128((__m128i *)(void *)((char *)p + 4 * k), _mm_castps_si128(x)); }
+
+static MLCC_INLINE void V4_TRANSPOSE(const void *from, ptrdiff_t fs, void *to, ptrdiff_t ts)
 {
-    const __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + fs), c = _mm_loadu_ps(from + 2 * fs), d = _mm_loadu_ps(from + 3 * fs);
+    const __m128 a = mlcc_row4(from, 0), b = mlcc_row4(from, fs), c = mlcc_row4(from, 2 * fs), d = mlcc_row4(from, 3 * fs);
     const __m128 p = _mm_unpacklo_ps(a, b), q = _mm_unpackhi_ps(a, b), r = _mm_unpacklo_ps(c, d), s = _mm_unpackhi_ps(c, d);
-    _mm_storeu_ps(to, _mm_movelh_ps(p, r));
-    _mm_storeu_ps(to + ts, _mm_movehl_ps(r, p));
-    _mm_storeu_ps(to + 2 * ts, _mm_movelh_ps(q, s));
-    _mm_storeu_ps(to + 3 * ts, _mm_movehl_ps(s, q));
+    mlcc_put4(to, 0, _mm_movelh_ps(p, r));
+    mlcc_put4(to, ts, _mm_movehl_ps(r, p));
+    mlcc_put4(to, 2 * ts, _mm_movelh_ps(q, s));
+    mlcc_put4(to, 3 * ts, _mm_movehl_ps(s, q));
 }
 #elif MLCC_NEON
-static MLCC_INLINE void V4_TRANSPOSE(const float *from, ptrdiff_t fs, float *to, ptrdiff_t ts)
+static MLCC_INLINE float32x4_t mlcc_row4(const void *p, ptrdiff_t k) { return vreinterpretq_f32_u8(vld1q_u8((const uint8_t *)p + 4 * k)); }
+
+static MLCC_INLINE void mlcc_put4(void *p, ptrdiff_t k, float32x2_t a, float32x2_t b) { vst1q_u8((uint8_t *)p + 4 * k, vreinterpretq_u8_f32(vcombine_f32(a, b))); }
+
+static MLCC_INLINE void V4_TRANSPOSE(const void *from, ptrdiff_t fs, void *to, ptrdiff_t ts)
 {
-    const float32x4x2_t p = vtrnq_f32(vld1q_f32(from), vld1q_f32(from + fs));
-    const float32x4x2_t q = vtrnq_f32(vld1q_f32(from + 2 * fs), vld1q_f32(from + 3 * fs));
-    vst1q_f32(to, vcombine_f32(vget_low_f32(p.val[0]), vget_low_f32(q.val[0])));
-    vst1q_f32(to + ts, vcombine_f32(vget_low_f32(p.val[1]), vget_low_f32(q.val[1])));
-    vst1q_f32(to + 2 * ts, vcombine_f32(vget_high_f32(p.val[0]), vget_high_f32(q.val[0])));
-    vst1q_f32(to + 3 * ts, vcombine_f32(vget_high_f32(p.val[1]), vget_high_f32(q.val[1])));
+    const float32x4x2_t p = vtrnq_f32(mlcc_row4(from, 0), mlcc_row4(from, fs)), q = vtrnq_f32(mlcc_row4(from, 2 * fs), mlcc_row4(from, 3 * fs));
+    mlcc_put4(to, 0, vget_low_f32(p.val[0]), vget_low_f32(q.val[0]));
+    mlcc_put4(to, ts, vget_low_f32(p.val[1]), vget_low_f32(q.val[1]));
+    mlcc_put4(to, 2 * ts, vget_high_f32(p.val[0]), vget_high_f32(q.val[0]));
+    mlcc_put4(to, 3 * ts, vget_high_f32(p.val[1]), vget_high_f32(q.val[1]));
 }
 #else
-static inline void V4_TRANSPOSE(const float *from, ptrdiff_t fs, float *to, ptrdiff_t ts)
+static inline void V4_TRANSPOSE(const void *from, ptrdiff_t fs, void *to, ptrdiff_t ts)
 {
     for (int i = 0; i < 4; i++)
         for (int j = 0; j < 4; j++)
-            to[i * ts + j] = from[j * fs + i];
+            memcpy((char *)to + 4 * (i * ts + j), (const char *)from + 4 * (j * fs + i), 4);
 }
 #endif
 
 #if MLCC_X86 && defined(__AVX__)
-static MLCC_INLINE __m256 mlcc_rows8(const float *p, ptrdiff_t s)
+static MLCC_INLINE __m256 mlcc_rows8(const void *p, ptrdiff_t k, ptrdiff_t s)
 {
-    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + 4 * s), 1);
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(mlcc_row4(p, k)), mlcc_row4(p, k + 4 * s), 1);
 }
 
-static MLCC_INLINE void V8_TRANSPOSE(const float *from, ptrdiff_t fs, float *to, ptrdiff_t ts)
+static MLCC_INLINE void mlcc_put8(void *p, ptrdiff_t k, __m256 x) { _mm256_storeu_si256((__m256i *)(void *)((char *)p + 4 * k), _mm256_castps_si256(x)); }
+
+static MLCC_INLINE void V8_TRANSPOSE(const void *from, ptrdiff_t fs, void *to, ptrdiff_t ts)
 {
-    for (int i = 0; i < 8; i += 4, from += 4, to += 4 * ts) {
-        const __m256 a = mlcc_rows8(from, fs), b = mlcc_rows8(from + fs, fs);
-        const __m256 c = mlcc_rows8(from + 2 * fs, fs), d = mlcc_rows8(from + 3 * fs, fs);
+    for (ptrdiff_t i = 0; i < 8; i += 4) {
+        const __m256 a = mlcc_rows8(from, i, fs), b = mlcc_rows8(from, i + fs, fs);
+        const __m256 c = mlcc_rows8(from, i + 2 * fs, fs), d = mlcc_rows8(from, i + 3 * fs, fs);
         const __m256 p = _mm256_unpacklo_ps(a, b), q = _mm256_unpackhi_ps(a, b), r = _mm256_unpacklo_ps(c, d), s = _mm256_unpackhi_ps(c, d);
-        _mm256_storeu_ps(to, _mm256_shuffle_ps(p, r, 0x44));
-        _mm256_storeu_ps(to + ts, _mm256_shuffle_ps(p, r, 0xee));
-        _mm256_storeu_ps(to + 2 * ts, _mm256_shuffle_ps(q, s, 0x44));
-        _mm256_storeu_ps(to + 3 * ts, _mm256_shuffle_ps(q, s, 0xee));
+        mlcc_put8(to, i * ts, _mm256_shuffle_ps(p, r, 0x44));
+        mlcc_put8(to, (i + 1) * ts, _mm256_shuffle_ps(p, r, 0xee));
+        mlcc_put8(to, (i + 2) * ts, _mm256_shuffle_ps(q, s, 0x44));
+        mlcc_put8(to, (i + 3) * ts, _mm256_shuffle_ps(q, s, 0xee));
     }
 }
 #else
-static inline void V8_TRANSPOSE(const float *from, ptrdiff_t fs, float *to, ptrdiff_t ts)
+static inline void V8_TRANSPOSE(const void *from, ptrdiff_t fs, void *to, ptrdiff_t ts)
 {
     for (int i = 0; i < 8; i += 4)
         for (int j = 0; j < 8; j += 4)
-            V4_TRANSPOSE(from + (j * fs + i), fs, to + (i * ts + j), ts);
+            V4_TRANSPOSE((const char *)from + 4 * (j * fs + i), fs, (char *)to + 4 * (i * ts + j), ts);
 }
 #endif
 
 #if MLCC_X86 && defined(__AVX512F__)
-static MLCC_INLINE __m512 mlcc_rows16(const float *p, ptrdiff_t s)
+static MLCC_INLINE __m512 mlcc_rows16(const void *p, ptrdiff_t k, ptrdiff_t s)
 {
-    const __m512 a = _mm512_insertf32x4(_mm512_castps128_ps512(_mm_loadu_ps(p)), _mm_loadu_ps(p + 4 * s), 1);
-    return _mm512_insertf32x4(_mm512_insertf32x4(a, _mm_loadu_ps(p + 8 * s), 2), _mm_loadu_ps(p + 12 * s), 3);
+    const __m512 a = _mm512_insertf32x4(_mm512_castps128_ps512(mlcc_row4(p, k)), mlcc_row4(p, k + 4 * s), 1);
+    return _mm512_insertf32x4(_mm512_insertf32x4(a, mlcc_row4(p, k + 8 * s), 2), mlcc_row4(p, k + 12 * s), 3);
 }
 
-static MLCC_INLINE void V16_TRANSPOSE(const float *from, ptrdiff_t fs, float *to, ptrdiff_t ts)
+static MLCC_INLINE void mlcc_put16(void *p, ptrdiff_t k, __m512 x) { _mm512_storeu_ps((char *)p + 4 * k, x); }
+
+static MLCC_INLINE void V16_TRANSPOSE(const void *from, ptrdiff_t fs, void *to, ptrdiff_t ts)
 {
-    for (int i = 0; i < 16; i += 4, from += 4, to += 4 * ts) {
-        const __m512 a = mlcc_rows16(from, fs), b = mlcc_rows16(from + fs, fs);
-        const __m512 c = mlcc_rows16(from + 2 * fs, fs), d = mlcc_rows16(from + 3 * fs, fs);
+    for (ptrdiff_t i = 0; i < 16; i += 4) {
+        const __m512 a = mlcc_rows16(from, i, fs), b = mlcc_rows16(from, i + fs, fs);
+        const __m512 c = mlcc_rows16(from, i + 2 * fs, fs), d = mlcc_rows16(from, i + 3 * fs, fs);
         const __m512 p = _mm512_unpacklo_ps(a, b), q = _mm512_unpackhi_ps(a, b), r = _mm512_unpacklo_ps(c, d), s = _mm512_unpackhi_ps(c, d);
-        _mm512_storeu_ps(to, _mm512_shuffle_ps(p, r, 0x44));
-        _mm512_storeu_ps(to + ts, _mm512_shuffle_ps(p, r, 0xee));
-        _mm512_storeu_ps(to + 2 * ts, _mm512_shuffle_ps(q, s, 0x44));
-        _mm512_storeu_ps(to + 3 * ts, _mm512_shuffle_ps(q, s, 0xee));
+        mlcc_put16(to, i * ts, _mm512_shuffle_ps(p, r, 0x44));
+        mlcc_put16(to, (i + 1) * ts, _mm512_shuffle_ps(p, r, 0xee));
+        mlcc_put16(to, (i + 2) * ts, _mm512_shuffle_ps(q, s, 0x44));
+        mlcc_put16(to, (i + 3) * ts, _mm512_shuffle_ps(q, s, 0xee));
     }
 }
 #else
-static inline void V16_TRANSPOSE(const float *from, ptrdiff_t fs, float *to, ptrdiff_t ts)
+static inline void V16_TRANSPOSE(const void *from, ptrdiff_t fs, void *to, ptrdiff_t ts)
 {
     for (int i = 0; i < 16; i += 8)
         for (int j = 0; j < 16; j += 8)
-            V8_TRANSPOSE(from + (j * fs + i), fs, to + (i * ts + j), ts);
+            V8_TRANSPOSE((const char *)from + 4 * (j * fs + i), fs, (char *)to + 4 * (i * ts + j), ts);
 }
 #endif
+
+/* Vectors of 16 bytes: four rows of bytes, two of halves. */
+#if MLCC_X86
+static MLCC_INLINE __m128i mlcc_row(const void *p, ptrdiff_t bytes) { return _mm_loadu_si128((const __m128i *)(const void *)((const char *)p + bytes)); }
+
+static MLCC_INLINE void mlcc_zip4_vector(const void *from, ptrdiff_t fs, void *to)
+{
+    const __m128i a = mlcc_row(from, 0), b = mlcc_row(from, fs), c = mlcc_row(from, 2 * fs), d = mlcc_row(from, 3 * fs);
+    const __m128i p = _mm_unpacklo_epi8(a, b), q = _mm_unpackhi_epi8(a, b), r = _mm_unpacklo_epi8(c, d), s = _mm_unpackhi_epi8(c, d);
+    __m128i *t = (__m128i *)to;
+    _mm_storeu_si128(t, _mm_unpacklo_epi16(p, r));
+    _mm_storeu_si128(t + 1, _mm_unpackhi_epi16(p, r));
+    _mm_storeu_si128(t + 2, _mm_unpacklo_epi16(q, s));
+    _mm_storeu_si128(t + 3, _mm_unpackhi_epi16(q, s));
+}
+
+static MLCC_INLINE void mlcc_zip2_vector(const void *from, ptrdiff_t fs, void *to)
+{
+    const __m128i a = mlcc_row(from, 0), b = mlcc_row(from, 2 * fs);
+    __m128i *t = (__m128i *)to;
+    _mm_storeu_si128(t, _mm_unpacklo_epi16(a, b));
+    _mm_storeu_si128(t + 1, _mm_unpackhi_epi16(a, b));
+}
+#elif MLCC_NEON
+static MLCC_INLINE void mlcc_zip4_vector(const void *from, ptrdiff_t fs, void *to)
+{
+    const uint8_t *f = (const uint8_t *)from;
+    const uint8x16x4_t rows = {{vld1q_u8(f), vld1q_u8(f + fs), vld1q_u8(f + 2 * fs), vld1q_u8(f + 3 * fs)}};
+    vst4q_u8((uint8_t *)to, rows);
+}
+
+static MLCC_INLINE void mlcc_zip2_vector(const void *from, ptrdiff_t fs, void *to)
+{
+    const uint8_t *f = (const uint8_t *)from;
+    const uint16x8x2_t rows = vzipq_u16(vreinterpretq_u16_u8(vld1q_u8(f)), vreinterpretq_u16_u8(vld1q_u8(f + 2 * fs)));
+    vst1q_u8((uint8_t *)to, vreinterpretq_u8_u16(rows.val[0]));
+    vst1q_u8((uint8_t *)to + 16, vreinterpretq_u8_u16(rows.val[1]));
+}
+#else
+static inline void mlcc_zip4_vector(const void *from, ptrdiff_t fs, void *to)
+{
+    for (int i = 0; i < 16; i++)
+        for (int q = 0; q < 4; q++)
+            ((char *)to)[4 * i + q] = ((const char *)from)[q * fs + i];
+}
+
+static inline void mlcc_zip2_vector(const void *from, ptrdiff_t fs, void *to)
+{
+    for (int i = 0; i < 8; i++)
+        for (int q = 0; q < 2; q++)
+            memcpy((char *)to + 4 * i + 2 * q, (const char *)from + 2 * (q * fs + i), 2);
+}
+#endif
+
+static inline void mlcc_zip4(const void *from, ptrdiff_t fs, void *to, int n)
+{
+    int i = 0;
+    for (; i + 16 <= n; i += 16)
+        mlcc_zip4_vector((const char *)from + i, fs, (char *)to + 4 * i);
+    for (; i < n; i++)
+        for (int q = 0; q < 4; q++)
+            ((char *)to)[4 * i + q] = ((const char *)from)[q * fs + i];
+}
+
+static inline void mlcc_zip2(const void *from, ptrdiff_t fs, void *to, int n)
+{
+    int i = 0;
+    for (; i + 8 <= n; i += 8)
+        mlcc_zip2_vector((const char *)from + 2 * i, fs, (char *)to + 4 * i);
+    for (; i < n; i++)
+        for (int q = 0; q < 2; q++)
+            memcpy((char *)to + 4 * i + 2 * q, (const char *)from + 2 * (q * fs + i), 2);
+}
 
 #endif

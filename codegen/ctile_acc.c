@@ -37,11 +37,18 @@ static void reduce_step(VGen *v, const Sums *sums, Points at, const Subst *given
             accumulate(v, sums->acc[p * nv + q].name, p, q, more, n + taps);
         }
     }
-    more[n] = (Subst){taps ? t->rvar[t->nr - 1] : NULL, ex_int(g->x, 0)};
-    for (uint8_t f = 0; at.first == 0 && f < t->nfetch; f++)
-        v_fetch(v, &t->fetch[f], more, n + taps);
-    if (t->fence)
-        ln(g->o, "V%d_FENCE();", v->width);
+}
+
+/* What the step asks for ahead; the innermost variable is 0 where it has no loop. */
+static void fetch_step(VGen *v, const Sums *sums, const Subst *given, uint32_t n)
+{
+    const Tile *t = v->t;
+    const bool inside = sums->quads || (t->nr > 0 && tile_unrolls(t, t->nr - 1));
+    Subst more[MAX_RANK + 1] = {{inside ? t->rvar[t->nr - 1] : NULL, ex_int(v->g->x, 0)}};
+    for (uint32_t k = 0; k < n; k++)
+        more[k + inside] = given[k];
+    for (uint8_t f = 0; f < t->nfetch; f++)
+        v_fetch(v, &t->fetch[f], more, n + inside);
 }
 
 void v_sum_step(VGen *v, const Sums *sums, Points at, const Subst *given, uint32_t n)
@@ -51,6 +58,10 @@ void v_sum_step(VGen *v, const Sums *sums, Points at, const Subst *given, uint32
         v_dot_step(v, sums, at, given, n);
     else
         reduce_step(v, sums, at, given, n);
+    if (at.first == 0)
+        fetch_step(v, sums, given, n);
+    if (sums->quads || v->t->fence)
+        ln(v->g->o, "V%d_FENCE();", v->width);
     v->keep = false;
 }
 

@@ -56,5 +56,4 @@ void v_dot_step(VGen *v, const Sums *sums, Points at, const Subst *given, uint32
             const char *name = sums->acc[p * sums->nv + q].name;
             ln(g->o, "%s = V%d_%s(%s, %s, %s);", name, v->width, d->name, swap ? w : x, swap ? x : w, name);
         }
-    ln(g->o, "V%d_FENCE();", v->width);
 }

@@ -159,9 +159,9 @@ static inline void mlcc_zip2_vector(const void *from, ptrdiff_t fs, void *to)
 }
 #endif
 
-static inline void mlcc_zip4(const void *from, ptrdiff_t fs, void *to, int n)
+static inline void mlcc_zip4(const void *from, ptrdiff_t fs, void *to, ptrdiff_t n)
 {
-    int i = 0;
+    ptrdiff_t i = 0;
     for (; i + 16 <= n; i += 16)
         mlcc_zip4_vector((const char *)from + i, fs, (char *)to + 4 * i);
     for (; i < n; i++)
@@ -169,9 +169,9 @@ static inline void mlcc_zip4(const void *from, ptrdiff_t fs, void *to, int n)
             ((char *)to)[4 * i + q] = ((const char *)from)[q * fs + i];
 }
 
-static inline void mlcc_zip2(const void *from, ptrdiff_t fs, void *to, int n)
+static inline void mlcc_zip2(const void *from, ptrdiff_t fs, void *to, ptrdiff_t n)
 {
-    int i = 0;
+    ptrdiff_t i = 0;
     for (; i + 8 <= n; i += 8)
         mlcc_zip2_vector((const char *)from + 2 * i, fs, (char *)to + 4 * i);
     for (; i < n; i++)

@@ -5,9 +5,10 @@
  */
 #include "against.h"
 
-enum { LINE = 16 }; /* elements */
+enum { LINE = 64 }; /* bytes */
 
-typedef struct Seen { const Unit *u; bool far; Subst at[2 * MAX_RANK]; uint32_t n; uint8_t *line; int64_t lines, hints, unordered; int64_t last; } Seen;
+/* per_line: elements of the constant in one. */
+typedef struct Seen { const Unit *u; int64_t per_line; bool far; Subst at[2 * MAX_RANK]; uint32_t n; uint8_t *line; int64_t lines, hints, unordered; int64_t last; } Seen;
 
 static int64_t number(const Seen *s, const Expr *e)
 {
@@ -21,10 +22,10 @@ static void hint(Seen *s, const Fetch *f, bool first)
 {
     if (f->far != s->far || (f->when && number(s, f->when) != 0))
         return;
-    const int64_t line = number(s, f->at) / LINE;
+    const int64_t line = number(s, f->at) / s->per_line;
     if (line < s->lines) /* others are behind the last function's */
         s->line[line] = 1;
-    if (!first)
+    if (!first || line == s->last)
         return;
     s->unordered += line < s->last;
     s->last = line;
@@ -56,13 +57,14 @@ static void walk(Seen *s, const Nest *n)
     }
 }
 
-static const char *product(int rows, int depth, int lanes)
+/* of bytes: x unsigned, w signed */
+static const char *product(int rows, int depth, int lanes, bool bytes)
 {
     Text t = {.arena = arena};
-    text_add(&t, "graph g\ninput %%x f32[%d,%d]\nconst %%w f32[%d,%d] (", rows, depth, depth, lanes);
+    text_add(&t, "graph g\ninput %%x %s[%d,%d]\nconst %%w %s[%d,%d] (", bytes ? "u8" : "f32", rows, depth, bytes ? "i8" : "f32", depth, lanes);
     for (int k = 0; k < depth * lanes; k++)
         text_add(&t, "%s%d", k ? ", " : "", k % 7);
-    text_add(&t, ")\n%%p f32 = MatMul %%x %%w\n%%y f32 = Relu %%p\noutput %%y\n");
+    text_add(&t, bytes ? ")\n%%p i32 = MatMulInteger %%x %%w\n%%y i32 = Neg %%p\noutput %%y\n" : ")\n%%p f32 = MatMul %%x %%w\n%%y f32 = Relu %%p\noutput %%y\n");
     return text_str(&t);
 }
 
@@ -81,21 +83,24 @@ static int64_t distance_in(const Unit *u)
 static void test_lines(void **state)
 {
     (void)state;
-    static const struct { int rows, depth, lanes; bool turns; } cases[] = {
-        {49, 512, 544, true},  /* a line every second step: four places in turn */
-        {28, 512, 544, true},  /* every step */
-        {16, 512, 576, true},  /* several in a step */
-        {196, 512, 544, false}, /* every seventh */
-        {50, 502, 560, false}, /* steps that no such turns divide */
+    static const struct { int rows, depth, lanes; bool turns, bytes; } cases[] = {
+        {49, 512, 544, true, false},  /* a line every second step: four places in turn */
+        {28, 512, 544, true, false},  /* every step */
+        {16, 512, 576, true, false},  /* several in a step */
+        {196, 512, 544, false, false}, /* every seventh */
+        {50, 502, 560, false, false}, /* steps that no such turns divide */
+        {28, 1024, 1056, true, true}, /* dots: a step is four of the depth */
+        {60, 1024, 1056, false, true},
     };
+    cx.max_elements = 1 << 21;
     for (size_t k = 0; k < COUNT(cases); k++) {
-        const Unit *u = compiled(product(cases[k].rows, cases[k].depth, cases[k].lanes), 3, "x86-64-v4").unit;
-        const int64_t far = distance_in(u), lines = (far + cases[k].depth * cases[k].lanes) / LINE;
-        Seen s = {.u = u, .far = true, .line = NEWN(arena, uint8_t, (size_t)lines), .lines = lines};
+        const Unit *u = compiled(product(cases[k].rows, cases[k].depth, cases[k].lanes, cases[k].bytes), 3, "x86-64-v4-vnni").unit;
+        const int64_t far = distance_in(u), per_line = cases[k].bytes ? LINE : LINE / 4, lines = (far + cases[k].depth * cases[k].lanes) / per_line;
+        Seen s = {.u = u, .per_line = per_line, .far = true, .line = NEWN(arena, uint8_t, (size_t)lines), .lines = lines};
         assert_true(far > 0);
         for (uint32_t f = 0; f < u->func.n; f++)
             walk(&s, u->func.at[f]->body);
-        for (int64_t n = far / LINE; n < lines; n++)
+        for (int64_t n = far / per_line; n < lines; n++)
             if (!s.line[n])
                 fail_msg("case %zu: line %d of %d is not asked for", k, (int)n, (int)lines);
         assert_int_equal(s.unordered > s.hints / 8, cases[k].turns);
@@ -119,11 +124,11 @@ static void test_few_rows(void **state)
     };
     for (size_t k = 0; k < COUNT(cases); k++) {
         const int rows = cases[k].rows, depth = cases[k].depth;
-        const char *graph = product(rows, depth, cases[k].lanes);
+        const char *graph = product(rows, depth, cases[k].lanes, false);
         const Unit *u = compiled(graph, 3, "x86-64-v4").unit, *plain = compiled(graph, 0, "x86-64-v4").unit;
         const Buf *w = constant_of(u);
-        const int64_t lines = w->bytes / 4 / LINE, ahead = 1024 / 4 / LINE;
-        Seen s = {.u = u, .line = NEWN(arena, uint8_t, (size_t)lines), .lines = lines};
+        const int64_t lines = w->bytes / LINE, ahead = 1024 / LINE;
+        Seen s = {.u = u, .per_line = LINE / 4, .line = NEWN(arena, uint8_t, (size_t)lines), .lines = lines};
         float *x = NEWN(arena, float, (size_t)(rows * depth));
         for (int q = 0; q < rows * depth; q++)
             x[q] = (float)(q % 5);
@@ -133,7 +138,7 @@ static void test_few_rows(void **state)
         assert_memory_equal(output_of(u, &in), output_of(plain, &in), (size_t)(4 * rows * cases[k].lanes));
         for (uint32_t f = 0; f < u->func.n; f++)
             walk(&s, u->func.at[f]->body);
-        for (int64_t n = ahead, block = depth * cases[k].block / LINE; n < cases[k].lanes / cases[k].block * block; n++)
+        for (int64_t n = ahead, block = depth * cases[k].block * 4 / LINE; n < cases[k].lanes / cases[k].block * block; n++)
             if (!s.line[n] && n % block >= ahead)
                 fail_msg("case %zu: line %d is not asked for", k, (int)n);
     }

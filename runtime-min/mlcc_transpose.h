@@ -161,20 +161,20 @@ static inline void mlcc_zip2_vector(const void *from, ptrdiff_t fs, void *to)
 
 static inline void mlcc_zip4(const void *from, ptrdiff_t fs, void *to, ptrdiff_t n)
 {
-    ptrdiff_t i = 0;
-    for (; i + 16 <= n; i += 16)
+    const ptrdiff_t whole = n - n % 16;
+    for (ptrdiff_t i = 0; i < whole; i += 16)
         mlcc_zip4_vector((const char *)from + i, fs, (char *)to + 4 * i);
-    for (; i < n; i++)
+    for (ptrdiff_t i = whole; i < n; i++)
         for (int q = 0; q < 4; q++)
             ((char *)to)[4 * i + q] = ((const char *)from)[q * fs + i];
 }
 
 static inline void mlcc_zip2(const void *from, ptrdiff_t fs, void *to, ptrdiff_t n)
 {
-    ptrdiff_t i = 0;
-    for (; i + 8 <= n; i += 8)
+    const ptrdiff_t whole = n - n % 8;
+    for (ptrdiff_t i = 0; i < whole; i += 8)
         mlcc_zip2_vector((const char *)from + 2 * i, fs, (char *)to + 4 * i);
-    for (; i < n; i++)
+    for (ptrdiff_t i = whole; i < n; i++)
         for (int q = 0; q < 2; q++)
             memcpy((char *)to + 4 * i + 2 * q, (const char *)from + 2 * (q * fs + i), 2);
 }

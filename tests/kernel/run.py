@@ -96,6 +96,25 @@ def matmul_i8(path):
     return g.save(path, {'x': [max(ROWS), max(STEPS)]}, leaves(g))
 
 
+# (heads, rows, keys, depth of a head)
+HEADS = [(2, 13, 48, 64), (3, 16, 33, 32), (1, 9, 64, 16), (2, 17, 40, 24), (2, 12, 31, 20), (1, 15, 49, 36)]
+
+
+def attention_i8(path):
+    """Queries against keys and weights against values, made of rows of all heads: operands that are packed when they are there."""
+    g, zero = Graph(10), {}
+    for dtype in (np.uint8, np.int8):
+        zero[dtype] = g.const(dtype(np.iinfo(dtype).max // 2))
+    for heads, rows, keys, depth in HEADS:
+        def split(n, dtype, perm):
+            x = g.node('QuantizeLinear', g.node('Slice', 'x', *slices(g, n, heads * depth)), g.const(np.float32(0.03)), zero[dtype])
+            return g.node('Transpose', g.node('Reshape', x, g.const(np.array([n, heads, depth], np.int64))), perm=perm)
+        scores = g.node('MatMulInteger', split(rows, np.uint8, [1, 0, 2]), split(keys, np.int8, [1, 2, 0]), zero[np.uint8], zero[np.int8])
+        weights = g.node('QuantizeLinear', g.node('Mul', g.node('Cast', scores, to=TensorProto.FLOAT), g.const(np.float32(0.01))), g.const(np.float32(0.5)), zero[np.uint8])
+        g.node('MatMulInteger', weights, split(keys, np.int8, [1, 0, 2]), zero[np.uint8], zero[np.int8])
+    return g.save(path, {'x': [64, 128]}, leaves(g))
+
+
 def conv_i8(path):
     cases = [(3, 8, 9, 3, 2, 1), (16, 33, 7, 1, 1, 1), (24, 24, 9, 3, 1, 24), (17, 17, 7, 5, 2, 17), (32, 48, 7, 3, 1, 1), (20, 40, 6, 3, 1, 4), (64, 64, 5, 3, 1, 1)]
     g = Graph(5)
@@ -169,7 +188,7 @@ def beside_f32(path):
     return g.save(path, {'x': [1, 16, 20, 33]}, leaves(g))
 
 
-MODELS = {'matmul-f32': matmul_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'conv-i8': conv_i8, 'windows-f32': windows_f32,
+MODELS = {'matmul-f32': matmul_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'windows-f32': windows_f32,
           'windows-i8': windows_i8, 'beside-f32': beside_f32}
 
 

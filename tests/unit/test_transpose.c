@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Blocks turned over (runtime-min/mlcc_transpose.h), by every width. */
+ * Blocks turned over and rows zipped (runtime-min/mlcc_transpose.h), by every width, at places that are not aligned. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,24 +12,49 @@
 
 enum { FROM = 23, TO = 19 };
 
-typedef void Transpose(const float *from, ptrdiff_t fs, float *to, ptrdiff_t ts);
+typedef void Transpose(const void *from, ptrdiff_t fs, void *to, ptrdiff_t ts);
 
-static void v4(const float *from, ptrdiff_t fs, float *to, ptrdiff_t ts) { V4_TRANSPOSE(from, fs, to, ts); }
-static void v8(const float *from, ptrdiff_t fs, float *to, ptrdiff_t ts) { V8_TRANSPOSE(from, fs, to, ts); }
-static void v16(const float *from, ptrdiff_t fs, float *to, ptrdiff_t ts) { V16_TRANSPOSE(from, fs, to, ts); }
+static void v4(const void *from, ptrdiff_t fs, void *to, ptrdiff_t ts) { V4_TRANSPOSE(from, fs, to, ts); }
+static void v8(const void *from, ptrdiff_t fs, void *to, ptrdiff_t ts) { V8_TRANSPOSE(from, fs, to, ts); }
+static void v16(const void *from, ptrdiff_t fs, void *to, ptrdiff_t ts) { V16_TRANSPOSE(from, fs, to, ts); }
 
 /* The block is turned over, and nothing beside it is written. */
 static void check(Transpose *turn, int w)
 {
-    float from[16 * FROM], to[16 * TO];
-    for (int k = 0; k < 16 * FROM; k++)
-        from[k] = (float)k;
-    for (int k = 0; k < 16 * TO; k++)
-        to[k] = -1;
-    turn(from, FROM, to, TO);
-    for (int i = 0; i < 16; i++)
-        for (int j = 0; j < TO; j++)
-            assert_true(to[i * TO + j] == (i < w && j < w ? from[j * FROM + i] : -1));
+    char from[4 * 16 * FROM + 1], to[4 * 16 * TO + 1];
+    for (int32_t k = 0; k < 16 * FROM; k++)
+        memcpy(from + 1 + 4 * k, &k, 4);
+    memset(to, -1, sizeof to);
+    turn(from + 1, FROM, to + 1, TO);
+    for (int32_t i = 0; i < 16; i++)
+        for (int32_t j = 0; j < TO; j++) {
+            const int32_t want = i < w && j < w ? j * FROM + i : -1;
+            assert_memory_equal(to + 1 + 4 * (i * TO + j), &want, 4);
+        }
+}
+
+/* n elements of each row, of so many bytes, and nothing behind them. */
+static void check_zip(int rows, int bytes, int n)
+{
+    unsigned char from[4 * 64 + 1], to[4 * 48 + 1];
+    for (int k = 0; k < 4 * 64 + 1; k++)
+        from[k] = (unsigned char)k;
+    memset(to, 0xee, sizeof to);
+    (rows == 4 ? mlcc_zip4 : mlcc_zip2)(from + 1, 50 / bytes, to + 1, n);
+    for (int k = 0; k < 4 * 48; k++) {
+        const int element = k / bytes, in_row = element / rows, row = element % rows;
+        assert_int_equal(to[1 + k], k < 4 * n ? from[1 + 50 * row + bytes * in_row + k % bytes] : 0xee);
+    }
+}
+
+static void test_zips(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= 40; n++) {
+        check_zip(4, 1, n);
+        if (n <= 25)
+            check_zip(2, 2, n);
+    }
 }
 
 static void test_widths(void **state)
@@ -42,6 +67,6 @@ static void test_widths(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_widths)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_widths), cmocka_unit_test(test_zips)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -116,7 +116,7 @@ static bool plain_start(const CGen *g, const Tile *t)
 
 bool amx_form(const CGen *g, const Tile *t, Matrix *m)
 {
-    *m = (Matrix){0};
+    *m = (Matrix){.bypass = t->bypass};
     if (!t->matrix || t->red != RED_sum || !t->lane || t->across || t->open || t->nr < 2 || !find_product(m, t))
         return false;
     const Expr *x = amx_flat(g, m->x), *w = amx_flat(g, m->w);

@@ -23,6 +23,7 @@ typedef struct Matrix {
     int32_t run;             /* values of row */
     bool joined;             /* rows of x lie evenly through all parts; otherwise each part is a tile */
     int64_t row_bytes, group_bytes; /* from row to row of x, from group to group of w */
+    bool bypass;             /* w is loaded past the first-level cache */
 } Matrix;
 
 bool amx_form(const CGen *g, const Tile *t, Matrix *m); /* false: not a form of the matrix unit */

@@ -173,7 +173,7 @@ static const char *pointer(CGen *g, const Expr *load, const Place *p)
 
 static void load_tile(CGen *g, const Matrix *m, const Place *p, int32_t number, bool x)
 {
-    ln(g->o, "AMX_LD(&%s, %d, %s, %lld);", g->amx, number, pointer(g, x ? m->x : m->w, p),
+    ln(g->o, "AMX_LD%s(&%s, %d, %s, %lld);", m->bypass && !x ? "2" : "", g->amx, number, pointer(g, x ? m->x : m->w, p),
        (long long)(x ? m->row_bytes : m->group_bytes));
 }
 
@@ -184,8 +184,32 @@ static Place at_step(CGen *g, const Tile *t, const Matrix *m, const Expr *step, 
     return p;
 }
 
-/* Loads stand where they are needed first, so that they pass beside the products before them. Behind each share of the products
- * comes a piece of the rows of the tile before. */
+/* Lines of the cache that hint f names in one product. */
+static int64_t hint_lines(const Tile *t, const Matrix *m, const Fetch *f)
+{
+    const int64_t stride = amx_along(f->at, t->rvar[t->nr - 2]) * m->size;
+    return (stride * m->step + LINE - 1) / LINE;
+}
+
+/* Hints for `step` and those that go with it in one product, a line of the cache once: those of them that go with product number
+ * n of `all`, for many at once are waited for (128 x 768 x 3072 of bytes: 3 %). */
+static void fetch(CGen *g, const Tile *t, const Matrix *m, const Expr *step, int32_t n, int32_t all)
+{
+    const Subst first[] = {{t->rvar[t->nr - 1], ex_int(g->x, 0)}, {t->rvar[t->nr - 2], step}};
+    int64_t lines = 0, number = 0;
+    for (uint8_t k = 0; k < t->nfetch; k++)
+        lines += hint_lines(t, m, &t->fetch[k]);
+    for (uint8_t k = 0; k < t->nfetch; k++) {
+        const Fetch *f = &t->fetch[k];
+        const Expr *at = ex_subst(g->x, f->at, first, 2);
+        for (int64_t q = 0; q < hint_lines(t, m, f); q++)
+            if (number++ * all / lines == n)
+                ln(g->o, "MLCC_FETCH%s(%s, %s);", f->far ? "2" : "", buf_name(g, f->buf), c_expr(g, ex_add(g->x, at, ex_int(g->x, q * LINE / m->size))));
+    }
+}
+
+/* Loads stand where they are needed first, so that they pass beside the products before them. Behind each product come its
+ * hints, behind each share of the products a piece of the rows of the tile before. */
 static void multiply(CGen *g, const Tile *t, const Matrix *m, const Expr *step, const struct Turns *q, const Expr *number)
 {
     const int32_t all = m->nrow * m->nlane, pieces = q ? pieces_of(q) : 0;
@@ -198,25 +222,11 @@ static void multiply(CGen *g, const Tile *t, const Matrix *m, const Expr *step, 
             if (l == 0)
                 load_tile(g, m, &p, amx_x(r), true);
             ln(g->o, "AMX_%s(&%s, %d, %d, %d);", m->dot, g->amx, r * m->nlane + l, amx_x(r), amx_w(m, l));
+            fetch(g, t, m, step, n, all);
             const int32_t before = n++ * pieces / all;
             if (n < all && n * pieces / all > before)
                 rows_before(g, q, number, n * pieces / all);
         }
-}
-
-/* Hints for `step` and those that go with it in one product: a line of the cache once. */
-static void fetch(CGen *g, const Tile *t, const Matrix *m, const Expr *step)
-{
-    const Subst first[] = {{t->rvar[t->nr - 1], ex_int(g->x, 0)}, {t->rvar[t->nr - 2], step}};
-    for (uint8_t k = 0; k < t->nfetch; k++) {
-        const Fetch *f = &t->fetch[k];
-        const int64_t stride = amx_along(f->at, t->rvar[t->nr - 2]) * m->size,
-                      lines = (stride * m->step + LINE - 1) / LINE;
-        const Expr *at = ex_subst(g->x, f->at, first, 2);
-        for (int64_t q = 0; q < lines; q++)
-            ln(g->o, "MLCC_FETCH%s(%s, %s);", f->far ? "2" : "", buf_name(g, f->buf),
-               c_expr(g, ex_add(g->x, at, ex_int(g->x, q * LINE / m->size))));
-    }
 }
 
 static void products(CGen *g, const Tile *t, const Matrix *m, const struct Turns *q)
@@ -230,7 +240,6 @@ static void products(CGen *g, const Tile *t, const Matrix *m, const struct Turns
     const Expr *step = steps > 1 ? ex_mul(g->x, k, ex_int(g->x, m->step)) : ex_int(g->x, 0);
     const Expr *number = number_of(g, t, steps > 1 ? k : ex_int(g->x, 0), steps);
     multiply(g, t, m, step, q, number);
-    fetch(g, t, m, step);
     if (q)
         rows_before(g, q, number, pieces_of(q));
     if (steps > 1)

@@ -45,7 +45,7 @@ typedef struct Dot {
 } Dot;
 
 /* Tile for a matrix unit: `rows` values of the row variable and `down` of variable `outer` (-1: there is none), so many lanes. */
-typedef struct MatrixShape { int32_t down, rows, lanes; int outer; const char *kind; } MatrixShape;
+typedef struct MatrixShape { int32_t down, rows, lanes; int outer; int64_t x_bytes; const char *kind; } MatrixShape;
 
 /* ---- what the steps ask ---- */
 

@@ -26,6 +26,9 @@ typedef struct MatrixWork { int64_t rows, outer, lanes, windows, groups, l1_byte
 /* Of one lane of the constant, and of a row of x as often as windows read it. */
 static int64_t bytes_of(const MatrixWork *w) { return 4 * w->windows * w->groups; }
 
+/* Of x, what so many rows read. */
+static int64_t bytes_of_rows(const MatrixWork *w, int64_t rows) { return bytes_of(w) * rows / w->overlap; }
+
 /* A block of the constant that fills the first-level cache comes from the second. */
 static bool is_far(const MatrixWork *w, int64_t lanes) { return bytes_of(w) * lanes > w->l1_bytes / 2; }
 
@@ -98,7 +101,7 @@ static void try_columns(ShapeList *best, const MatrixWork *w)
     for (int64_t down = 1; down <= min_i64(SUMS, w->outer); down++)
         for (int64_t rows = min_i64(w->rows, SUMS * SIDE); rows > FEW_ROWS; rows--) {
             const int64_t cuts = (rows + SIDE - 1) / SIDE;
-            const bool holds = bytes_of(w) * down * rows / w->overlap <= w->l1_bytes;
+            const bool holds = bytes_of_rows(w, down * rows) <= w->l1_bytes;
             if (holds && w->rows % rows == 0 && rows % cuts == 0 && cuts * down > 2 && cuts * down <= SUMS)
                 try_shape(best, w, down, rows, SIDE);
         }
@@ -210,7 +213,7 @@ bool auto_matrix(Auto *g, uint32_t k, const Dot *d)
                                w.lanes, w.windows, w.groups);
     const TileShape pick = tuning_choose(g->tuning, kind, &best);
     MatrixShape *shape = NEW(g->a, MatrixShape);
-    *shape = (MatrixShape){pick.down, pick.rows, pick.lanes, pick.down > 1 ? outer : -1, kind};
+    *shape = (MatrixShape){pick.down, pick.rows, pick.lanes, pick.down > 1 ? outer : -1, bytes_of_rows(&w, pick.down * pick.rows), kind};
     g->matrix.at[s->out] = shape;
     return true;
 }

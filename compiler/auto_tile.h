@@ -40,6 +40,18 @@ bool has_lanes(const Auto *g, uint32_t k);                       /* auto_tile_ma
 void tile_map(Auto *g, uint32_t k);                              /* a map or a plain reduction */
 bool tile_pack(Auto *g, uint32_t k, const Order *order);         /* auto_tile_pack.c: a copy into groups; false: k is none */
 
+/* auto_tile_dot.c: variables of a contraction's host that go along the lanes and down the rows of its tile, and further rows; -1: none. */
+typedef struct TileVars { int lane, row, outer; } TileVars;
+/* Variables of the host, as bits, of which each value has a constant of its own: products of a batch. */
+uint32_t batch_of(const Auto *g, uint32_t host, const Stage *s, const Dot *d);
+/* Loops over the variables in `which`, in storage order, but those of lanes and rows; `down` values of further rows at a time. */
+void loops_over(StagePlan *p, const Ten *t, const Order *order, const TileVars *v, int32_t down, uint32_t which);
+/* Constants that do not fit in half of the second-level cache are walked once, outside the rows. */
+static inline bool is_stream(const Auto *g, const Dot *d) { return constant_bytes(g, d) > g->m->l2_bytes / 2; }
+
+/* auto_tile_matrix.c: of a matrix unit */
+void tile_matrix(const Auto *g, uint32_t host, const Stage *s, const Order *order, const Dot *d, const TileVars *v, const MatrixShape *m);
+
 static inline bool is_depthwise(const Dot *d) { return d->lane >= 0 && !d->group; }
 
 #endif

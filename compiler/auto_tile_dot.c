@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Tiles of contractions: the loops around a register tile or a tile of a matrix unit. A constant that the second-level cache does
+ * Tiles of contractions: the loops around a register tile. A constant that the second-level cache does
  * not keep is walked once, outside the rows, and fetched ahead.
  */
 #include "auto_tile.h"
@@ -20,9 +20,6 @@ static bool slices_fit(const Auto *g, const Dot *d, const Stage *s)
     return is_depthwise(d) && bytes_of_tensor(g, d->x->v.ref) + bytes_of_tensor(g, s->out) <= g->m->l2_bytes;
 }
 
-/* Variables of a contraction's host that go along the lanes and down the rows of its tile, and further rows; -1: none. */
-typedef struct TileVars { int lane, row, outer; } TileVars;
-
 static TileVars vars_of(const Auto *g, uint32_t host, uint32_t k, const Dot *d, const MatrixShape *m)
 {
     const Stage *s = g->te->stage.at[k];
@@ -33,17 +30,13 @@ static TileVars vars_of(const Auto *g, uint32_t host, uint32_t k, const Dot *d, 
     return (TileVars){host_variable(g, host, load, v.lane), host_variable(g, host, load, v.row), host_variable(g, host, load, v.outer)};
 }
 
-/* Constants that do not fit in half of the second-level cache are walked once, outside the rows. */
-static bool is_stream(const Auto *g, const Dot *d) { return constant_bytes(g, d) > g->m->l2_bytes / 2; }
-
-/* So are others, where that cache keeps the operand and the result meanwhile; those that the first one keeps aside. */
+/* Others are walked once, too, where that cache keeps the operand and the result meanwhile; those that the first one keeps aside. */
 static bool is_resident(const Auto *g, const Dot *d, const Stage *s)
 {
     return constant_bytes(g, d) > g->m->l1_bytes / 2 && bytes_of_tensor(g, d->x->v.ref) + bytes_of_tensor(g, s->out) <= g->m->l2_bytes / 2;
 }
 
-/* Variables of the host, as bits, of which each value has a constant of its own: products of a batch. */
-static uint32_t batch_of(const Auto *g, uint32_t host, const Stage *s, const Dot *d)
+uint32_t batch_of(const Auto *g, uint32_t host, const Stage *s, const Dot *d)
 {
     const uint32_t k = ten(g->te, s->out)->stage;
     const Expr *load = host == k ? NULL : ex_sole_load(g->body[host], s->out);
@@ -62,34 +55,13 @@ static int16_t tail_of(const Auto *g, const Dot *d)
     return single ? (int16_t)g->m->tail_steps : 0;
 }
 
-/* Loops over the variables in `which`, in storage order, but those of lanes and rows; `down` values of further rows at a time. */
-static void loops_over(StagePlan *p, const Ten *t, const Order *order, const TileVars *v, int32_t down, uint32_t which)
+void loops_over(StagePlan *p, const Ten *t, const Order *order, const TileVars *v, int32_t down, uint32_t which)
 {
     for (uint8_t q = 0; q < t->rank; q++) {
         const uint8_t d = order->at[q];
         if (d != v->lane && d != v->row && (which >> d & 1) && !ex_is_int(t->dim[d], 1))
             add_loop(p, d, d == v->outer ? down : 1);
     }
-}
-
-/* As for vectors, with rows of two variables. */
-static void tile_matrix(const Auto *g, uint32_t host, const Stage *s, const Order *order, const Dot *d, const TileVars *v, const MatrixShape *m)
-{
-    StagePlan *p = &g->s->stage[host];
-    const Ten *t = ten(g->te, g->te->stage.at[host]->out);
-    const int32_t down = matrix_down(g, s, d, m);
-    const bool stream = is_stream(g, d);
-    const uint32_t batch = batch_of(g, host, s, d);
-    p->matrix = true;
-    p->kind = m->kind;
-    loops_over(p, t, order, v, down, batch);
-    if (stream)
-        add_loop(p, v->lane, m->lanes);
-    loops_over(p, t, order, v, down, ~batch);
-    if (!stream)
-        add_loop(p, v->lane, m->lanes);
-    add_loop(p, v->row, m->rows);
-    p->far = fetch_distance(g, d, reduction_steps(g, s) * m->lanes * (int64_t)dtype_bytes((DType)d->w->dt));
 }
 
 static void tile_vectors(const Auto *g, uint32_t host, const Stage *s, const Order *order, const Dot *d, const TileVars *v)

@@ -163,6 +163,7 @@ void tile_stage(Build *b, Nest *in, uint32_t k, const Box *box)
         tile_store(b, t, s, sub, nest_expr(b, b->body[k], sub, rank));
     }
     t->matrix = p->matrix && t->red == RED_sum;
+    t->bypass = t->matrix && p->bypass;
     t->fence = is_dot(t);
     t->tail = t->fence && !t->matrix ? p->tail : 0;
     start_with_bias(b, t);

@@ -58,7 +58,7 @@ static void print_stage(Text *out, const Schedule *s, uint32_t k)
     if (p->tail)
         text_add(out, "; tail %d", p->tail);
     if (p->matrix)
-        text_add(out, "; matrix");
+        text_add(out, "; matrix%s", p->bypass ? " bypass" : "");
     text_add(out, "%s%s\n", p->why ? "    # " : "", p->why ? p->why : "");
 }
 
@@ -227,6 +227,7 @@ static bool read_steps(Reader *r, uint32_t k, StagePlan *p)
                 return false;
         } else if (word(r, "matrix")) {
             p->matrix = true;
+            p->bypass = word(r, "bypass");
         } else if (word(r, "tile")) {
             if (!read_tile(r, k, p))
                 return false;

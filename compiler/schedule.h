@@ -37,6 +37,7 @@ typedef struct StagePlan { /* of one stage */
     int32_t far;                        /* bytes from its constant to what is fetched meanwhile, as much as it has; 0: nothing is */
     int16_t tail;                       /* last steps of the tile's reduction that are made beside its stores, at most; 0: none */
     bool matrix;                        /* the tile is sized for a matrix unit */
+    bool bypass;                        /* its constant is loaded past the first-level cache */
     int8_t lane;                        /* variable along vectors: 0..rank-1, or rank+k for reduction variable k; -1 none */
     uint8_t turn;                       /* so many values of the lane variable in a row are points, lanes are that far apart; 0: 1 */
     const char *why;                    /* reason, for -Rpass and -Rpass-missed; NULL */

@@ -94,6 +94,7 @@ typedef struct Tile {
     bool fence;                   /* dot tile: keep the order of loads (prototype: FENCE between steps) */
     int32_t tail;                 /* last steps of the reduction, at most, that emission may make beside the stores of other points; 0: none */
     bool matrix;                  /* sized for a matrix unit, where the target has one and the operands fit */
+    bool bypass;                  /* of a matrix unit: the operand with lanes is loaded past the first-level cache, which keeps the other one */
 } Tile;
 
 typedef struct Nest Nest;

@@ -524,6 +524,7 @@ static bool tile_statement(Parser *p, Nest *in)
     if (accept(p, "tail") && !int32(p, 1, &t->tail))
         return false;
     t->matrix = accept(p, "matrix");
+    t->bypass = t->matrix && accept(p, "bypass");
     if (!expect(p, "{") || !end_line(p))
         return false;
     empty_lines(p);

@@ -266,7 +266,7 @@ static void print_tile(Printer *p, const Tile *t)
     text_add(p->out, "%s", t->fence ? "fence " : "");
     if (t->tail)
         text_add(p->out, "tail %d ", t->tail);
-    text_add(p->out, "%s{\n", t->matrix ? "matrix " : "");
+    text_add(p->out, "%s%s{\n", t->matrix ? "matrix " : "", t->bypass ? "bypass " : "");
     p->depth++;
     print_points(p, t);
     if (t->lane) {

@@ -20,7 +20,7 @@
  *         acc = acc + %1.x[0,i]
  *         %3.t[0,i] = acc
  *         if i < 4 { .. } else { .. }
- *         tile fence {                                  "tail 16", "matrix" (nest.h)
+ *         tile fence {                                  "tail 16", "matrix", "matrix bypass" (nest.h)
  *           point p 6, q 2
  *           lane l 16                                   "across l 16": the lanes of reduction variable l
  *           sum r 3, s N                                reduction variables and their extents

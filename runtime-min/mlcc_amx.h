@@ -10,6 +10,7 @@
  *   AMX_CONFIG(t, cfg) AMX_RELEASE(t)       shapes of the tiles, all zero afterwards; back to the unused state
  *   AMX_ZERO(t, n)                          tile n = 0
  *   AMX_LD(t, n, p, s) AMX_ST(t, n, p, s)   rows s bytes apart
+ *   AMX_LD2(t, n, p, s)                     loads what the second-level cache is to keep, not the first
  *   AMX_DPUS SS SU UU BF(t, c, a, b)        the product; letters: signs of the bytes of a and b; BF: bf16
  *
  * t is a `mlcc_amx *`, tile numbers are literals. Where the compiler is told of AMX (-mamx-int8, -march=sapphirerapids)
@@ -208,6 +209,12 @@ static inline void mlcc_amx_dot_bf16(mlcc_amx *t, int c, int a, int b)
 #define AMX_LD(t, n, p, s) AMX_ASM(t, "tileloadd (%0,%1,1), %%tmm" #n : : "r"((const void *)(p)), "r"((ptrdiff_t)(s)) : "memory")
 #else
 #define AMX_LD(t, n, p, s) mlcc_amx_load(t, n, p, s)
+#endif
+
+#if MLCC_AMX
+#define AMX_LD2(t, n, p, s) AMX_ASM(t, "tileloaddt1 (%0,%1,1), %%tmm" #n : : "r"((const void *)(p)), "r"((ptrdiff_t)(s)) : "memory")
+#else
+#define AMX_LD2(t, n, p, s) mlcc_amx_load(t, n, p, s)
 #endif
 
 #if MLCC_AMX

@@ -82,6 +82,8 @@ static void moves(mlcc_amx *t)
     row("load, rows 4096 bytes apart", ns / 2);
     LEAST(ns, p = p < memory + sizeof memory - 2048 ? p + 1024 : memory; AMX_LD(t, 4, p, 64););
     row("load from L2", ns);
+    LEAST(ns, p = p < memory + sizeof memory - 2048 ? p + 1024 : memory; AMX_LD2(t, 4, p, 64););
+    row("load from L2 past L1", ns);
     p = memory;
     LEAST(ns, AMX_ST(t, 0, p, 128); AMX_ST(t, 1, p + 64, 128););
     row("store to L1", ns / 2);
@@ -102,35 +104,56 @@ static void steps(mlcc_amx *t)
     row("four products and their four loads", ns);
 }
 
-/* Rows of x by columns of w, sums over `bytes` of each row, in tiles of 2 x 2 one column of tiles after the other: how near the products
- * come to their own time where operands lie in the first-level cache, w alone does, or both come from the second. A step of four
- * products of 16 rows takes 64 cycles and reads 4 KB. */
-static void whole(mlcc_amx *t, int rows, int columns, int bytes)
+static unsigned char x[128 * 768 * 2] __attribute__((aligned(4096))), w[768 * 768 * 2] __attribute__((aligned(4096)));
+static float y[128 * 32] __attribute__((aligned(4096)));
+
+/* Sums over `bytes` of 32 rows of x from row i on and of 32 columns of w from column n on, of which load LW brings the columns. */
+#define TILE(LW, i, n)                                                                                                 \
+    do {                                                                                                               \
+        AMX_ZERO(t, 0); AMX_ZERO(t, 1); AMX_ZERO(t, 2); AMX_ZERO(t, 3);                                                \
+        for (int k = 0; k < bytes; k += 64) {                                                                          \
+            const unsigned char *a = x + (i) * bytes + k, *b = w + ((n) * bytes + 32 * k);                             \
+            LW(t, 6, b, 128); AMX_LD(t, 4, a, bytes); AMX_DPBF(t, 0, 4, 6);                                            \
+            LW(t, 7, b + 64, 128); AMX_DPBF(t, 1, 4, 7);                                                               \
+            AMX_LD(t, 5, a + 16 * bytes, bytes); AMX_DPBF(t, 2, 5, 6); AMX_DPBF(t, 3, 5, 7);                           \
+        }                                                                                                              \
+        AMX_ST(t, 0, y + (i) * 32, 128); AMX_ST(t, 1, y + (i) * 32 + 16, 128);                                         \
+        AMX_ST(t, 2, y + (i) * 32 + 512, 128); AMX_ST(t, 3, y + (i) * 32 + 528, 128);                                  \
+    } while (0)
+
+/* Columns outside, and inside in groups that pass by the first-level cache; as many tiles in each case. */
+static void columns_outside(mlcc_amx *t, int rows, int columns, int bytes)
 {
-    static unsigned char x[128 * 768 * 2] __attribute__((aligned(4096))), w[768 * 768 * 2] __attribute__((aligned(4096)));
-    static float y[128 * 32] __attribute__((aligned(4096)));
+    for (int n = 0; n < 768; n += 32)
+        for (int i = 0; i < rows; i += 32)
+            TILE(AMX_LD, i, n % columns);
+}
+
+static void columns_inside(mlcc_amx *t, int rows, int columns, int bytes)
+{
+    for (int first = 0; first < 768; first += 128)
+        for (int i = 0; i < rows; i += 32)
+            for (int n = first; n < first + 128; n += 32)
+                TILE(AMX_LD2, i, n % columns);
+}
+
+typedef void Walk(mlcc_amx *t, int rows, int columns, int bytes);
+
+/* Rows of x by columns of w in tiles of 2 x 2: how near the products come to their own time where operands lie in the first-level
+ * cache, w alone does, or both come from the second. A step of four products of 16 rows takes 64 cycles and reads 4 KB. */
+static void whole(mlcc_amx *t, const char *what, Walk *walk, int rows, int columns, int bytes)
+{
     double best = 1e12;
     memset(x, 0x3c, sizeof x); /* pages that were never written are one page of zeros */
     memset(w, 0x3c, sizeof w);
     for (int try = 0; try < TRIES; try++) {
         const double start = now();
-        for (int n = 0; n < 768; n += 32) /* as many tiles in each case */
-            for (int i = 0; i < rows; i += 32) {
-                AMX_ZERO(t, 0); AMX_ZERO(t, 1); AMX_ZERO(t, 2); AMX_ZERO(t, 3);
-                for (int k = 0; k < bytes; k += 64) {
-                    const unsigned char *a = x + i * bytes + k, *b = w + (n % columns * bytes + 32 * k);
-                    AMX_LD(t, 6, b, 128); AMX_LD(t, 4, a, bytes); AMX_DPBF(t, 0, 4, 6);
-                    AMX_LD(t, 7, b + 64, 128); AMX_DPBF(t, 1, 4, 7);
-                    AMX_LD(t, 5, a + 16 * bytes, bytes); AMX_DPBF(t, 2, 5, 6); AMX_DPBF(t, 3, 5, 7);
-                }
-                AMX_ST(t, 0, y + i * 32, 128); AMX_ST(t, 1, y + i * 32 + 16, 128);
-                AMX_ST(t, 2, y + i * 32 + 512, 128); AMX_ST(t, 3, y + i * 32 + 528, 128);
-            }
+        walk(t, rows, columns, bytes);
         const double took = now() - start;
         best = took < best ? took : best;
     }
     const double steps = (double)rows / 32 * 768 / 32 * bytes / 64; /* of four products of 16 rows, a cycle a row */
-    printf("%3d x %3d, %3d steps of bf16 in 2 x 2: %.0f %% of the peak\n", rows, columns, bytes / 2, 100 * steps * 64 * unit / best);
+    printf("%3d x %3d, %3d steps of bf16, columns %s: %.0f %% of the peak\n", rows, columns, bytes / 2, what, 100 * steps * 64 * unit / best);
 }
 
 int main(void)
@@ -148,9 +171,12 @@ int main(void)
     products(&t);
     moves(&t);
     steps(&t);
-    whole(&t, 32, 32, 512);
-    whole(&t, 128, 32, 512);
-    whole(&t, 128, 768, 1536);
+    whole(&t, "outside", columns_outside, 32, 32, 512);
+    whole(&t, "outside", columns_outside, 128, 32, 512);
+    for (int bytes = 512; bytes <= 1536; bytes += 512) {
+        whole(&t, "outside", columns_outside, 128, 768, bytes);
+        whole(&t, "inside", columns_inside, 128, 768, bytes);
+    }
     LEAST(ns, shape(&t, 16, 64););
     row("configuration", ns);
     LEAST(ns, (void)mlcc_amx_usable(););

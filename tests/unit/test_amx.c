@@ -195,11 +195,17 @@ static void test_tiles(void **state)
     }
 #define EACH(op) op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7)
 #define LOAD(n) AMX_LD(&t, n, from[n], 8);
+#define LOAD2(n) AMX_LD2(&t, n, to[7 - n], 8);
 #define STORE(n) AMX_ST(&t, n, to[n], 8);
     AMX_CONFIG(&t, &cfg);
     EACH(LOAD)
     EACH(STORE)
     assert_memory_equal(from, to, sizeof from);
+    EACH(LOAD2)
+    EACH(STORE)
+    for (int n = 0; n < 8; n++)
+        assert_memory_equal(from[7 - n], to[n], sizeof from[n]);
+    EACH(LOAD)
     AMX_ZERO(&t, 5);
     memset(from[5], 0, sizeof from[5]);
     EACH(STORE)

@@ -154,6 +154,30 @@ static void test_rows_together(void **state)
     assert_null(strstr(at, "; row < 8 && row < rows;"));
 }
 
+/* Hints of a step go with its products, a share each; the operand with lanes is loaded past the first-level cache, the rows are not. */
+static void test_hints_and_bypass(void **state)
+{
+    (void)state;
+    Unit *u = parsed("unit m\nbuf %1.x input 0 u8[3,32,64]\nbuf %2.w input 1 i8[16,32,4]\nbuf %3.y output 0 i32[3,32,32]\n"
+                     "func n000_product macs 0\nvar o < 3, q < 32, l < 32, k < 16, e < 4, a i32\n"
+                     "for o = 0, 3 {\ntile matrix bypass {\npoint q 32\nlane l 32\nsum k 16, e 4\nacc a\n"
+                     "body i32(%1.x[o, q, 4*k + e])*i32(%2.w[k, l, e])\nfetch far %2.w 32*k\n%3.y[o, q, l] = a\n}\n}\n");
+    mlcc_tensor in[2];
+    random_inputs(u, in);
+    const char *code = emitted(u, "bypass", 16), *at = code;
+    for (int k = 0; k < 4; k++) {
+        at = strstr(at + 1, "AMX_DPUS(&amx");
+        assert_non_null(at);
+        const char *hint = strstr(at, "MLCC_FETCH2("), *next = strstr(at + 1, k < 3 ? "AMX_DPUS(&amx" : "AMX_ST(&amx");
+        assert_true(hint && next && hint < next);
+    }
+    assert_non_null(strstr(code, "AMX_LD2(&amx, 6, "));
+    assert_non_null(strstr(code, "AMX_LD2(&amx, 7, "));
+    assert_non_null(strstr(code, "AMX_LD(&amx, 4, "));
+    assert_non_null(strstr(code, "AMX_LD(&amx, 5, "));
+    check_unit(u, "bypass", in, buf(u, 3)->bytes);
+}
+
 /* Rows that a product reads may be those that the tile before stores: then it waits for them. */
 static void test_reads_what_was_stored(void **state)
 {
@@ -173,7 +197,7 @@ static void test_reads_what_was_stored(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms), cmocka_unit_test(test_spreads_rows), cmocka_unit_test(test_rows_in_pieces), cmocka_unit_test(test_rows_together),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms), cmocka_unit_test(test_spreads_rows), cmocka_unit_test(test_rows_in_pieces), cmocka_unit_test(test_rows_together), cmocka_unit_test(test_hints_and_bypass),
                                        cmocka_unit_test(test_reads_what_was_stored)};
     return cmocka_run_group_tests(tests, setup_folder, teardown_folder);
 }

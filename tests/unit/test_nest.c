@@ -62,7 +62,7 @@ static const char all_forms[] =
     "  }\n"
     "func n001_tiles macs 0\n"
     "  var p 0..1, q 0..2, l 0..15, r 0..7, s 0..2, a f32, b f32\n"
-    "  tile fence tail 2 matrix {\n"
+    "  tile fence tail 2 matrix bypass {\n"
     "    point p 2, q 3\n"
     "    lane l 16\n"
     "    sum r 8, s 3\n"

@@ -40,6 +40,7 @@ static void test_good(void **state)
         "%d root loop i 1; loop j 5; tile j\n",
         "%d root loop i 1; loop j 5; tile j; fetch 3 far 4096\n",
         "%d root loop i 1; loop j 5; tile j; tail 16\n",
+        "%d root loop i 1; loop j 5; tile j; matrix bypass\n",
         "%d root loop i 2 first last; loop j 5; tile j\n",
         "%d at %e 1 loop i 1\n%e root loop i 4 first; tile j\n",
         "layout %e 0 1 within %c 1 0\nlayout %g 0 1 within %c 1 5\n",

@@ -44,8 +44,9 @@ typedef struct Dot {
     int64_t group;       /* lanes that share x (the outputs of a group of channels); the extent of the lane variable: all */
 } Dot;
 
-/* Tile for a matrix unit: `rows` values of the row variable and `down` of variable `outer` (-1: there is none), so many lanes. */
-typedef struct MatrixShape { int32_t down, rows, lanes; int outer; int64_t x_bytes; const char *kind; } MatrixShape;
+/* Tile for a matrix unit: `rows` values of the row variable and `down` of variable `outer` (-1: there is none), so many lanes. It
+ * reads x_bytes of x, and by windows some of them again. */
+typedef struct MatrixShape { int32_t down, rows, lanes; int outer; int64_t x_bytes; bool again; const char *kind; } MatrixShape;
 
 /* ---- what the steps ask ---- */
 

@@ -213,7 +213,7 @@ bool auto_matrix(Auto *g, uint32_t k, const Dot *d)
                                w.lanes, w.windows, w.groups);
     const TileShape pick = tuning_choose(g->tuning, kind, &best);
     MatrixShape *shape = NEW(g->a, MatrixShape);
-    *shape = (MatrixShape){pick.down, pick.rows, pick.lanes, pick.down > 1 ? outer : -1, bytes_of_rows(&w, pick.down * pick.rows), kind};
+    *shape = (MatrixShape){pick.down, pick.rows, pick.lanes, pick.down > 1 ? outer : -1, bytes_of_rows(&w, pick.down * pick.rows), w.overlap > 1, kind};
     g->matrix.at[s->out] = shape;
     return true;
 }

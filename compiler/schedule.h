@@ -4,7 +4,8 @@
  *
  *     %y  root     loop n 1; loop i 1; loop m 48; tile j 8, m 48        the stage has loops and a buffer of its own
  *     %g  root     loop m 48; loop j 8; tile m; fetch 5 far 65536       vectors are fetched 5 steps ahead, and constants 64 KB
- *     %h  root     loop m 32; loop j 28; tile m; matrix                 on the matrix unit
+ *     %e  root     loop m 64; loop j 6; tile m; tail 16                 the last 16 steps beside the stores of the points before
+ *     %h  root     loop m 32; loop j 28; tile m; matrix                 on the matrix unit; "matrix bypass": its constant past the first-level cache
  *     %a  inline                                                        substituted into its readers
  *     %c  register %y                                                   accumulators of the tile of %y
  *     %s  at %y 2                                                       made inside the second loop of %y, scratch

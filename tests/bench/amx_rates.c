@@ -168,6 +168,7 @@ int main(void)
     LEAST(ns, AMX_DPUS(&t, 0, 4, 6); AMX_DPUS(&t, 1, 4, 7); AMX_DPUS(&t, 2, 5, 6); AMX_DPUS(&t, 3, 5, 7););
     unit = ns / 4 / 16;
     printf("peak of tdpbusd %.2f T operations a second\n", 2 * 16384 / (ns / 4) / 1e3);
+    memset(memory, 1, sizeof memory); /* as above */
     products(&t);
     moves(&t);
     steps(&t);

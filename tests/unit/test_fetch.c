@@ -83,18 +83,21 @@ static int64_t distance_in(const Unit *u)
 static void test_lines(void **state)
 {
     (void)state;
-    static const struct { int rows, depth, lanes; bool turns, bytes; } cases[] = {
-        {49, 512, 544, true, false},  /* a line every second step: four places in turn */
-        {28, 512, 544, true, false},  /* every step */
-        {16, 512, 576, true, false},  /* several in a step */
-        {196, 512, 544, false, false}, /* every seventh */
-        {50, 502, 560, false, false}, /* steps that no such turns divide */
-        {28, 1024, 1056, true, true}, /* dots: a step is four of the depth */
-        {60, 1024, 1056, false, true},
+    static const char vectors[] = "x86-64-v4-vnni";
+    static const struct { int rows, depth, lanes; bool turns, bytes; const char *machine; } cases[] = {
+        {49, 512, 544, true, false, vectors},  /* a line every second step: four places in turn */
+        {28, 512, 544, true, false, vectors},  /* every step */
+        {16, 512, 576, true, false, vectors},  /* several in a step */
+        {196, 512, 544, false, false, vectors}, /* every seventh */
+        {50, 502, 560, false, false, vectors}, /* steps that no such turns divide */
+        {28, 1024, 1056, true, true, vectors}, /* dots: a step is four of the depth */
+        {60, 1024, 1056, false, true, vectors},
+        {128, 768, 2880, false, true, "sapphirerapids"}, /* groups of blocks, walked for four tiles of rows, each of which asks for a quarter of the next */
+        {128, 2048, 1056, false, true, "sapphirerapids"}, /* blocks outside the rows */
     };
-    cx.max_elements = 1 << 21;
+    cx.max_elements = 1 << 22;
     for (size_t k = 0; k < COUNT(cases); k++) {
-        const Unit *u = compiled(product(cases[k].rows, cases[k].depth, cases[k].lanes, cases[k].bytes), 3, "x86-64-v4-vnni").unit;
+        const Unit *u = compiled(product(cases[k].rows, cases[k].depth, cases[k].lanes, cases[k].bytes), 3, cases[k].machine).unit;
         const int64_t far = distance_in(u), per_line = cases[k].bytes ? LINE : LINE / 4, lines = (far + cases[k].depth * cases[k].lanes) / per_line;
         Seen s = {.u = u, .per_line = per_line, .far = true, .line = NEWN(arena, uint8_t, (size_t)lines), .lines = lines};
         assert_true(far > 0);

@@ -23,14 +23,17 @@
 
 enum {
     MLCC_THREADS_MAX = 64,
+    MLCC_COUNTERS = 2 * MLCC_THREADS_MAX + 1,
+    MLCC_FEW = 4,               /* parts that had better look at each other than at one that all look at */
     MLCC_SPINS = 2000,          /* looks before sleep: a pause of the processor between two takes 10 to 50 ns, to be woken 50 us */
     MLCC_DONE = 1 << 30         /* step of a part whose function has returned */
 };
 
-/* A number that one thread writes, on cache lines of its own (two of 64 bytes are fetched together). */
+/* A number that one thread writes and who sleeps until it grows, on cache lines of its own (two of 64 bytes are fetched together). */
 typedef struct mlcc_counter {
-    atomic_uint n;
-    char apart[128 - sizeof(atomic_uint)];
+    atomic_uint n, sleepers;
+    pthread_cond_t changed;
+    char apart[128 - 2 * sizeof(atomic_uint) - sizeof(pthread_cond_t)];
 } mlcc_counter;
 
 /* Shares that a part has left of those that it begins a step with, in one word: step + 1, the first, what follows the last.
@@ -52,10 +55,9 @@ typedef struct mlcc_pool {
     void (*fn)(void *arg, int part, int parts); /* NULL: the workers end */
     void *arg;
     pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    mlcc_counter sleepers;
     mlcc_counter go[MLCC_THREADS_MAX]; /* by part: runs begun */
     mlcc_counter at[MLCC_THREADS_MAX]; /* by part: steps of this run that it has finished */
+    mlcc_counter all;                  /* steps of this run that part 0 knows all others to have finished */
     mlcc_hand hand[MLCC_THREADS_MAX];  /* by part */
     mlcc_worker worker[MLCC_THREADS_MAX];
 } mlcc_pool;
@@ -76,7 +78,8 @@ static inline int mlcc_has(mlcc_counter *c, unsigned n)
 }
 
 /* Who sleeps has announced it before the last look at the counter, and who counts looks for sleepers afterwards: in the
- * one order of all these operations one of the two sees the other. */
+ * one order of all these operations one of the two sees the other. Workers that a run has no part for sleep at counters that
+ * nobody touches meanwhile. */
 static inline void mlcc_await(mlcc_pool *p, mlcc_counter *c, unsigned n)
 {
     for (int k = 0; k < MLCC_SPINS; k++) {
@@ -85,20 +88,20 @@ static inline void mlcc_await(mlcc_pool *p, mlcc_counter *c, unsigned n)
         mlcc_pause();
     }
     (void)pthread_mutex_lock(&p->mutex);
-    (void)atomic_fetch_add(&p->sleepers.n, 1);
+    (void)atomic_fetch_add(&c->sleepers, 1);
     while (!mlcc_has(c, n))
-        (void)pthread_cond_wait(&p->changed, &p->mutex);
-    (void)atomic_fetch_sub(&p->sleepers.n, 1);
+        (void)pthread_cond_wait(&c->changed, &p->mutex);
+    (void)atomic_fetch_sub(&c->sleepers, 1);
     (void)pthread_mutex_unlock(&p->mutex);
 }
 
 static inline void mlcc_count(mlcc_pool *p, mlcc_counter *c, unsigned n)
 {
     atomic_store(&c->n, n);
-    if (atomic_load(&p->sleepers.n) == 0)
+    if (atomic_load(&c->sleepers) == 0)
         return;
     (void)pthread_mutex_lock(&p->mutex);
-    (void)pthread_cond_broadcast(&p->changed);
+    (void)pthread_cond_broadcast(&c->changed);
     (void)pthread_mutex_unlock(&p->mutex);
 }
 
@@ -121,6 +124,7 @@ static inline void mlcc_pool_begin(mlcc_pool *p, void (*fn)(void *arg, int part,
     p->fn = fn;
     p->arg = arg;
     p->parts = parts;
+    atomic_store(&p->all.n, 0);
     for (int k = 0; k < parts; k++) {
         atomic_store(&p->at[k].n, 0);
         atomic_store(&p->hand[k].left, 0);
@@ -142,14 +146,27 @@ static inline int mlcc_pool_run(void *user, void (*fn)(void *arg, int part, int 
     return 0;
 }
 
-/* meet of mlcc_parallel. */
+static inline void mlcc_await_range(mlcc_pool *p, int first, int last, unsigned step)
+{
+    for (int k = first; k <= last; k++)
+        mlcc_await(p, &p->at[k], step);
+}
+
+/* meet of mlcc_parallel. Where many meet, part 0 looks at the others and they at what it says: 0.63 us for 16 parts where looking at
+ * each other takes 1.1 (Emerald Rapids; 8 parts 0.49 and 0.61, 4 parts 0.42 and 0.40). */
 static inline void mlcc_pool_meet(void *user, int part, int parts, int step, int reach)
 {
     mlcc_pool *p = user;
-    const int first = part > reach ? part - reach : 0, last = reach < parts - part ? part + reach : parts - 1;
-    mlcc_count(p, &p->at[part], (unsigned)step);
-    for (int k = first; k <= last; k++)
-        mlcc_await(p, &p->at[k], (unsigned)step);
+    const unsigned n = (unsigned)step;
+    mlcc_count(p, &p->at[part], n);
+    if (reach < parts - 1 || parts <= MLCC_FEW) {
+        mlcc_await_range(p, part > reach ? part - reach : 0, reach < parts - part ? part + reach : parts - 1, n);
+    } else if (part > 0) {
+        mlcc_await(p, &p->all, n);
+    } else {
+        mlcc_await_range(p, 1, parts - 1, n);
+        mlcc_count(p, &p->all, n);
+    }
 }
 
 typedef struct mlcc_range {
@@ -199,33 +216,54 @@ static inline int mlcc_pool_take(void *user, int part, int parts, int step, int 
     return share;
 }
 
+static inline mlcc_counter *mlcc_pool_counter(mlcc_pool *p, int k)
+{
+    return k == 0 ? &p->all : k <= MLCC_THREADS_MAX ? &p->go[k - 1] : &p->at[k - 1 - MLCC_THREADS_MAX];
+}
+
+static inline void mlcc_pool_drop(mlcc_pool *p, int counters)
+{
+    for (int k = 0; k < counters; k++)
+        (void)pthread_cond_destroy(&mlcc_pool_counter(p, k)->changed);
+    (void)pthread_mutex_destroy(&p->mutex);
+}
+
+/* 0, or an errno value, with nothing left to drop. */
+static inline int mlcc_pool_make(mlcc_pool *p)
+{
+    int error = pthread_mutex_init(&p->mutex, NULL);
+    if (error)
+        return error;
+    for (int k = 0; k < MLCC_COUNTERS; k++) {
+        mlcc_counter *c = mlcc_pool_counter(p, k);
+        atomic_init(&c->n, 0);
+        atomic_init(&c->sleepers, 0);
+        error = pthread_cond_init(&c->changed, NULL);
+        if (error) {
+            mlcc_pool_drop(p, k);
+            return error;
+        }
+    }
+    for (int k = 0; k < MLCC_THREADS_MAX; k++)
+        atomic_init(&p->hand[k].left, 0);
+    return 0;
+}
+
 /* Ends the workers; the pool may be started again. */
 static inline void mlcc_pool_stop(mlcc_pool *p)
 {
     mlcc_pool_begin(p, NULL, NULL, p->threads);
     for (int k = 1; k < p->threads; k++)
         (void)pthread_join(p->worker[k].thread, NULL);
-    (void)pthread_cond_destroy(&p->changed);
-    (void)pthread_mutex_destroy(&p->mutex);
+    mlcc_pool_drop(p, MLCC_COUNTERS);
 }
 
 /* A pool of `threads`, the caller's among them. 0, or an errno value, with nothing left to stop. */
 static inline int mlcc_pool_start(mlcc_pool *p, int threads)
 {
-    int error = threads < 1 || threads > MLCC_THREADS_MAX ? EINVAL : pthread_mutex_init(&p->mutex, NULL);
+    int error = threads < 1 || threads > MLCC_THREADS_MAX ? EINVAL : mlcc_pool_make(p);
     if (error)
         return error;
-    error = pthread_cond_init(&p->changed, NULL);
-    if (error) {
-        (void)pthread_mutex_destroy(&p->mutex);
-        return error;
-    }
-    atomic_init(&p->sleepers.n, 0);
-    for (int k = 0; k < MLCC_THREADS_MAX; k++) {
-        atomic_init(&p->go[k].n, 0);
-        atomic_init(&p->at[k].n, 0);
-        atomic_init(&p->hand[k].left, 0);
-    }
     for (p->threads = 1; p->threads < threads && !error; p->threads += !error) {
         mlcc_worker *w = &p->worker[p->threads];
         w->pool = p;

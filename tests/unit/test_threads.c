@@ -1,11 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The pool of runtime-min/mlcc_threads.h: every part runs once, parts meet, more threads than processors come to an end. */
 #include "ir/base.h"
-#include "runtime-min/mlcc_threads.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include <cmocka.h>
+
+/* How often a thread was put to sleep while it had a part, and how often sleepers were woken. */
+static atomic_int naps, calls;
+static _Thread_local bool has_part;
+
+static int wait_counted(pthread_cond_t *c, pthread_mutex_t *m)
+{
+    (void)atomic_fetch_add(&naps, has_part);
+    return pthread_cond_wait(c, m);
+}
+
+static int broadcast_counted(pthread_cond_t *c)
+{
+    (void)atomic_fetch_add(&calls, 1);
+    return pthread_cond_broadcast(c);
+}
+
+#define pthread_cond_wait wait_counted
+#define pthread_cond_broadcast broadcast_counted
+#include "runtime-min/mlcc_threads.h"
 
 enum { STEPS = 40 };
 
@@ -79,6 +100,7 @@ static void parts_meet(void **state)
         meet_with(2, 100, reach);
         meet_with(3, 50, reach);
         meet_with(4, 20, reach);
+        meet_with(6, 10, reach + 1);
     }
 }
 
@@ -180,6 +202,14 @@ static void nobody_waits_for_a_slow_part(void **state)
     }
 }
 
+static unsigned asleep(mlcc_pool *p)
+{
+    unsigned n = 0;
+    for (int k = 1; k < p->threads; k++)
+        n += atomic_load(&p->go[k].sleepers);
+    return n;
+}
+
 /* Workers that have gone to sleep between runs wake up again. */
 static void workers_sleep_between_runs(void **state)
 {
@@ -189,12 +219,40 @@ static void workers_sleep_between_runs(void **state)
     Job j = {.par = mlcc_pool_parallel(&pool)};
     const double deadline = seconds() + 20;
     for (int k = 0; k < 3; k++) {
-        while (atomic_load(&pool.sleepers.n) < 2 && seconds() < deadline)
+        while (asleep(&pool) < 2 && seconds() < deadline)
             continue;
-        assert_int_equal(atomic_load(&pool.sleepers.n), 2);
+        assert_int_equal(asleep(&pool), 2);
         assert_int_equal(j.par.run(j.par.user, once, &j, 3), 0);
     }
     assert_int_equal(j.done[2], 9);
+    mlcc_pool_stop(&pool);
+}
+
+static void meet_often(void *arg, int part, int parts)
+{
+    Job *j = arg;
+    has_part = true;
+    for (int step = 1; step <= STEPS; step++)
+        j->par.meet(j->par.user, part, parts, step, parts);
+    has_part = false;
+}
+
+/* Two parts of a pool whose other workers are asleep wake none but each other: once for a nap, or twice where one ends late, and
+ * at the beginning and the end of the run. */
+static void meetings_leave_sleepers_alone(void **state)
+{
+    (void)state;
+    static mlcc_pool pool;
+    assert_int_equal(mlcc_pool_start(&pool, 6), 0);
+    Job j = {.par = mlcc_pool_parallel(&pool)};
+    const double deadline = seconds() + 20;
+    while (asleep(&pool) < 4 && seconds() < deadline)
+        mlcc_pause();
+    assert_true(asleep(&pool) >= 4);
+    atomic_store(&naps, 0);
+    atomic_store(&calls, 0);
+    assert_int_equal(j.par.run(j.par.user, meet_often, &j, 2), 0);
+    assert_true(atomic_load(&calls) <= 2 * atomic_load(&naps) + 3);
     mlcc_pool_stop(&pool);
 }
 
@@ -215,7 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_part_runs_once),       cmocka_unit_test(parts_meet),          cmocka_unit_test(more_threads_than_processors),
         cmocka_unit_test(workers_sleep_between_runs), cmocka_unit_test(a_pool_starts_again), cmocka_unit_test(every_share_is_taken_once),
-        cmocka_unit_test(own_shares_come_first),      cmocka_unit_test(nobody_waits_for_a_slow_part),
+        cmocka_unit_test(own_shares_come_first),      cmocka_unit_test(nobody_waits_for_a_slow_part), cmocka_unit_test(meetings_leave_sleepers_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

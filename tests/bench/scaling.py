@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a model scales with threads, beside what the machine itself gains: a loop of multiply-adds in registers.
 
-    scaling.py MLCC MODEL [--inputs DIR] [--threads 1,2,4,8,16] [--seconds S] [--rounds N] [--cc gcc] [--arg ...]
+    scaling.py MLCC MODEL [--inputs DIR] [--threads 1,2,4,8,16] [--seconds S] [--rounds N] [--copies] [--cc gcc] [--arg ...]
 
 One artefact is compiled for all counts; every round times each count once, interleaved, beside a loop that on one thread takes as
 long as the model: on cores that others use too, a shorter one finds all of them free more often. The row of a count: milliseconds
 (least, median), how many times faster than one thread, the same of the loop, the share of that reached (of the least, of the
-medians), and whether the outputs are those of one thread byte for byte. Needs a C compiler and nothing else. Without --inputs,
-inputs are made up: floats -1..1, integers 0 or 1.
+medians), and whether the outputs are those of one thread byte for byte. A loop in registers shares neither the front end of a core
+nor caches with its neighbours: with --copies, as many processes of one thread each run together, too, which have nothing in
+common. How many times the work of one alone they do (medians) is what the machine has for this code; beside it the share that
+threads reached. Needs a C compiler and nothing else. Without --inputs, inputs are made up: floats -1..1, integers 0 or 1.
 """
 import argparse
 import array
@@ -56,6 +58,15 @@ def run_model(folder, inputs, count, seconds):
     return json.loads(p.stdout)['ms']
 
 
+def run_copies(folder, inputs, count, seconds):
+    """Runs per millisecond of `count` processes of one thread each, together."""
+    outs = [folder / f'copy{k}' for k in range(count)]
+    for out in outs:
+        out.mkdir(exist_ok=True)
+    ps = [subprocess.Popen([folder / 'bench', inputs, out, str(seconds), '1'], stdout=subprocess.PIPE, text=True) for out in outs]
+    return sum(1 / statistics.median(json.loads(p.communicate()[0])['ms']) for p in ps)
+
+
 def run_loop(folder, count, seconds, steps):
     """[least, median] milliseconds"""
     p = subprocess.run([folder / 'fma', str(count), str(seconds), str(steps)], check=True, capture_output=True, text=True)
@@ -63,13 +74,15 @@ def run_loop(folder, count, seconds, steps):
 
 
 def measure(args, folder, inputs):
-    model, loop = {n: [] for n in args.threads}, {n: [] for n in args.threads}
+    model, loop, copies = ({n: [] for n in args.threads} for _ in range(3))
     steps = int(STEPS * min(run_model(folder, inputs, 1, args.seconds)) / run_loop(folder, 1, args.seconds, STEPS)[0])
     for _ in range(args.rounds):
         for n in args.threads:
             model[n] += run_model(folder, inputs, n, args.seconds)
             loop[n].append(run_loop(folder, n, args.seconds, steps))
-    return model, loop
+            if args.copies:
+                copies[n].append(run_copies(folder, inputs, n, args.seconds))
+    return model, loop, copies
 
 
 def same_outputs(folder, first, count):
@@ -77,18 +90,22 @@ def same_outputs(folder, first, count):
     return not any(filecmp.cmpfiles(folder / f'out{first}', folder / f'out{count}', names, shallow=False)[1:])
 
 
-def show(args, folder, facts, model, loop):
+def show(args, folder, facts, model, loop, copies):
     first = args.threads[0]
     print(f'{pathlib.Path(args.model).name}: {facts.get("split_functions", 0)} of {len(facts["nodes"])} functions are cut')
     print(f'made for {[t["count"] for t in facts["threads"]]} threads, meetings {[t.get("meetings") for t in facts["threads"]]}; {os.cpu_count()} processors')
-    print('threads   least ms  median ms   times   loop times   of the loop   of medians   bytes')
+    print('threads   least ms  median ms   times   loop times   of the loop   of medians   bytes' + ('   copies times   of copies' if args.copies else ''))
     least = {n: (min(model[n]), min(t for t, _ in loop[n])) for n in args.threads}
-    middle = {n: (statistics.median(model[n]), statistics.median(t for _, t in loop[n])) for n in args.threads}
+    middle = {n: (statistics.median(model[n]), statistics.median(t for t, _ in loop[n])) for n in args.threads}
     for n in args.threads:
         times, ideal = (a / b for a, b in zip(least[first], least[n]))
-        of_medians = middle[first][0] / middle[n][0] / (middle[first][1] / middle[n][1])
+        by_median, loop_by_median = (a / b for a, b in zip(middle[first], middle[n]))
         same = 'same' if same_outputs(folder, first, n) else 'DIFFERENT'
-        print(f'{n:7} {least[n][0]:10.3f} {middle[n][0]:10.3f} {times:7.2f} {ideal:12.2f} {times / ideal:12.0%} {of_medians:12.0%}   {same}')
+        row = f'{n:7} {least[n][0]:10.3f} {middle[n][0]:10.3f} {times:7.2f} {ideal:12.2f} {times / ideal:12.0%} {by_median / loop_by_median:12.0%}   {same}'
+        if args.copies:
+            together = statistics.median(copies[n]) / statistics.median(copies[first])
+            row += f' {together:14.2f} {by_median / together:11.0%}'
+        print(row)
 
 
 def main():
@@ -99,6 +116,7 @@ def main():
     p.add_argument('--threads', type=lambda s: [int(n) for n in s.split(',')], default=[1, 2, 4, 8, 16])
     p.add_argument('--seconds', type=float, default=1.0)
     p.add_argument('--rounds', type=int, default=5)
+    p.add_argument('--copies', action='store_true', help='also as many processes of one thread, which need memory for their weights each')
     p.add_argument('--cc', default='gcc')
     p.add_argument('--arg', action='append', default=[], help='a further argument of mlcc')
     args = p.parse_args()

@@ -14,6 +14,7 @@ threads reached. Needs a C compiler and nothing else. Without --inputs, inputs a
 """
 import argparse
 import array
+import concurrent.futures
 import filecmp
 import json
 import os
@@ -51,8 +52,8 @@ def make_inputs(facts, folder):
     return folder
 
 
-def run_model(folder, inputs, count, seconds):
-    out = folder / f'out{count}'
+def run_model(folder, inputs, count, seconds, to=None):
+    out = folder / (to or f'out{count}')
     out.mkdir(exist_ok=True)
     p = subprocess.run([folder / 'bench', inputs, out, str(seconds), str(count)], check=True, capture_output=True, text=True)
     return json.loads(p.stdout)['ms']
@@ -60,11 +61,9 @@ def run_model(folder, inputs, count, seconds):
 
 def run_copies(folder, inputs, count, seconds):
     """Runs per millisecond of `count` processes of one thread each, together."""
-    outs = [folder / f'copy{k}' for k in range(count)]
-    for out in outs:
-        out.mkdir(exist_ok=True)
-    ps = [subprocess.Popen([folder / 'bench', inputs, out, str(seconds), '1'], stdout=subprocess.PIPE, text=True) for out in outs]
-    return sum(1 / statistics.median(json.loads(p.communicate()[0])['ms']) for p in ps)
+    with concurrent.futures.ThreadPoolExecutor(count) as together:
+        runs = together.map(lambda k: run_model(folder, inputs, 1, seconds, f'copy{k}'), range(count))
+        return sum(1 / statistics.median(ms) for ms in runs)
 
 
 def run_loop(folder, count, seconds, steps):

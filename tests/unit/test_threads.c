@@ -202,11 +202,16 @@ static void nobody_waits_for_a_slow_part(void **state)
     }
 }
 
-static unsigned asleep(mlcc_pool *p)
+/* Waits until so many workers sleep, for a while; how many do. */
+static unsigned await_sleepers(mlcc_pool *p, unsigned want)
 {
+    const double deadline = seconds() + 20;
     unsigned n = 0;
-    for (int k = 1; k < p->threads; k++)
-        n += atomic_load(&p->go[k].sleepers);
+    while (n < want && seconds() < deadline) {
+        n = 0;
+        for (int k = 1; k < p->threads; k++)
+            n += atomic_load(&p->go[k].sleepers);
+    }
     return n;
 }
 
@@ -217,11 +222,8 @@ static void workers_sleep_between_runs(void **state)
     static mlcc_pool pool;
     assert_int_equal(mlcc_pool_start(&pool, 3), 0);
     Job j = {.par = mlcc_pool_parallel(&pool)};
-    const double deadline = seconds() + 20;
     for (int k = 0; k < 3; k++) {
-        while (asleep(&pool) < 2 && seconds() < deadline)
-            continue;
-        assert_int_equal(asleep(&pool), 2);
+        assert_int_equal(await_sleepers(&pool, 2), 2);
         assert_int_equal(j.par.run(j.par.user, once, &j, 3), 0);
     }
     assert_int_equal(j.done[2], 9);
@@ -245,10 +247,7 @@ static void meetings_leave_sleepers_alone(void **state)
     static mlcc_pool pool;
     assert_int_equal(mlcc_pool_start(&pool, 6), 0);
     Job j = {.par = mlcc_pool_parallel(&pool)};
-    const double deadline = seconds() + 20;
-    while (asleep(&pool) < 4 && seconds() < deadline)
-        mlcc_pause();
-    assert_true(asleep(&pool) >= 4);
+    assert_true(await_sleepers(&pool, 4) >= 4);
     atomic_store(&naps, 0);
     atomic_store(&calls, 0);
     assert_int_equal(j.par.run(j.par.user, meet_often, &j, 2), 0);
@@ -273,7 +272,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_part_runs_once),       cmocka_unit_test(parts_meet),          cmocka_unit_test(more_threads_than_processors),
         cmocka_unit_test(workers_sleep_between_runs), cmocka_unit_test(a_pool_starts_again), cmocka_unit_test(every_share_is_taken_once),
-        cmocka_unit_test(own_shares_come_first),      cmocka_unit_test(nobody_waits_for_a_slow_part), cmocka_unit_test(meetings_leave_sleepers_alone),
+        cmocka_unit_test(own_shares_come_first),      cmocka_unit_test(nobody_waits_for_a_slow_part),
+        cmocka_unit_test(meetings_leave_sleepers_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,8 +13,10 @@ enum { MOST_TURNS = 7 };                     /* values computed by turns: four, 
 /* An accumulator: the register that the epilogue reads, and its name. */
 typedef struct Acc { const Expr *var; const char *name; } Acc;
 
-/* A product of quads: the operand that is the same in all lanes, the other, the word of the dialect. */
-typedef struct DotForm { const Expr *x, *w; const char *name; } DotForm;
+/* A product of quads: the operand that is the same in all lanes, the other, the word of the dialect; twins: two floats, in a vector of
+ * half as many lanes. */
+typedef struct DotForm { const Expr *x, *w; const char *name; bool twins; } DotForm;
+enum { TWIN = 2 };
 
 /* Points of a tile, from the first one on. */
 typedef struct Points { int32_t first, count; } Points;
@@ -39,8 +41,14 @@ void v_dot_step(VGen *v, const Sums *sums, Points at, const Subst *given, uint32
 /* ctile_acc.c: one step of the sums of some points, n variables of its loops taken as given; the stores of some
  * points with nv vectors each, of which several are computed by turns where their values take LONG_EPILOGUE operations or more */
 enum { LONG_EPILOGUE = 8 };
+const char *v_start(VGen *v, int32_t p, int32_t q);    /* what accumulator q of point p begins with */
 void v_sum_step(VGen *v, const Sums *sums, Points at, const Subst *given, uint32_t n);
 void v_epilogue(VGen *v, const Acc *acc, Points at, int32_t nv);
+
+/* ctile_twin.c */
+int32_t v_twin_vectors(const VGen *v);                 /* of one point */
+void v_declare_twins(VGen *v, Acc *twin, int32_t np);
+void v_join_twins(VGen *v, const Acc *twin, Acc *acc, int32_t np, int32_t nv); /* declares acc */
 
 /* ctile_tail.c: the last steps of the sums of a few points beside the stores of those before */
 void v_find_tail(const VGen *v, Sums *sums);           /* sets inner and tail */

@@ -88,20 +88,26 @@ static void reduction(VGen *v, const Sums *sums)
 
 /* ---- begin and end ---- */
 
-static void declare_accumulators(VGen *v, Acc *acc, int32_t np, int32_t nv)
+const char *v_start(VGen *v, int32_t p, int32_t q)
 {
     CGen *g = v->g;
     const Expr *init = v->t->init ? v->t->init : red_identity(g->x, v->t->red, (DType)v->t->acc->dt);
+    Subst s[MAX_RANK + 1];
+    v_set_vector(v, q);
+    const uint32_t n = v_place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
+    return ex_is_const(init) ? v_set(v, init) : v_text(v, ex_subst(g->x, init, s, n));
+}
+
+static void declare_accumulators(VGen *v, Acc *acc, int32_t np, int32_t nv)
+{
+    CGen *g = v->g;
     for (int32_t p = 0; p < np; p++)
         for (int32_t q = 0; q < nv; q++) {
             Acc *c = &acc[p * nv + q];
-            Subst s[MAX_RANK + 1];
-            v_set_vector(v, q);
-            const uint32_t n = v_place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
             c->var = v_register(v, "c");
             c->name = c_name(g, &g->var, c->var->id, str_fmt(g->a, "c%d_%d", p, q), "c");
-            const char *value = ex_is_const(init) ? v_set(v, init) : v_text(v, ex_subst(g->x, init, s, n));
-            ln(g->o, "%s %s = %s;", v_type(v, (DType)init->dt), c->name, value);
+            const char *value = v_start(v, p, q);
+            ln(g->o, "%s %s = %s;", v_type(v, (DType)c->var->dt), c->name, value);
         }
 }
 
@@ -207,13 +213,31 @@ void v_epilogue(VGen *v, const Acc *acc, Points at, int32_t nv)
     v_forget(v, true);
 }
 
+static void twin_tile(VGen *v, Sums *sums)
+{
+    const int32_t np = sums->np, nv = sums->nv;
+    Acc *acc = NEWN(v->g->a, Acc, np * nv), *twin = NEWN(v->g->a, Acc, np * v_twin_vectors(v));
+    sums->nv = v_twin_vectors(v);
+    sums->acc = twin;
+    sums->inner = -1;
+    v_declare_twins(v, twin, np);
+    reduction(v, sums);
+    v_join_twins(v, twin, acc, np, nv);
+    v_epilogue(v, acc, (Points){0, np}, nv);
+}
+
 void v_accumulator_tile(VGen *v)
 {
     const Tile *t = v->t;
     const int32_t np = tile_points(t), nv = (t->lanes + v->width - 1) / v->width;
-    Acc *acc = NEWN(v->g->a, Acc, np * nv);
-    Sums sums = {.acc = acc, .np = np, .nv = nv};
+    Sums sums = {.np = np, .nv = nv};
     sums.quads = v_find_dot(v->g, t, &sums.dot);
+    if (sums.quads && sums.dot.twins) {
+        twin_tile(v, &sums);
+        return;
+    }
+    Acc *acc = NEWN(v->g->a, Acc, np * nv);
+    sums.acc = acc;
     v_find_tail(v, &sums);
     declare_accumulators(v, acc, np, nv);
     v_forget(v, false);

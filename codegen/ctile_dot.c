@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Dots: tiles whose innermost reduction is over the quads of bytes or pairs of bf16 that one instruction takes.
+ * Dots: tiles whose innermost reduction is over the quads of bytes or pairs of bf16 that one instruction takes, or over two floats that
+ * lie side by side in a vector (ctile_twin.c).
  */
 #include "ctile.h"
 
-static const Expr *narrow_load(const Expr *e)
+/* The load behind a factor; NULL: it is none that dots take. */
+static const Expr *factor_load(const Expr *e)
 {
+    if (e->op == EX_load && e->dt == DT_f32)
+        return e;
     const Expr *load = e->op == EX_cast ? e->a[0] : NULL;
     const bool fits =
         load && (e->dt == DT_i32 ? dtype_is_byte((DType)load->dt) : e->dt == DT_f32 && load->dt == DT_bf16);
@@ -23,18 +27,32 @@ static bool fits_dot(const CGen *g, const Tile *t, const Expr *x, const Expr *w)
     return side && linear[0] && linear[1] && linear[2] && !ex_uses(xf, t->lane);
 }
 
+/* Steps that one dot takes: those in four bytes, or two floats. */
+static int64_t steps_of(DType dt) { return dt == DT_f32 ? TWIN : 4 / (int64_t)dtype_bytes(dt); }
+
 bool v_find_dot(const CGen *g, const Tile *t, DotForm *d)
 {
     if (t->across || t->red != RED_sum || t->nr == 0 || t->body->op != EX_mul)
         return false;
-    const Expr *p = narrow_load(t->body->a[0]), *q = narrow_load(t->body->a[1]);
-    if (!p || !q || !ex_is_int(t->rext[t->nr - 1], 4 / (int64_t)dtype_bytes((DType)p->dt)))
+    const Expr *p = factor_load(t->body->a[0]), *q = factor_load(t->body->a[1]);
+    if (!p || !q || (p->dt == DT_f32) != (q->dt == DT_f32) || !ex_is_int(t->rext[t->nr - 1], steps_of((DType)p->dt)))
         return false;
     const bool swap = ex_uses(p, t->lane);
     d->x = swap ? q : p;
     d->w = swap ? p : q;
-    d->name = p->dt == DT_bf16 ? "DOTBF" : d->x->dt != d->w->dt ? "DOTUS" : d->x->dt == DT_u8 ? "DOTUU" : "DOTSS";
+    d->twins = p->dt == DT_f32;
+    d->name = d->twins ? "FMA" : p->dt == DT_bf16 ? "DOTBF" : d->x->dt != d->w->dt ? "DOTUS" : d->x->dt == DT_u8 ? "DOTUU" : "DOTSS";
     return fits_dot(g, t, d->x, d->w);
+}
+
+/* The first lane of vector q, whose lanes are those in use now. */
+static int64_t begin_vector(VGen *v, const DotForm *d, int64_t q)
+{
+    if (d->twins)
+        v_set_count(v, TWIN * (int64_t)v->t->lanes - q * v->width);
+    else
+        v_set_vector(v, q);
+    return q * v->width / (d->twins ? TWIN : 1);
 }
 
 void v_dot_step(VGen *v, const Sums *sums, Points at, const Subst *given, uint32_t ngiven)
@@ -45,8 +63,7 @@ void v_dot_step(VGen *v, const Sums *sums, Points at, const Subst *given, uint32
     for (int32_t p = at.first; p < at.first + at.count; p++)
         for (int32_t q = 0; q < sums->nv; q++) {
             Subst s[2 * MAX_RANK + 3];
-            v_set_vector(v, q);
-            uint32_t n = v_place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
+            uint32_t n = v_place(v, p, ex_int(g->x, begin_vector(v, d, q)), s);
             s[n++] = first;
             for (uint32_t k = 0; k < ngiven; k++)
                 s[n++] = given[k];

@@ -280,11 +280,12 @@ const char *v_quad(VGen *v, const Expr *load, bool lanes)
     if (known)
         return (const char *)(uintptr_t)*known;
     const char *at = v_address(v, load->v.ref, flat_index(g, buf(g->u, load->v.ref), load->a), false);
-    const char *value = !lanes          ? v_call1(v, "SETQ", at)
-                        : v_is_whole(v) ? v_call1(v, "LDQ", at)
-                                        : v_call2(v, "LDNQ", at, v_count_text(v));
+    const bool twins = load->dt == DT_f32;
+    const char *value = !lanes          ? v_call1(v, twins ? "SET2" : "SETQ", at)
+                        : v_is_whole(v) ? v_call1(v, twins ? "LD" : "LDQ", at)
+                                        : v_call2(v, twins ? "LDN" : "LDNQ", at, v_count_text(v));
     const char *name = c_name(g, &v->memo, load->id, "r", "r");
-    ln(g->o, "%sv%di %s = %s;%s", lanes ? "" : "const ", v->width, name, value,
+    ln(g->o, "%sv%d%c %s = %s;%s", lanes ? "" : "const ", v->width, twins ? 'f' : 'i', name, value,
        lanes ? str_fmt(g->a, " V%d_KEEP(%s);", v->width, name) : "");
     return name;
 }

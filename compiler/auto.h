@@ -19,6 +19,7 @@ typedef struct Auto {
     Schedule *s;
     VEC(bool) pinned;    /* by tensor: stays at root (copies made on purpose) */
     VEC(bool) packed;    /* by tensor: an operand brought into groups at run time */
+    VEC(bool) twins;     /* by tensor: a product that takes two steps side by side */
     VEC(Layout) layout;  /* by tensor: wanted */
     const Expr **body;   /* by stage: with inline tensors substituted */
     uint32_t **reader;   /* by tensor: stages whose substituted bodies read it */
@@ -40,7 +41,7 @@ typedef struct Dot {
     const Expr *x, *w;   /* loads in the stage's substituted body; w is a constant when there is one */
     int lane;            /* variable along vectors (of the stage), -1: none */
     int row;             /* variable whose values share w: the points of the tile; -1: none */
-    int64_t quad;        /* steps of the innermost reduction that one dot instruction takes: 4 of bytes, 2 of bf16, 1 */
+    int64_t quad;        /* steps of the innermost reduction that one dot takes: 4 of bytes, 2 of bf16 or of floats as twins, 1 */
     int64_t group;       /* lanes that share x (the outputs of a group of channels); the extent of the lane variable: all */
 } Dot;
 
@@ -56,6 +57,9 @@ bool dot_of(const Auto *g, uint32_t stage, Dot *d);
 double byte_dot_rate(const Machine *m, DType x, DType w);
 bool is_product(const Stage *s);                       /* a contraction; a sum of squares is a statistic */
 int64_t points_sharing(const Auto *g, const Stage *s, const Expr *load); /* outputs that read the same element of it */
+bool steps_lie_beside(const Auto *g, const Stage *s, const Expr *x, const Expr *v);
+
+bool takes_twins(const Auto *g, const Stage *s, const Dot *d);           /* auto_twin.c: of a product that is not prepared yet */
 
 /* auto_reads.c. walk_stage calls fn for every node of a stage, whose body may be a substituted one; walk_scheduled also for what is
  * inline in a scatter's first values and places, body holding the substituted bodies of all stages. */

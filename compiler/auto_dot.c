@@ -86,6 +86,12 @@ static bool walks_last(const Auto *g, const Expr *load, const Expr *v)
     return last >= 0 && (!l->set || l->order[last] == last) && ex_coef(load->a[last], v, &linear) == 1 && linear;
 }
 
+/* Whether steps of v lie side by side in x, or will once it has the layout that products ask for. */
+bool steps_lie_beside(const Auto *g, const Stage *s, const Expr *x, const Expr *v)
+{
+    return walks_alone(g, s, x, v) || walks_last(g, x, v) || stride_of(g, x, v) == 1;
+}
+
 /* Whether both operands are narrow, and w a constant or worth packing at run time. */
 static bool has_groups(const Auto *g, const Stage *s, const Dot *d)
 {
@@ -99,18 +105,17 @@ static bool has_groups(const Auto *g, const Stage *s, const Dot *d)
 
 double byte_dot_rate(const Machine *m, DType x, DType w) { return x == w ? m->dot_ss8 : m->dot_us8; }
 
-/* Steps of the innermost reduction variable that one dot takes: four bytes or two bf16 side by side in x. It may be split
- * already: then its last part has that extent. Where x walks a dimension of its own it may be padded (three colours; an odd number of
+/* Steps of the innermost reduction variable that one dot takes: four bytes or two bf16 side by side in x, or two floats (auto_twin.c).
+ * It may be split already: then its last part has that extent. Where x walks a dimension of its own it may be padded (three colours; an odd number of
  * tokens behind a product that is packed at run time). */
 static int64_t quad_of(const Auto *g, const Stage *s, const Dot *d)
 {
     if (!has_groups(g, s, d))
-        return 1;
+        return g->twins.at[s->out] ? PAIR : 1;
     const Expr *v = s->rvar[s->nr - 1];
     const int64_t size = is_byte(d->x) ? QUAD : PAIR, n = s->rext[s->nr - 1]->v.i;
-    const bool alone = walks_alone(g, s, d->x, v), pads = alone && (is_byte(d->x) ? n >= QUAD - 1 : n > PAIR && !is_constant_load(g, d->w));
-    const bool beside = alone || walks_last(g, d->x, v) || stride_of(g, d->x, v) == 1;
-    return index_uses(d->w, v) && beside && (n % size == 0 || pads) ? size : 1;
+    const bool pads = walks_alone(g, s, d->x, v) && (is_byte(d->x) ? n >= QUAD - 1 : n > PAIR && !is_constant_load(g, d->w));
+    return index_uses(d->w, v) && steps_lie_beside(g, s, d->x, v) && (n % size == 0 || pads) ? size : 1;
 }
 
 /* How much rather an operand is w than x: factors have no order of their own. What is padded must be x. */

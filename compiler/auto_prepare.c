@@ -35,7 +35,7 @@ static void order_reduction(Auto *g, uint32_t k, const Dot *d)
     s->rext[s->nr - 1] = e;
 }
 
-/* A dot of quads: the innermost reduction variable k becomes 4*k + q; x is padded where four do not divide its extent. */
+/* A dot of quads, pairs or twins: the innermost reduction variable k becomes 4*k + q; x is padded where four do not divide its extent. */
 static void split_reduction(Auto *g, uint32_t k, const Dot *d)
 {
     const uint8_t last = (uint8_t)(g->te->stage.at[k]->nr - 1);
@@ -200,6 +200,8 @@ static uint32_t prepare_dot(Auto *g, uint32_t k, Dot *d)
     (void)dot_of(g, k, d);
     const Layout last = layout_channels_last(g, d->x->v.ref, channel_dim(g, g->te->stage.at[k], d));
     k += auto_rows(g, k, d, &last);
+    (void)dot_of(g, k, d);
+    g->twins.at[g->te->stage.at[k]->out] = takes_twins(g, g->te->stage.at[k], d);
     (void)dot_of(g, k, d);
     if (d->quad > 1)
         split_reduction(g, k, d);

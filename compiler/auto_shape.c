@@ -20,11 +20,14 @@ enum { TAP_VECTORS = 2 };     /* more would walk as many places of memory at a t
 enum { STREAM_ROWS = 4 };
 #define CROWDED (12.0 * 4 / LINE) /* of such a row in a step of four bytes: half cycles, six for a line of the second-level cache */
 static const struct Places { uint8_t vectors, block; double cost; } places[] = {{2, 2, 1.14}, {4, 2, 1.03}, {6, 2, 1.02}, {8, 4, 1.01}, {12, 4, 1}};
+enum { TWIN_VECTORS = 7 };    /* of a tile of twin steps: all lanes that take them (auto_twin.c) */
 enum { FMA_LATENCY = 8, STEP_OVERHEAD = 2, TILE_OVERHEAD = 48, OPEN_ROWS = 64, MAX_ROWS = 14, MAX_VECTORS = 4 };
 
-/* What a tile covers: rows of one variable, and those of an outer one that could join them; 1: none could. Bytes of x from one row to
- * the next, of each; 0: not always the same. */
-typedef struct ShapeWork { int64_t outer, rows, lanes, steps; bool depthwise; int64_t outer_bytes, row_bytes; } ShapeWork;
+/* What a tile covers: rows of one variable, and those of an outer one that could join them; 1: none could. Lanes of one vector: half of
+ * what it has where steps are twins. Bytes of x from one row to the next, of each; 0: not always the same. */
+typedef struct ShapeWork { int64_t outer, rows, lanes, width, steps; bool depthwise; int64_t outer_bytes, row_bytes; } ShapeWork;
+
+static int64_t vectors_of(const ShapeWork *w) { return (w->lanes + w->width - 1) / w->width; }
 
 /* Rows of a tile that do not stay in the first-level cache while they are walked: of lines that are whole pages apart it keeps one
  * for each of its ways (a page each, on x86), of which the constant's take one. 128x3072x768 with 13 rows of 12 KB side by side: 80 %
@@ -56,7 +59,7 @@ static double step_cost(const Auto *g, const ShapeWork *w, int64_t rows, int64_t
 static double cover_cost(const Auto *g, const ShapeWork *w, int64_t n, int64_t down, int64_t rows, int64_t vectors)
 {
     const double waits = CROWDED * (double)crowded_rows(g, w, down, rows / down);
-    const int64_t width = g->m->lanes_f32, nv = (w->lanes + width - 1) / width;
+    const int64_t nv = vectors_of(w);
     double sum = 0;
     for (int row_part = 0; row_part < 2; row_part++)
         for (int lane_part = 0; lane_part < 2; lane_part++) {
@@ -83,26 +86,24 @@ static double shape_cost(const Auto *g, const ShapeWork *w, int64_t down, int64_
 
 static void try_shape(const Auto *g, const ShapeWork *w, int64_t down, int64_t rows, int64_t vectors, ShapeList *best)
 {
-    const int64_t nv = (w->lanes + g->m->lanes_f32 - 1) / g->m->lanes_f32;
     if (down * rows * vectors + (w->depthwise ? TAP_REGISTERS : vectors + 1) > g->m->vregs)
         return;
-    if (g->te->cx->small && (down > 1 || !is_compact(w->rows, nv, rows, vectors)))
+    if (g->te->cx->small && (down > 1 || !is_compact(w->rows, vectors_of(w), rows, vectors)))
         return;
-    shapes_add(best, (TileShape){(int32_t)down, (int32_t)rows, (int32_t)(vectors * g->m->lanes_f32), shape_cost(g, w, down, rows, vectors)});
+    shapes_add(best, (TileShape){(int32_t)down, (int32_t)rows, (int32_t)(vectors * w->width), shape_cost(g, w, down, rows, vectors)});
 }
 
 static ShapeList best_shapes(const Auto *g, const ShapeWork *w, int64_t most)
 {
     ShapeList best = {0};
-    const int64_t width = g->m->lanes_f32, nv = (w->lanes + width - 1) / width;
-    for (int64_t v = 1; v <= min_i64(most, nv); v++) {
+    for (int64_t v = 1; v <= min_i64(most, vectors_of(w)); v++) {
         for (int64_t r = 1; r <= min_i64(MAX_ROWS, w->rows); r++)
             try_shape(g, w, 1, r, v, &best);
         for (int64_t down = 2; down <= min_i64(MAX_ROWS / w->rows, w->outer); down++)
             try_shape(g, w, down, w->rows, v, &best);
     }
     if (!best.n) /* -Os: nothing is small enough */
-        shapes_add(&best, (TileShape){1, 1, (int32_t)width, 0});
+        shapes_add(&best, (TileShape){1, 1, (int32_t)w->width, 0});
     return best;
 }
 
@@ -118,7 +119,7 @@ static bool is_streamed(const Auto *g, const ShapeWork *w, const Dot *d)
 /* What the part of a run that has most to do takes: vectors of one row. */
 static double streams_cost(const Auto *g, const ShapeWork *w, const struct Places *p)
 {
-    const int64_t all = (w->lanes + g->m->lanes_f32 - 1) / g->m->lanes_f32, left = all % p->vectors, tiles = (all + p->vectors - 1) / p->vectors;
+    const int64_t all = vectors_of(w), left = all % p->vectors, tiles = (all + p->vectors - 1) / p->vectors;
     const int64_t turns = (tiles + g->parts - 1) / g->parts;
     return p->cost * (double)(left && g->parts == 1 ? all : turns * p->vectors);
 }
@@ -189,7 +190,8 @@ static ShapeWork work_of(const Auto *g, const Dot *d, const Stage *s, int64_t la
     const Expr *row = d->row >= 0 ? t->dim[d->row] : NULL;
     const int64_t rows = !row ? 1 : ex_is_const(row) ? row->v.i : OPEN_ROWS;
     const int outer = d->row >= 0 ? outer_rows(s, t, d) : -1;
-    return (ShapeWork){joined_rows(s, t, d, rows), rows, lanes, reduction_steps(g, s) / d->quad, is_depthwise(d),
+    const int64_t width = g->m->lanes_f32 / (g->twins.at[s->out] ? d->quad : 1);
+    return (ShapeWork){joined_rows(s, t, d, rows), rows, lanes, width, reduction_steps(g, s) / d->quad, is_depthwise(d),
                        outer >= 0 ? bytes_between(g, d->x, s->var[outer]) : 0, row ? bytes_between(g, d->x, s->var[d->row]) : 0};
 }
 
@@ -198,9 +200,9 @@ TileShape shape_of_tile(const Auto *g, const Dot *d, const Stage *s, int64_t lan
     const bool open = !ex_is_const(ten(g->te, s->out)->dim[d->lane]), depthwise = is_depthwise(d);
     const ShapeWork w = work_of(g, d, s, lanes);
     const ShapeList few = is_streamed(g, &w, d) ? stream_shapes(g, &w) : (ShapeList){0};
-    const ShapeList best = few.n ? few : best_shapes(g, &w, open ? OPEN_VECTORS : depthwise ? TAP_VECTORS : MAX_VECTORS);
+    const ShapeList best = few.n ? few : best_shapes(g, &w, open ? OPEN_VECTORS : depthwise ? TAP_VECTORS : w.width < g->m->lanes_f32 ? TWIN_VECTORS : MAX_VECTORS);
     const char *outer = w.outer > 1 ? str_fmt(g->a, "%" PRId64 "*", w.outer) : "";
-    const char *unit = few.n ? "streamed" : depthwise ? "depthwise" : "dense", *type = dtype_info((DType)d->w->dt)->name;
+    const char *unit = few.n ? "streamed" : depthwise ? "depthwise" : w.width < g->m->lanes_f32 ? "twin" : "dense", *type = dtype_info((DType)d->w->dt)->name;
     *kind = str_fmt(g->a, "%s %s %s%s%" PRId64 "x%" PRId64 "x%" PRId64, unit, type, open ? "open " : "", outer, w.rows, lanes, w.steps);
     return tuning_choose(g->tuning, *kind, &best);
 }

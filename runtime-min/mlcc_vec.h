@@ -32,6 +32,7 @@
  *
  * For W = 16, 8, 4 there are integers, i32 in VI and i64 in VL (type v<W>l), and narrow elements; T is I8, U8, I16 or U16:
  *   SUMS(a, b, ..)             HSUM of each of W vectors, in the lanes of one
+ *   SET2(p) TWINS(a, b)        p[0], p[1], p[0], ..;  what lanes 2*i and 2*i + 1 of a, then of b, add up to
  *   ILDN ISTN IGATHER ISCATTER as of floats;  LD<T> LDN<T> GATHER<T> widen to i32, ST<T> STN<T> SCATTER<T> store the low
  *   bits, STS<T> saturates;  STS2I8 STS2U8(p, a, b) STS4I8 STS4U8(p, a, b, c, d) several side by side;  BF and HF for T are bfloat16 and IEEE half, from and to floats
  *   INEG IABS INOT(a) IAND IOR IXOR IMIN IMAX(a, b) IEQ INE ILT ILE(a, b) ISEL(m, a, b)

@@ -364,9 +364,43 @@ static MLCC_INLINE v16f V16_SUMS(v16f a, v16f b, v16f c, v16f d, v16f e, v16f f,
                                  v16f l, v16f m, v16f n, v16f o, v16f p)
 {
     const v8f lo = mlcc_v16_half_sums(a, b, c, d, e, f, g, h), hi = mlcc_v16_half_sums(i, j, k, l, m, n, o, p);
-    v16f v;
+    v16f v = {0};
     memcpy(&v, &lo, sizeof lo);
     memcpy((char *)&v + sizeof lo, &hi, sizeof hi);
+    return v;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16f V16_SET2(const float *p)
+{
+    double both;
+    memcpy(&both, p, sizeof both);
+    return (v16f)_mm512_set1_pd(both);
+}
+
+static MLCC_INLINE v16f V16_TWINS(v16f a, v16f b)
+{
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    return (v16f)_mm512_permutex2var_ps((__m512)a, even, (__m512)b) + (v16f)_mm512_permutex2var_ps((__m512)a, odd, (__m512)b);
+}
+#else
+static MLCC_INLINE v16f V16_SET2(const float *p)
+{
+    v16f v = {0};
+    for (int i = 0; i < 16; i++)
+        v[i] = p[i % 2];
+    return v;
+}
+
+static MLCC_INLINE v16f V16_TWINS(v16f a, v16f b)
+{
+    v16f v = {0};
+    for (int i = 0; i < 8; i++) {
+        v[i] = a[2 * i] + a[2 * i + 1];
+        v[i + 8] = b[2 * i] + b[2 * i + 1];
+    }
     return v;
 }
 #endif

@@ -335,9 +335,42 @@ static MLCC_INLINE v8f V8_SUMS(v8f a, v8f b, v8f c, v8f d, v8f e, v8f f, v8f g, 
 {
     const v4f lo = V4_SUMS(mlcc_v8_half_sum(a), mlcc_v8_half_sum(b), mlcc_v8_half_sum(c), mlcc_v8_half_sum(d));
     const v4f hi = V4_SUMS(mlcc_v8_half_sum(e), mlcc_v8_half_sum(f), mlcc_v8_half_sum(g), mlcc_v8_half_sum(h));
-    v8f v;
+    v8f v = {0};
     memcpy(&v, &lo, sizeof lo);
     memcpy((char *)&v + sizeof lo, &hi, sizeof hi);
+    return v;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE v8f V8_SET2(const float *p)
+{
+    double both;
+    memcpy(&both, p, sizeof both);
+    return (v8f)_mm256_set1_pd(both);
+}
+
+static MLCC_INLINE v8f V8_TWINS(v8f a, v8f b) /* quarters of a and b by turns, then in order */
+{
+    const v8f s = (v8f)_mm256_shuffle_ps((__m256)a, (__m256)b, 0x88) + (v8f)_mm256_shuffle_ps((__m256)a, (__m256)b, 0xdd);
+    return (v8f)_mm256_permute4x64_pd((__m256d)s, 0xd8);
+}
+#else
+static MLCC_INLINE v8f V8_SET2(const float *p)
+{
+    v8f v = {0};
+    for (int i = 0; i < 8; i++)
+        v[i] = p[i % 2];
+    return v;
+}
+
+static MLCC_INLINE v8f V8_TWINS(v8f a, v8f b)
+{
+    v8f v = {0};
+    for (int i = 0; i < 4; i++) {
+        v[i] = a[2 * i] + a[2 * i + 1];
+        v[i + 4] = b[2 * i] + b[2 * i + 1];
+    }
     return v;
 }
 #endif

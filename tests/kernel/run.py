@@ -41,6 +41,20 @@ def matmul_f32(path):
     return g.save(path, {'x': [max(ROWS), max(STEPS)]}, leaves(g))
 
 
+def twins_f32(path):
+    """Lanes that leave half of a vector empty, whose steps are taken two at a time, or one short of that; with a bias and without."""
+    g = Graph(9)
+    for k, lanes in enumerate([9, 10, 11, 12, 13, 17, 20, 23, 24, 25, 33, 36, 40, 41, 49, 56, 57, 88]):
+        rows, steps = (8, 9, 15, 33)[k % 4], (2, 4, 10, 66, 67)[k % 5]
+        y = g.node('MatMul', g.node('Slice', 'x', *slices(g, rows, steps)), g.normal(steps, lanes))
+        g.node('Relu', g.node('Add', y, g.normal(lanes))) if k % 3 else None
+    for k, (cin, cout, size, stride) in enumerate([(6, 24, 1, 1), (16, 24, 3, 1), (24, 40, 1, 2), (8, 12, 1, 1), (10, 20, 3, 2)]):
+        x = g.node('Relu', g.node('Slice', 'y', *slices(g, 1, cin, 9, 11)))
+        y = g.conv(x, cin, cout, size, stride)
+        g.node('Neg', y) if k % 2 else g.node('Clip', g.conv(g.node('Relu', y), cout, cout), g.const(np.float32(0)), g.const(np.float32(6)))
+    return g.save(path, {'x': [33, 67], 'y': [1, 24, 9, 11]}, leaves(g))
+
+
 def scores_f32(path):
     """Queries against keys that lie along the reduction as they do, keys shared by heads, scaled or not; also rows beyond few."""
     g, heads = Graph(8), 3
@@ -188,7 +202,7 @@ def beside_f32(path):
     return g.save(path, {'x': [1, 16, 20, 33]}, leaves(g))
 
 
-MODELS = {'matmul-f32': matmul_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'windows-f32': windows_f32,
+MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'windows-f32': windows_f32,
           'windows-i8': windows_i8, 'beside-f32': beside_f32}
 
 

@@ -140,7 +140,7 @@ int main(void)
         cmocka_unit_test(test_target), WIDTHS(test_unary), WIDTHS(test_quotients), WIDTHS(test_each), WIDTHS(test_binary), WIDTHS(test_fma), WIDTHS(test_masks),
         WIDTHS(test_fold), WIDTHS(test_partial), WIDTHS(test_strided), WIDTHS(test_integers), WIDTHS(test_bf16),
         VECTORS(test_pairs) WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_short_functions), WIDTHS(test_special)
-            WIDE(test_sums) WIDE(test_ints) WIDE(test_longs) WIDE(test_saturated) WIDE(test_packed) WIDE(test_narrow) WIDE(test_halves),
+            WIDE(test_sums) WIDE(test_twins) WIDE(test_ints) WIDE(test_longs) WIDE(test_saturated) WIDE(test_packed) WIDE(test_narrow) WIDE(test_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
@@ -423,6 +423,21 @@ static void T(test_sums)(void **state)
 #endif
         for (int k = 0; k < W; k++)
             assert_same("SUMS", y[k], V(HSUM)(v[k]), (float)k, 0);
+    }
+}
+
+/* Neighbours of two vectors added up; two floats by turns, also where they are aligned to four bytes alone. */
+static void T(test_twins)(void **state)
+{
+    (void)state;
+    float x[2 * W + 1], y[W], z[W];
+    for (int k = 0; k <= 2 * W; k++)
+        x[k] = (float)(1 << k % 20) + 0.25f * (float)k;
+    V(ST)(y, V(TWINS)(V(LD)(x), V(LD)(x + W)));
+    V(ST)(z, V(SET2)(x + 1));
+    for (int k = 0; k < W; k++) {
+        assert_same("TWINS", y[k], x[2 * k] + x[2 * k + 1], (float)k, 0);
+        assert_same("SET2", z[k], x[1 + k % 2], (float)k, 0);
     }
 }
 

@@ -8,20 +8,34 @@
  *         for each block of channels:  t[band + window, block] = act(sum(c) x w);  y[band, block] = act(sum(r,s) t w')
  *         z[band, all] = sum(c) y w''
  *
- * Only x and z are whole. The rows of t that two bands share are made twice, so bands are as high as the cache allows. The first
- * and the last band, which meet the border of t, have code of their own: everywhere else the window lies inside.
+ * Only x and z are whole. The first and the last band, which meet the border of t, have code of their own: everywhere else the window
+ * lies inside. Bands are two rows, and the rows of t that two bands share stay in a ring, all channels of them. Where the border of t
+ * allows none these rows are made twice, block by block of channels, and bands are as high as the cache allows.
  */
 #include "auto.h"
+
+enum { RING_ROWS = 2 }; /* of a band: one is waited for, four are no better (MobileNetV2 at 56 and 112 pixels) */
 
 typedef struct Chain {
     uint32_t wide, maker, last; /* stages in whose tiles the products are: depthwise, of its operand, of its result or NO_STAGE */
     Dot d, made;
     int row, row_dim, last_row; /* variable of wide that moves the window, the dimension of t it moves in, variable of last */
-    int64_t stride;
+    int64_t stride, window, pad; /* rows of t from row to row of the result, that one reads, that the first reads above t */
 } Chain;
 
 static uint32_t out_of(const Auto *g, uint32_t k) { return g->te->stage.at[k]->out; }
 static int64_t extent_in(const Auto *g, uint32_t t, int d) { return extent_of(g, ten(g->te, t)->dim[d]); }
+
+static bool find_window(const Auto *g, Chain *c, const Expr *row)
+{
+    int64_t lo, hi;
+    const Expr *within = ex_sub(g->x, c->d.x->a[c->row_dim], ex_mul(g->x, row, ex_int(g->x, c->stride)));
+    if (!ex_range(g->x, within, &lo, &hi))
+        return false;
+    c->window = hi - lo + 1;
+    c->pad = max_i64(-lo, 0);
+    return true;
+}
 
 /* The outermost variable of the depthwise product, which moves a window over dimension row_dim of its operand. */
 static bool find_row(const Auto *g, Chain *c)
@@ -41,7 +55,7 @@ static bool find_row(const Auto *g, Chain *c)
     if (v == c->d.lane || v == c->d.row || c->row_dim < 0 || !ex_is_const(y->dim[v]) || !ex_is_const(ten(g->te, c->d.x->v.ref)->dim[c->row_dim]))
         return false;
     c->stride = ex_coef(c->d.x->a[c->row_dim], p->var[v], &linear);
-    return linear && c->stride > 0;
+    return linear && c->stride > 0 && find_window(g, c, p->var[v]);
 }
 
 /* The stage whose tile holds the one dense product of what the depthwise one makes, row by row. */
@@ -81,6 +95,18 @@ static int64_t rows_of(const Auto *g, const Chain *c)
     return (rows + bands - 1) / bands;
 }
 
+/* Whether the rows that bands share can stay in a ring, which holds the border above and below t, too. Only the first and the last band
+ * may reach it. */
+static bool slides(const Auto *g, const Chain *c)
+{
+    const uint32_t t = out_of(g, c->maker);
+    const Layout *l = &g->layout.at[t];
+    const int64_t rows = extent_in(g, out_of(g, c->wide), c->row), last = rows % RING_ROWS ? rows % RING_ROWS : RING_ROWS;
+    const int64_t below = (rows - 1) * c->stride + c->window - c->pad - extent_in(g, t, c->row_dim);
+    const bool padded = l->lo[c->row_dim] == c->pad && l->hi[c->row_dim] >= below && below <= last * c->stride && c->pad <= RING_ROWS * c->stride;
+    return c->window > c->stride && rows > 2 * RING_ROWS && (c->d.x->op == EX_load || padded);
+}
+
 /* Rows with borders (auto_rows.c) that the maker reads are made for one band, when it has one block. */
 static void place_rows(Auto *g, const Chain *c)
 {
@@ -96,16 +122,21 @@ static void place_rows(Auto *g, const Chain *c)
 static void place_chain(Auto *g, const Chain *c, int64_t rows)
 {
     const Layout *l = &g->layout.at[out_of(g, c->maker)];
+    StagePlan *maker = &g->s->stage[c->maker];
     const uint32_t host = c->last != NO_STAGE ? c->last : c->wide;
     const int var = c->last != NO_STAGE ? c->last_row : c->row;
-    const int apart = (l->lo[c->row_dim] ? APART_first : 0) | (l->hi[c->row_dim] ? APART_last : 0);
-    g->band[host] = (LoopStep){(uint8_t)var, (int32_t)rows, (uint8_t)apart};
+    const bool ring = slides(g, c);
+    const int apart = (ring || l->lo[c->row_dim] ? APART_first : 0) | (l->hi[c->row_dim] ? APART_last : 0);
+    g->band[host] = (LoopStep){(uint8_t)var, (int32_t)(ring ? RING_ROWS : rows), (uint8_t)apart};
     g->host[host] = true;
     place_rows(g, c);
-    if (host == c->wide) {
-        g->s->stage[c->maker].level = 2;
-        return;
+    if (ring) {
+        maker->slide = (uint8_t)(c->row_dim + 1);
+        maker->keep = (int32_t)(c->window - c->stride);
     }
+    maker->level = (uint8_t)((ring ? 0 : 1) + (host == c->wide));
+    if (host == c->wide)
+        return;
     StagePlan *p = &g->s->stage[c->wide];
     p->place = PL_at;
     p->host = host;

@@ -265,6 +265,7 @@ Unit *build_nests(Ctx *cx, const Schedule *s, const char *name)
     b.u = unit_new(cx, name, s->te);
     b.buf_of = NEWN(cx->arena, uint32_t, s->te->ten.n);
     b.made = NEWN(cx->arena, Box, s->te->ten.n);
+    b.ring = NEWN(cx->arena, Ring, s->te->ten.n);
     b.acc = NEWN(cx->arena, const Expr *, s->te->ten.n);
     inline_bodies(&b);
     b.guest = schedule_guests(cx->arena, s);
@@ -274,6 +275,8 @@ Unit *build_nests(Ctx *cx, const Schedule *s, const char *name)
     for (uint32_t k = 0; k < s->te->stage.n; k++)
         if (plan_of(&b, k)->place == PL_root)
             build_root(&b, k);
+    if (b.failed)
+        return NULL;
     unit_finish(b.u);
     return b.u;
 }

@@ -12,6 +12,9 @@ enum { MAX_CUTS = 64 }; /* of one stage into parts, each with loops of its own *
 /* Part of a stage or tensor: by dimension a lower bound (affine in loop variables) and an extent. */
 typedef struct Box { const Expr *lo[MAX_RANK], *ext[MAX_RANK]; bool known; } Box;
 
+/* Of an `at` tensor that slides: rows that its scratch holds; 0: none yet. Where those made last end, how many of them stay. */
+typedef struct Ring { int64_t rows, end, keep; } Ring;
+
 typedef struct Build {
     Ctx *cx;
     Exprs *x;
@@ -23,6 +26,8 @@ typedef struct Build {
     Lists guest, nest, reader; /* of the schedule; readers of tensors by body */
     uint32_t *buf_of;   /* by tensor: buffer, 0: none yet */
     Box *made;          /* by tensor: region that an `at` tensor holds now */
+    Ring *ring;         /* by tensor */
+    bool failed;        /* a user's schedule cannot be followed; said already */
     const Expr **acc;   /* by tensor: register that holds a register stage's value, NULL otherwise */
     Func *f;
 } Build;
@@ -49,6 +54,14 @@ const Expr *nest_expr(Build *b, const Expr *e, const Subst *sub, uint32_t n); /*
 
 /* build_halo.c: every strip of the halo of tensor t, in its buffer, gets the pad value. */
 void fill_halo(Build *b, Nest *in, uint32_t t);
+
+/* build_ring.c: scratch whose rows slide. Its dimension; where in the scratch a row is; the rows of box `need` that are to be made (none:
+ * it is not known), whose borders are filled. */
+bool in_ring(const Build *b, uint32_t t);
+uint8_t ring_dim(const Build *b, uint32_t t);
+const Expr *ring_index(const Build *b, uint32_t t, const Expr *row);
+void ring_guards(Build *b, uint32_t t, const Expr *row, const Expr *fill); /* a guarded load of that row needs no guard, or the build fails */
+Box ring_rows(Build *b, Nest *in, uint32_t t, const Box *need);
 
 /* build_region.c: what the stages of host's nest read of tensor t while the host covers box. */
 Box region(Build *b, uint32_t t, uint32_t host, const Box *box);

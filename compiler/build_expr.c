@@ -199,11 +199,13 @@ void shift_within(const Build *b, uint32_t t, const Expr **index)
         index[l->along] = ex_add(b->x, index[l->along], ex_int(b->x, l->at));
 }
 
-/* Index into the buffer: `at` scratch starts at its region's lower bound, others lie within a tensor. */
+/* Index into the buffer: `at` scratch starts at its region's lower bound or is a ring of rows, others lie within a tensor. */
 void shift_index(const Build *b, uint32_t t, const Expr *const *index, uint8_t rank, const Expr **r)
 {
     for (uint8_t d = 0; d < rank; d++)
         r[d] = place_of(b, t) == PL_at ? ex_sub(b->x, index[d], b->made[t].lo[d]) : index[d];
+    if (in_ring(b, t))
+        r[ring_dim(b, t)] = ring_index(b, t, index[ring_dim(b, t)]);
     shift_within(b, t, r);
 }
 
@@ -255,6 +257,8 @@ static const Expr *to_buffer(void *ctx, const Expr *e)
     const uint8_t rank = n->rank;
     const Expr *index[MAX_RANK];
     shift_index(b, t, e->a, rank, index);
+    if (e->op == EX_loadp && in_ring(b, t))
+        ring_guards(b, t, e->a[ring_dim(b, t)], e->a[rank]);
     if (e->op == EX_load || guard_proved(b, buf(b->u, id), index, e->a[rank]))
         return ex_load(b->x, (DType)e->dt, id | IS_BUFFER, rank, index);
     return ex_loadp(b->x, (DType)e->dt, id | IS_BUFFER, rank, index, e->a[rank]);

@@ -258,6 +258,12 @@ static void produce(Build *b, Nest *in, uint32_t k, const Box *need)
 {
     const uint32_t t = b->te->stage.at[k]->out;
     int cuts = MAX_CUTS;
+    if (in_ring(b, t)) {
+        const Box fresh = ring_rows(b, in, t, need);
+        if (fresh.known)
+            build_parts(b, in, k, &fresh, &cuts);
+        return;
+    }
     (void)scratch_for(b, t, need);
     fill_halo(b, in, t);
     build_parts(b, in, k, need, &cuts);

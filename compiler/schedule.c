@@ -47,10 +47,12 @@ static void print_stage(Text *out, const Schedule *s, uint32_t k)
         text_add(out, " %u", p->level);
     for (int q = 0; q < p->nloop; q++)
         print_loop(out, s, st, q, &p->loop[q]);
+    if (p->slide)
+        text_add(out, "%s keep %s %d", p->nloop ? ";" : " ", var_name(s, st, p->slide - 1), p->keep);
     if (p->parts)
-        text_add(out, "%s parts", p->nloop ? ";" : " ");
+        text_add(out, "%s parts", p->nloop || p->slide ? ";" : " ");
     if (p->tiled)
-        text_add(out, "%s tile%s%s", p->nloop || p->parts ? ";" : " ", p->lane >= 0 ? " " : "", p->lane >= 0 ? var_name(s, st, p->lane) : "");
+        text_add(out, "%s tile%s%s", p->nloop || p->slide || p->parts ? ";" : " ", p->lane >= 0 ? " " : "", p->lane >= 0 ? var_name(s, st, p->lane) : "");
     if (p->turn > 1)
         text_add(out, " by %u", p->turn);
     if (p->near || p->far)
@@ -173,6 +175,19 @@ static bool read_loop(Reader *r, uint32_t k, StagePlan *p)
     return true;
 }
 
+static bool read_keep(Reader *r, uint32_t k, StagePlan *p)
+{
+    int v;
+    long keep;
+    if (!variable(r, k, &v))
+        return false;
+    if (p->place != PL_at || v >= ten(r->s->te, r->s->te->stage.at[k]->out)->rank || !number(r, &keep) || keep < 1 || keep > INT32_MAX)
+        return fail(r, "expected: keep VARIABLE COUNT, of a stage that is made at another");
+    p->slide = (uint8_t)(v + 1);
+    p->keep = (int32_t)keep;
+    return true;
+}
+
 static bool read_fetch(Reader *r, StagePlan *p)
 {
     long near, far = 0;
@@ -217,6 +232,9 @@ static bool read_steps(Reader *r, uint32_t k, StagePlan *p)
         } else if (word(r, "loop")) {
             if (!read_loop(r, k, p))
                 return false;
+        } else if (word(r, "keep")) {
+            if (!read_keep(r, k, p))
+                return false;
         } else if (word(r, "parts")) {
             p->parts = true;
         } else if (word(r, "fetch")) {
@@ -232,7 +250,7 @@ static bool read_steps(Reader *r, uint32_t k, StagePlan *p)
             if (!read_tile(r, k, p))
                 return false;
         } else {
-            return fail(r, "expected loop, parts, tile, fetch, tail or matrix");
+            return fail(r, "expected loop, keep, parts, tile, fetch, tail or matrix");
         }
     }
     return true;

@@ -9,6 +9,7 @@
  *     %a  inline                                                        substituted into its readers
  *     %c  register %y                                                   accumulators of the tile of %y
  *     %s  at %y 2                                                       made inside the second loop of %y, scratch
+ *     %t  at %y 0  loop i 1; keep i 2                                   two i stay for the next time; what is new is made beside them
  *     %f  root     loop i 1; parts; tile p by 4                         lanes at p = 0, 4, 8, .., for each of 4 points
  *     %d  root     loop i 8 first last; tile m                          the first and the last 8 i have code of their own
  *     layout %y n i j m halo i 1 1 j 1 1                                storage order, halo
@@ -32,6 +33,8 @@ typedef struct StagePlan { /* of one stage */
     uint8_t level;                      /* at: number of host loops around it */
     uint8_t nloop;
     LoopStep loop[2 * MAX_RANK];        /* outside in; what remains of each variable is the tile's */
+    uint8_t slide;                      /* at: variable along which neighbouring boxes share values, plus one; 0: there is none */
+    int32_t keep;                       /* so many values of it */
     bool parts;                         /* loops are cut where choices by position change (concatenation, padding) */
     bool tiled;
     int16_t near;                       /* steps of the tile's reduction by which its vectors are fetched ahead; 0: not */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Chains of products in bands of rows (auto_chain.c) against the plain stages, on the interpreter: windows of stride 1 and 2, borders
- * on each side, heights that bands do not divide, a product of the result or none; and that chains are made where one
- * block does not fit in the cache, and nowhere else.
+ * on each side, heights that bands do not divide, a product of the result or none; rows that bands share in a ring, or made twice
+ * where its last band would not meet all of the border.
  */
 #include "compiled.h"
 
-typedef struct Case { int in, side, wide, out, h, w, stride, top, bottom; } Case; /* side: of the first window; out: 0, no product of the result */
+/* side, window: of the first and of the depthwise product; out: 0, no product of the result */
+typedef struct Case { int in, side, wide, out, h, w, stride, top, bottom, window; bool ring; } Case;
 
 /* Small integers, so that sums are exact in any order. */
 static void add_constant(Text *t, const char *name, int m, int c, int side)
@@ -22,11 +23,11 @@ static const char *graph_of(const Case *c)
     Text t = {.arena = arena};
     text_add(&t, "graph g\ninput %%x f32[1,%d,%d,%d]\n", c->in, c->h, c->w);
     add_constant(&t, "k", c->wide, c->in, c->side);
-    add_constant(&t, "d", c->wide, 1, 3);
+    add_constant(&t, "d", c->wide, 1, c->window);
     if (c->out)
         add_constant(&t, "p", c->out, c->wide, 1);
     text_add(&t, "%%a f32 = Conv %%x %%k {pads=[%d,%d,%d,%d]}\n%%b f32 = Relu %%a\n", c->side / 2, c->side / 2, c->side / 2, c->side / 2);
-    text_add(&t, "%%e f32 = Conv %%b %%d {group=%d, strides=[%d,%d], pads=[%d,1,%d,1]}\n%%f f32 = Relu %%e\n", c->wide, c->stride, c->stride, c->top, c->bottom);
+    text_add(&t, "%%e f32 = Conv %%b %%d {group=%d, strides=[%d,%d], pads=[%d,%d,%d,%d]}\n%%f f32 = Relu %%e\n", c->wide, c->stride, c->stride, c->top, c->window / 2, c->bottom, c->window / 2);
     text_add(&t, c->out ? "%%y f32 = Conv %%f %%p\noutput %%y\n" : "output %%f\n");
     return text_str(&t);
 }
@@ -54,22 +55,28 @@ static void test_values(void **state)
 {
     (void)state;
     static const Case cases[] = {
-        {4, 1, 40, 4, 41, 40, 1, 1, 1},
-        {4, 1, 40, 4, 96, 64, 2, 1, 1},
-        {3, 1, 32, 8, 97, 60, 2, 1, 1}, /* the lower border is read */
-        {4, 1, 36, 4, 44, 40, 1, 0, 2},
-        {4, 1, 40, 0, 41, 40, 1, 1, 1},
-        {3, 3, 8, 4, 96, 64, 1, 1, 1}, /* rows with borders are made for each band */
-        {3, 3, 24, 0, 64, 40, 1, 1, 1},
+        {4, 1, 40, 4, 41, 40, 1, 1, 1, 3, true},
+        {4, 1, 40, 4, 96, 64, 2, 1, 1, 3, true},
+        {3, 1, 32, 8, 97, 60, 2, 1, 1, 3, true}, /* the lower border is read */
+        {4, 1, 36, 4, 44, 40, 1, 0, 2, 3, true},
+        {4, 1, 40, 0, 41, 40, 1, 1, 1, 3, true},
+        {3, 3, 8, 4, 96, 64, 1, 1, 1, 3, true}, /* rows with borders are made for each band */
+        {3, 3, 24, 0, 64, 40, 1, 1, 1, 3, true},
+        {4, 1, 40, 4, 44, 40, 1, 2, 2, 5, true},
+        {4, 1, 40, 4, 45, 40, 1, 2, 2, 5, false}, /* one row is left, and two lie below */
+        {4, 1, 40, 4, 91, 64, 2, 2, 2, 5, true},
+        {4, 1, 40, 4, 44, 40, 1, 0, 0, 3, true}, /* no border above or below */
     };
     for (size_t k = 0; k < COUNT(cases); k++) {
-        const char *graph = graph_of(&cases[k]);
+        const Case *c = &cases[k];
+        const char *graph = graph_of(c);
         const Program p = compiled(graph, 3, "x86-64-v2");
         Text t = {.arena = arena};
         schedule_print(&t, p.schedule);
-        if (!strstr(text_str(&t), " at %y") && !strstr(text_str(&t), " 2  loop")) /* %f in bands of y's, or inside two loops */
-            fail_msg("case %zu has no bands:\n%s", k, text_str(&t));
-        check(&cases[k], p.unit, graph);
+        const bool ring = strstr(text_str(&t), "; keep "), bands = strstr(text_str(&t), " at %y") || strstr(text_str(&t), " 2  loop");
+        if (ring != c->ring || (!ring && !bands)) /* %f in bands of y's, or inside two loops */
+            fail_msg("case %zu has no %s:\n%s", k, ring || bands ? "ring, or has one" : "bands", text_str(&t));
+        check(c, p.unit, graph);
     }
 }
 

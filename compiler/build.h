@@ -12,8 +12,8 @@ enum { MAX_CUTS = 64 }; /* of one stage into parts, each with loops of its own *
 /* Part of a stage or tensor: by dimension a lower bound (affine in loop variables) and an extent. */
 typedef struct Box { const Expr *lo[MAX_RANK], *ext[MAX_RANK]; bool known; } Box;
 
-/* Of an `at` tensor that slides: rows that its scratch holds; 0: none yet. Where those made last end, how many of them stay. */
-typedef struct Ring { int64_t rows, end, keep; } Ring;
+/* Of an `at` tensor that slides: rows that its scratch holds; 0: none yet. Where those made last end, how many of them stay; the first box. */
+typedef struct Ring { int64_t rows, end, keep; Box first; } Ring;
 
 typedef struct Build {
     Ctx *cx;

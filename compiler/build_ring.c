@@ -88,19 +88,31 @@ static void begin_ring(Build *b, uint32_t t, const Box *need, int64_t keep)
     const Layout *l = &b->s->layout[t];
     const int64_t end = need->lo[d]->v.i + need->ext[d]->v.i, below = end == ex_upper(b->x, ten(b->te, t)->dim[d]) ? l->hi[d] : 0;
     Box whole = *need;
-    b->ring[t] = (Ring){l->lo[d] + need->ext[d]->v.i + below, end, keep};
+    b->ring[t] = (Ring){l->lo[d] + need->ext[d]->v.i + below, end, keep, *need};
     whole.ext[d] = ex_int(b->x, b->ring[t].rows);
     Buf *p = buf(b->u, scratch_for(b, t, &whole));
     p->lo[d] = p->hi[d] = 0;
     buf_layout(b->u, p);
 }
 
-/* Whether box follows what was made last, in each iteration of the loop around it, and the ring holds it. */
+static bool is_fixed(const Build *b, uint32_t t, const Box *need)
+{
+    bool fixed = true;
+    for (uint8_t d = 0; d < ten(b->te, t)->rank; d++)
+        fixed = fixed && ex_is_const(need->lo[d]) && ex_is_const(need->ext[d]);
+    return fixed;
+}
+
+/* Whether box follows what was made last, in each iteration of the loop around it, and the ring holds it: in other dimensions it is
+ * the same. */
 static bool follows(Build *b, uint32_t t, const Box *need)
 {
     const uint8_t d = ring_dim(b, t);
     Ring *r = &b->ring[t];
     int64_t least, most;
+    for (uint8_t q = 0; q < ten(b->te, t)->rank; q++)
+        if (q != d && (need->lo[q] != r->first.lo[q] || need->ext[q] != r->first.ext[q]))
+            return false;
     if (!ex_is_const(need->ext[d]) || !ex_range(b->x, need->lo[d], &least, &most) || least != r->end - r->keep)
         return false;
     const int64_t rows = need->ext[d]->v.i;
@@ -114,8 +126,8 @@ Box ring_rows(Build *b, Nest *in, uint32_t t, const Box *need)
     const uint8_t d = ring_dim(b, t);
     const bool first = !b->ring[t].rows;
     Box fresh = *need;
-    if (first ? !ex_is_const(need->lo[d]) || !ex_is_const(need->ext[d]) : !follows(b, t, need)) {
-        ring_fails(b, t, "its host does not read it row after row");
+    if (first ? !is_fixed(b, t, need) : !follows(b, t, need)) {
+        ring_fails(b, t, "what its host reads does not follow row after row on a first part in code of its own (loop .. first)");
         b->ring[t].rows = max_i64(b->ring[t].rows, 1);
         return (Box){0};
     }

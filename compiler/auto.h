@@ -59,6 +59,7 @@ bool is_product(const Stage *s);                       /* a contraction; a sum o
 int64_t points_sharing(const Auto *g, const Stage *s, const Expr *load); /* outputs that read the same element of it */
 bool steps_lie_beside(const Auto *g, const Stage *s, const Expr *x, const Expr *v);
 
+enum { TWIN = 2 };   /* steps that go side by side */
 bool takes_twins(const Auto *g, const Stage *s, const Dot *d);           /* auto_twin.c: of a product that is not prepared yet */
 
 /* auto_reads.c. walk_stage calls fn for every node of a stage, whose body may be a substituted one; walk_scheduled also for what is

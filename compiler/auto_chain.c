@@ -21,23 +21,20 @@ typedef struct Chain {
     uint32_t wide, maker, last; /* stages in whose tiles the products are: depthwise, of its operand, of its result or NO_STAGE */
     Dot d, made;
     int row, row_dim, last_row; /* variable of wide that moves the window, the dimension of t it moves in, variable of last */
-    int64_t stride, window, pad; /* rows of t from row to row of the result, that one reads, that the first reads above t */
+    int64_t stride, first, last_of_first; /* rows of t from row to row of the result; which of them the first row reads, both included */
 } Chain;
 
 static uint32_t out_of(const Auto *g, uint32_t k) { return g->te->stage.at[k]->out; }
 static int64_t extent_in(const Auto *g, uint32_t t, int d) { return extent_of(g, ten(g->te, t)->dim[d]); }
 
-/* Rows of the operand that one row of the product reads, and how many of the first one's lie above it. */
+/* Rows of the operand that the first row of the product reads. */
 static bool find_window(const Auto *g, Chain *c, const Expr *row)
 {
-    int64_t lo, hi;
-    const Expr *within = ex_sub(g->x, c->d.x->a[c->row_dim], ex_mul(g->x, row, ex_int(g->x, c->stride)));
-    if (!ex_range(g->x, within, &lo, &hi))
-        return false;
-    c->window = hi - lo + 1;
-    c->pad = max_i64(-lo, 0);
-    return true;
+    return ex_range(g->x, ex_sub(g->x, c->d.x->a[c->row_dim], ex_mul(g->x, row, ex_int(g->x, c->stride))), &c->first, &c->last_of_first);
 }
+
+/* Rows of t that neighbouring rows of the result share. */
+static int64_t shared_rows(const Chain *c) { return c->last_of_first - c->first + 1 - c->stride; }
 
 /* The outermost variable of the depthwise product, which moves a window over dimension row_dim of its operand. */
 static bool find_row(const Auto *g, Chain *c)
@@ -104,9 +101,9 @@ static bool slides(const Auto *g, const Chain *c)
     const uint32_t t = out_of(g, c->maker);
     const Layout *l = &g->layout.at[t];
     const int64_t rows = extent_in(g, out_of(g, c->wide), c->row), last = rows % RING_ROWS ? rows % RING_ROWS : RING_ROWS;
-    const int64_t below = (rows - 1) * c->stride + c->window - c->pad - extent_in(g, t, c->row_dim);
-    const bool padded = l->lo[c->row_dim] == c->pad && l->hi[c->row_dim] >= below && below <= last * c->stride && c->pad <= RING_ROWS * c->stride;
-    return c->window > c->stride && rows > 2 * RING_ROWS && (c->d.x->op == EX_load || padded);
+    const int64_t above = max_i64(-c->first, 0), below = (rows - 1) * c->stride + c->last_of_first + 1 - extent_in(g, t, c->row_dim);
+    const bool padded = l->lo[c->row_dim] == above && l->hi[c->row_dim] >= below && below <= last * c->stride && above <= RING_ROWS * c->stride;
+    return shared_rows(c) > 0 && rows > 2 * RING_ROWS && (c->d.x->op == EX_load || padded);
 }
 
 /* Rows with borders (auto_rows.c) that the maker reads are made for one band, when it has one block. */
@@ -134,7 +131,7 @@ static void place_chain(Auto *g, const Chain *c, int64_t rows)
     place_rows(g, c);
     if (ring) {
         maker->slide = (uint8_t)(c->row_dim + 1);
-        maker->keep = (int32_t)(c->window - c->stride);
+        maker->keep = (int32_t)shared_rows(c);
     }
     maker->level = (uint8_t)((ring ? 0 : 1) + (host == c->wide));
     if (host == c->wide)

@@ -111,7 +111,7 @@ double byte_dot_rate(const Machine *m, DType x, DType w) { return x == w ? m->do
 static int64_t quad_of(const Auto *g, const Stage *s, const Dot *d)
 {
     if (!has_groups(g, s, d))
-        return g->twins.at[s->out] ? PAIR : 1;
+        return g->twins.at[s->out] ? TWIN : 1;
     const Expr *v = s->rvar[s->nr - 1];
     const int64_t size = is_byte(d->x) ? QUAD : PAIR, n = s->rext[s->nr - 1]->v.i;
     const bool pads = walks_alone(g, s, d->x, v) && (is_byte(d->x) ? n >= QUAD - 1 : n > PAIR && !is_constant_load(g, d->w));

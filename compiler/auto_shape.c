@@ -190,19 +190,19 @@ static ShapeWork work_of(const Auto *g, const Dot *d, const Stage *s, int64_t la
     const Expr *row = d->row >= 0 ? t->dim[d->row] : NULL;
     const int64_t rows = !row ? 1 : ex_is_const(row) ? row->v.i : OPEN_ROWS;
     const int outer = d->row >= 0 ? outer_rows(s, t, d) : -1;
-    const int64_t width = g->m->lanes_f32 / (g->twins.at[s->out] ? d->quad : 1);
+    const int64_t width = g->m->lanes_f32 / (g->twins.at[s->out] ? TWIN : 1);
     return (ShapeWork){joined_rows(s, t, d, rows), rows, lanes, width, reduction_steps(g, s) / d->quad, is_depthwise(d),
                        outer >= 0 ? bytes_between(g, d->x, s->var[outer]) : 0, row ? bytes_between(g, d->x, s->var[d->row]) : 0};
 }
 
 TileShape shape_of_tile(const Auto *g, const Dot *d, const Stage *s, int64_t lanes, const char **kind)
 {
-    const bool open = !ex_is_const(ten(g->te, s->out)->dim[d->lane]), depthwise = is_depthwise(d);
+    const bool open = !ex_is_const(ten(g->te, s->out)->dim[d->lane]), depthwise = is_depthwise(d), twin = g->twins.at[s->out];
     const ShapeWork w = work_of(g, d, s, lanes);
     const ShapeList few = is_streamed(g, &w, d) ? stream_shapes(g, &w) : (ShapeList){0};
-    const ShapeList best = few.n ? few : best_shapes(g, &w, open ? OPEN_VECTORS : depthwise ? TAP_VECTORS : w.width < g->m->lanes_f32 ? TWIN_VECTORS : MAX_VECTORS);
+    const ShapeList best = few.n ? few : best_shapes(g, &w, open ? OPEN_VECTORS : depthwise ? TAP_VECTORS : twin ? TWIN_VECTORS : MAX_VECTORS);
     const char *outer = w.outer > 1 ? str_fmt(g->a, "%" PRId64 "*", w.outer) : "";
-    const char *unit = few.n ? "streamed" : depthwise ? "depthwise" : w.width < g->m->lanes_f32 ? "twin" : "dense", *type = dtype_info((DType)d->w->dt)->name;
+    const char *unit = few.n ? "streamed" : depthwise ? "depthwise" : twin ? "twin" : "dense", *type = dtype_info((DType)d->w->dt)->name;
     *kind = str_fmt(g->a, "%s %s %s%s%" PRId64 "x%" PRId64 "x%" PRId64, unit, type, open ? "open " : "", outer, w.rows, lanes, w.steps);
     return tuning_choose(g->tuning, *kind, &best);
 }

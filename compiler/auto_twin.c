@@ -9,7 +9,6 @@
 #include "auto.h"
 
 enum {
-    TWIN = 2,
     LEAST_LANES = 8, /* of a vector: where it has fewer, cores take its halves for half the price or have no broadcast of two floats */
     FEW_POINTS = 8,  /* outputs that share an element of w: fewer wait for it, not for multiply-adds */
     LEAST_GAIN = 8   /* one vector of so many is saved */

@@ -12,8 +12,8 @@ enum { MAX_CUTS = 64 }; /* of one stage into parts, each with loops of its own *
 /* Part of a stage or tensor: by dimension a lower bound (affine in loop variables) and an extent. */
 typedef struct Box { const Expr *lo[MAX_RANK], *ext[MAX_RANK]; bool known; } Box;
 
-/* Of an `at` tensor that slides: rows that its scratch holds; 0: none yet. Where those made last end, how many of them stay; the first box. */
-typedef struct Ring { int64_t rows, end, keep; Box first; } Ring;
+/* Of an `at` tensor that slides: rows that its scratch holds; 0: none yet. Where those made last end; the first box. */
+typedef struct Ring { int64_t rows, end; Box first; } Ring;
 
 typedef struct Build {
     Ctx *cx;
@@ -50,10 +50,12 @@ uint32_t buffer_of(Build *b, uint32_t t);                 /* made on demand */
 uint32_t scratch_for(Build *b, uint32_t t, const Box *need); /* a fresh buffer for what an `at` tensor holds now */
 void shift_within(const Build *b, uint32_t t, const Expr **index); /* from an index into t to one into the tensor in whose memory t lies */
 void shift_index(const Build *b, uint32_t t, const Expr *const *index, uint8_t rank, const Expr **r);
+bool is_pad(const Expr *fill, double pad);                /* what a guarded load gives outside is the value that a border holds */
 const Expr *nest_expr(Build *b, const Expr *e, const Subst *sub, uint32_t n); /* loads name buffers; NULL stays NULL */
 
 /* build_halo.c: every strip of the halo of tensor t, in its buffer, gets the pad value. */
 void fill_halo(Build *b, Nest *in, uint32_t t);
+void box_loops(Build *b, Nest **in, const Buf *p, const Box *box, const Expr **index); /* loops over box in storage order */
 
 /* build_ring.c: scratch whose rows slide. Its dimension; where in the scratch a row is; the rows of box `need` that are to be made (none:
  * it is not known), whose borders are filled. */

@@ -209,11 +209,16 @@ void shift_index(const Build *b, uint32_t t, const Expr *const *index, uint8_t r
     shift_within(b, t, r);
 }
 
+bool is_pad(const Expr *fill, double pad)
+{
+    return ex_is_const(fill) && (dtype_is_float((DType)fill->dt) ? fill->v.f : (double)fill->v.i) == pad;
+}
+
 static bool pad_holds(const Buf *p, const Expr *fill)
 {
     for (uint8_t d = 0; d < p->rank; d++)
         if (p->lo[d] || p->hi[d])
-            return ex_is_const(fill) && (dtype_is_float((DType)fill->dt) ? fill->v.f : (double)fill->v.i) == p->pad;
+            return is_pad(fill, p->pad);
     return true;
 }
 

@@ -8,6 +8,8 @@
 
 uint8_t ring_dim(const Build *b, uint32_t t) { return (uint8_t)(plan_of(b, ten(b->te, t)->stage)->slide - 1); }
 
+static int64_t kept(const Build *b, uint32_t t) { return plan_of(b, ten(b->te, t)->stage)->keep; }
+
 bool in_ring(const Build *b, uint32_t t) { return place_of(b, t) == PL_at && plan_of(b, ten(b->te, t)->stage)->slide > 0; }
 
 const Expr *ring_index(const Build *b, uint32_t t, const Expr *row)
@@ -28,8 +30,7 @@ void ring_guards(Build *b, uint32_t t, const Expr *row, const Expr *fill)
     int64_t lo, hi;
     const int64_t end = ex_upper(b->x, ten(b->te, t)->dim[d]);
     const bool known = ex_range(b->x, row, &lo, &hi), inside = known && lo >= 0 && hi < end;
-    const bool pads = ex_is_const(fill) && (dtype_is_float((DType)fill->dt) ? fill->v.f : (double)fill->v.i) == l->pad;
-    if (!inside && !(known && pads && lo >= -l->lo[d] && hi < end + l->hi[d]))
+    if (!inside && !(known && is_pad(fill, l->pad) && lo >= -l->lo[d] && hi < end + l->hi[d]))
         ring_fails(b, t, "it is read beyond its border");
 }
 
@@ -39,10 +40,7 @@ static void fill_box(Build *b, Nest *in, uint32_t t, const Box *box)
 {
     const Buf *p = buf(b->u, b->buf_of[t]);
     const Expr *logical[MAX_RANK], *index[MAX_RANK];
-    for (uint8_t q = 0; q < p->rank; q++) {
-        const uint8_t d = p->order[q];
-        logical[d] = loop_over(b, &in, ex_index(b->x, "z", box->ext[d]), box->lo[d], box->ext[d]);
-    }
+    box_loops(b, &in, p, box, logical);
     shift_index(b, t, logical, p->rank, index);
     nest_store(b->a, in, b->buf_of[t], p->rank, index, ex_num(b->x, p->dt, p->pad));
 }
@@ -82,13 +80,13 @@ static void fill_borders(Build *b, Nest *in, uint32_t t, const Box *need, const 
 
 /* ---- rows ---- */
 
-static void begin_ring(Build *b, uint32_t t, const Box *need, int64_t keep)
+static void begin_ring(Build *b, uint32_t t, const Box *need)
 {
     const uint8_t d = ring_dim(b, t);
     const Layout *l = &b->s->layout[t];
     const int64_t end = need->lo[d]->v.i + need->ext[d]->v.i, below = end == ex_upper(b->x, ten(b->te, t)->dim[d]) ? l->hi[d] : 0;
     Box whole = *need;
-    b->ring[t] = (Ring){l->lo[d] + need->ext[d]->v.i + below, end, keep, *need};
+    b->ring[t] = (Ring){l->lo[d] + need->ext[d]->v.i + below, end, *need};
     whole.ext[d] = ex_int(b->x, b->ring[t].rows);
     Buf *p = buf(b->u, scratch_for(b, t, &whole));
     p->lo[d] = p->hi[d] = 0;
@@ -113,12 +111,12 @@ static bool follows(Build *b, uint32_t t, const Box *need)
     for (uint8_t q = 0; q < ten(b->te, t)->rank; q++)
         if (q != d && (need->lo[q] != r->first.lo[q] || need->ext[q] != r->first.ext[q]))
             return false;
-    if (!ex_is_const(need->ext[d]) || !ex_range(b->x, need->lo[d], &least, &most) || least != r->end - r->keep)
+    if (!ex_is_const(need->ext[d]) || !ex_range(b->x, need->lo[d], &least, &most) || least != r->end - kept(b, t))
         return false;
     const int64_t rows = need->ext[d]->v.i;
     const Affine f = ex_affine(b->a, need->lo[d]);
     r->end = most + rows;
-    return rows <= r->rows && (f.n == 0 || (f.n == 1 && f.t[0].coef == rows - r->keep));
+    return rows <= r->rows && (f.n == 0 || (f.n == 1 && f.t[0].coef == rows - kept(b, t)));
 }
 
 Box ring_rows(Build *b, Nest *in, uint32_t t, const Box *need)
@@ -132,9 +130,9 @@ Box ring_rows(Build *b, Nest *in, uint32_t t, const Box *need)
         return (Box){0};
     }
     if (first) {
-        begin_ring(b, t, need, plan_of(b, ten(b->te, t)->stage)->keep);
+        begin_ring(b, t, need);
     } else {
-        const Expr *keep = ex_int(b->x, b->ring[t].keep);
+        const Expr *keep = ex_int(b->x, kept(b, t));
         fresh.lo[d] = ex_add(b->x, need->lo[d], keep);
         fresh.ext[d] = ex_sub(b->x, need->ext[d], keep);
     }

@@ -364,10 +364,7 @@ static MLCC_INLINE v16f V16_SUMS(v16f a, v16f b, v16f c, v16f d, v16f e, v16f f,
                                  v16f l, v16f m, v16f n, v16f o, v16f p)
 {
     const v8f lo = mlcc_v16_half_sums(a, b, c, d, e, f, g, h), hi = mlcc_v16_half_sums(i, j, k, l, m, n, o, p);
-    v16f v = {0};
-    memcpy(&v, &lo, sizeof lo);
-    memcpy((char *)&v + sizeof lo, &hi, sizeof hi);
-    return v;
+    return mlcc_v16_join(lo, hi);
 }
 #endif
 
@@ -386,22 +383,11 @@ static MLCC_INLINE v16f V16_TWINS(v16f a, v16f b)
     return (v16f)_mm512_permutex2var_ps((__m512)a, even, (__m512)b) + (v16f)_mm512_permutex2var_ps((__m512)a, odd, (__m512)b);
 }
 #else
-static MLCC_INLINE v16f V16_SET2(const float *p)
-{
-    v16f v = {0};
-    for (int i = 0; i < 16; i++)
-        v[i] = p[i % 2];
-    return v;
-}
+static MLCC_INLINE v16f V16_SET2(const float *p) { return mlcc_v16_join(V8_SET2(p), V8_SET2(p)); }
 
 static MLCC_INLINE v16f V16_TWINS(v16f a, v16f b)
 {
-    v16f v = {0};
-    for (int i = 0; i < 8; i++) {
-        v[i] = a[2 * i] + a[2 * i + 1];
-        v[i + 8] = b[2 * i] + b[2 * i + 1];
-    }
-    return v;
+    return mlcc_v16_join(V8_TWINS(mlcc_v16_lo(a), mlcc_v16_hi(a)), V8_TWINS(mlcc_v16_lo(b), mlcc_v16_hi(b)));
 }
 #endif
 

@@ -293,23 +293,9 @@ static MLCC_INLINE v4f V4_SUMS(v4f a, v4f b, v4f c, v4f d)
 }
 #endif
 
-static MLCC_INLINE v4f V4_SET2(const float *p)
-{
-    v4f v = {0};
-    for (int i = 0; i < 4; i++)
-        v[i] = p[i % 2];
-    return v;
-}
+static MLCC_INLINE v4f V4_SET2(const float *p) { return (v4f){p[0], p[1], p[0], p[1]}; }
 
-static MLCC_INLINE v4f V4_TWINS(v4f a, v4f b)
-{
-    v4f v = {0};
-    for (int i = 0; i < 2; i++) {
-        v[i] = a[2 * i] + a[2 * i + 1];
-        v[i + 2] = b[2 * i] + b[2 * i + 1];
-    }
-    return v;
-}
+static MLCC_INLINE v4f V4_TWINS(v4f a, v4f b) { return (v4f){a[0] + a[1], a[2] + a[3], b[0] + b[1], b[2] + b[3]}; }
 
 static MLCC_INLINE float V4_HPROD(v4f v) { return (v[0] * v[2]) * (v[1] * v[3]); }
 

@@ -335,14 +335,11 @@ static MLCC_INLINE v8f V8_SUMS(v8f a, v8f b, v8f c, v8f d, v8f e, v8f f, v8f g, 
 {
     const v4f lo = V4_SUMS(mlcc_v8_half_sum(a), mlcc_v8_half_sum(b), mlcc_v8_half_sum(c), mlcc_v8_half_sum(d));
     const v4f hi = V4_SUMS(mlcc_v8_half_sum(e), mlcc_v8_half_sum(f), mlcc_v8_half_sum(g), mlcc_v8_half_sum(h));
-    v8f v = {0};
-    memcpy(&v, &lo, sizeof lo);
-    memcpy((char *)&v + sizeof lo, &hi, sizeof hi);
-    return v;
+    return mlcc_v8_join(lo, hi);
 }
 #endif
 
-#if MLCC_X86 && defined(__AVX2__)
+#if MLCC_X86 && defined(__AVX__)
 static MLCC_INLINE v8f V8_SET2(const float *p)
 {
     double both;
@@ -350,28 +347,17 @@ static MLCC_INLINE v8f V8_SET2(const float *p)
     return (v8f)_mm256_set1_pd(both);
 }
 
-static MLCC_INLINE v8f V8_TWINS(v8f a, v8f b) /* quarters of a and b by turns, then in order */
+static MLCC_INLINE v8f V8_TWINS(v8f a, v8f b)
 {
-    const v8f s = (v8f)_mm256_shuffle_ps((__m256)a, (__m256)b, 0x88) + (v8f)_mm256_shuffle_ps((__m256)a, (__m256)b, 0xdd);
-    return (v8f)_mm256_permute4x64_pd((__m256d)s, 0xd8);
+    const __m256 lo = _mm256_permute2f128_ps((__m256)a, (__m256)b, 0x20), hi = _mm256_permute2f128_ps((__m256)a, (__m256)b, 0x31);
+    return (v8f)_mm256_shuffle_ps(lo, hi, 0x88) + (v8f)_mm256_shuffle_ps(lo, hi, 0xdd);
 }
 #else
-static MLCC_INLINE v8f V8_SET2(const float *p)
-{
-    v8f v = {0};
-    for (int i = 0; i < 8; i++)
-        v[i] = p[i % 2];
-    return v;
-}
+static MLCC_INLINE v8f V8_SET2(const float *p) { return mlcc_v8_join(V4_SET2(p), V4_SET2(p)); }
 
 static MLCC_INLINE v8f V8_TWINS(v8f a, v8f b)
 {
-    v8f v = {0};
-    for (int i = 0; i < 4; i++) {
-        v[i] = a[2 * i] + a[2 * i + 1];
-        v[i + 4] = b[2 * i] + b[2 * i + 1];
-    }
-    return v;
+    return mlcc_v8_join(V4_TWINS(mlcc_v8_lo(a), mlcc_v8_hi(a)), V4_TWINS(mlcc_v8_lo(b), mlcc_v8_hi(b)));
 }
 #endif
 

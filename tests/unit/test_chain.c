@@ -75,7 +75,7 @@ static void test_values(void **state)
         schedule_print(&t, p.schedule);
         const bool ring = strstr(text_str(&t), "; keep "), bands = strstr(text_str(&t), " at %y") || strstr(text_str(&t), " 2  loop");
         if (ring != c->ring || (!ring && !bands)) /* %f in bands of y's, or inside two loops */
-            fail_msg("case %zu has no %s:\n%s", k, ring || bands ? "ring, or has one" : "bands", text_str(&t));
+            fail_msg("case %zu: ring %d, bands %d, expected ring %d:\n%s", k, ring, bands, c->ring, text_str(&t));
         check(c, p.unit, graph);
     }
 }

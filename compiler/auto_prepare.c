@@ -9,18 +9,25 @@
 
 /* ---- the reduction ---- */
 
+/* Whether a window moves along the index of x: by a variable of what is made, but for lanes and what w follows, too. */
+static bool moves_window(const Auto *g, const Stage *s, const Dot *d, const Expr *index)
+{
+    bool yes = false;
+    for (uint8_t v = 0; v < ten(g->te, s->out)->rank; v++)
+        yes = yes || (v != d->lane && ex_uses(index, s->var[v]) && !index_uses(d->w, s->var[v]));
+    return yes;
+}
+
 /* Reduction order: window positions outside, the variable that walks memory in x innermost. */
 static void order_reduction(Auto *g, uint32_t k, const Dot *d)
 {
     const Stage *old = g->te->stage.at[k];
-    const uint8_t rank = ten(g->te, old->out)->rank;
     Stage *s = auto_replace(g, k, old->body);
     int inner = -1;
     for (uint8_t q = 0; q < s->nr; q++) {
         bool window = ex_is_int(s->rext[q], 1);
         for (uint16_t e = 0; e < d->x->n; e++)
-            for (uint8_t v = 0; v < rank; v++)
-                window = window || (ex_uses(d->x->a[e], s->rvar[q]) && v != d->lane && ex_uses(d->x->a[e], s->var[v]));
+            window = window || (ex_uses(d->x->a[e], s->rvar[q]) && moves_window(g, s, d, d->x->a[e]));
         if (!window && !ex_is_int(s->rext[q], 1))
             inner = q;
     }
@@ -60,15 +67,12 @@ static void split_reduction(Auto *g, uint32_t k, const Dot *d)
 static int channel_dim(const Auto *g, const Stage *s, const Dot *d)
 {
     const Ten *t = ten(g->te, d->x->v.ref);
-    const uint8_t rank = ten(g->te, s->out)->rank;
     int best = -1;
     for (uint8_t q = 0; q < t->rank; q++) {
-        bool lane = d->lane >= 0 && ex_uses(d->x->a[q], s->var[d->lane]), other = false;
+        bool lane = d->lane >= 0 && ex_uses(d->x->a[q], s->var[d->lane]);
         for (uint8_t r = 0; r < s->nr; r++)
             lane = lane || ex_uses(d->x->a[q], s->rvar[r]);
-        for (uint8_t v = 0; v < rank; v++)
-            other = other || (v != d->lane && ex_uses(d->x->a[q], s->var[v]));
-        if (lane && !other && (best < 0 || extent_of(g, t->dim[q]) >= extent_of(g, t->dim[best])))
+        if (lane && !moves_window(g, s, d, d->x->a[q]) && (best < 0 || extent_of(g, t->dim[q]) >= extent_of(g, t->dim[best])))
             best = q;
     }
     return best;
@@ -223,7 +227,7 @@ void auto_prepare(Auto *g)
         auto_winograd(g);
     if (g->m->lanes_f32 > 1)
         auto_picture(g);
-    if (g->m->lanes_f32 > 1 && g->parts == 1 && !g->te->cx->small)
+    if (g->m->lanes_f32 > 1 && !g->te->cx->small)
         auto_split(g);
     g->outgrown = constants_outgrow_cache(g);
     for (uint32_t k = 0; k < g->te->stage.n && g->m->lanes_f32 > 1; k++) {

@@ -8,8 +8,12 @@
  *                                                          y[i, j] = sum(k < K/2) x[i, k + K/2] * w[k + K/2, j] + p[i, j]
  *
  * (the loop over blocks of the reduction in Goto, van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 34,
- * 2008). Sapphire Rapids, constants from memory: 128 x 768 x 3072 in 0.86 of the time, 3x3 x 512 x 512 on 7 x 7 in 0.92. Not for
- * several threads: they wait for each other once more for each piece, which takes what it gives (ResNet-50 on two: 2 % more).
+ * 2008). Sapphire Rapids, constants from memory: 128 x 768 x 3072 in 0.86 of the time, 3x3 x 512 x 512 on 7 x 7 in 0.92.
+ *
+ * Several threads would wait for each other once more for each piece. But each of them needs all of x, most of which others have
+ * made, so there pieces lie side by side and are dealt out with the lanes, and who makes piece p reads that of x alone:
+ *
+ *   part[p, i, j] = sum(k < K/n) x[i, p*K/n + k] * w[p*K/n + k, j],   y[i, j] = part[0, i, j] + .. + part[n-1, i, j]
  */
 #include "auto_tile.h"
 
@@ -36,6 +40,7 @@ static int longest_variable(const Auto *g, const Stage *s)
     return best;
 }
 
+/* Whether rows pass by a constant that no cache keeps for the next run. */
 static bool is_long_stream(const Auto *g, const Stage *s, const Dot *d)
 {
     const bool plain = d->w->dt == DT_f32 && d->x->dt == DT_f32 && d->quad == 1 && d->lane >= 0;
@@ -44,7 +49,7 @@ static bool is_long_stream(const Auto *g, const Stage *s, const Dot *d)
 }
 
 /* Pieces that the longest variable is cut into: the fewest that fit, or as many as are worth it. 1: it stays whole. */
-static int pieces_of(const Auto *g, uint32_t k, const Dot *d, int q)
+static int pieces_behind(const Auto *g, uint32_t k, const Dot *d, int q)
 {
     const Stage *s = g->te->stage.at[k];
     const int64_t n = extent_of(g, s->rext[q]), room = g->m->l2_bytes / 2, lanes = lanes_per_tile(g, d, k);
@@ -56,7 +61,41 @@ static int pieces_of(const Auto *g, uint32_t k, const Dot *d, int q)
     return best;
 }
 
-/* ---- the pieces ---- */
+/* ---- stages like s ---- */
+
+/* Stage s with variables of its own behind the first ones, which are another's, that makes tensor `to`; *of: old variables and new ones. */
+static Stage *copy_of(Auto *g, const Stage *s, uint32_t to, uint8_t first, Subst *of, uint32_t *n)
+{
+    Stage *c = arena_copy(g->a, s, sizeof *s);
+    const uint8_t rank = ten(g->te, s->out)->rank;
+    *n = 0;
+    c->out = to;
+    for (uint8_t v = 0; v < rank; v++) {
+        c->var[first + v] = ex_index(g->x, ex_var_info(g->x, s->var[v])->name, ten(g->te, s->out)->dim[v]);
+        of[(*n)++] = (Subst){s->var[v], c->var[first + v]};
+    }
+    return c;
+}
+
+/* Of the steps of variable q those from `at` on, n of them. */
+static void take_steps(Auto *g, const Stage *s, Stage *c, uint8_t q, const Expr *at, int64_t n, Subst *of, uint32_t *count)
+{
+    for (uint8_t r = 0; r < s->nr; r++) {
+        c->rext[r] = r == q ? ex_int(g->x, n) : s->rext[r];
+        c->rvar[r] = ex_index(g->x, ex_var_info(g->x, s->rvar[r])->name, c->rext[r]);
+        of[(*count)++] = (Subst){s->rvar[r], r == q ? ex_add(g->x, c->rvar[r], at) : c->rvar[r]};
+    }
+}
+
+static void become_map(Stage *c, const Expr *body)
+{
+    c->kind = ST_map;
+    c->op = RED_none;
+    c->nr = 0;
+    c->body = body;
+}
+
+/* ---- one after the other ---- */
 
 static uint32_t like_output(Auto *g, const Stage *s, const char *what, int piece, bool pinned)
 {
@@ -66,30 +105,12 @@ static uint32_t like_output(Auto *g, const Stage *s, const char *what, int piece
     return to;
 }
 
-/* Stage s with variables of its own, that makes tensor `to`; *of: old variables and new ones. */
-static Stage *copy_of(Auto *g, const Stage *s, uint32_t to, Subst *of, uint32_t *n)
-{
-    Stage *c = arena_copy(g->a, s, sizeof *s);
-    *n = 0;
-    c->out = to;
-    for (uint8_t v = 0; v < ten(g->te, to)->rank; v++) {
-        c->var[v] = ex_index(g->x, ex_var_info(g->x, s->var[v])->name, ten(g->te, to)->dim[v]);
-        of[(*n)++] = (Subst){s->var[v], c->var[v]};
-    }
-    return c;
-}
-
-/* The steps of variable q of stage s from at on, n of them. */
 static Stage *sum_of(Auto *g, const Stage *s, const Expr *body, uint8_t q, int64_t at, int64_t n, uint32_t to)
 {
     Subst of[2 * MAX_RANK];
     uint32_t count;
-    Stage *c = copy_of(g, s, to, of, &count);
-    for (uint8_t r = 0; r < s->nr; r++) {
-        c->rext[r] = r == q ? ex_int(g->x, n) : s->rext[r];
-        c->rvar[r] = ex_index(g->x, ex_var_info(g->x, s->rvar[r])->name, c->rext[r]);
-        of[count++] = (Subst){s->rvar[r], r == q ? ex_add(g->x, c->rvar[r], ex_int(g->x, at)) : c->rvar[r]};
-    }
+    Stage *c = copy_of(g, s, to, 0, of, &count);
+    take_steps(g, s, c, q, ex_int(g->x, at), n, of, &count);
     c->body = ex_subst(g->x, body, of, count);
     return c;
 }
@@ -99,17 +120,14 @@ static Stage *total_of(Auto *g, const Stage *s, uint32_t sum, uint32_t before, u
 {
     Subst of[MAX_RANK];
     uint32_t count;
-    Stage *c = copy_of(g, s, to, of, &count);
+    Stage *c = copy_of(g, s, to, 0, of, &count);
     const uint8_t rank = ten(g->te, to)->rank;
-    c->kind = ST_map;
-    c->op = RED_none;
-    c->nr = 0;
-    c->body = ex_add(g->x, ex_load(g->x, DT_f32, sum, rank, c->var), ex_load(g->x, DT_f32, before, rank, c->var));
+    become_map(c, ex_add(g->x, ex_load(g->x, DT_f32, sum, rank, c->var), ex_load(g->x, DT_f32, before, rank, c->var)));
     return c;
 }
 
 /* Stage k becomes the total of its last piece; returns the number of stages put before it. */
-static uint32_t split(Auto *g, uint32_t k, uint8_t q, int pieces)
+static uint32_t split_behind(Auto *g, uint32_t k, uint8_t q, int pieces)
 {
     const uint32_t first = k;
     const Stage *s = g->te->stage.at[k];
@@ -130,6 +148,99 @@ static uint32_t split(Auto *g, uint32_t k, uint8_t q, int pieces)
     return k - first;
 }
 
+/* ---- side by side ---- */
+
+/* Bytes that a part takes from others: of the piece of x that parts / pieces parts have made, and of partial sums of what it owns. */
+static double exchanged_bytes(const Auto *g, const Stage *s, const Dot *d, int pieces)
+{
+    const double x = (double)bytes_of_tensor(g, d->x->v.ref), out = (double)bytes_of_tensor(g, s->out), parts = g->parts;
+    return x * (1.0 / pieces - 1.0 / parts) + out * (pieces - 1) / parts;
+}
+
+/* Whether x and the constant, which is larger, so that lanes are dealt out and not rows, are walked by variable q. */
+static bool goes_beside(const Auto *g, const Stage *s, const Dot *d, const Expr *q)
+{
+    const bool rank = ten(g->te, s->out)->rank < MAX_RANK && ten(g->te, d->w->v.ref)->rank < MAX_RANK;
+    return rank && index_uses(d->x, q) && dim_of(d->w, q) >= 0 && d->w->op == EX_load && constant_bytes(g, d) > bytes_of_tensor(g, d->x->v.ref);
+}
+
+/* As many as there is least to exchange with, if that is half of what a whole sum has. 1: it stays whole. */
+static int pieces_beside(const Auto *g, const Stage *s, const Dot *d, int q)
+{
+    const int64_t n = extent_of(g, s->rext[q]);
+    int best = 1;
+    for (int p = 2; p <= min_i64(MOST_PIECES, g->parts) && goes_beside(g, s, d, s->rvar[q]); p++)
+        if (n % p == 0 && g->parts % p == 0 && reduction_steps(g, s) / p >= SHORT_PIECE && exchanged_bytes(g, s, d, p) < exchanged_bytes(g, s, d, best))
+            best = p;
+    return 2 * exchanged_bytes(g, s, d, best) <= exchanged_bytes(g, s, d, 1) ? best : 1;
+}
+
+/* The load of constant w whose dimension `dim` is [pieces][n] instead, which lies as it did. */
+static const Expr *load_of_piece(Auto *g, const Expr *w, int dim, const Expr *piece, const Expr *step, int pieces, int64_t n)
+{
+    const Ten *t = ten(g->te, w->v.ref);
+    const Expr *to[MAX_RANK], *index[MAX_RANK];
+    for (uint8_t v = 0; v < t->rank; v++) {
+        to[v + (v > dim)] = t->dim[v];
+        index[v + (v > dim)] = w->a[v];
+    }
+    to[dim] = ex_int(g->x, pieces);
+    index[dim] = piece;
+    to[dim + 1] = ex_int(g->x, n);
+    index[dim + 1] = step;
+    const uint32_t view = auto_tensor(g, str_fmt(g->a, "%s.pieces%u", t->name, g->te->ten.n), TEN_const, (uint8_t)(t->rank + 1), to);
+    ten(g->te, view)->dt = ten(g->te, w->v.ref)->dt;
+    ten(g->te, view)->data = ten(g->te, w->v.ref)->data;
+    return ex_load(g->x, (DType)w->dt, view, (uint8_t)(w->n + 1), index);
+}
+
+/* part[p, v..] */
+static Stage *partial_sums(Auto *g, const Stage *s, const Expr *body, const Dot *d, uint8_t q, int pieces)
+{
+    const int64_t n = extent_of(g, s->rext[q]) / pieces;
+    const Ten *t = ten(g->te, s->out);
+    const Expr *dim[MAX_RANK] = {ex_int(g->x, pieces)}, *p = ex_index(g->x, "p", dim[0]);
+    for (uint8_t v = 0; v < t->rank; v++)
+        dim[v + 1] = t->dim[v];
+    Subst of[2 * MAX_RANK];
+    uint32_t count;
+    Stage *c = copy_of(g, s, auto_tensor(g, str_fmt(g->a, "%s.partial", t->name), TEN_stage, (uint8_t)(t->rank + 1), dim), 1, of, &count);
+    c->var[0] = p;
+    take_steps(g, s, c, q, ex_mul(g->x, p, ex_int(g->x, n)), n, of, &count);
+    const Expr *w = ex_subst(g->x, d->w, of, count);
+    const Subst piece = {w, load_of_piece(g, w, dim_of(d->w, s->rvar[q]), p, c->rvar[q], pieces, n)};
+    c->body = ex_subst(g->x, ex_subst(g->x, body, of, count), &piece, 1);
+    return c;
+}
+
+/* part[0, v..] + part[1, v..] + .. */
+static Stage *total_of_partial(Auto *g, const Stage *s, uint32_t partial, int pieces)
+{
+    Subst of[MAX_RANK];
+    uint32_t count;
+    Stage *c = copy_of(g, s, s->out, 0, of, &count);
+    const uint8_t rank = ten(g->te, s->out)->rank;
+    const Expr *index[MAX_RANK], *sum = NULL;
+    memcpy(index + 1, c->var, rank * sizeof *index);
+    for (int p = 0; p < pieces; p++) {
+        index[0] = ex_int(g->x, p);
+        const Expr *part = ex_load(g->x, DT_f32, partial, (uint8_t)(rank + 1), index);
+        sum = sum ? ex_add(g->x, sum, part) : part;
+    }
+    become_map(c, sum);
+    return c;
+}
+
+/* Stage k becomes the total; returns the number of stages put before it. */
+static uint32_t split_beside(Auto *g, uint32_t k, const Dot *d, uint8_t q, int pieces)
+{
+    const Stage *s = g->te->stage.at[k];
+    Stage *part = partial_sums(g, s, g->body[k], d, q, pieces);
+    auto_insert(g, k, part);
+    g->te->stage.at[k + 1] = total_of_partial(g, s, part->out, pieces);
+    return 1;
+}
+
 void auto_split(Auto *g)
 {
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
@@ -137,11 +248,11 @@ void auto_split(Auto *g)
         Dot d;
         if (!dot_of(g, k, &d) || !is_long_stream(g, s, &d))
             continue;
-        const int q = longest_variable(g, s);
-        const int pieces = q < 0 ? 1 : pieces_of(g, k, &d, q);
+        const bool beside = g->parts > 1;
+        const int q = longest_variable(g, s), pieces = q < 0 ? 1 : beside ? pieces_beside(g, s, &d, q) : pieces_behind(g, k, &d, q);
         if (pieces < 2)
             continue;
-        k += split(g, k, (uint8_t)q, pieces);
+        k += beside ? split_beside(g, k, &d, (uint8_t)q, pieces) : split_behind(g, k, (uint8_t)q, pieces);
         auto_views(g);
     }
 }

@@ -82,6 +82,51 @@ static void test_convolution(void **state)
     assert_true(error_of(graph, u, (mlcc_tensor){NULL, 1, 4, {1, 1, 14, 14}}) < 1e-5);
 }
 
+/* Pieces that parts make side by side, 1 when the sum is whole. */
+static int64_t pieces_beside(const Unit *u)
+{
+    for (uint32_t k = 1; k < u->buf.n; k++)
+        if (strstr(buf(u, k)->name, ".partial"))
+            return ex_upper(cx.x, buf(u, k)->dim[0]);
+    return 1;
+}
+
+static void test_beside(void **state)
+{
+    (void)state;
+    static const struct { Case c; int32_t threads; int64_t pieces; } cases[] = {
+        {{32, 2048, 96, "%y f32 = Relu %p"}, 2, 2},
+        {{33, 2048, 100, "%b f32 = Neg %p\n%y f32 = Mul %b %p"}, 4, 4},
+        {{32, 2048, 96, "%y f32 = Relu %p"}, 3, 1},  /* three do not divide it */
+        {{32, 1000, 96, "%y f32 = Relu %p"}, 2, 1},  /* no piece would be worth it */
+        {{32, 2048, 24, "%y f32 = Relu %p"}, 2, 1},  /* rows are dealt out: x is larger than the constant */
+        {{18, 1024, 1024, "%y f32 = Relu %p"}, 2, 1}, /* partial sums are as large as what they save */
+    };
+    for (size_t k = 0; k < COUNT(cases); k++) {
+        const char *graph = product(&cases[k].c);
+        const Unit *u = compiled_for(graph, 3, "generic", cases[k].threads).unit;
+        assert_int_equal(pieces_beside(u), cases[k].pieces);
+        assert_null(nest_check(arena, u));
+        const double error = error_of(graph, u, (mlcc_tensor){NULL, 1, 2, {cases[k].c.rows, cases[k].c.steps}});
+        if (!(error < 1e-5))
+            fail_msg("case %zu is off by %g of its largest value", k, error);
+    }
+}
+
+/* The channels of a piece are walked innermost, as those of a whole sum. */
+static void test_convolution_beside(void **state)
+{
+    (void)state;
+    const char *graph = convolution(128, 32, 14);
+    const Unit *u = compiled_for(graph, 3, "generic", 2).unit;
+    int64_t constants;
+    (void)pieces_in(u, &constants);
+    assert_int_equal(pieces_beside(u), 2);
+    assert_int_equal(constants, 4 * (128 + 9 * 128 * 32));
+    assert_null(nest_check(arena, u));
+    assert_true(error_of(graph, u, (mlcc_tensor){NULL, 1, 4, {1, 1, 14, 14}}) < 1e-5);
+}
+
 /* -Os keeps one copy of the code. */
 static void test_small(void **state)
 {
@@ -96,6 +141,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_products, setup, teardown),
         cmocka_unit_test_setup_teardown(test_convolution, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_beside, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_convolution_beside, setup, teardown),
         cmocka_unit_test_setup_teardown(test_small, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -257,26 +257,44 @@ static void collect_io(Build *b)
                 PUSH(b->a, &b->u->output, buffer_of(b, t));
 }
 
-/* Loop nests of the whole program under schedule s. Stages are built in order, so `at` and register stages, whose
- * readers come later, must have hosts; ICE when a schedule contradicts itself (schedule_parse has checked a user's). */
+static Unit *build_all(Build *b, Ctx *cx, const Schedule *s, const char *name)
+{
+    *b = (Build){.cx = cx, .x = cx->x, .a = cx->arena, .s = s, .te = s->te, .says = b->says, .unkept = NO_STAGE};
+    b->u = unit_new(cx, name, s->te);
+    b->buf_of = NEWN(cx->arena, uint32_t, s->te->ten.n);
+    b->made = NEWN(cx->arena, Box, s->te->ten.n);
+    b->ring = NEWN(cx->arena, Ring, s->te->ten.n);
+    b->acc = NEWN(cx->arena, const Expr *, s->te->ten.n);
+    inline_bodies(b);
+    b->guest = schedule_guests(cx->arena, s);
+    b->nest = schedule_nests(cx->arena, s);
+    b->reader = schedule_readers(cx->arena, s, b->body);
+    collect_io(b);
+    for (uint32_t k = 0; k < s->te->stage.n; k++)
+        if (plan_of(b, k)->place == PL_root)
+            build_root(b, k);
+    if (b->unkept != NO_STAGE)
+        return NULL;
+    unit_finish(b->u);
+    return b->u;
+}
+
+/* Stages are built in order, so `at` and register stages, whose readers come later, must have hosts; ICE when a schedule contradicts
+ * itself (schedule_parse has checked a user's). */
 Unit *build_nests(Ctx *cx, const Schedule *s, const char *name)
 {
-    Build b = {.cx = cx, .x = cx->x, .a = cx->arena, .s = s, .te = s->te};
-    b.u = unit_new(cx, name, s->te);
-    b.buf_of = NEWN(cx->arena, uint32_t, s->te->ten.n);
-    b.made = NEWN(cx->arena, Box, s->te->ten.n);
-    b.ring = NEWN(cx->arena, Ring, s->te->ten.n);
-    b.acc = NEWN(cx->arena, const Expr *, s->te->ten.n);
-    inline_bodies(&b);
-    b.guest = schedule_guests(cx->arena, s);
-    b.nest = schedule_nests(cx->arena, s);
-    b.reader = schedule_readers(cx->arena, s, b.body);
-    collect_io(&b);
-    for (uint32_t k = 0; k < s->te->stage.n; k++)
-        if (plan_of(&b, k)->place == PL_root)
-            build_root(&b, k);
-    if (b.failed)
-        return NULL;
-    unit_finish(b.u);
-    return b.u;
+    Build b = {.says = true};
+    return build_all(&b, cx, s, name);
+}
+
+Unit *build_loosely(Ctx *cx, Schedule *s, const char *name)
+{
+    Build b = {0};
+    for (;;) {
+        Unit *u = build_all(&b, cx, s, name);
+        if (u)
+            return u;
+        s->stage[b.unkept].slide = 0;
+        s->stage[b.unkept].keep = 0;
+    }
 }

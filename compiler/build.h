@@ -27,7 +27,8 @@ typedef struct Build {
     uint32_t *buf_of;   /* by tensor: buffer, 0: none yet */
     Box *made;          /* by tensor: region that an `at` tensor holds now */
     Ring *ring;         /* by tensor */
-    bool failed;        /* a user's schedule cannot be followed; said already */
+    bool says;          /* errors in the schedule are a user's */
+    uint32_t unkept;    /* stage whose rows cannot be kept; NO_STAGE: none yet */
     const Expr **acc;   /* by tensor: register that holds a register stage's value, NULL otherwise */
     Func *f;
 } Build;

@@ -19,8 +19,9 @@ const Expr *ring_index(const Build *b, uint32_t t, const Expr *row)
 
 static void ring_fails(Build *b, uint32_t t, const char *why)
 {
-    b->failed = true;
-    (void)diag_error(b->cx->diags, "schedule", "%%%s cannot keep rows: %s", ten(b->te, t)->name, why);
+    if (b->unkept == NO_STAGE && b->says)
+        (void)diag_error(b->cx->diags, "schedule", "%%%s cannot keep rows: %s", ten(b->te, t)->name, why);
+    b->unkept = ten(b->te, t)->stage;
 }
 
 void ring_guards(Build *b, uint32_t t, const Expr *row, const Expr *fill)

@@ -147,9 +147,20 @@ bool pass_lower(Program *p)
     return p->te != NULL;
 }
 
+static uint32_t sliding(const Schedule *s)
+{
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < s->te->stage.n; k++)
+        n += s->stage[k].slide > 0;
+    return n;
+}
+
 bool pass_nest(Program *p)
 {
-    p->unit = build_nests(p->cx, p->schedule, p->name);
+    const uint32_t before = sliding(p->schedule);
+    p->unit = p->opt->schedule ? build_nests(p->cx, p->schedule, p->name) : build_loosely(p->cx, p->schedule, p->name);
+    if (sliding(p->schedule) < before)
+        remark(p, "nest", false, "rows of %u stages cannot be kept from band to band", before - sliding(p->schedule));
     return p->unit != NULL;
 }
 

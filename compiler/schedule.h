@@ -84,6 +84,9 @@ Lists schedule_guests(Arena *a, const Schedule *s);                         /* b
 Lists schedule_nests(Arena *a, const Schedule *s);                          /* by root stage: what its nest makes, itself too */
 Lists schedule_readers(Arena *a, const Schedule *s, const Expr *const *body); /* by tensor: whose body reads it, once for each load; but the inline ones */
 
-Unit *build_nests(Ctx *cx, const Schedule *s, const char *name);            /* NULL: diagnostics */
+/* Loop nests of the whole program. NULL: diagnostics, of a schedule that somebody wrote; rows that the scheduler wanted to keep and
+ * cannot are made again instead, and s says so. */
+Unit *build_nests(Ctx *cx, const Schedule *s, const char *name);
+Unit *build_loosely(Ctx *cx, Schedule *s, const char *name);
 
 #endif

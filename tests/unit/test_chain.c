@@ -80,8 +80,29 @@ static void test_values(void **state)
     }
 }
 
+/* Rows that the builder cannot keep are made again. */
+static void test_loosely(void **state)
+{
+    (void)state;
+    const Case c = {4, 1, 40, 4, 41, 40, 1, 1, 1, 3, true};
+    const char *graph = graph_of(&c);
+    const Program p = compiled(graph, 3, "x86-64-v2");
+    StagePlan *maker = NULL;
+    for (uint32_t k = 0; k < p.schedule->te->stage.n; k++)
+        maker = p.schedule->stage[k].slide ? &p.schedule->stage[k] : maker;
+    assert_non_null(maker);
+    maker->keep--;
+    const Unit *u = build_loosely(&cx, p.schedule, "test");
+    assert_int_equal(maker->slide, 0);
+    assert_int_equal(maker->keep, 0);
+    check(&c, u, graph);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_values, setup, teardown)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_values, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_loosely, setup, teardown),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

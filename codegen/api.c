@@ -180,7 +180,7 @@ static void entries(Api *p)
        up, up);
     ln(o, " * it may be null when that is 0. Reentrant: two threads may run with two arenas. */");
     if (has_pages(p->u))
-        ln(o, "/* On Linux it runs faster with arena and weights in huge pages: mlcc_pages_new and mlcc_pages_move. */");
+        ln(o, "/* On Linux it runs faster with arena and weights in huge pages: mlcc_pages_new, mlcc_pages_move; and at first by mlcc_pages_ready. */");
     ln(o, "mlcc_status %s_run(const struct %s_io *io, void *arena);", prefix, prefix);
     blank(o);
     ln(o, "/* The same through untyped tensors in model order, for bindings and servers; 0 or a status. */");

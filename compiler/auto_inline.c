@@ -93,20 +93,12 @@ static void add_inline_cost(void *ctx, const Expr *e)
         c->sum += c->cost[e->v.ref];
 }
 
-static void has_load(void *ctx, const Expr *e)
-{
-    bool *yes = ctx;
-    *yes = *yes || e->op == EX_load || e->op == EX_loadp;
-}
-
 /* What one element costs: of a choice by position the dearer side. */
 static int64_t cost_of_element(const Expr *e)
 {
-    bool data = false;
     if (e->op != EX_select)
         return ex_cost(e);
-    ex_walk(e->a[0], has_load, &data);
-    return data ? ex_cost(e) : max_i64(cost_of_element(e->a[1]), cost_of_element(e->a[2]));
+    return reads_data(e->a[0]) ? ex_cost(e) : max_i64(cost_of_element(e->a[1]), cost_of_element(e->a[2]));
 }
 
 /* The map is the natural epilogue of a product: it alone reads it, element for element, itself or through what is inline. */

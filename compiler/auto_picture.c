@@ -56,25 +56,6 @@ static bool find_flat(const Auto *g, const Stage *s, const Dot *d, Flat *f)
     return false;
 }
 
-/* w with the dimensions of the picture in the place of one: the same elements. */
-static const Expr *picture_of(Auto *g, const Expr *w, int dim, const Ten *picture, uint8_t first, const Expr *const *var)
-{
-    const Ten *from = ten(g->te, w->v.ref);
-    const Expr *size[MAX_RANK], *index[MAX_RANK];
-    uint8_t rank = 0;
-    for (uint8_t d = 0; d < from->rank; d++) {
-        const bool here = d == dim;
-        for (uint8_t e = here ? first : 0; e < (here ? picture->rank : 1); e++) {
-            size[rank] = here ? picture->dim[e] : from->dim[d];
-            index[rank++] = here ? var[e] : w->a[d];
-        }
-    }
-    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.picture%u", from->name, g->te->ten.n), TEN_const, rank, size);
-    ten(g->te, t)->dt = ten(g->te, w->v.ref)->dt;
-    ten(g->te, t)->data = ten(g->te, w->v.ref)->data;
-    return ex_load(g->x, (DType)w->dt, t, rank, index);
-}
-
 static void add_variable(Stage *s, const Expr *var, const Expr *extent)
 {
     s->rvar[s->nr] = var;
@@ -114,7 +95,7 @@ static void unflatten(Auto *g, uint32_t k, const Dot *d, const Flat *f)
         var[e] = ex_is_int(x->dim[e], 1) ? ex_int(g->x, 0) : ex_index(g->x, (const char *const[]){"c", "h", "w"}[max_i64(e - f->first, 0) % 3], x->dim[e]);
         index[e] = e < f->first ? d->x->a[e] : var[e];
     }
-    const Expr *w = picture_of(g, d->w, f->dim, x, f->first, var);
+    const Expr *w = auto_unfold(g, d->w, f->dim, "picture", (uint8_t)(x->rank - f->first), x->dim + f->first, var + f->first);
     auto_exchange(g, k, d->x, ex_load(g->x, (DType)d->x->dt, d->x->v.ref, x->rank, index));
     auto_exchange(g, k, d->w, w);
     replace_variable(g, k, f->q, x, f->first, var);

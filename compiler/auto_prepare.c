@@ -229,7 +229,8 @@ void auto_prepare(Auto *g)
         auto_picture(g);
     if (g->m->lanes_f32 > 1 && !g->te->cx->small)
         auto_split(g);
-    g->outgrown = constants_outgrow_cache(g);
+    g->constants = all_constants(g);
+    g->outgrown = g->constants > g->m->l2_bytes;
     for (uint32_t k = 0; k < g->te->stage.n && g->m->lanes_f32 > 1; k++) {
         Dot d;
         if (dot_of(g, k, &d))

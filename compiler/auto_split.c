@@ -44,7 +44,7 @@ static int longest_variable(const Auto *g, const Stage *s)
     return best;
 }
 
-/* Whether rows pass by a constant that no cache keeps for the next run. */
+/* Whether rows pass by a constant that the second-level cache does not keep beside them. */
 static bool is_long_stream(const Auto *g, const Stage *s, const Dot *d)
 {
     const bool plain = d->w->dt == DT_f32 && d->x->dt == DT_f32 && d->quad == 1 && d->lane >= 0;
@@ -173,34 +173,15 @@ static bool goes_beside(const Auto *g, const Stage *s, const Dot *d, int q)
 /* As many as there is least to exchange with, if that is half of what a whole sum has. 1: it stays whole. */
 static int pieces_beside(const Auto *g, const Stage *s, const Dot *d, int q)
 {
-    const int64_t n = extent_of(g, s->rext[q]);
+    const int64_t n = extent_of(g, s->rext[q]), most = goes_beside(g, s, d, q) ? min_i64(MOST_PIECES, g->parts) : 1;
     int best = 1;
-    for (int p = 2; p <= min_i64(MOST_PIECES, g->parts) && goes_beside(g, s, d, q); p++)
+    for (int p = 2; p <= most; p++)
         if (n % p == 0 && g->parts % p == 0 && reduction_steps(g, s) / p >= SHORT_PIECE && exchanged_bytes(g, s, d, p) < exchanged_bytes(g, s, d, best))
             best = p;
     return 2 * exchanged_bytes(g, s, d, best) <= exchanged_bytes(g, s, d, 1) ? best : 1;
 }
 
-/* The load of constant w whose dimension `dim` is [pieces][n] instead, which lies as it did. */
-static const Expr *load_of_piece(Auto *g, const Expr *w, int dim, const Expr *piece, const Expr *step, int pieces, int64_t n)
-{
-    const Ten *t = ten(g->te, w->v.ref);
-    const Expr *to[MAX_RANK], *index[MAX_RANK];
-    for (uint8_t v = 0; v < t->rank; v++) {
-        to[v + (v > dim)] = t->dim[v];
-        index[v + (v > dim)] = w->a[v];
-    }
-    to[dim] = ex_int(g->x, pieces);
-    index[dim] = piece;
-    to[dim + 1] = ex_int(g->x, n);
-    index[dim + 1] = step;
-    const uint32_t view = auto_tensor(g, str_fmt(g->a, "%s.pieces%u", t->name, g->te->ten.n), TEN_const, (uint8_t)(t->rank + 1), to);
-    ten(g->te, view)->dt = ten(g->te, w->v.ref)->dt;
-    ten(g->te, view)->data = ten(g->te, w->v.ref)->data;
-    return ex_load(g->x, (DType)w->dt, view, (uint8_t)(w->n + 1), index);
-}
-
-/* part[p, v..]; w: the constant, or NULL. */
+/* part[p, v..]; constant: of a product, or NULL. */
 static Stage *partial_sums(Auto *g, const Stage *s, const Expr *body, const Expr *constant, uint8_t q, int pieces)
 {
     const int64_t n = extent_of(g, s->rext[q]) / pieces;
@@ -218,7 +199,8 @@ static Stage *partial_sums(Auto *g, const Stage *s, const Expr *body, const Expr
     if (!constant)
         return c;
     const Expr *w = ex_subst(g->x, constant, of, count);
-    const Subst piece = {w, load_of_piece(g, w, dim_of(constant, s->rvar[q]), p, c->rvar[q], pieces, n)};
+    const Expr *size[] = {ex_int(g->x, pieces), ex_int(g->x, n)}, *index[] = {p, c->rvar[q]};
+    const Subst piece = {w, auto_unfold(g, w, dim_of(constant, s->rvar[q]), "pieces", 2, size, index)};
     c->body = ex_subst(g->x, c->body, &piece, 1);
     return c;
 }

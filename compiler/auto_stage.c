@@ -28,6 +28,24 @@ const Expr *auto_floats(Auto *g, const char *what, int64_t n, const float *v, co
     return ex_load(g->x, DT_f32, t, 1, &at);
 }
 
+const Expr *auto_unfold(Auto *g, const Expr *w, int dim, const char *what, uint8_t n, const Expr *const *size, const Expr *const *index)
+{
+    const Ten *from = ten(g->te, w->v.ref);
+    const Expr *to[MAX_RANK], *at[MAX_RANK];
+    uint8_t rank = 0;
+    for (uint8_t d = 0; d < from->rank; d++) {
+        const bool here = d == dim;
+        for (uint8_t e = 0; e < (here ? n : 1); e++) {
+            to[rank] = here ? size[e] : from->dim[d];
+            at[rank++] = here ? index[e] : w->a[d];
+        }
+    }
+    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.%s%u", from->name, what, g->te->ten.n), TEN_const, rank, to);
+    ten(g->te, t)->dt = ten(g->te, w->v.ref)->dt;
+    ten(g->te, t)->data = ten(g->te, w->v.ref)->data;
+    return ex_load(g->x, (DType)w->dt, t, rank, at);
+}
+
 void auto_insert(Auto *g, uint32_t k, Stage *s)
 {
     PUSH(g->a, &g->te->stage, s);

@@ -108,7 +108,8 @@ static inline void mlcc_pages_delete(void *at, size_t bytes)
  * them. 0, or an errno value; ENOTSUP: the system is too old for it, and all else holds. */
 static inline int mlcc_pages_ready(const void *image, size_t bytes)
 {
-    const uintptr_t first = (uintptr_t)image / (size_t)sysconf(_SC_PAGESIZE) * (size_t)sysconf(_SC_PAGESIZE);
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t first = (uintptr_t)image / page * page;
     if (!image || bytes == 0 || madvise((void *)first, (uintptr_t)image - first + bytes, MADV_POPULATE_READ) == 0)
         return 0;
     return errno == EINVAL ? ENOTSUP : errno;
@@ -166,7 +167,7 @@ static inline void mlcc_pages_delete(void *at, size_t bytes)
     free(at);
 }
 
-/* ENOTSUP: only Linux has them. */
+/* ENOTSUP: only Linux has either. */
 static inline int mlcc_pages_ready(const void *image, size_t bytes)
 {
     (void)image, (void)bytes;

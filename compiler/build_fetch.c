@@ -4,13 +4,13 @@
  * long stream, so a tile asks for its own vectors some steps ahead (near), in each of the blocks that it walks, and its row tiles
  * together for as much as their block of lanes has, a share each, at one distance for all functions (far): behind the last block of one
  * layer lies the first of the next, so each function fetches what it and those that follow need. Where that is a line every step or
- * two a share is walked at several places in turn. Figures of Sapphire Rapids, for every machine, until others are measured.
+ * two it is walked at several places, in turn or, by a matrix unit, at once. Figures of Sapphire Rapids, for every machine, until others are measured.
  */
 #include "build.h"
 
 enum { LINE = 64, PAGE = 4096 }; /* bytes of a cache line, and of what the hardware follows */
 /* Lines that are asked for every step or two come with less waiting in turn from several places; steps of one product of a matrix unit. */
-enum { STREAMS = 4, DENSE = 2, PRODUCT_STEPS = 16, MATRIX_STREAMS = 16 };
+enum { STREAMS = 4, DENSE = 2, PRODUCT_STEPS = 16, MATRIX_STREAMS = 8 };
 
 /* The constant of a tile lies in blocks of lanes, of which the tile has one, several, or at the end a part of one; most: lanes of a
  * whole tile. by_lane, run: elements of it from one lane to the next, and from one value of reduction variable `step`. */
@@ -208,23 +208,42 @@ static void fetch_vectors(const Stream *s, const Pace *p, const Expr *start, Fet
 
 /* ---- tiles of a matrix unit: lines for each product ---- */
 
-/* Whole lines for each product, as many places as divide them. */
-static Pace matrix_pace(const Stream *s, int64_t tiles)
+/* Blocks of lanes that lie inside the loops over the rows, so that each row tile walks them all; at: which of them. */
+typedef struct Group { const Expr *at; int64_t blocks; } Group;
+
+static Group group_of(const Stream *s, const StagePlan *p, const Expr *first)
+{
+    Exprs *x = s->b->x;
+    int64_t all = s->most; /* lanes that the outermost loop over them passes at a time */
+    for (uint8_t q = 0; q < p->nloop; q++)
+        all = p->loop[q].var == (uint8_t)p->lane ? max_i64(all, p->loop[q].step) : all;
+    return (Group){ex_fdiv(x, ex_mod(x, first, ex_int(x, all)), ex_int(x, s->most)), all / s->most};
+}
+
+/* Whole lines for each product of a tile, of which `rows` share a block and `tiles` the group; as many places as divide the lines and
+ * have pages of their own. */
+static Pace matrix_pace(const Stream *s, int64_t rows, int64_t tiles)
 {
     const int64_t size = (int64_t)dtype_bytes((DType)s->load->dt), line = max_i64(LINE / (PRODUCT_STEPS * size), 1);
-    Pace p = {((s->run + tiles - 1) / tiles + line - 1) / line * line, 1};
+    Pace p = {((s->run + rows - 1) / rows + line - 1) / line * line, 1};
     for (int64_t q = 2; q <= MATRIX_STREAMS; q++)
-        if (p.stride / line % q == 0 && steps_from(s, 0) * p.stride * size >= q * PAGE)
+        if (p.stride / line % q == 0 && steps_from(s, 0) * p.stride * tiles * size >= q * PAGE)
             p.streams = q;
     return p;
 }
 
-static void fetch_matrix(const Stream *s, const Pace *p, const Expr *start, Fetch *f, uint8_t *n)
+/* As much as the group has is walked at all places at once, by each tile a bit further. One tile after the other would ask for lines of one
+ * or two pages at a time, and these come more slowly. */
+static void fetch_matrix(const Stream *s, const Tiles *rows, const Group *group, const Expr *start, Fetch *f, uint8_t *n)
 {
     Exprs *x = s->b->x;
-    const int64_t apart = steps_from(s, 0) * p->stride / p->streams;
-    const Expr *at = ex_add(x, start, ex_mul(x, step_number(s), ex_int(x, p->stride / p->streams)));
-    for (int64_t q = 0; q < p->streams; q++)
+    const int64_t tiles = rows->count * group->blocks, steps = steps_from(s, 0);
+    const Pace pace = matrix_pace(s, rows->count, tiles);
+    const int64_t each = pace.stride / pace.streams, apart = tiles * steps * each;
+    const Expr *first = ex_sub(x, start, ex_mul(x, group->at, ex_int(x, steps * s->run)));
+    const Expr *number = ex_add(x, ex_mul(x, rows->number, ex_int(x, group->blocks)), group->at);
+    const Expr *at = ex_add(x, ex_add(x, first, ex_mul(x, number, ex_int(x, steps * each))), ex_mul(x, step_number(s), ex_int(x, each)));
+    for (int64_t q = 0; q < pace.streams; q++)
         add_far(s, ex_add(x, at, ex_int(x, q * apart)), NULL, f, n);
 }
 
@@ -235,11 +254,16 @@ static void fetch_far(const Stream *s, const Box *box, uint32_t k, Fetch *f, uin
     Exprs *x = b->x;
     const StagePlan *p = plan_of(b, k);
     const Tiles tiles = tiles_of(s, p, out_of(b, b->te->stage.at[k]), box);
-    const Pace pace = p->matrix ? matrix_pace(s, tiles.count) : vector_pace(s, tiles.count);
+    const Expr *start = ex_add(x, offset(s, 0, 0), ex_int(x, p->far / (int64_t)dtype_bytes((DType)s->load->dt)));
+    if (p->matrix) {
+        const Group group = group_of(s, p, box->lo[p->lane]);
+        fetch_matrix(s, &tiles, &group, start, f, n);
+        return;
+    }
+    const Pace pace = vector_pace(s, tiles.count);
     const int64_t steps = steps_from(s, 0);
     const Expr *before = ex_mul(x, tiles.number, ex_int(x, pace.streams > 1 ? steps * pace.stride : steps * s->run / tiles.count));
-    const Expr *start = ex_add(x, ex_add(x, offset(s, 0, 0), ex_int(x, p->far / (int64_t)dtype_bytes((DType)s->load->dt))), before);
-    (p->matrix ? fetch_matrix : fetch_vectors)(s, &pace, start, f, n);
+    fetch_vectors(s, &pace, ex_add(x, start, before), f, n);
 }
 
 void tile_fetches(Build *b, Tile *t, uint32_t k, const Box *box)

@@ -5,10 +5,18 @@
  */
 #include "against.h"
 
-enum { LINE = 64 }; /* bytes */
+enum { LINE = 64, PAGE = 4096 }; /* bytes */
 
-/* per_line: elements of the constant in one. */
-typedef struct Seen { const Unit *u; int64_t per_line; bool far; Subst at[2 * MAX_RANK]; uint32_t n; uint8_t *line; int64_t lines, hints, unordered; int64_t last; } Seen;
+/* per_line: elements of the constant in one; places: pages in which a step asks for lines, at most. */
+typedef struct Seen {
+    const Unit *u;
+    int64_t per_line;
+    bool far;
+    Subst at[2 * MAX_RANK];
+    uint32_t n;
+    uint8_t *line;
+    int64_t lines, hints, unordered, places, last, in_step, before;
+} Seen;
 
 static int64_t number(const Seen *s, const Expr *e)
 {
@@ -25,6 +33,9 @@ static void hint(Seen *s, const Fetch *f, bool first)
     const int64_t line = number(s, f->at) / s->per_line;
     if (line < s->lines) /* others are behind the last function's */
         s->line[line] = 1;
+    s->in_step = first ? 1 : s->in_step + (llabs(line - s->before) >= PAGE / LINE);
+    s->places = max_i64(s->places, s->in_step);
+    s->before = line;
     if (!first || line == s->last)
         return;
     s->unordered += line < s->last;
@@ -84,16 +95,16 @@ static void test_lines(void **state)
 {
     (void)state;
     static const char vectors[] = "x86-64-v4-vnni";
-    static const struct { int rows, depth, lanes; bool turns, bytes; const char *machine; } cases[] = {
-        {49, 512, 544, true, false, vectors},  /* a line every second step: four places in turn */
-        {28, 512, 544, true, false, vectors},  /* every step */
-        {16, 512, 576, true, false, vectors},  /* several in a step */
-        {196, 512, 544, false, false, vectors}, /* every seventh */
-        {50, 502, 560, false, false, vectors}, /* steps that no such turns divide */
-        {28, 1024, 1056, true, true, vectors}, /* dots: a step is four of the depth */
-        {60, 1024, 1056, false, true, vectors},
-        {128, 768, 2880, false, true, "sapphirerapids"}, /* groups of blocks, walked for four tiles of rows, each of which asks for a quarter of the next */
-        {128, 2048, 1056, false, true, "sapphirerapids"}, /* blocks outside the rows */
+    static const struct { int rows, depth, lanes; bool turns, bytes; int places; const char *machine; } cases[] = {
+        {49, 512, 544, true, false, 1, vectors},  /* a line every second step: four places in turn */
+        {28, 512, 544, true, false, 1, vectors},  /* every step */
+        {16, 512, 576, true, false, 1, vectors},  /* several in a step */
+        {196, 512, 544, false, false, 1, vectors}, /* every seventh */
+        {50, 502, 560, false, false, 1, vectors}, /* steps that no such turns divide */
+        {28, 1024, 1056, true, true, 1, vectors}, /* dots: a step is four of the depth */
+        {60, 1024, 1056, false, true, 1, vectors},
+        {128, 768, 2880, false, true, 8, "sapphirerapids"}, /* groups of blocks, for whose tiles the next one is walked at several places at once */
+        {128, 2048, 1056, false, true, 8, "sapphirerapids"}, /* blocks outside the rows */
     };
     cx.max_elements = 1 << 22;
     for (size_t k = 0; k < COUNT(cases); k++) {
@@ -107,6 +118,7 @@ static void test_lines(void **state)
             if (!s.line[n])
                 fail_msg("case %zu: line %d of %d is not asked for", k, (int)n, (int)lines);
         assert_int_equal(s.unordered > s.hints / 8, cases[k].turns);
+        assert_int_equal(s.places, cases[k].places);
     }
 }
 

@@ -2,6 +2,7 @@
  * model.json: what a build, a test harness or a dashboard reads. Version 1: fields are only added. */
 #include <inttypes.h>
 
+#include "../ir/traffic.h"
 #include "names.h"
 #include "out.h"
 
@@ -140,15 +141,6 @@ static const char *arithmetic(const Func *f)
     return matrix ? "matrix" : "vector";
 }
 
-/* What a run must move at least: every buffer that the function touches, once. */
-static int64_t touched_bytes(const Unit *u, const Func *f)
-{
-    int64_t n = 0;
-    for (uint32_t k = 0; k < f->param.n; k++)
-        n += buf(u, f->param.at[k])->bytes;
-    return n;
-}
-
 static void by_count(const Report *r, Text *t, const char *name, const Func *f,
                      int32_t (*number)(const Func *f, uint32_t count))
 {
@@ -184,7 +176,7 @@ static void functions(Report *r)
            "    {\"function\": \"%s\", \"macs\": %" PRIu64
            ", \"operands\": \"%s\", \"unit\": \"%s\", \"bytes\": %" PRId64 ", \"stack_bytes\": %" PRId64
            ",%s \"from\": %s}%s",
-           f->name, f->macs, operands(f), arithmetic(f), touched_bytes(r->u, f), f->frame_bytes, share(r, f),
+           f->name, f->macs, operands(f), arithmetic(f), least_traffic(r->u, f), f->frame_bytes, share(r, f),
            json_string(r->a, f->note.n ? f->note.at[0] : ""), k + 1 < r->u->func.n ? "," : "");
     }
     ln(&r->o, "  ],");

@@ -9,9 +9,9 @@
 #include "memory.h"
 
 #include "../ir/part.h"
+#include "../ir/traffic.h"
 #include "overlap.h"
 #include "plan_check.h"
-#include "traffic.h"
 
 enum { REPORT_NODES = 1 << 14 }; /* search effort for a figure that nothing depends on */
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a run moves (compiler/traffic.c), and that the plan gives the fast pool to what is moved most for its size. */
+ * What a run moves (ir/traffic.c), and that the plan gives the fast pool to what is moved most for its size. */
 #include "context.h"
 #include "compiler/memory.h"
 #include "compiler/schedule.h"
-#include "compiler/traffic.h"
+#include "ir/traffic.h"
 
 /* %p is read once, %q by every column of a product. */
 static const char program[] = "input 0 %x f32[64,32]\n"
@@ -15,9 +15,9 @@ static const char program[] = "input 0 %x f32[64,32]\n"
                               "%z f32[i:64,k:16] = %y[i,k] + %s[i]\n"
                               "output 0 %z\n";
 
-static Unit *built(const char *schedule)
+static Unit *built_from(const char *text, const char *schedule)
 {
-    Te *te = te_parse(&cx, program);
+    Te *te = te_parse(&cx, text);
     assert_non_null(te);
     Schedule *s = schedule_new(arena, te);
     assert_true(schedule_parse(s, &diags, schedule));
@@ -25,6 +25,8 @@ static Unit *built(const char *schedule)
     assert_non_null(u);
     return u;
 }
+
+static Unit *built(const char *schedule) { return built_from(program, schedule); }
 
 static uint32_t named(const Unit *u, const char *name)
 {
@@ -48,6 +50,22 @@ static void test_counts(void **state)
     assert_int_equal(unit_traffic(arena, t)[named(t, "q")], block + block);
 }
 
+/* Of a table of 1000 rows four are looked up; what a product reads again and again it needs once. */
+static void test_least(void **state)
+{
+    (void)state;
+    const Unit *u = built_from("input 0 %t f32[1000,16]\n"
+                               "input 1 %i i64[4]\n"
+                               "input 2 %w f32[16,64]\n"
+                               "%g f32[i:4,k:16] = %t[max(min(ix(%i[i]),999),0),k]\n"
+                               "%y f32[i:4,l:64] = sum(k:16) %g[i,k]*%w[k,l]\n"
+                               "output 0 %y\n", "");
+    int64_t n = 0;
+    for (uint32_t k = 0; k < u->func.n; k++)
+        n += least_traffic(u, u->func.at[k]);
+    assert_int_equal(n, 4 * 16 * 4 + 4 * 8 + 2 * 4 * 16 * 4 + 16 * 64 * 4 + 4 * 64 * 4);
+}
+
 static void test_fast_pool(void **state)
 {
     (void)state;
@@ -63,6 +81,7 @@ static void test_fast_pool(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_counts, setup, teardown), cmocka_unit_test_setup_teardown(test_fast_pool, setup, teardown)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_counts, setup, teardown), cmocka_unit_test_setup_teardown(test_least, setup, teardown),
+                                       cmocka_unit_test_setup_teardown(test_fast_pool, setup, teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

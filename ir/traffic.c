@@ -5,7 +5,7 @@
  */
 #include "traffic.h"
 
-#include "../ir/call.h"
+#include "call.h"
 
 typedef struct Count {
     const Unit *u;
@@ -90,12 +90,27 @@ static void statements(Count *c, const Nest *n)
     c->times = times;
 }
 
+static void function(const Unit *u, const Func *f, int64_t *bytes)
+{
+    Count c = {.u = u, .bytes = bytes, .times = 1};
+    statements(&c, f->body);
+}
+
 int64_t *unit_traffic(Arena *a, const Unit *u)
 {
-    Count c = {.u = u, .bytes = NEWN(a, int64_t, u->buf.n)};
-    for (uint32_t k = 0; k < u->func.n; k++) {
-        c.times = 1;
-        statements(&c, u->func.at[k]->body);
-    }
-    return c.bytes;
+    int64_t *bytes = NEWN(a, int64_t, u->buf.n);
+    for (uint32_t k = 0; k < u->func.n; k++)
+        function(u, u->func.at[k], bytes);
+    return bytes;
+}
+
+int64_t least_traffic(const Unit *u, const Func *f)
+{
+    Arena *a = arena_child(u->cx->arena);
+    int64_t *bytes = NEWN(a, int64_t, u->buf.n), n = 0;
+    function(u, f, bytes);
+    for (uint32_t k = 0; k < f->param.n; k++)
+        n += min_i64(buf(u, f->param.at[k])->bytes, bytes[f->param.at[k]]);
+    arena_free(a);
+    return n;
 }

@@ -134,7 +134,8 @@ static Tiles tiles_of(const Stream *s, const StagePlan *p, const Ten *t, const B
     return r;
 }
 
-/* How the hints of a tile follow each other: `stride` elements for each step, walked at `streams` places. */
+/* How the hints of a tile follow each other: `stride` elements for each step. What all tiles ask for together is walked at `streams` places,
+ * by each tile a bit further: one after the other they would ask for lines of one or two pages at a time, which come more slowly. */
 typedef struct Pace { int64_t stride, streams; } Pace;
 
 /* Steps of a tile's reduction from its variable `from` on, as far as the constant's run goes; 0: not known. */
@@ -175,7 +176,7 @@ static int64_t steps_of_line(const Stream *s, int64_t stride)
 static Pace vector_pace(const Stream *s, int64_t tiles)
 {
     Pace p = {(s->run + tiles - 1) / tiles, 1};
-    const int64_t every = steps_of_line(s, p.stride), n = steps_from(s, s->step), bytes = n * p.stride * (int64_t)dtype_bytes((DType)s->load->dt);
+    const int64_t every = steps_of_line(s, p.stride), n = steps_from(s, s->step), bytes = n * p.stride * tiles * (int64_t)dtype_bytes((DType)s->load->dt);
     while (every <= DENSE && 2 * p.streams <= STREAMS && n % (2 * p.streams * every) == 0 && bytes >= 2 * p.streams * PAGE)
         p.streams *= 2;
     return p;
@@ -190,7 +191,7 @@ static void add_lines(const Stream *s, const Pace *p, const Expr *at, const Expr
 }
 
 /* Along the innermost variable k the places take turns; hints that would name a line again are left out then. */
-static void fetch_vectors(const Stream *s, const Pace *p, const Expr *start, Fetch *f, uint8_t *n)
+static void fetch_vectors(const Stream *s, const Pace *p, int64_t tiles, const Expr *start, Fetch *f, uint8_t *n)
 {
     Exprs *x = s->b->x;
     const Expr *k = s->t->rvar[s->step];
@@ -199,9 +200,9 @@ static void fetch_vectors(const Stream *s, const Pace *p, const Expr *start, Fet
         return;
     }
     const int64_t every = steps_of_line(s, p->stride);
-    const Expr *outer = ex_mul(x, ex_sub(x, step_number(s), k), ex_int(x, p->stride));
+    const Expr *outer = ex_fdiv(x, ex_mul(x, ex_sub(x, step_number(s), k), ex_int(x, p->stride)), ex_int(x, p->streams));
     const Expr *turn = ex_mod(x, ex_fdiv(x, k, ex_int(x, every)), ex_int(x, p->streams)), *line = ex_fdiv(x, k, ex_int(x, every * p->streams));
-    const int64_t apart = steps_from(s, s->step) * p->stride / p->streams;
+    const int64_t apart = steps_from(s, 0) * p->stride * tiles / p->streams;
     const Expr *inner = ex_add(x, ex_mul(x, line, ex_int(x, every * p->stride)), ex_mul(x, turn, ex_int(x, apart)));
     add_lines(s, p, ex_add(x, ex_add(x, start, outer), inner), every > 1 ? ex_mod(x, k, ex_int(x, every)) : NULL, f, n);
 }
@@ -232,8 +233,7 @@ static Pace matrix_pace(const Stream *s, int64_t rows, int64_t tiles)
     return p;
 }
 
-/* As much as the group has is walked at all places at once, by each tile a bit further. One tile after the other would ask for lines of one
- * or two pages at a time, and these come more slowly. */
+/* All places at once, for as much as the group has. */
 static void fetch_matrix(const Stream *s, const Tiles *rows, const Group *group, const Expr *start, Fetch *f, uint8_t *n)
 {
     Exprs *x = s->b->x;
@@ -262,8 +262,8 @@ static void fetch_far(const Stream *s, const Box *box, uint32_t k, Fetch *f, uin
     }
     const Pace pace = vector_pace(s, tiles.count);
     const int64_t steps = steps_from(s, 0);
-    const Expr *before = ex_mul(x, tiles.number, ex_int(x, pace.streams > 1 ? steps * pace.stride : steps * s->run / tiles.count));
-    fetch_vectors(s, &pace, ex_add(x, start, before), f, n);
+    const Expr *before = ex_mul(x, tiles.number, ex_int(x, pace.streams > 1 ? steps * pace.stride / pace.streams : steps * s->run / tiles.count));
+    fetch_vectors(s, &pace, tiles.count, ex_add(x, start, before), f, n);
 }
 
 void tile_fetches(Build *b, Tile *t, uint32_t k, const Box *box)

@@ -102,7 +102,7 @@ static void test_lines(void **state)
         {196, 512, 544, false, false, 1, vectors}, /* every seventh */
         {50, 502, 560, false, false, 1, vectors}, /* steps that no such turns divide */
         {28, 1024, 1056, true, true, 1, vectors}, /* dots: a step is four of the depth */
-        {60, 1024, 1056, false, true, 1, vectors},
+        {60, 1024, 1056, true, true, 1, vectors}, /* a tile has less than a page for each place, all have more */
         {128, 768, 2880, false, true, 8, "sapphirerapids"}, /* groups of blocks, for whose tiles the next one is walked at several places at once */
         {128, 2048, 1056, false, true, 8, "sapphirerapids"}, /* blocks outside the rows */
     };

@@ -30,9 +30,9 @@ static int64_t tiles_inside(const Auto *g, const Stage *s, const Dot *d, const M
     return (rows + m->down * m->rows - 1) / (m->down * m->rows);
 }
 
-/* Nobody has fetched a part's first group, and where it comes from memory the part waits for it: BERT-base in bf16 on two threads 1.24,
- * ViT-B/16 1.05; MiniLM, all of whose weights the last level keeps, 0.94. In bytes groups are no better there (ResNet-50
- * 1.00, MiniLM 1.01, with dynamic scales 1.02). */
+/* Nobody has fetched a part's first group, and where it comes from memory the part waits for it: BERT-base in bf16 on two threads 1.02,
+ * ViT-B/16 1.03; MiniLM, all of whose weights the last level keeps, 0.94. In bytes groups gain and lose there (BERT-base 0.97, with dynamic
+ * scales 1.03, ResNet-50 0.99, MiniLM 1.01). */
 static bool is_cold(const Auto *g, const Dot *d)
 {
     return g->parts > 1 && (dtype_is_byte((DType)d->w->dt) || g->constants > g->m->l3_bytes);

@@ -190,21 +190,31 @@ static void add_lines(const Stream *s, const Pace *p, const Expr *at, const Expr
         add_far(s, ex_add(s->b->x, at, ex_int(s->b->x, q)), when, f, n);
 }
 
+/* One place: a tile's share after the other. */
+static void fetch_in_order(const Stream *s, const Pace *p, const Tiles *rows, const Expr *start, Fetch *f, uint8_t *n)
+{
+    Exprs *x = s->b->x;
+    const Expr *share = ex_mul(x, rows->number, ex_int(x, steps_from(s, 0) * s->run / rows->count));
+    add_lines(s, p, ex_add(x, ex_add(x, start, share), ex_mul(x, step_number(s), ex_int(x, p->stride))), NULL, f, n);
+}
+
 /* Along the innermost variable k the places take turns; hints that would name a line again are left out then. */
-static void fetch_vectors(const Stream *s, const Pace *p, int64_t tiles, const Expr *start, Fetch *f, uint8_t *n)
+static void fetch_in_turns(const Stream *s, const Pace *p, const Tiles *rows, const Expr *start, Fetch *f, uint8_t *n)
 {
     Exprs *x = s->b->x;
     const Expr *k = s->t->rvar[s->step];
-    if (p->streams == 1) {
-        add_lines(s, p, ex_add(x, start, ex_mul(x, step_number(s), ex_int(x, p->stride))), NULL, f, n);
-        return;
-    }
-    const int64_t every = steps_of_line(s, p->stride);
+    const int64_t every = steps_of_line(s, p->stride), share = steps_from(s, 0) * p->stride / p->streams; /* of a tile, at one place */
+    const Expr *first = ex_add(x, start, ex_mul(x, rows->number, ex_int(x, share)));
     const Expr *outer = ex_fdiv(x, ex_mul(x, ex_sub(x, step_number(s), k), ex_int(x, p->stride)), ex_int(x, p->streams));
     const Expr *turn = ex_mod(x, ex_fdiv(x, k, ex_int(x, every)), ex_int(x, p->streams)), *line = ex_fdiv(x, k, ex_int(x, every * p->streams));
-    const int64_t apart = steps_from(s, 0) * p->stride * tiles / p->streams;
-    const Expr *inner = ex_add(x, ex_mul(x, line, ex_int(x, every * p->stride)), ex_mul(x, turn, ex_int(x, apart)));
-    add_lines(s, p, ex_add(x, ex_add(x, start, outer), inner), every > 1 ? ex_mod(x, k, ex_int(x, every)) : NULL, f, n);
+    const Expr *inner = ex_add(x, ex_mul(x, line, ex_int(x, every * p->stride)), ex_mul(x, turn, ex_int(x, share * rows->count)));
+    add_lines(s, p, ex_add(x, ex_add(x, first, outer), inner), every > 1 ? ex_mod(x, k, ex_int(x, every)) : NULL, f, n);
+}
+
+static void fetch_vectors(const Stream *s, const Tiles *rows, const Expr *start, Fetch *f, uint8_t *n)
+{
+    const Pace p = vector_pace(s, rows->count);
+    (p.streams > 1 ? fetch_in_turns : fetch_in_order)(s, &p, rows, start, f, n);
 }
 
 /* ---- tiles of a matrix unit: lines for each product ---- */
@@ -234,14 +244,14 @@ static Pace matrix_pace(const Stream *s, int64_t rows, int64_t tiles)
 }
 
 /* All places at once, for as much as the group has. */
-static void fetch_matrix(const Stream *s, const Tiles *rows, const Group *group, const Expr *start, Fetch *f, uint8_t *n)
+static void fetch_matrix(const Stream *s, const Tiles *rows, Group group, const Expr *start, Fetch *f, uint8_t *n)
 {
     Exprs *x = s->b->x;
-    const int64_t tiles = rows->count * group->blocks, steps = steps_from(s, 0);
+    const int64_t tiles = rows->count * group.blocks, steps = steps_from(s, 0);
     const Pace pace = matrix_pace(s, rows->count, tiles);
     const int64_t each = pace.stride / pace.streams, apart = tiles * steps * each;
-    const Expr *first = ex_sub(x, start, ex_mul(x, group->at, ex_int(x, steps * s->run)));
-    const Expr *number = ex_add(x, ex_mul(x, rows->number, ex_int(x, group->blocks)), group->at);
+    const Expr *first = ex_sub(x, start, ex_mul(x, group.at, ex_int(x, steps * s->run)));
+    const Expr *number = ex_add(x, ex_mul(x, rows->number, ex_int(x, group.blocks)), group.at);
     const Expr *at = ex_add(x, ex_add(x, first, ex_mul(x, number, ex_int(x, steps * each))), ex_mul(x, step_number(s), ex_int(x, each)));
     for (int64_t q = 0; q < pace.streams; q++)
         add_far(s, ex_add(x, at, ex_int(x, q * apart)), NULL, f, n);
@@ -255,15 +265,10 @@ static void fetch_far(const Stream *s, const Box *box, uint32_t k, Fetch *f, uin
     const StagePlan *p = plan_of(b, k);
     const Tiles tiles = tiles_of(s, p, out_of(b, b->te->stage.at[k]), box);
     const Expr *start = ex_add(x, offset(s, 0, 0), ex_int(x, p->far / (int64_t)dtype_bytes((DType)s->load->dt)));
-    if (p->matrix) {
-        const Group group = group_of(s, p, box->lo[p->lane]);
-        fetch_matrix(s, &tiles, &group, start, f, n);
-        return;
-    }
-    const Pace pace = vector_pace(s, tiles.count);
-    const int64_t steps = steps_from(s, 0);
-    const Expr *before = ex_mul(x, tiles.number, ex_int(x, pace.streams > 1 ? steps * pace.stride / pace.streams : steps * s->run / tiles.count));
-    fetch_vectors(s, &pace, tiles.count, ex_add(x, start, before), f, n);
+    if (p->matrix)
+        fetch_matrix(s, &tiles, group_of(s, p, box->lo[p->lane]), start, f, n);
+    else
+        fetch_vectors(s, &tiles, start, f, n);
 }
 
 void tile_fetches(Build *b, Tile *t, uint32_t k, const Box *box)

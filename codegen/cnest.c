@@ -126,6 +126,18 @@ static void c_own(CGen *g, const Nest *n, const char *iteration)
         g->outer = NULL;
 }
 
+/* The iteration of the first unit that a part owns. */
+static void c_lead(CGen *g, const Nest *n)
+{
+    const char *first, *end, *i = var_ident(g, n->var);
+    own(g, n, &first, &end);
+    open_block(g->o, "if (mlcc_leads(%s, %lld, %lld, part, parts))", c_expr(g, n->extent), (long long)n->share.at, (long long)n->share.of);
+    ln(g->o, "const %s %s = %s;", c_type(g, DT_ix), i, first);
+    c_nest(g, n);
+    close_block(g->o, "");
+    c_release(g, i);
+}
+
 /* A single iteration is a question of who owns it. */
 static void c_parallel(CGen *g, const Nest *n)
 {
@@ -168,6 +180,8 @@ static void c_for(CGen *g, const Nest *n)
     const bool turns = amx_open_turns(g, n);
     if (n->kind == FOR_parallel)
         c_parallel(g, n);
+    else if (n->kind == FOR_lead)
+        c_lead(g, n);
     else
         c_serial(g, n);
     if (turns)

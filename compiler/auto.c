@@ -60,6 +60,7 @@ static void make_schedule(Auto *g)
     auto_prepare(g);
     auto_outputs(g);
     g->s = schedule_new(g->a, g->te);
+    g->s->parts = g->parts;
     auto_place(g);
     if (g->m->lanes_f32 > 1)
         auto_round(g);

@@ -10,12 +10,14 @@
  *
  * Only x and z are whole. The first and the last band, which meet the border of t, have code of their own: everywhere else the window
  * lies inside. Bands are two rows, and the rows of t that two bands share stay in a ring, all channels of them. Where the border of t
- * allows none these rows are made twice, block by block of channels, and bands are as high as the cache allows.
+ * allows none these rows are made twice, block by block of channels, and bands are as high as the cache allows. Such divide badly among
+ * the parts of a run, for which there are rings alone.
  */
 #include "auto.h"
 
 /* Of a band with a ring. With one the taps come from the second-level cache, 1.07 of the time without a ring; four are no better than two. */
 enum { RING_ROWS = 2 };
+enum { MANY_BANDS = 6 }; /* of a part: what it makes once more where it begins is a sixth of the rows of the first product then, or less */
 
 typedef struct Chain {
     uint32_t wide, maker, last; /* stages in whose tiles the products are: depthwise, of its operand, of its result or NO_STAGE */
@@ -106,6 +108,11 @@ static bool slides(const Auto *g, const Chain *c)
     return shared_rows(c) > 0 && rows > 2 * RING_ROWS && (c->d.x->op == EX_load || padded);
 }
 
+static bool divides(const Auto *g, const Chain *c)
+{
+    return g->parts == 1 || (slides(g, c) && extent_in(g, out_of(g, c->wide), c->row) / RING_ROWS >= MANY_BANDS * g->parts);
+}
+
 /* Rows with borders (auto_rows.c) that the maker reads are made for one band, when it has one block. */
 static void place_rows(Auto *g, const Chain *c)
 {
@@ -152,7 +159,7 @@ void auto_chain(Auto *g)
             continue;
         c.last = last_of(g, &c);
         const int64_t rows = rows_of(g, &c);
-        if (rows)
+        if (rows && divides(g, &c))
             place_chain(g, &c, rows);
     }
 }

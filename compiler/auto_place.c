@@ -59,8 +59,7 @@ void auto_place(Auto *g)
     g->band = NEWN(g->a, LoopStep, g->te->stage.n);
     decide_register(g, true);
     auto_lanes(g);
-    if (g->parts == 1) /* the caches of more hold what goes between functions, and bands divide badly among them */
-        auto_chain(g);
+    auto_chain(g);
     auto_bands(g);
     auto_statistics(g);
     decide_register(g, false);

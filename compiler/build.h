@@ -13,7 +13,7 @@ enum { MAX_CUTS = 64 }; /* of one stage into parts, each with loops of its own *
 typedef struct Box { const Expr *lo[MAX_RANK], *ext[MAX_RANK]; bool known; } Box;
 
 /* Of an `at` tensor that slides: rows that its scratch holds; 0: none yet. Where those made last end; the first box. */
-typedef struct Ring { int64_t rows, end; Box first; } Ring;
+typedef struct Ring { int64_t rows, end; Box first; bool led; } Ring; /* led: a part may begin anywhere */
 
 typedef struct Build {
     Ctx *cx;
@@ -65,6 +65,7 @@ uint8_t ring_dim(const Build *b, uint32_t t);
 const Expr *ring_index(const Build *b, uint32_t t, const Expr *row);
 void ring_guards(Build *b, uint32_t t, const Expr *row, const Expr *fill); /* a guarded load of that row needs no guard, or the build fails */
 Box ring_rows(Build *b, Nest *in, uint32_t t, const Box *need);
+Box ring_lead(Build *b, Nest *in, uint32_t t, const Box *need); /* those of them that were there, had the box before been made */
 
 /* build_region.c: what the stages of host's nest read of tensor t while the host covers box. */
 Box region(Build *b, uint32_t t, uint32_t host, const Box *box);

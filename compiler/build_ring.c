@@ -2,13 +2,14 @@
  *
  * Scratch that slides. Boxes of neighbouring iterations of the loop outside share rows (windows do), and what the plan keeps is not made
  * again: the rows lie in a ring, row i at (i + lo) mod R where the tensor has a border of lo rows, which the ring holds like others. The
- * first box, which has code of its own, is made whole; of the following ones what is new.
+ * first box, which has code of its own, is made whole; of the following ones what is new. Where parts of a run begin with another one
+ * (FOR_lead), the rows that the one before it would have left there are made before.
  */
 #include "build.h"
 
 uint8_t ring_dim(const Build *b, uint32_t t) { return (uint8_t)(plan_of(b, ten(b->te, t)->stage)->slide - 1); }
 
-static int64_t kept(const Build *b, uint32_t t) { return plan_of(b, ten(b->te, t)->stage)->keep; }
+static int64_t kept_rows(const Build *b, uint32_t t) { return plan_of(b, ten(b->te, t)->stage)->keep; }
 
 bool in_ring(const Build *b, uint32_t t) { return place_of(b, t) == PL_at && plan_of(b, ten(b->te, t)->stage)->slide > 0; }
 
@@ -112,12 +113,37 @@ static bool follows(Build *b, uint32_t t, const Box *need)
     for (uint8_t q = 0; q < ten(b->te, t)->rank; q++)
         if (q != d && (need->lo[q] != r->first.lo[q] || need->ext[q] != r->first.ext[q]))
             return false;
-    if (!ex_is_const(need->ext[d]) || !ex_range(b->x, need->lo[d], &least, &most) || least != r->end - kept(b, t))
+    if (!ex_is_const(need->ext[d]) || !ex_range(b->x, need->lo[d], &least, &most) || least != r->end - kept_rows(b, t))
         return false;
     const int64_t rows = need->ext[d]->v.i;
     const Affine f = ex_affine(b->a, need->lo[d]);
     r->end = most + rows;
-    return rows <= r->rows && (f.n == 0 || (f.n == 1 && f.t[0].coef == rows - kept(b, t)));
+    return rows <= r->rows && (f.n == 0 || (f.n == 1 && f.t[0].coef == rows - kept_rows(b, t)));
+}
+
+/* Whether stage k, or what lies in the registers of its tile, reads tensor t. */
+static bool reads(const Build *b, uint32_t k, uint32_t t)
+{
+    bool yes = false;
+    for (uint32_t q = b->reader.first[t]; q < b->reader.first[t + 1]; q++) {
+        const StagePlan *p = plan_of(b, b->reader.at[q]);
+        yes = yes || b->reader.at[q] == k || (p->place == PL_register && p->host == k);
+    }
+    return yes;
+}
+
+Box ring_lead(Build *b, Nest *in, uint32_t t, const Box *need)
+{
+    const uint32_t k = ten(b->te, t)->stage, host = plan_of(b, k)->host;
+    const uint8_t d = ring_dim(b, t);
+    Box kept = *need;
+    for (uint32_t g = b->guest.first[host]; g < b->guest.first[host + 1]; g++)
+        if (reads(b, k, b->te->stage.at[b->guest.at[g]]->out))
+            ring_fails(b, t, "on several threads it must not read what else is made in its host");
+    kept.ext[d] = ex_int(b->x, kept_rows(b, t));
+    fill_borders(b, in, t, need, &kept, false);
+    b->ring[t].led = true;
+    return kept;
 }
 
 Box ring_rows(Build *b, Nest *in, uint32_t t, const Box *need)
@@ -133,7 +159,9 @@ Box ring_rows(Build *b, Nest *in, uint32_t t, const Box *need)
     if (first) {
         begin_ring(b, t, need);
     } else {
-        const Expr *keep = ex_int(b->x, kept(b, t));
+        if (b->s->parts > 1 && !b->ring[t].led)
+            ring_fails(b, t, "on several threads each band must be one iteration of its host's outermost loop, behind a first one");
+        const Expr *keep = ex_int(b->x, kept_rows(b, t));
         fresh.lo[d] = ex_add(b->x, need->lo[d], keep);
         fresh.ext[d] = ex_sub(b->x, need->ext[d], keep);
     }

@@ -269,8 +269,8 @@ static void produce(Build *b, Nest *in, uint32_t k, const Box *need)
     build_parts(b, in, k, need, &cuts);
 }
 
-/* `at` stages of host k at this level: regions from the host backwards, then code in order. */
-static void produce_at(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t level)
+/* Regions of the `at` stages of host k from this level on, from the host backwards. */
+static void find_regions(Build *b, uint32_t k, const Box *box, uint8_t level)
 {
     for (uint32_t g = b->guest.first[k + 1]; g-- > b->guest.first[k];) {
         const StagePlan *p = plan_of(b, b->guest.at[g]);
@@ -280,10 +280,20 @@ static void produce_at(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t l
             b->made[t] = region(b, t, k, box);
         }
     }
+}
+
+static bool is_made_at(const Build *b, uint32_t q, uint8_t level)
+{
+    return plan_of(b, q)->place == PL_at && plan_of(b, q)->level == level && b->made[b->te->stage.at[q]->out].known;
+}
+
+/* `at` stages of host k at this level, in order. */
+static void produce_at(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t level)
+{
+    find_regions(b, k, box, level);
     for (uint32_t g = b->guest.first[k]; g < b->guest.first[k + 1]; g++) {
         const uint32_t q = b->guest.at[g];
-        const StagePlan *p = plan_of(b, q);
-        if (p->place == PL_at && p->level == level && b->made[b->te->stage.at[q]->out].known) {
+        if (is_made_at(b, q, level)) {
             const Box need = b->made[b->te->stage.at[q]->out];
             produce(b, in, q, &need);
         }
@@ -308,6 +318,56 @@ static void split_steps(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t 
     build_stage(b, in, k, &part, (uint8_t)(level + 1));
 }
 
+/* ---- parts of a run ---- */
+
+/* Rows in rings as the iteration of `box` finds them. to: in place of the variable that boxes move with, the lead's. */
+static void produce_leads(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t level, const Subst *to)
+{
+    find_regions(b, k, box, level);
+    for (uint32_t g = b->guest.first[k]; g < b->guest.first[k + 1]; g++) {
+        const uint32_t q = b->guest.at[g], t = b->te->stage.at[q]->out;
+        if (!is_made_at(b, q, level))
+            continue;
+        Box need = b->made[t];
+        if (!in_ring(b, t)) {
+            produce_leads(b, in, q, &need, 0, to);
+            continue;
+        }
+        int cuts = MAX_CUTS;
+        for (uint8_t d = 0; d < ten(b->te, t)->rank; d++)
+            need.lo[d] = ex_subst(b->x, need.lo[d], to, 1);
+        need = ring_lead(b, in, t, &need);
+        build_parts(b, in, q, &need, &cuts);
+    }
+}
+
+/* For parts that begin behind the first of all iterations. Boxes are known of the `inside` following ones, which meet no border; what the
+ * last one finds in rings is as far behind them. */
+static void lead_in(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t level, int64_t inside, int64_t all)
+{
+    const LoopStep *l = &plan_of(b, k)->loop[level];
+    const char *name = var_name(b, b->te->stage.at[k]->var[l->var]);
+    const Expr *q = ex_var(b->x, VK_INDEX, DT_ix, name, 0, inside - 1);
+    const Subst to = {q, ex_var(b->x, VK_INDEX, DT_ix, name, 0, all - 2)};
+    Box part = *box;
+    part.lo[l->var] = ex_add(b->x, box->lo[l->var], ex_mul(b->x, ex_add(b->x, q, ex_int(b->x, 1)), ex_int(b->x, l->step)));
+    part.ext[l->var] = ex_int(b->x, l->step);
+    Nest *body = nest_block(b->a);
+    produce_leads(b, body, k, &part, (uint8_t)(level + 1), &to);
+    if (!body->body.n)
+        return;
+    Nest *loop = nest_for(b->a, in, to.to, ex_int(b->x, 0), ex_int(b->x, all - 1));
+    loop->kind = FOR_lead;
+    loop->share = (Share){.at = 1, .of = all, .each = 1};
+    loop->body = body->body;
+}
+
+/* An iteration in code of its own: a loop, so that one part has it. */
+static Nest *apart(Build *b, Nest *in)
+{
+    return b->s->parts == 1 ? in : nest_for(b->a, in, ex_var(b->x, VK_INDEX, DT_ix, "once", 0, 0), ex_int(b->x, 0), ex_int(b->x, 1));
+}
+
 /* Loop over a constant extent: whole steps, then the tail as a box of its own. An iteration that is apart is a box of its own
  * too: there a window meets the border, and everywhere else none. */
 static void split_const(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t level)
@@ -315,12 +375,19 @@ static void split_const(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t 
     const LoopStep *l = &plan_of(b, k)->loop[level];
     const int64_t total = box->ext[l->var]->v.i, whole = total / l->step, rest = total % l->step;
     const int64_t first = whole > 1 && (l->apart & APART_first), last = !rest && whole > 1 + first && (l->apart & APART_last);
+    const int64_t inside = whole - first - last;
     Box part = *box;
-    split_steps(b, in, k, box, level, 0, first);
-    split_steps(b, in, k, box, level, first, whole - first - last);
-    split_steps(b, in, k, box, level, whole - last, last);
+    if (first)
+        split_steps(b, apart(b, in), k, box, level, 0, first);
+    if (first && inside > 0 && b->s->parts > 1)
+        lead_in(b, in, k, box, level, inside, whole + (rest > 0));
+    split_steps(b, in, k, box, level, first, inside);
+    if (last)
+        split_steps(b, apart(b, in), k, box, level, whole - last, last);
     if (!rest)
         return;
+    if (l->apart)
+        in = apart(b, in);
     part.lo[l->var] = ex_add(b->x, box->lo[l->var], ex_int(b->x, whole * l->step));
     part.ext[l->var] = ex_int(b->x, rest);
     build_stage(b, in, k, &part, (uint8_t)(level + 1));

@@ -166,7 +166,7 @@ static void loop_accesses(Find *f, const Nest *n)
     f->ok = f->ok && ex_is_int(n->lo, 0) && ex_range(f->x, n->extent, &lo, &hi) && hi < INT32_MAX && f->nloop < MAX_LEVELS;
     if (!f->ok)
         return;
-    f->parallel = f->parallel || n->kind == FOR_parallel;
+    f->parallel = f->parallel || nest_is_shared(n);
     f->loop[f->nloop++] = (Level){n->var, n, max_i64(hi, 0)};
     for (uint32_t k = 0; k < n->body.n; k++)
         find_accesses(f, n->body.at[k]);
@@ -228,7 +228,7 @@ static int64_t largest(const Access *s, const Access *l, uint8_t common, uint8_t
         if (k < level)
             d += max_i64(0, at_end(cs - cl, extent));
         else if (k == level)
-            d += carried(cs, cl, extent, s->level[k].loop->kind == FOR_parallel);
+            d += carried(cs, cl, extent, nest_is_shared(s->level[k].loop));
         else
             d += max_i64(0, at_end(cs, extent)) - min_i64(0, at_end(cl, extent));
     }
@@ -260,7 +260,7 @@ static bool may_precede(const Find *f, const Access *s, const Access *l, uint8_t
 {
     bool inside = !f->parallel;
     for (uint8_t k = 0; k < common; k++)
-        inside = inside || s->level[k].loop->kind == FOR_parallel;
+        inside = inside || nest_is_shared(s->level[k].loop);
     if (s->at == l->at)
         return s->at->op == NS_tile && several_points(s);
     return s->seq < l->seq || !inside;

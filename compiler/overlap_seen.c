@@ -199,7 +199,7 @@ static void loop(Watch *w, const Nest *n, int64_t visits)
     w->ok = w->ok && !open_ended(extent) && ex_is_int(n->lo, 0);
     if (!w->ok || extent.hi <= 0)
         return;
-    if (n->kind == FOR_parallel || extent.hi > visits)
+    if (nest_is_shared(n) || extent.hi > visits)
         box(w, n, extent.hi);
     else
         for (int64_t i = 0; i < extent.hi; i++) {

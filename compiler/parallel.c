@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "parallel_choice.h"
+#include "parallel_cut.h"
 #include "pass.h"
 
 enum {
@@ -227,5 +228,8 @@ bool pass_parallel(Program *p)
             start(&s, before);
         done = done || !u->threads.n;
     }
+    for (uint32_t k = 0; k < u->func.n; k++)
+        if (!u->func.at[k]->split)
+            drop_leads(u->func.at[k]->body);
     return true;
 }

@@ -59,6 +59,10 @@ static void add_trial(Trials *s, const Cut *cut)
     Trial t = {.is = new_choice(s->a), .f = *s->f, .outermost = cut->outer.of ? cut->outer.d : cut->inner.d};
     t.f.split = true;
     t.f.body = t.is->body = cut_body(t.is->arena, s->cost->u, &t.f, cut);
+    if (!t.f.body) {
+        arena_free(t.is->arena);
+        return;
+    }
     measure(s->cost, &t.f, t.is);
     t.work = all_work(s->cost->u, t.is);
     PUSH(s->a, &s->v, t);

@@ -135,7 +135,7 @@ static double cycles(const Scope *at, const Nest *n)
     const Cost *s = at->s;
     if (is_row(n))
         return row_cycles(s, n);
-    if (n->op == NS_for && n->kind == FOR_parallel)
+    if (nest_is_shared(n))
         return parallel_cycles(at, n);
     double sum = n->expr ? ex_cost(n->expr) : 0;
     sum += n->op == NS_store ? ex_cost(n->store.value) + 1 : 0;

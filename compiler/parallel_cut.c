@@ -169,6 +169,8 @@ static Nest *cut_nest(const Cutter *c, Nest *n, const Axis *x)
         return n;
     Moves m = {c, &in, x, false};
     nest_walk(n, find_moves, &m);
+    if (n->op == NS_for && ex_is_int(n->extent, 1) && !m.yes)
+        return parallel_loop(c, n, &in, x);
     if (n->op == NS_store || n->op == NS_tile || (!m.yes && !in.scratch && n->op == NS_for))
         return owned(c, n, &in, x);
     if (is_along(c, &in, x, n) && (!c->cut->outer.of || ex_upper(c->x, n->extent) <= x->of))
@@ -241,7 +243,7 @@ static void tile_reads(Reads *r, const Tile *t)
 static void find_reads(Reads *r, const Nest *n)
 {
     const Nest *outer = r->outer, *inner = r->inner;
-    if (n->op == NS_for && n->kind == FOR_parallel)
+    if (nest_is_shared(n))
         *(n->share.each > 1 ? &r->outer : &r->inner) = n;
     if (n->expr)
         ex_walk(n->expr, add_read, r);
@@ -284,7 +286,7 @@ static void find_writes(void *ctx, Nest *n)
         note_write(w, &n->store);
     for (uint8_t k = 0; n->op == NS_tile && k < n->tile->nstore; k++)
         note_write(w, &n->tile->store[k]);
-    w->others = w->others || n->op == NS_call || (n->op == NS_for && n->kind == FOR_parallel);
+    w->others = w->others || n->op == NS_call || nest_is_shared(n);
 }
 
 /* Makes the loop run as far as it is needed, when all that it does is store to the buffer along d. */
@@ -316,7 +318,7 @@ static Nest *run_with(const Cutter *c, Nest *loop, const Nest *outer)
 
 static Nest *limit_writes(const Cutter *c, Nest *n, const Nest *outer, uint32_t id, uint8_t d, const Need *need)
 {
-    if (n->op == NS_for && n->kind == FOR_parallel && n->share.each == 1)
+    if (nest_is_shared(n) && n->share.each == 1)
         return n;
     const bool elsewhere = !outer && is_once(need->outer);
     if (n->op == NS_for && (outer == need->outer || elsewhere) && limit_loop(c, n, id, d, need))
@@ -364,11 +366,39 @@ static void limit_scratch(const Cutter *c, Nest *body)
         }
 }
 
+/* ---- leads ---- */
+
+static bool leads(const Nest *lead, const Nest *loop)
+{
+    const Share *p = &lead->share, *q = &loop->share;
+    return loop->op == NS_for && loop->kind == FOR_parallel && !q->times && p->each == q->each && p->at == q->at && p->of == q->of;
+}
+
+/* Whether parts begin where the leads are for: in the loops behind them. */
+static bool is_led(const Nest *n)
+{
+    bool led = true;
+    for (uint32_t k = 0; k < n->body.n; k++)
+        led = led && is_led(n->body.at[k]) && (n->body.at[k]->kind != FOR_lead || (k + 1 < n->body.n && leads(n->body.at[k], n->body.at[k + 1])));
+    return led;
+}
+
 Nest *cut_body(Arena *a, const Unit *u, const Func *f, const Cut *cut)
 {
     const Cutter c = {a, u, u->cx->x, cut};
     Nest *body = copy_nest(a, f->body);
     cut_children(&c, body, cut->outer.of ? &cut->outer : &cut->inner);
     limit_scratch(&c, body);
-    return body;
+    return is_led(body) ? body : NULL;
+}
+
+void drop_leads(Nest *body)
+{
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < body->body.n; k++) {
+        drop_leads(body->body.at[k]);
+        if (body->body.at[k]->kind != FOR_lead)
+            body->body.at[n++] = body->body.at[k];
+    }
+    body->body.n = n;
 }

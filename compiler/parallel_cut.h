@@ -22,7 +22,10 @@ bool cut_nests(Arena *a, const Unit *u, const Func *f, const Cut *c); /* some lo
 
 /* Body of f with the loops along the cut parallel. What no such loop holds is run by the part that owns its place; what
  * stores to scratch alone by every part, as far as the part reads it where that is known. The cut need not be sound:
- * parts may clash, and scratch may be read where it is not filled (ir/part.h). */
+ * parts may clash, and scratch may be read where it is not filled (ir/part.h). NULL: parts would begin where a lead does not. */
 Nest *cut_body(Arena *a, const Unit *u, const Func *f, const Cut *c);
+
+/* Takes out what only parts run, of a function that is not cut. */
+void drop_leads(Nest *body);
 
 #endif

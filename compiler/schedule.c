@@ -12,6 +12,7 @@ Schedule *schedule_new(Arena *a, const Te *te)
 {
     Schedule *s = NEW(a, Schedule);
     s->te = te;
+    s->parts = 1;
     s->stage = NEWN(a, StagePlan, te->stage.n + 1);
     s->layout = NEWN(a, Layout, te->ten.n + 1);
     for (uint32_t k = 0; k < te->stage.n; k++)

@@ -61,6 +61,7 @@ typedef struct Layout {
 
 typedef struct Schedule {
     const Te *te;
+    int32_t parts;     /* the most that a run is cut into */
     StagePlan *stage;  /* by stage number */
     Layout *layout;    /* by tensor id */
 } Schedule;

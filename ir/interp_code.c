@@ -444,7 +444,7 @@ static const Nest *only(const Nest *n)
 static Chain chain_from(const Nest *n)
 {
     Chain c = {.loop = {n}, .n = 1};
-    for (const Nest *next = only(n); next && next->op == NS_for && c.n < MAX_BAND; next = only(next))
+    for (const Nest *next = only(n); next && next->op == NS_for && next->kind != FOR_lead && c.n < MAX_BAND; next = only(next))
         c.loop[c.n++] = next;
     return c;
 }
@@ -616,6 +616,8 @@ static void band(Maker *k, const Chain *c, Steps *to)
 
 static void loops(Maker *k, const Nest *n, Steps *to)
 {
+    if (n->kind == FOR_lead) /* a run of one part has none */
+        return;
     const Chain c = chain_from(n);
     if (!k->band && band_start(k, &c) == 0)
         band(k, &c, to);

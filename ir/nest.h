@@ -51,7 +51,7 @@ typedef enum NestOp {
     NS_call    /* function of runtime-min */
 } NestOp;
 
-typedef enum ForKind { FOR_serial, FOR_unroll, FOR_parallel } ForKind;
+typedef enum ForKind { FOR_serial, FOR_unroll, FOR_parallel, FOR_lead } ForKind;
 
 /* FOR_parallel: which iterations a part runs. Units of a function are dealt out in blocks, part by part (part_first); an
  * iteration, counted from 0, belongs to units:
@@ -59,7 +59,9 @@ typedef enum ForKind { FOR_serial, FOR_unroll, FOR_parallel } ForKind;
  *   outer    each > 1: units (at + k)*each and what follows, `each` of them, of of*each; the parallel loops inside deal them out
  *   inner    inside an outer loop, of = its each: unit at + k of those that the outer iteration has
  *   needed   times > 0, plain or inner: wherever the part owns a unit v with v*times - below <= at + k <= v*times + above. Parts
- *            may run the same iteration: it stores to scratch alone, which each part has for itself */
+ *            may run the same iteration: it stores to scratch alone, which each part has for itself
+ * FOR_lead: iteration k stands for unit at + k of `of`, and a part runs the one of the first unit that it owns, if at all: it makes in the
+ * part's scratch what the unit before would have left there. So one part alone, which begins with unit 0, runs none. */
 typedef struct Share { int64_t at, of, each, times, below, above; } Share;
 enum { MAX_SHARE_UNITS = 1 << 30 }; /* emitted code counts them in int */
 
@@ -101,7 +103,7 @@ typedef struct Nest Nest;
 struct Nest {
     NestOp op;
     ForKind kind;
-    Share share;                  /* FOR_parallel */
+    Share share;                  /* FOR_parallel, FOR_lead */
     const char *note;             /* comment printed above, or NULL */
     const Expr *var, *lo, *extent, *expr;
     Store store;
@@ -150,6 +152,8 @@ typedef struct Unit {
     const char **pool_name;       /* by pool, 0 included */
     int64_t *pool_bytes, *pool_bound;
 } Unit;
+
+static inline bool nest_is_shared(const Nest *n) { return n->op == NS_for && (n->kind == FOR_parallel || n->kind == FOR_lead); }
 
 /* nest.c */
 Unit *unit_new(Ctx *cx, const char *name, const Te *te);

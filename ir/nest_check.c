@@ -543,8 +543,8 @@ static void check_for(Check *c, const Nest *n)
     const Mark m = mark(c);
     check_root(c, n->lo);
     check_root(c, n->extent);
-    if (n->kind == FOR_parallel && !n->share.times && !prove(c, ex_sub(c->x, ex_int(c->x, n->share.of - n->share.at), resolved(c, n->extent))))
-        c->why = str_fmt(c->a, "%s: the parallel loop over '%s' has more iterations than units", c->f->name, ex_var_info(c->x, n->var)->name);
+    if (nest_is_shared(n) && !n->share.times && !prove(c, ex_sub(c->x, ex_int(c->x, n->share.of - n->share.at), resolved(c, n->extent))))
+        c->why = str_fmt(c->a, "%s: the loop of parts over '%s' has more iterations than units", c->f->name, ex_var_info(c->x, n->var)->name);
     open_loop(c, n->var, n->lo, n->extent);
     check_list(c, n->body.at, n->body.n);
     back_to(c, m);

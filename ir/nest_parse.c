@@ -371,9 +371,12 @@ static bool for_statement(Parser *p, Nest *in)
     if (!extent)
         return false;
     Nest *n = nest_for(p->a, in, var, lo, extent);
-    n->kind = accept(p, for_kind_name[FOR_unroll]) ? FOR_unroll : accept(p, for_kind_name[FOR_parallel]) ? FOR_parallel : FOR_serial;
-    if (n->kind == FOR_parallel && !share(p, &n->share))
+    for (uint8_t k = FOR_unroll; k < COUNT(for_kind_name) && n->kind == FOR_serial; k++)
+        n->kind = accept(p, for_kind_name[k]) ? (ForKind)k : FOR_serial;
+    if (nest_is_shared(n) && !share(p, &n->share))
         return false;
+    if (n->kind == FOR_lead && (n->share.each > 1 || n->share.times))
+        return fail(p, "a lead has plain units");
     return body(p, n) && end_line(p);
 }
 

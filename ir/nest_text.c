@@ -208,7 +208,7 @@ static void print_for(Printer *p, const Nest *n)
     text_add(p->out, ", ");
     print_expr(p, n->extent);
     text_add(p->out, "%s%s", n->kind ? " " : "", for_kind_name[n->kind]);
-    if (n->kind == FOR_parallel)
+    if (nest_is_shared(n))
         print_share(p, &n->share);
     print_block(p, n->body.at, n->body.n, "}\n");
 }

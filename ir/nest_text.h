@@ -44,6 +44,6 @@ enum { NEST_INLINE_DATA = 64 };
 static const char *const buf_class_name[] = {
     [BC_input] = "input", [BC_output] = "output", [BC_const] = "const", [BC_arena] = "arena", [BC_scratch] = "scratch"};
 static const char *const red_op_name[] = {[RED_none] = "", [RED_sum] = "sum", [RED_prod] = "prod", [RED_min] = "min", [RED_max] = "max"};
-static const char *const for_kind_name[] = {[FOR_serial] = "", [FOR_unroll] = "unroll", [FOR_parallel] = "parallel"};
+static const char *const for_kind_name[] = {[FOR_serial] = "", [FOR_unroll] = "unroll", [FOR_parallel] = "parallel", [FOR_lead] = "lead"};
 
 #endif

@@ -111,7 +111,7 @@ static void add_call(const Collect *c, const Nest *n)
 static void collect(const Collect *up, const Nest *n)
 {
     Collect c = *up;
-    if (n->op == NS_for && n->kind == FOR_parallel)
+    if (nest_is_shared(n))
         *(n->share.each > 1 ? &c.outer : &c.inner) = n;
     add_loads(&c, n->expr);
     add_loads(&c, n->lo);
@@ -177,7 +177,9 @@ Run part_outer_run(const Exprs *x, const Nest *outer, const Piece *p)
 Run part_inner_run(const Exprs *x, const Nest *inner, const Piece *p)
 {
     const Share *s = &inner->share;
-    const int64_t times = s->times ? s->times : 1;
+    const int64_t times = s->times ? s->times : 1, lead = p->from - s->at;
+    if (inner->kind == FOR_lead)
+        return lead >= 0 && lead < ex_upper(x, inner->extent) ? (Run){lead, lead} : (Run){0, -1};
     return (Run){max_i64(times * p->from - s->below - s->at, 0), min_i64(times * (p->end - 1) + s->above - s->at, ex_upper(x, inner->extent) - 1)};
 }
 

@@ -201,7 +201,7 @@ static const char *wrong_loop(const Around *at, const Nest *n)
 
 static void check_loops(Prove *c, const Nest *n, Around at)
 {
-    if (n->op == NS_for && n->kind == FOR_parallel) {
+    if (nest_is_shared(n)) {
         const char *wrong = wrong_loop(&at, n);
         if (wrong)
             c->why = str_fmt(c->a, "%s has a parallel loop over '%s' %s", at.f->name, ex_var_info(c->u->cx->x, n->var)->name, wrong);

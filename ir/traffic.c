@@ -74,6 +74,8 @@ static void tile(Count *c, const Tile *t)
 static void statements(Count *c, const Nest *n)
 {
     const double times = c->times;
+    if (n->kind == FOR_lead)
+        return;
     loads(c, n->expr);
     if (n->op == NS_store)
         store(c, &n->store);

@@ -12,6 +12,13 @@ static inline int mlcc_own(int n, int at, int of, int part, int parts)
     return first < 0 ? 0 : first > n ? n : (int)first;
 }
 
+/* Whether one of these iterations is that of the first unit that the part owns. */
+static inline int mlcc_leads(int n, int at, int of, int part, int parts)
+{
+    const int64_t first = ((int64_t)of * part + parts - 1) / parts - at, end = ((int64_t)of * (part + 1) + parts - 1) / parts - at;
+    return first >= 0 && first < n && first < end;
+}
+
 /* Of n iterations that have `each` units apiece, for iterations at .. at+n-1 of `of`: the first that has a unit of the part,
  * and what follows the last. */
 static inline int mlcc_own_outer(int n, int at, int of, int each, int part, int parts)

@@ -156,16 +156,34 @@ output %h
 '''
 
 
-def as_needed(build, sanitizer):
-    folder = build / 'emit' / 'threads' / 'depthwise'
+def sliding():
+    """An inverted residual block in bands whose rows slide; those of several parts begin anywhere, the last band is a row."""
+    return f'''graph g
+input %x f32[1,4,91,40]
+const %w f32[40,4,1,1] ({numbers(160)})
+const %d f32[40,1,3,3] ({numbers(360)})
+const %p f32[4,40,1,1] ({numbers(160, 5)})
+%a ? = Conv %x %w
+%b ? = Relu %a
+%c ? = Conv %b %d {{group=40, pads=[1,1,1,1]}}
+%e ? = Relu %c
+%f ? = Conv %e %p
+%y ? = Add %x %f
+output %y
+'''
+
+
+def parts_of(build, name, graph, mark, sanitizer):
+    """Whether parts of a graph, whose code says `mark`, make what one does."""
+    folder = build / 'emit' / 'threads' / name
     folder.mkdir(parents=True, exist_ok=True)
-    model = folder / 'depthwise.nn'
-    model.write_text(depthwise())
+    model = folder / f'{name}.nn'
+    model.write_text(graph)
     built, why = models.build(build / 'mlcc', model, folder, 'net', ['-march=x86-64-v2', COUNTS, '--threads-always', '--weights=array'])
     if why:
         return why
-    if 'mlcc_need(800, 1, 1, 800*m' not in (folder / 'net.c').read_text():
-        return 'rows of a block of channels are not made as they are needed'
+    if mark not in (folder / 'net.c').read_text():
+        return f'the emitted code has no {mark}'
     return same_bytes(folder, built.sources) or (no_race(folder, built) if sanitizer else '')
 
 
@@ -182,7 +200,8 @@ def main():
         for level in ['-O0', '-O3'] if name in models.samples() else ['-O3']:
             cut(r, build, name, model, level, known, sanitizer and name in models.networks(), at)
     r.check('threads/dealt out to any number', '' if at == {2, 3, 7} else f'only to {sorted(at)}')
-    r.check('threads/rows as needed', as_needed(build, sanitizer))
+    r.check('threads/rows as needed', parts_of(build, 'depthwise', depthwise(), 'mlcc_need(800, 1, 1, 800*m', sanitizer))
+    r.check('threads/rows that slide', parts_of(build, 'sliding', sliding(), 'mlcc_leads(45, 1, 46', sanitizer))
     if platform.machine() == 'x86_64':
         r.check('threads/several levels', several_levels(build))
     else:

@@ -164,6 +164,40 @@ static void test_chain(void **state)
     judge(chain, change, COUNT(change));
 }
 
+/* Sums of two rows from a ring of two: who begins in the middle makes the row that the unit before would have left there. */
+static const char ring[] =
+    "unit ring\n"
+    "arena 64 bound 64 align 64\n"
+    "threads 2 5 scratch 64\n"
+    "buf %1.x input 0 f32[6]\n"
+    "buf %2.y output 0 f32[5]\n"
+    "func n000_sums macs 0 split\n"
+    "  var once 0..0, i 0..3, i_2 0..3\n"
+    "  buf %3.r scratch f32[2] at 0 pool 0\n"
+    "  for once = 0, 1 parallel 0 of 5 {\n"
+    "    %3.r[0] = %1.x[0]\n"
+    "    %3.r[1] = %1.x[1]\n"
+    "    %2.y[0] = %3.r[0] + %3.r[1]\n"
+    "  }\n"
+    "  for i = 0, 4 lead 1 of 5 {\n"
+    "    %3.r[mod(i + 1, 2)] = %1.x[i + 1]\n"
+    "  }\n"
+    "  for i_2 = 0, 4 parallel 1 of 5 {\n"
+    "    %3.r[mod(i_2, 2)] = %1.x[i_2 + 2]\n"
+    "    %2.y[i_2 + 1] = %3.r[0] + %3.r[1]\n"
+    "  }\n";
+
+static void test_ring(void **state)
+{
+    (void)state;
+    static const Change change[] = {
+        {"lead 1 of 5", "lead 2 of 5", "buffer 3"},
+        {"for i = 0, 4 lead 1 of 5", "for i = 0, 3 lead 1 of 5", "buffer 3"},
+        {"%3.r[mod(i + 1, 2)]", "%3.r[mod(i, 2)]", "buffer 3"},
+    };
+    judge(ring, change, COUNT(change));
+}
+
 /* An extent that a call decides is known to part 0 alone until parts have met. */
 static const char extent[] =
     "unit extent\n"
@@ -413,6 +447,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_window, setup, teardown),
         cmocka_unit_test_setup_teardown(test_chain, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ring, setup, teardown),
         cmocka_unit_test_setup_teardown(test_extent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pairs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_in_place, setup, teardown),

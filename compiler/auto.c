@@ -43,6 +43,8 @@ static Auto new_scheduler(Arena *a, const Te *te, const Machine *m, Tuning *t, i
 
 static void make_schedule(Auto *g)
 {
+    if (!g->te->cx->small)
+        auto_guard(g);
     if (g->m->lanes_f32 > 1)
         auto_join(g);
     if (g->te->cx->fp == FP_bf16) {

@@ -7,13 +7,13 @@
 
 /* ---- inlining ---- */
 
-static const Expr *substitute_stage(Build *b, const Stage *s, const Expr *body, const Expr *const *index)
+static const Expr *substitute_stage(const Te *te, const Stage *s, const Expr *body, const Expr *const *index)
 {
     Subst sub[MAX_RANK];
-    const uint8_t rank = out_of(b, s)->rank;
+    const uint8_t rank = ten(te, s->out)->rank;
     for (uint8_t d = 0; d < rank; d++)
         sub[d] = (Subst){s->var[d], index[d]};
-    return ex_subst(b->x, body, sub, rank);
+    return ex_subst(te->cx->x, body, sub, rank);
 }
 
 const Expr *index_inside(Build *b, const Ten *t, const Expr *const *index)
@@ -26,37 +26,37 @@ const Expr *index_inside(Build *b, const Ten *t, const Expr *const *index)
     return in;
 }
 
-static bool always_inside(const Build *b, const Ten *t, const Expr *const *index, uint8_t d)
+static bool always_inside(Exprs *x, const Ten *t, const Expr *const *index, uint8_t d)
 {
     int64_t lo, hi;
-    const Expr *room = ex_sub(b->x, ex_sub(b->x, t->dim[d], ex_int(b->x, 1)), index[d]);
-    return ex_range(b->x, index[d], &lo, &hi) && lo >= 0 && ex_range(b->x, room, &lo, &hi) && lo >= 0;
+    const Expr *room = ex_sub(x, ex_sub(x, t->dim[d], ex_int(x, 1)), index[d]);
+    return ex_range(x, index[d], &lo, &hi) && lo >= 0 && ex_range(x, room, &lo, &hi) && lo >= 0;
 }
 
 /* Dimension of the tensor behind a view that is dimension d of the view, both of one extent; -1: none. */
-static int same_dimension(const Build *b, const Stage *view, const Expr *load, uint8_t d)
+static int same_dimension(const Te *te, const Stage *view, const Expr *load, uint8_t d)
 {
-    const Ten *t = out_of(b, view), *behind = ten(b->te, load->v.ref);
+    const Ten *t = ten(te, view->out), *behind = ten(te, load->v.ref);
     for (uint8_t q = 0; q < behind->rank; q++)
         if (load->a[q] == view->var[d] && behind->dim[q] == t->dim[d])
             return q;
     return -1;
 }
 
-/* A guarded read of a view as a guarded read of what is behind it: where the guard can fail, both have the same
- * dimension; everywhere else the index is inside anyway. NULL: the guard has to be written out. */
-static const Expr *guard_through(Build *b, const Stage *view, const Expr *body, const Expr *e)
+/* Where the guard can fail, both have the same dimension; everywhere else the index is inside anyway. */
+const Expr *guard_through(const Te *te, const Stage *view, const Expr *body, const Expr *e)
 {
-    const Ten *t = out_of(b, view);
+    Exprs *x = te->cx->x;
+    const Ten *t = ten(te, view->out);
     if (body->op != EX_load)
         return NULL;
     for (uint8_t d = 0; d < t->rank; d++)
-        if (!always_inside(b, t, e->a, d) && same_dimension(b, view, body, d) < 0)
+        if (!always_inside(x, t, e->a, d) && same_dimension(te, view, body, d) < 0)
             return NULL;
     const Expr *index[MAX_RANK];
     for (uint16_t q = 0; q < body->n; q++)
-        index[q] = substitute_stage(b, view, body->a[q], e->a);
-    return ex_loadp(b->x, (DType)body->dt, body->v.ref, body->n, index, e->a[t->rank]);
+        index[q] = substitute_stage(te, view, body->a[q], e->a);
+    return ex_loadp(x, (DType)body->dt, body->v.ref, body->n, index, e->a[t->rank]);
 }
 
 const Expr *inline_load(void *ctx, const Expr *e)
@@ -66,10 +66,10 @@ const Expr *inline_load(void *ctx, const Expr *e)
         return e;
     const Ten *t = ten(b->te, e->v.ref);
     const Stage *view = b->te->stage.at[t->stage];
-    const Expr *through = e->op == EX_loadp ? guard_through(b, view, b->body[t->stage], e) : NULL;
+    const Expr *through = e->op == EX_loadp ? guard_through(b->te, view, b->body[t->stage], e) : NULL;
     if (through)
         return through;
-    const Expr *v = substitute_stage(b, view, b->body[t->stage], e->a);
+    const Expr *v = substitute_stage(b->te, view, b->body[t->stage], e->a);
     return e->op == EX_load ? v : ex_select(b->x, index_inside(b, t, e->a), v, e->a[t->rank]);
 }
 

@@ -88,7 +88,7 @@ static void begin_ring(Build *b, uint32_t t, const Box *need)
     const Layout *l = &b->s->layout[t];
     const int64_t end = need->lo[d]->v.i + need->ext[d]->v.i, below = end == ex_upper(b->x, ten(b->te, t)->dim[d]) ? l->hi[d] : 0;
     Box whole = *need;
-    b->ring[t] = (Ring){l->lo[d] + need->ext[d]->v.i + below, end, *need};
+    b->ring[t] = (Ring){.rows = l->lo[d] + need->ext[d]->v.i + below, .end = end, .first = *need};
     whole.ext[d] = ex_int(b->x, b->ring[t].rows);
     Buf *p = buf(b->u, scratch_for(b, t, &whole));
     p->lo[d] = p->hi[d] = 0;

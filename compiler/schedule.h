@@ -74,6 +74,8 @@ Schedule *schedule_auto(Arena *a, const Te *te, const Machine *m, Tuning *t, int
 void schedule_print(Text *out, const Schedule *s);
 bool schedule_parse(Schedule *s, Diags *d, const char *text);               /* entries replace those of s */
 bool schedule_plainer(Schedule *s, uint32_t k);                              /* root stage k with less done to it; false: it is plain */
+/* A guarded read e of a view, of that body, as one of what is behind it. NULL: the guard has to be written out. */
+const Expr *guard_through(const Te *te, const Stage *view, const Expr *body, const Expr *e);
 const Expr **schedule_bodies(Arena *a, Ctx *cx, const Schedule *s);         /* by stage, inline tensors substituted */
 
 /* Whether it is made inside the nest of its host. */

@@ -213,7 +213,7 @@ static const char *v_operation(VGen *v, const Expr *e, VText operand)
         return v_quotient(v, e, operand);
     const char *p = operand(v, function[e->op] ? v_argument(v, e->a[0]) : e->a[0]);
     if (e->op == EX_bitcast)
-        return v_call1(v, "BITS", p);
+        return v_call1(v, e->dt == DT_i32 ? "BITS" : "FBITS", p);
     if (e->op == EX_isnan) /* differs from itself */
         return v_call2(v, v_op_name(e), p, p);
     if (g->u->cx->fp == FP_strict && function[e->op])

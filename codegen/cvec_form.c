@@ -141,7 +141,7 @@ static bool can_operation(Check *c, const Expr *e)
     if (e->op == EX_cast || e->op == EX_castsat)
         return can_convert(e);
     if (e->op == EX_bitcast)
-        return e->dt == DT_i32 && e->a[0]->dt == DT_f32;
+        return (e->dt == DT_i32 && e->a[0]->dt == DT_f32) || (e->dt == DT_f32 && e->a[0]->dt == DT_i32);
     return e->n > 0 && !dtype_is_narrow_float((DType)e->dt) && (v_op_name(e) || v_is_long_product(c->g, e));
 }
 

@@ -16,6 +16,7 @@ typedef struct Auto {
     const Machine *m;
     Tuning *tuning;      /* choices of tiles; NULL: the model's */
     int32_t parts;       /* the most that a run is cut into */
+    Map *sums;           /* by tensor: bounds of auto_sums */
     Schedule *s;
     VEC(bool) pinned;    /* by tensor: stays at root (copies made on purpose) */
     VEC(bool) packed;    /* by tensor: an operand brought into groups at run time */
@@ -147,10 +148,16 @@ void auto_scale(Auto *g);                              /* scaled sums of integer
 #define AUTO_REACH   0x1p21
 enum { AUTO_ROUNDER_BITS = 0x4b400000 };
 const Expr *auto_rounded(Exprs *x, const Expr *sum, int64_t add);
+/* auto_zero.c: how variables, 0 .. extent - 1 each, move in the load of a constant: its element offset is *at + the sum of variable * stride;
+ * false: it is no such sum. */
+typedef struct ElementWalk { int64_t extent, stride; } ElementWalk;
+bool auto_walks(const Auto *g, const Expr *load, const Expr *const *var, const Expr *const *extent, uint8_t n, ElementWalk *walk, int64_t *at);
 /* auto_reach.c: bounds of a value, infinite where none are known, and of its magnitude. */
 typedef struct Reach { double lo, hi; } Reach;
 Reach auto_reach(const Auto *g, const Expr *e);
 double auto_magnitude(const Auto *g, const Expr *e);
+Reach auto_sums(const Auto *g, const Expr *sum);      /* auto_sums.c: of one with a constant closer ones, at the price of a walk over it */
+const Reach *auto_known_sums(const Auto *g, uint32_t t); /* those of tensor t once it has been walked for; NULL: it has not */
 void auto_round(Auto *g);                              /* after placement: bytes on their way between floats */
 void auto_sign(Auto *g);                               /* bytes with the sign that dots of the machine take */
 void auto_zero(Auto *g);                               /* zero points out of contractions of bytes */

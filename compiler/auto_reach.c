@@ -27,6 +27,9 @@ static Reach of_sums(Reach a, Reach b) { return (Reach){a.lo + b.lo, a.hi + b.hi
 static Reach reach_of_stage(Work *w, const Stage *s, int depth)
 {
     double n = 1;
+    const Reach *known = auto_known_sums(w->g, s->out);
+    if (known)
+        return *known;
     if (s->kind == ST_map)
         return reach(w, s->body, depth);
     if (s->kind != ST_reduce || s->op != RED_sum)
@@ -70,6 +73,13 @@ static Reach of_quotients(const Expr *e, Reach a)
     return by != 0 ? of_products(a, (Reach){1 / by, 1 / by}) : nothing_known;
 }
 
+/* Bits of floats that have no fraction: between 2^23 and 2^24 one is as far from the next as its bits are. */
+static Reach of_bits(const Expr *e, Reach a)
+{
+    const double first = 0x4b000000, last = 0x4b7fffff;
+    return e->dt == DT_f32 && a.lo >= first && a.hi <= last ? (Reach){0x1p23 + (a.lo - first), 0x1p23 + (a.hi - first)} : nothing_known;
+}
+
 static Reach reach_of_operation(const Expr *e, const Reach *r)
 {
     switch (e->op) {
@@ -81,6 +91,7 @@ static Reach reach_of_operation(const Expr *e, const Reach *r)
     case EX_neg: return (Reach){-r[0].hi, -r[0].lo};
     case EX_min: return (Reach){fmin(r[0].lo, r[1].lo), fmin(r[0].hi, r[1].hi)};
     case EX_max: return (Reach){fmax(r[0].lo, r[1].lo), fmax(r[0].hi, r[1].hi)};
+    case EX_bitcast: return of_bits(e, r[0]);
     case EX_rint: return (Reach){rint(r[0].lo), rint(r[0].hi)};
     case EX_erf: case EX_erfq: case EX_tanh: return (Reach){-1, 1};
     default: return nothing_known;

@@ -10,6 +10,12 @@
  * as fine as a factor of 31 bits where scale alone has 24. Twice as many floats as 64-bit integers are in a vector, and the
  * shift and both halves of the product go. Both forms grow with the sum, so they are equal everywhere when they are equal on
  * both sides of each of the result's 255 steps, which is tried for every m with constants that are searched for.
+ *
+ * A sum below 2^22 that starts with the bits of 1.5*2^23, and its bias, is such a float already:
+ *
+ *   fma(f32(sum), gain[m], gain[m]*bias[m])   becomes   fma(bits_f32(sum + start[m]), gain[m], -1.5*2^23*gain[m])   start = bits_i32(1.5*2^23) + bias
+ *
+ * where a tile has the sum, whose accumulators start with that. The offset is exact: a gain has 12 bits.
  */
 #include <math.h>
 
@@ -19,6 +25,10 @@ __extension__ typedef __int128 Wide;
 
 enum { MOST_ADDED = 3 }; /* constants that are added to a sum: of zero points, and a bias */
 enum { STEPS = 255, MOST_GAIN = 4096 };
+enum { MOST_STARTED = 1 << 22 };
+
+/* How the float comes about: the bias is added to the integer, and the gain is 1; it is part of the offset; the sum starts with it. */
+typedef enum Form { FORM_plain, FORM_offset, FORM_start } Form;
 
 /* The integer form; constants are loads of vectors over one index, or literals. */
 typedef struct Scaled {
@@ -27,13 +37,14 @@ typedef struct Scaled {
     const Expr *dim;                 /* their extent */
     int64_t n, add, most;            /* channels, c, and the largest magnitude of sum */
     int shift;
+    bool starts;                     /* it can start with 1.5*2^23 and its bias */
     bool even;                       /* half to even: bit `shift` of the product is added, too */
     DType dt;
 } Scaled;
 
 typedef struct Channel { int64_t factor, bias; int64_t step[STEPS]; } Channel; /* step[q]: the least sum above result q */
 
-typedef struct Floats { float gain, offset, scale; int64_t apart; } Floats; /* apart: the bias where it is part of offset */
+typedef struct Floats { float gain, offset, scale; int64_t apart; } Floats; /* offset: gain * apart, which the float has less than the sum */
 
 /* ---- the integer form ---- */
 
@@ -99,6 +110,17 @@ static int64_t constant_at(const Auto *g, const Expr *e, int64_t k)
     return !e ? 0 : ex_is_const(e) ? e->v.i : blob_i(ten(g->te, e->v.ref)->data, k);
 }
 
+/* A vector over the index of the others, or a literal. */
+static const Expr *whole_constant(Auto *g, const Scaled *s, const char *what, const int32_t *v)
+{
+    if (!s->at)
+        return ex_const_i(g->x, DT_i32, v[0]);
+    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s%u", what, g->te->ten.n), TEN_const, 1, &s->dim);
+    ten(g->te, t)->dt = DT_i32;
+    ten(g->te, t)->data = blob_make(g->a, DT_i32, s->n, v);
+    return ex_load(g->x, DT_i32, t, 1, &s->at);
+}
+
 /* All that is added as one constant. */
 static const Expr *joined(Auto *g, const Scaled *s, const Added *all)
 {
@@ -111,12 +133,7 @@ static const Expr *joined(Auto *g, const Scaled *s, const Added *all)
             sum += (uint32_t)(all->less[q] ? -constant_at(g, all->e[q], k) : constant_at(g, all->e[q], k));
         v[k] = (int32_t)sum;
     }
-    if (!s->at)
-        return ex_const_i(g->x, DT_i32, v[0]);
-    const uint32_t t = auto_tensor(g, str_fmt(g->a, "bias%u", g->te->ten.n), TEN_const, 1, &s->dim);
-    ten(g->te, t)->dt = DT_i32;
-    ten(g->te, t)->data = blob_make(g->a, DT_i32, s->n, v);
-    return ex_load(g->x, DT_i32, t, 1, &s->at);
+    return whole_constant(g, s, "bias", v);
 }
 
 static void take_sum(Auto *g, Scaled *s, const Expr *e)
@@ -250,14 +267,14 @@ static void slope_bounds(const Scaled *s, const Channel *c, double *lo, double *
     }
 }
 
-/* The smallest gain with a scale that gives every step right. Plain: 1, and the bias is added to the integer. */
-static bool find_floats(const Scaled *s, const Channel *c, bool plain, Floats *f)
+/* The smallest gain with a scale that gives every step right. */
+static bool find_floats(const Scaled *s, const Channel *c, Form form, Floats *f)
 {
     double lo, hi;
     slope_bounds(s, c, &lo, &hi);
     const double near = ldexp((double)c->factor, -s->shift), slope = lo <= hi && hi < INFINITY ? (lo + hi) / 2 : near;
-    for (int gain = 1; gain <= (plain ? 1 : MOST_GAIN); gain++) {
-        const int64_t apart = plain ? 0 : c->bias;
+    for (int gain = 1; gain <= (form == FORM_plain ? 1 : MOST_GAIN); gain++) {
+        const int64_t apart = form == FORM_offset ? c->bias : form == FORM_start ? -(int64_t)AUTO_ROUNDER : 0;
         *f = (Floats){(float)gain, (float)(gain * apart), (float)(slope / gain), apart};
         const double have = (double)f->scale * gain;
         if ((have == slope || (have >= lo && have <= hi)) && agrees(s, c, f))
@@ -273,7 +290,7 @@ static const Expr *float_constant(Auto *g, const Scaled *s, const char *what, co
 /* Vectors of the three numbers. */
 typedef struct Table { float *gain, *offset, *scale; } Table;
 
-static bool fill_table(const Auto *g, const Scaled *s, const Table *t, bool plain)
+static bool fill_table(const Auto *g, const Scaled *s, const Table *t, Form form)
 {
     Channel c;
     for (int64_t k = 0; k < s->n; k++) {
@@ -283,7 +300,7 @@ static bool fill_table(const Auto *g, const Scaled *s, const Table *t, bool plai
         if (c.factor <= 0)
             return false;
         find_steps(s, &c);
-        if (!find_floats(s, &c, plain, &f))
+        if (!find_floats(s, &c, form, &f))
             return false;
         t->gain[k] = f.gain;
         t->offset[k] = f.offset;
@@ -292,22 +309,49 @@ static bool fill_table(const Auto *g, const Scaled *s, const Table *t, bool plai
     return true;
 }
 
-static const Expr *scaled_sum(Auto *g, const Scaled *s, const Table *t, bool plain)
+/* What a sum starts with, for each channel. */
+static const Expr *start_of(Auto *g, const Scaled *s)
+{
+    int32_t *v = NEWN(g->a, int32_t, s->n);
+    for (int64_t k = 0; k < s->n; k++)
+        v[k] = (int32_t)(AUTO_ROUNDER_BITS + constant_at(g, s->bias, k));
+    return whole_constant(g, s, "start", v);
+}
+
+static const Expr *scaled_sum(Auto *g, const Scaled *s, const Table *t, Form form)
 {
     Exprs *x = g->x;
-    if (plain)
+    if (form == FORM_plain)
         return ex_cast(x, DT_f32, s->bias ? ex_add(x, s->sum, s->bias) : s->sum);
-    const Expr *sum = ex_cast(x, DT_f32, s->sum), *gain = float_constant(g, s, "gain", t->gain);
+    const Expr *gain = float_constant(g, s, "gain", t->gain);
+    if (form == FORM_start)
+        return ex_fma(x, ex_bitcast(x, DT_f32, ex_add(x, s->sum, start_of(g, s))), gain, float_constant(g, s, "offset", t->offset));
+    const Expr *sum = ex_cast(x, DT_f32, s->sum);
     return s->bias ? ex_fma(x, sum, gain, float_constant(g, s, "offset", t->offset)) : ex_mul(x, sum, gain);
+}
+
+/* Whether a tile of vectors may have it. Tiles of a matrix unit would have to be loaded, which costs more than it saves (ResNet-50 on AMX
+ * 1.04 of the time), so what one may make is left as it is. */
+static bool is_reduced(const Auto *g, const Expr *sum)
+{
+    const Ten *t = sum->op == EX_load ? ten(g->te, sum->v.ref) : NULL;
+    Dot d;
+    if (!t || t->kind != TEN_stage || g->te->stage.at[t->stage]->kind != ST_reduce)
+        return false;
+    return !g->m->amx || !dot_of(g, t->stage, &d) || d.row < 0 || d.lane < 0 || d.group != extent_of(g, t->dim[d.lane]);
 }
 
 /* Neither the sum nor what is rounded leads out of its type. */
 static bool in_reach(const Auto *g, Scaled *s)
 {
-    double most = auto_magnitude(g, s->sum), all = most + (s->bias ? auto_magnitude(g, s->bias) : 0), top = 0;
+    const bool may_start = is_reduced(g, s->sum);
+    const Reach sum = may_start ? auto_sums(g, s->sum) : auto_reach(g, s->sum), bias = s->bias ? auto_reach(g, s->bias) : (Reach){0, 0};
+    const double most = fmax(-sum.lo, sum.hi), all = most + fmax(-bias.lo, bias.hi);
+    double top = 0;
     for (int64_t k = 0; k < s->n; k++)
         top = fmax(top, ldexp((double)constant_at(g, s->factor, k), -s->shift));
     s->most = all < 0x1p31 ? (int64_t)most : 0;
+    s->starts = may_start && sum.lo + bias.lo >= -MOST_STARTED && sum.hi + bias.hi < MOST_STARTED;
     return s->most > 0 && all * top < AUTO_REACH && whole_part(s) > -(1 << 20) && whole_part(s) < 1 << 20;
 }
 
@@ -319,10 +363,13 @@ static const Expr *in_floats(void *ctx, const Expr *e)
     if (!find_scaled(g, e, &s) || !in_reach(g, &s))
         return e;
     const Table t = {NEWN(g->a, float, s.n), NEWN(g->a, float, s.n), NEWN(g->a, float, s.n)};
-    const bool plain = fill_table(g, &s, &t, true);
-    if (!plain && !fill_table(g, &s, &t, false))
+    static const Form form[] = {FORM_start, FORM_plain, FORM_offset};
+    size_t k = s.starts ? 0 : 1;
+    while (k < COUNT(form) && !fill_table(g, &s, &t, form[k]))
+        k++;
+    if (k == COUNT(form))
         return e;
-    const Expr *sum = scaled_sum(g, &s, &t, plain), *scale = float_constant(g, &s, "scale", t.scale);
+    const Expr *sum = scaled_sum(g, &s, &t, form[k]), *scale = float_constant(g, &s, "scale", t.scale);
     const Expr *rounded = ex_fma(x, sum, scale, ex_const_f(x, DT_f32, AUTO_ROUNDER));
     return ex_castsat(x, s.dt, auto_rounded(x, rounded, whole_part(&s)));
 }

@@ -64,10 +64,7 @@ bool byte_product(Auto *g, uint32_t k, Factor *p, Factor *q, Dot *d)
 
 /* ---- sums of an operand ---- */
 
-typedef struct Walk { int64_t extent, stride; } Walk;
-
-/* Element offset of the load of a constant as strides of the variables; false: it is not their affine sum. */
-static bool walks_of(Auto *g, const Expr *load, const Expr *const *var, const Expr *const *extent, uint8_t n, Walk *walk, int64_t *at)
+bool auto_walks(const Auto *g, const Expr *load, const Expr *const *var, const Expr *const *extent, uint8_t n, ElementWalk *walk, int64_t *at)
 {
     const Ten *w = ten(g->te, load->v.ref);
     const Expr *flat = ex_int(g->x, 0);
@@ -76,7 +73,7 @@ static bool walks_of(Auto *g, const Expr *load, const Expr *const *var, const Ex
         flat = ex_add(g->x, flat, ex_mul(g->x, load->a[d], ex_int(g->x, stride)));
     for (uint8_t q = 0; q < n; q++) {
         bool linear;
-        walk[q] = (Walk){extent[q]->v.i, ex_coef(flat, var[q], &linear)};
+        walk[q] = (ElementWalk){extent[q]->v.i, ex_coef(flat, var[q], &linear)};
         if (!linear)
             return false;
         flat = ex_sub(g->x, flat, ex_mul(g->x, var[q], ex_int(g->x, walk[q].stride)));
@@ -86,7 +83,7 @@ static bool walks_of(Auto *g, const Expr *load, const Expr *const *var, const Ex
 }
 
 /* Sums over the last walks, `steps` values each, times a factor; they wrap. */
-static const Blob *sum_constant(Auto *g, const Blob *from, const Walk *walk, uint8_t n, int64_t at, int64_t count, int64_t steps, uint32_t factor)
+static const Blob *sum_constant(Auto *g, const Blob *from, const ElementWalk *walk, uint8_t n, int64_t at, int64_t count, int64_t steps, uint32_t factor)
 {
     uint32_t *sum = NEWN(g->a, uint32_t, count);
     Arena *scratch = arena_child(g->a);
@@ -131,7 +128,7 @@ static void sum_over(Auto *g, const Stage *s, const Expr *load, Sum *sum)
 static const Blob *constant_sum(Auto *g, const Expr *load, const Sum *sum, int64_t steps, uint32_t factor)
 {
     const Expr *var[2 * MAX_RANK], *extent[2 * MAX_RANK];
-    Walk walk[2 * MAX_RANK];
+    ElementWalk walk[2 * MAX_RANK];
     int64_t count = 1, at;
     uint8_t n = 0;
     if (ten(g->te, load->v.ref)->kind != TEN_const || load->op != EX_load)
@@ -147,7 +144,7 @@ static const Blob *constant_sum(Auto *g, const Expr *load, const Sum *sum, int64
         extent[n] = sum->s.rext[q];
     }
     const Ten *w = ten(g->te, load->v.ref);
-    return walks_of(g, sum->s.body->a[0], var, extent, n, walk, &at) ? sum_constant(g, w->data, walk, n, at, count, steps, factor) : NULL;
+    return auto_walks(g, sum->s.body->a[0], var, extent, n, walk, &at) ? sum_constant(g, w->data, walk, n, at, count, steps, factor) : NULL;
 }
 
 /* zero times the sum of a factor's load, which is added before stage k and read at `at`, values of the variables of the stage.

@@ -101,7 +101,7 @@ uint8_t register_vars(Build *b, uint32_t k, uint32_t r, const Subst *sub, Subst 
     return rank;
 }
 
-/* acc + e, of a sum of floats, where e is an element of a constant: a bias. */
+/* acc + e, where e is an element of a constant: a bias. */
 typedef struct Bias { const Build *b; const Expr *acc, *sum, *value; } Bias;
 
 static void find_bias(void *ctx, const Expr *e)
@@ -114,16 +114,32 @@ static void find_bias(void *ctx, const Expr *e)
         }
 }
 
-/* What is added to the sum first is what it starts with: one operation less for each element. */
+/* Register for a sum that starts with an element of a constant of whole numbers; of floats acc itself. */
+static const Expr *started(Build *b, const Expr *acc, const Expr *value)
+{
+    const VarInfo *v = ex_var_info(b->x, acc);
+    const Blob *from = buf(b->u, value->v.ref)->data;
+    int64_t lo = INT32_MAX, hi = INT32_MIN;
+    if (acc->dt != DT_i32)
+        return acc;
+    for (int64_t k = 0; k < from->count; k++) {
+        lo = min_i64(lo, blob_i(from, k));
+        hi = max_i64(hi, blob_i(from, k));
+    }
+    return ex_var(b->x, VK_REG, DT_i32, "acc", max_i64(lo + v->lo, INT32_MIN), min_i64(hi + v->hi, INT32_MAX));
+}
+
+/* What is added to the sum first is what it starts with: one operation less for each element, but on a matrix unit. */
 static void start_with_bias(Build *b, Tile *t)
 {
     Bias f = {.b = b, .acc = t->acc};
-    if (t->red != RED_sum || t->acc->dt != DT_f32 || t->matrix || t->across)
+    if (t->red != RED_sum || t->matrix || t->across)
         return;
     ex_walk(t->store->value, find_bias, &f);
     if (!f.sum || ex_uses(ex_subst(b->x, t->store->value, &(Subst){f.sum, f.value}, 1), t->acc))
         return;
     t->init = f.value;
+    t->acc = started(b, t->acc, f.value);
     t->store->value = ex_subst(b->x, t->store->value, &(Subst){f.sum, t->acc}, 1);
 }
 

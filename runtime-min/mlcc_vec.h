@@ -26,7 +26,7 @@
  *   ERFQ(a)                    what becomes part of a byte: within 2^-17
  *   EACH(f, a)                 f of each lane, a function of libm
  *   ILD(p) IST(p, v) ISET(x) IADD ISUB IMUL(a, b)      int32_t lanes, wrapping
- *   ITOF(i) FTOI(a)            FTOI drops the fraction and saturates, NaN gives 0, as mlcc_trunc_i32;  BITS(a) the same bits
+ *   ITOF(i) FTOI(a)            FTOI drops the fraction and saturates, NaN gives 0, as mlcc_trunc_i32;  BITS(a) FBITS(i) the same bits
  *   LDI8(p) LDU8(p)            bytes as VI;  LDBF(p) STBF(p, v)  bfloat16, rounded half to even;  STBFZ(p, v) as STBF, but
  *                              numbers below the normal range may count as 0, as the processor's instruction takes them
  *
@@ -284,6 +284,7 @@ static inline float V1_FMA(float a, float b, float c)
 static inline float V1_FUSED(float a, float b, float c) { return fmaf(a, b, c); }
 
 static inline int32_t V1_BITS(float a) { return (int32_t)mlcc_bits_of_f32(a); }
+static inline float V1_FBITS(int32_t a) { return mlcc_f32_of_bits((uint32_t)a); }
 
 /* What is below -32 counts as -32: products of what is nearly nothing do not become subnormal. */
 static inline float V1_SIGMOID(float a)

@@ -201,6 +201,7 @@ static MLCC_INLINE v16f V16_FUSED(v16f a, v16f b, v16f c)
 #endif
 
 static MLCC_INLINE v16i V16_BITS(v16f a) { return (v16i)a; }
+static MLCC_INLINE v16f V16_FBITS(v16i a) { return (v16f)a; }
 
 #if MLCC_X86 && defined(__AVX512F__)
 static MLCC_INLINE v16f V16_SQRT(v16f a) { return (v16f)_mm512_sqrt_ps((__m512)a); }

@@ -157,6 +157,7 @@ static MLCC_INLINE v4f V4_FUSED(v4f a, v4f b, v4f c)
 #endif
 
 static MLCC_INLINE v4i V4_BITS(v4f a) { return (v4i)a; }
+static MLCC_INLINE v4f V4_FBITS(v4i a) { return (v4f)a; }
 
 #if MLCC_X86
 static MLCC_INLINE v4f V4_SQRT(v4f a) { return (v4f)_mm_sqrt_ps((__m128)a); }

@@ -197,6 +197,7 @@ static MLCC_INLINE v8f V8_FUSED(v8f a, v8f b, v8f c)
 #endif
 
 static MLCC_INLINE v8i V8_BITS(v8f a) { return (v8i)a; }
+static MLCC_INLINE v8f V8_FBITS(v8i a) { return (v8f)a; }
 
 #if MLCC_X86 && defined(__AVX__)
 static MLCC_INLINE v8f V8_SQRT(v8f a) { return (v8f)_mm256_sqrt_ps((__m256)a); }

@@ -150,6 +150,56 @@ static void test_pairs(void **state)
     assert_in_range(found[1], 6, 12);
 }
 
+/* ---- sums that start with what makes them floats ---- */
+
+enum { ROWS = 24 };
+
+/* sat_u8(((sum(k) x[i,k]*w[m,k] + b[m])*f[m] + half) >> 34) of so many steps. */
+static const char *dense(int steps)
+{
+    Text t = {.arena = arena};
+    text_add(&t, "input 0 %%x u8[%d,%d]\nconst %%f i64[%d] (", ROWS, steps, CHANNELS);
+    for (int m = 0; m < CHANNELS; m++)
+        text_add(&t, "%s%lld", m ? ", " : "", (long long)pick(1 << 20, 1 << 23));
+    text_add(&t, ")\nconst %%b i32[%d] (", CHANNELS);
+    for (int m = 0; m < CHANNELS; m++)
+        text_add(&t, "%s%lld", m ? ", " : "", (long long)pick(-200000, 200000));
+    text_add(&t, ")\nconst %%w i8[%d,%d] (", CHANNELS, steps);
+    for (int k = 0; k < CHANNELS * steps; k++)
+        text_add(&t, "%s%lld", k ? ", " : "", (long long)pick(-127, 127));
+    text_add(&t, ")\n%%d i32[i:%d,m:%d] = sum(k:%d) i32(%%x[i,k])*i32(%%w[m,k])\n", ROWS, CHANNELS, steps);
+    text_add(&t, "%%y u8[i:%d,m:%d] = sat_u8(i32(shr(i64(%%d[i,m] + %%b[m])*i64(%%f[m]) + %lldi64, 34i64)))\noutput 0 %%y\n", ROWS, CHANNELS, 1LL << 33);
+    return text_str(&t);
+}
+
+/* Whether sums start so; they give what the integers give, for rows at random and at both ends. */
+static bool starts(const char *march, int steps)
+{
+    unsigned char *x = NEWN(arena, unsigned char, (size_t)(ROWS * steps));
+    for (int k = 0; k < ROWS * steps; k++)
+        x[k] = (unsigned char)(k / steps == 0 ? 0 : k / steps == 1 ? 255 : k / steps < 4 ? 255 * (rand() % 2) : rand());
+    const char *text = dense(steps);
+    const Unit *unit[] = {scheduled(text, "generic"), scheduled(text, march)};
+    const mlcc_tensor in = {x, 2, 2, {ROWS, steps}};
+    mlcc_tensor out[2];
+    for (int k = 0; k < 2; k++) {
+        out[k] = (mlcc_tensor){.data = arena_alloc(arena, ROWS * CHANNELS, 64)};
+        assert_true(unit_run(arena, unit[k], &in, &out[k]));
+    }
+    if (memcmp(out[0].data, out[1].data, ROWS * CHANNELS) != 0)
+        fail_msg("%s: other values for %s", text, march);
+    return uses(unit[1], "acc acc = %") && uses(unit[1], "bits_f32(acc)");
+}
+
+static void test_starts(void **state)
+{
+    (void)state;
+    assert_true(starts("x86-64-v3", 40));
+    assert_true(starts("x86-64-v4-vnni", 300)); /* as these weights are, not as large as they could be */
+    assert_false(starts("x86-64-v4-vnni", 1200));
+    assert_false(starts("sapphirerapids", 300)); /* left to the matrix unit */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +208,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ties_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_less, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_starts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pairs, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -233,15 +233,17 @@ static void T(test_fma)(void **state)
         b[i] = 1 - (float)(i + 1) * 0x1p-20f;
         c[i] = -1;
     }
-    float exact[W];
+    float exact[W], back[W];
     int32_t bits[W];
     V(IST)(bits, V(BITS)(V(LD)(a)));
+    V(ST)(back, V(FBITS)(V(ILD)(bits)));
     V(ST)(exact, V(FUSED)(V(LD)(a), V(LD)(b), V(LD)(c)));
     V(ST)(y, V(FMA)(V(LD)(a), V(LD)(b), V(LD)(c)));
     for (int i = 0; i < W; i++) {
         const float once = fmaf(a[i], b[i], c[i]);
         assert_true(exact[i] == once);
         assert_int_equal(bits[i], mlcc_bits_of_f32(a[i]));
+        assert_true(back[i] == a[i]);
 #if defined(__FMA__) || defined(__aarch64__)
         assert_true(y[i] == once);
 #else

@@ -9,7 +9,7 @@
 
 /* Those that the dialect approximates, as libm names them: what -ffp=strict calls lane by lane. */
 static const char *const function[EX_count] = {
-    [EX_exp] = "expf", [EX_log] = "logf", [EX_tanh] = "tanhf", [EX_erf] = "erff", [EX_erfq] = "erff"};
+    [EX_exp] = "expf", [EX_log] = "logf", [EX_log1p] = "log1pf", [EX_tanh] = "tanhf", [EX_erf] = "erff", [EX_erfq] = "erff"};
 
 /* Those that have a shorter form for -ffp=bf16. */
 static const char *const rounded[EX_count] = {[EX_erf] = "ERFB"};

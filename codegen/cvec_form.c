@@ -19,7 +19,7 @@ static const VectorOp vector_op[EX_count] = {
     [EX_eq] = {"EQ", "IEQ", NULL},        [EX_ne] = {"NE", "INE", NULL},        [EX_isnan] = {"NE", NULL, NULL},
     [EX_band] = {NULL, "IAND", "LAND"},   [EX_bor] = {NULL, "IOR", NULL},       [EX_bxor] = {NULL, "IXOR", NULL},
     [EX_fma] = {"FUSED", NULL, NULL},     [EX_bnot] = {NULL, "INOT", NULL},     [EX_shl] = {NULL, "ISHL", "LSHL"},
-    [EX_shr] = {NULL, "ISHR", "LSHR"},    [EX_erfq] = {"ERFQ", NULL, NULL},
+    [EX_shr] = {NULL, "ISHR", "LSHR"},    [EX_erfq] = {"ERFQ", NULL, NULL},   [EX_log1p] = {"LOG1P", NULL, NULL},
 };
 
 static const Element element[] = {
@@ -90,14 +90,27 @@ bool v_by_lane(const Expr *e, const Expr *lane, const Expr *acc)
     return ex_uses(e, lane) || (acc && ex_uses(e, acc));
 }
 
+/* Whether a load without a guard lies in its buffer whatever is chosen. */
+static bool is_inside(const CGen *g, const Expr *e)
+{
+    const Buf *b = buf(g->u, e->v.ref);
+    bool inside = e->op == EX_load;
+    for (uint8_t d = 0; d < b->rank && inside; d++) {
+        int64_t lo, hi, left, most;
+        const Expr *rest = ex_sub(g->x, b->dim[d], e->a[d]);
+        inside = ex_range(g->x, e->a[d], &lo, &hi) && lo >= -b->lo[d] && ex_range(g->x, rest, &left, &most) && left > -b->hi[d];
+    }
+    return inside;
+}
+
 static void check_load(void *ctx, const Expr *e)
 {
     Check *c = ctx;
     if (is_load(e))
-        c->ok = c->ok && map_u64(&c->always, e->id, false);
+        c->ok = c->ok && (map_u64(&c->always, e->id, false) || is_inside(c->g, e));
 }
 
-/* A choice by lane evaluates both sides, so neither may load what would not be loaded otherwise. */
+/* A choice by lane evaluates both sides, so neither may load beyond its buffer what would not be loaded otherwise. */
 static bool safe_choice(Check *c, const Expr *e)
 {
     if (!v_by_lane(e->a[0], c->lane, c->acc))

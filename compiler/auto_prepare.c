@@ -18,7 +18,14 @@ static bool moves_window(const Auto *g, const Stage *s, const Dot *d, const Expr
     return yes;
 }
 
-/* Reduction order: window positions outside, the variable that walks memory in x innermost. */
+/* Whether lanes walk along the index of x. */
+static bool moves_lanes(const Stage *s, const Dot *d, const Expr *index)
+{
+    bool linear;
+    return d->lane >= 0 && ex_coef(index, s->var[d->lane], &linear) != 0 && linear;
+}
+
+/* Reduction order: window positions outside, the variable that walks memory in x innermost, unless lanes do. */
 static void order_reduction(Auto *g, uint32_t k, const Dot *d)
 {
     const Stage *old = g->te->stage.at[k];
@@ -27,7 +34,7 @@ static void order_reduction(Auto *g, uint32_t k, const Dot *d)
     for (uint8_t q = 0; q < s->nr; q++) {
         bool window = ex_is_int(s->rext[q], 1);
         for (uint16_t e = 0; e < d->x->n; e++)
-            window = window || (ex_uses(d->x->a[e], s->rvar[q]) && moves_window(g, s, d, d->x->a[e]));
+            window = window || (ex_uses(d->x->a[e], s->rvar[q]) && (moves_window(g, s, d, d->x->a[e]) || moves_lanes(s, d, d->x->a[e])));
         if (!window && !ex_is_int(s->rext[q], 1))
             inner = q;
     }

@@ -24,8 +24,9 @@ enum { TWIN_VECTORS = 7 };    /* of a tile of twin steps: all lanes that take th
 enum { FMA_LATENCY = 8, STEP_OVERHEAD = 2, TILE_OVERHEAD = 48, OPEN_ROWS = 64, MAX_ROWS = 14, MAX_VECTORS = 4 };
 
 /* What a tile covers: rows of one variable, and those of an outer one that could join them; 1: none could. Lanes of one vector: half of
- * what it has where steps are twins. Bytes of x from one row to the next, of each; 0: not always the same. */
-typedef struct ShapeWork { int64_t outer, rows, lanes, width, steps; bool depthwise; int64_t outer_bytes, row_bytes; } ShapeWork;
+ * what it has where steps are twins. Bytes of x from one row to the next, of each; 0: not always the same.
+ * phases: constants of one step, each of which every phases-th row takes. */
+typedef struct ShapeWork { int64_t outer, rows, lanes, width, steps; bool depthwise; int64_t outer_bytes, row_bytes, phases; } ShapeWork;
 
 static int64_t vectors_of(const ShapeWork *w) { return (w->lanes + w->width - 1) / w->width; }
 
@@ -50,7 +51,8 @@ static int64_t crowded_rows(const Auto *g, const ShapeWork *w, int64_t down, int
  * come from the second for each row tile: a step of 7 x 3 vectors, 10.5 cycles of FMAs, takes 13.8 (Sapphire Rapids). */
 static double step_cost(const Auto *g, const ShapeWork *w, int64_t rows, int64_t vectors)
 {
-    const double fma = fma_cost(g, rows * vectors), loads = load_cost(g, w->depthwise ? 0 : rows, vectors);
+    const int64_t elements = w->depthwise ? 0 : (rows + w->phases - 1) / w->phases + (w->phases > 1); /* rows between two of x share one */
+    const double fma = fma_cost(g, rows * vectors), loads = load_cost(g, elements, vectors * min_i64(w->phases, rows));
     const bool streams = !w->depthwise && w->steps * vectors * g->m->lanes_f32 * 4 > g->m->l1_bytes;
     return fmax(fmax(fma, loads), streams ? fmax(FMA_LATENCY, (double)(STREAM * vectors)) : FMA_LATENCY) + STEP_OVERHEAD;
 }
@@ -86,7 +88,9 @@ static double shape_cost(const Auto *g, const ShapeWork *w, int64_t down, int64_
 
 static void try_shape(const Auto *g, const ShapeWork *w, int64_t down, int64_t rows, int64_t vectors, ShapeList *best)
 {
-    if (down * rows * vectors + (w->depthwise ? TAP_REGISTERS : vectors + 1) > g->m->vregs)
+    if (down * rows * vectors + (w->depthwise ? TAP_REGISTERS : vectors * min_i64(w->phases, rows) + 1) > g->m->vregs)
+        return;
+    if (rows % w->phases && rows < w->rows) /* which constant a row takes is known in each tile */
         return;
     if (g->te->cx->small && (down > 1 || !is_compact(w->rows, vectors_of(w), rows, vectors)))
         return;
@@ -184,6 +188,24 @@ static int64_t bytes_between(const Auto *g, const Expr *load, const Expr *v)
     return max_i64(sum, 0);
 }
 
+typedef struct Phases { const Expr *row; int64_t n; } Phases;
+
+static void find_phases(void *ctx, const Expr *e)
+{
+    Phases *p = ctx;
+    if (e->op == EX_mod && ex_is_const(e->a[1]) && ex_uses(e->a[0], p->row))
+        p->n = max_i64(p->n, e->a[1]->v.i);
+}
+
+/* Rows after which the constant repeats: a transposed convolution has one for each pixel between two of x. 1: all share one. */
+static int64_t phases_of(const Stage *s, const Dot *d)
+{
+    Phases p = {d->row >= 0 ? s->var[d->row] : NULL, 1};
+    for (uint16_t k = 0; k < ex_load_rank(d->w) && p.row; k++)
+        ex_walk(d->w->a[k], find_phases, &p);
+    return p.n;
+}
+
 static ShapeWork work_of(const Auto *g, const Dot *d, const Stage *s, int64_t lanes)
 {
     const Ten *t = ten(g->te, s->out);
@@ -192,7 +214,7 @@ static ShapeWork work_of(const Auto *g, const Dot *d, const Stage *s, int64_t la
     const int outer = d->row >= 0 ? outer_rows(s, t, d) : -1;
     const int64_t width = g->m->lanes_f32 / (g->twins.at[s->out] ? TWIN : 1);
     return (ShapeWork){joined_rows(s, t, d, rows), rows, lanes, width, reduction_steps(g, s) / d->quad, is_depthwise(d),
-                       outer >= 0 ? bytes_between(g, d->x, s->var[outer]) : 0, row ? bytes_between(g, d->x, s->var[d->row]) : 0};
+                       outer >= 0 ? bytes_between(g, d->x, s->var[outer]) : 0, row ? bytes_between(g, d->x, s->var[d->row]) : 0, phases_of(s, d)};
 }
 
 TileShape shape_of_tile(const Auto *g, const Dot *d, const Stage *s, int64_t lanes, const char **kind)

@@ -15,6 +15,11 @@
  *
  *   part[p, i, j] = sum(k < K/n) x[i, p*K/n + k] * w[p*K/n + k, j],   y[i, j] = part[0, i, j] + .. + part[n-1, i, j]
  *
+ * A product of one column has no variable along the vectors. There the lanes are pieces, one step of each side by side, and added in the
+ * end (l < L; y = x w with a vector w, a convolution to one channel):
+ *
+ *   part[i, l] = sum(k < K/L) x[i, k*L + l] * w[k*L + l],   y[i] = sum(l) part[i, l]
+ *
  * In the same way a large picture that is summed to one value a channel is summed in groups of rows, each by who has made them:
  * there are not always as many blocks of channels as threads.
  */
@@ -81,13 +86,13 @@ static Stage *copy_of(Auto *g, const Stage *s, uint32_t to, uint8_t first, Subst
     return c;
 }
 
-/* Of the steps of variable q those from `at` on, n of them. */
-static void take_steps(Auto *g, const Stage *s, Stage *c, uint8_t q, const Expr *at, int64_t n, Subst *of, uint32_t *count)
+/* Of the steps of variable q those from `at` on, n of them, `stride` apart. */
+static void take_steps(Auto *g, const Stage *s, Stage *c, uint8_t q, const Expr *at, int64_t stride, int64_t n, Subst *of, uint32_t *count)
 {
     for (uint8_t r = 0; r < s->nr; r++) {
         c->rext[r] = r == q ? ex_int(g->x, n) : s->rext[r];
         c->rvar[r] = ex_index(g->x, ex_var_info(g->x, s->rvar[r])->name, c->rext[r]);
-        of[(*count)++] = (Subst){s->rvar[r], r == q ? ex_add(g->x, c->rvar[r], at) : c->rvar[r]};
+        of[(*count)++] = (Subst){s->rvar[r], r == q ? ex_add(g->x, ex_mul(g->x, c->rvar[r], ex_int(g->x, stride)), at) : c->rvar[r]};
     }
 }
 
@@ -114,7 +119,7 @@ static Stage *sum_of(Auto *g, const Stage *s, const Expr *body, uint8_t q, int64
     Subst of[2 * MAX_RANK];
     uint32_t count;
     Stage *c = copy_of(g, s, to, 0, of, &count);
-    take_steps(g, s, c, q, ex_int(g->x, at), n, of, &count);
+    take_steps(g, s, c, q, ex_int(g->x, at), 1, n, of, &count);
     c->body = ex_subst(g->x, body, of, count);
     return c;
 }
@@ -194,7 +199,7 @@ static Stage *partial_sums(Auto *g, const Stage *s, const Expr *body, const Expr
     Stage *c = copy_of(g, s, auto_tensor(g, str_fmt(g->a, "%s.partial", t->name), TEN_stage, (uint8_t)(t->rank + 1), dim), 1, of, &count);
     c->var[0] = p;
     ten(g->te, c->out)->dt = t->dt;
-    take_steps(g, s, c, q, ex_mul(g->x, p, ex_int(g->x, n)), n, of, &count);
+    take_steps(g, s, c, q, ex_mul(g->x, p, ex_int(g->x, n)), 1, n, of, &count);
     c->body = ex_subst(g->x, body, of, count);
     if (!constant)
         return c;
@@ -230,6 +235,80 @@ static uint32_t split_beside(Auto *g, uint32_t k, const Expr *constant, uint8_t 
     Stage *part = partial_sums(g, s, g->body[k], constant, q, pieces);
     auto_insert(g, k, part);
     g->te->stage.at[k + 1] = total_of_partial(g, s, part->out, pieces);
+    return 1;
+}
+
+/* ---- one column ---- */
+
+/* The reduction variable with most steps that walks, alone, a dimension of x and all of one of the constant, in whole vectors; -1: none does. */
+static int lanes_variable(const Auto *g, const Stage *s, const Dot *d)
+{
+    const Ten *w = ten(g->te, d->w->v.ref);
+    int best = -1;
+    for (uint8_t q = 0; q < s->nr; q++) {
+        const int x_dim = sole_dim(d->x, s->rvar[q]), dim = dim_of(d->w, s->rvar[q]);
+        const bool whole = x_dim >= 0 && d->x->a[x_dim] == s->rvar[q] && dim >= 0 && extent_of(g, w->dim[dim]) == extent_of(g, s->rext[q]);
+        if (whole && ex_is_const(s->rext[q]) && s->rext[q]->v.i % g->m->lanes_f32 == 0 && (best < 0 || s->rext[q]->v.i > s->rext[best]->v.i))
+            best = q;
+    }
+    return best;
+}
+
+/* Variable of a product of floats that becomes lanes; -1: it has some. */
+static int column_variable(const Auto *g, const Stage *s, const Dot *d)
+{
+    const Ten *t = ten(g->te, s->out), *w = ten(g->te, d->w->v.ref);
+    const bool floats = d->x->dt == DT_f32 && d->w->dt == DT_f32 && d->w->op == EX_load && is_constant_load(g, d->w);
+    const bool column = d->lane < 0 || ex_is_int(t->dim[d->lane], 1);
+    return floats && column && t->rank < MAX_RANK && w->rank < MAX_RANK ? lanes_variable(g, s, d) : -1;
+}
+
+/* part[v.., l] */
+static Stage *sums_by_lane(Auto *g, const Stage *s, const Dot *d, uint8_t q)
+{
+    const Ten *t = ten(g->te, s->out);
+    const int64_t lanes = g->m->lanes_f32, n = s->rext[q]->v.i / lanes;
+    const Expr *dim[MAX_RANK];
+    Subst of[2 * MAX_RANK];
+    uint32_t count;
+    memcpy(dim, t->dim, t->rank * sizeof *dim);
+    dim[t->rank] = ex_int(g->x, lanes);
+    const uint32_t to = auto_tensor(g, str_fmt(g->a, "%s.lanes", t->name), TEN_stage, (uint8_t)(t->rank + 1), dim);
+    Stage *c = copy_of(g, s, to, 0, of, &count);
+    const Expr *l = c->var[t->rank] = ex_index(g->x, "l", dim[t->rank]);
+    take_steps(g, s, c, q, l, lanes, n, of, &count);
+    const Expr *size[] = {ex_int(g->x, n), dim[t->rank]}, *index[] = {c->rvar[q], l}, *w = ex_subst(g->x, d->w, of, count);
+    const Subst lane = {w, auto_unfold(g, w, dim_of(d->w, s->rvar[q]), "lanes", 2, size, index)};
+    c->body = ex_subst(g->x, ex_subst(g->x, g->body[ten(g->te, s->out)->stage], of, count), &lane, 1);
+    return c;
+}
+
+/* sum(l) part[v.., l] */
+static Stage *sum_of_lanes(Auto *g, const Stage *s, const Stage *part)
+{
+    Subst of[MAX_RANK];
+    uint32_t count;
+    Stage *c = copy_of(g, s, s->out, 0, of, &count);
+    const uint8_t rank = ten(g->te, s->out)->rank;
+    const Expr *index[MAX_RANK];
+    memcpy(index, c->var, rank * sizeof *index);
+    c->nr = 1;
+    c->rext[0] = ten(g->te, part->out)->dim[rank];
+    c->rvar[0] = index[rank] = ex_index(g->x, "l", c->rext[0]);
+    c->body = ex_load(g->x, DT_f32, part->out, (uint8_t)(rank + 1), index);
+    return c;
+}
+
+static uint32_t split_column(Auto *g, uint32_t k)
+{
+    const Stage *s = g->te->stage.at[k];
+    Dot d;
+    const int q = dot_of(g, k, &d) ? column_variable(g, s, &d) : -1;
+    if (q < 0)
+        return 0;
+    Stage *part = sums_by_lane(g, s, &d, (uint8_t)q);
+    auto_insert(g, k, part);
+    g->te->stage.at[k + 1] = sum_of_lanes(g, s, part);
     return 1;
 }
 
@@ -289,6 +368,7 @@ void auto_split(Auto *g)
 {
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
         uint32_t more = split_product(g, k);
+        more = more ? more : split_column(g, k);
         more = !more && g->parts > 1 ? split_picture(g, k) : more;
         if (more)
             auto_views(g);

@@ -74,7 +74,10 @@ static bool sums_of(const Auto *g, const Stage *s, Reach *all)
     if (count < 0 || steps < 0 || count > MOST_ELEMENTS / max_i64(steps, 1) || !isfinite(r.lo) || !isfinite(r.hi) || !auto_walks(g, c, var, extent, n, walk, &at))
         return false;
     Arena *scratch = arena_child(g->a);
-    Sums sums = {.from = blob_held(ten(g->te, c->v.ref)->data, scratch), .walk = walk, .inner = inner, .n = n, .r = r};
+    const Blob *from = blob_held(ten(g->te, c->v.ref)->data, scratch);
+    for (uint8_t q = 0; q < n && from->fill; q++) /* of which there is one element */
+        walk[q].stride = at = 0;
+    Sums sums = {.from = from, .walk = walk, .inner = inner, .n = n, .r = r};
     add_sums(&sums, 0, at);
     arena_free(scratch);
     *all = sums.all;

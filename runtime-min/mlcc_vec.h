@@ -19,7 +19,7 @@
  *   EQ NE LT LE GT GE(a, b)    masks, combined with & | ~;  SEL(m, a, b)  a where m is -1, b where it is 0
  *   HSUM HPROD HMAX HMIN(v)    one float from all lanes, always in this order: lane i with lane i + W/2, then the same
  *                              on W/2 lanes, until one is left; HMAX and HMIN give NaN when any lane is NaN
- *   EXP LOG TANH SIGMOID ERF(a)        off by at most 1.2, 1.0, 3.0, 2.5, 1.5 ulp with and without FMA (70 million
+ *   EXP LOG LOG1P TANH SIGMOID ERF(a)  off by at most 1.2, 1.0, 2.0, 3.0, 2.5, 1.5 ulp with and without FMA (70 million
  *                              floats tried); NaN and infinities as libm has them, results below the normal range are
  *                              rounded, not flushed, but SIGMOID ends at that of -32, 1.3e-14. V1 calls libm
  *   SIGMOIDB ERFB(a)           what is rounded to bfloat16 next: within 2^-12 of the result, within 2^-14
@@ -227,6 +227,8 @@ static inline float V1_HMIN(float v) { return v; }
 static inline float V1_EXP(float a) { return expf(a); }
 
 static inline float V1_LOG(float a) { return logf(a); }
+
+static inline float V1_LOG1P(float a) { return log1pf(a); }
 
 static inline float V1_TANH(float a) { return tanhf(a); }
 

@@ -715,4 +715,11 @@ static MLCC_INLINE v16f V16_LOG(v16f x)
     return V16_SEL((v16i)(x < V16_SET(0.0f)), V16_SET(NAN), y);
 }
 
+/* log(1 + x) from what rounding of the sum w takes away, c: log(w) + c/w. */
+static MLCC_INLINE v16f V16_LOG1P(v16f x)
+{
+    const v16f one = V16_SET(1.0f), w = one + x, y = V16_LOG(w), c = (x - (w - one)) / w;
+    return V16_SEL((v16i)(w == one), x, V16_SEL((v16i)(c == c), y + c, y));
+}
+
 #endif

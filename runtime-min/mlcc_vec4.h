@@ -488,4 +488,11 @@ static MLCC_INLINE v4f V4_LOG(v4f x)
     return V4_SEL((v4i)(x < V4_SET(0.0f)), V4_SET(NAN), y);
 }
 
+/* log(1 + x) from what rounding of the sum w takes away, c: log(w) + c/w. */
+static MLCC_INLINE v4f V4_LOG1P(v4f x)
+{
+    const v4f one = V4_SET(1.0f), w = one + x, y = V4_LOG(w), c = (x - (w - one)) / w;
+    return V4_SEL((v4i)(w == one), x, V4_SEL((v4i)(c == c), y + c, y));
+}
+
 #endif

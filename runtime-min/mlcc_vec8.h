@@ -553,4 +553,11 @@ static MLCC_INLINE v8f V8_LOG(v8f x)
     return V8_SEL((v8i)(x < V8_SET(0.0f)), V8_SET(NAN), y);
 }
 
+/* log(1 + x) from what rounding of the sum w takes away, c: log(w) + c/w. */
+static MLCC_INLINE v8f V8_LOG1P(v8f x)
+{
+    const v8f one = V8_SET(1.0f), w = one + x, y = V8_LOG(w), c = (x - (w - one)) / w;
+    return V8_SEL((v8i)(w == one), x, V8_SEL((v8i)(c == c), y + c, y));
+}
+
 #endif

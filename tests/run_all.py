@@ -21,7 +21,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 # Longest first, so that no core is left with a long one when the others have nothing to do; but models before sanitize, which runs
 # no network that it ran, and fuzz well behind sanitize, with which it shares a build.
 SUITES = ['models/run.py', 'conformance/run.py', 'sanitize/run.py', 'kernel/run.py', 'emit/threads.py', 'emit/hostile.py', 'emit/wild.py', 'emit/stack.py', 'emit/small.py',
-          'emit/forms.py', 'emit/symbols.py', 'kernel/dialect.py', 'fuzz/run.py', 'kernel/spills.py', 'emit/speed.py', 'emit/growth.py', 'random/run.py', 'emit/levels.py', 'emit/samples.py',
+          'emit/forms.py', 'emit/symbols.py', 'kernel/dialect.py', 'fuzz/run.py', 'kernel/spills.py', 'kernel/vectors.py', 'emit/speed.py', 'emit/growth.py', 'random/run.py', 'emit/levels.py', 'emit/samples.py',
           'emit/fp.py', 'emit/bias.py', 'emit/real.py', 'emit/crash.py', 'emit/options.py', 'emit/names.py', 'emit/multiple.py', 'emit/pools.py', 'emit/pages.py', 'emit/tune.py', 'emit/repro.py', 'conformance/opsets_check.py',
           'conformance/proto_check.py', 'style/run.py', 'text/run.py', 'emit/cli.py']
 CORES = os.cpu_count() or 1

@@ -99,7 +99,25 @@ def encoder(path, seq=64, d=128, heads=4):
     return g.save(path, {'x': [1, seq, d]}, [g.node('LayerNormalization', g.node('Add', y, x), g.normal(d), g.normal(d))])
 
 
-BLOCKS = {'bottleneck': bottleneck, 'inverted': inverted, 'squeezed': squeezed, 'crossed': crossed, 'encoder': encoder}
+def tokens(path, c=32, side=14):
+    """SegFormer: tokens become a picture under windows with a border, depthwise and dense, and tokens again."""
+    g = Graph()
+    flat, picture = g.const(np.array([1, c, side * side], np.int64)), g.const(np.array([1, c, side, side], np.int64))
+    x = g.node('Reshape', g.node('Transpose', g.linear('x', c, c), perm=[0, 2, 1]), picture)
+    x = g.conv(g.node('Gelu', g.conv(x, c, c, 3, group=c)), c, c, 3)
+    return g.save(path, {'x': [1, side * side, c]}, [g.linear(g.node('Transpose', g.node('Reshape', x, flat), perm=[0, 2, 1]), c, c)])
+
+
+def decoder(path, c=32, side=14):
+    """A head of segmentation: PRelu, transposed 3x3 of stride 2, Mish, one channel."""
+    g = Graph()
+    x = g.node('PRelu', g.conv('x', c, c), g.normal(c, 1, 1))
+    x = g.node('ConvTranspose', x, g.normal(c, c, 3, 3), g.normal(c), strides=[2, 2], pads=[1] * 4, output_padding=[1, 1])
+    x = g.node('Mul', x, g.node('Tanh', g.node('Softplus', x)))
+    return g.save(path, {'x': [1, c, side, side]}, [g.node('Sigmoid', g.conv(x, c, 1, 3))])
+
+
+BLOCKS = {'bottleneck': bottleneck, 'inverted': inverted, 'squeezed': squeezed, 'crossed': crossed, 'encoder': encoder, 'tokens': tokens, 'decoder': decoder}
 
 
 def blocks(folder):

@@ -202,8 +202,56 @@ def beside_f32(path):
     return g.save(path, {'x': [1, 16, 20, 33]}, leaves(g))
 
 
+def columns_f32(path):
+    """Products of one column, of steps that are whole vectors and not: rows of a matrix, a convolution to one channel."""
+    g = Graph(10)
+    for k, steps in enumerate([16, 32, 24, 48, 33, 64, 8, 4]):
+        y = g.node('MatMul', g.node('Slice', 'x', *slices(g, (1, 7, 33)[k % 3], steps)), g.normal(steps, 1))
+        g.node('Sigmoid', g.node('Add', y, g.normal(1))) if k % 2 else None
+    for k, (cin, size, stride) in enumerate([(16, 3, 1), (32, 1, 1), (24, 5, 2), (3, 3, 1), (48, 3, 2)]):
+        x = g.node('Slice', 'y', *slices(g, 1, cin, 9, 11))
+        g.node('Tanh', g.conv(g.node('Relu', g.conv(x, cin, cin)) if k % 2 else x, cin, 1, size, stride))
+    return g.save(path, {'x': [33, 67], 'y': [1, 48, 9, 11]}, leaves(g))
+
+
+# (channels in, out, groups, window, stride, border, rows and columns more at the end)
+TRANSPOSED = [(8, 17, 1, 3, 2, 1, 1), (16, 16, 1, 5, 2, 2, 1), (12, 9, 1, 5, 3, 0, 0), (8, 8, 8, 3, 2, 1, 1), (16, 8, 2, 7, 2, 3, 1), (5, 33, 1, 3, 2, 0, 0), (8, 16, 1, 2, 3, 0, 1)]
+
+
+def behind_f32(path):
+    """Windows beyond views and beyond constants: tokens that have become a picture, a flat input, transposed convolutions whose window is no
+    multiple of the stride; choices between what is loaded, and functions."""
+    g = Graph(12)
+    for k, (c, h, w) in enumerate([(16, 7, 9), (5, 12, 12), (33, 6, 5)]):
+        x = g.node('Slice', 'x', *slices(g, 1, h * w, c))
+        x = g.node('Reshape', g.node('Transpose', g.node('Relu', x) if k % 2 else x, perm=[0, 2, 1]), g.const(np.array([1, c, h, w], np.int64)))
+        g.node('Relu', g.conv(x, c, c, 3, group=c))
+        g.conv(x, c, 17, 3, 2)
+        g.node('MaxPool', x, kernel_shape=[3, 3], pads=[1] * 4)
+        g.node('PRelu', g.conv(x, c, 16), g.normal(16, 1, 1))
+    x = g.node('Reshape', g.node('Relu', 'y'), g.const(np.array([1, 1, 24, 24], np.int64)))
+    g.conv(x, 1, 16, 5, 2)
+    g.conv(x, 1, 3, 3)
+    for k, (cin, cout, group, size, stride, border, more) in enumerate(TRANSPOSED):
+        y = g.node('Slice', 'z', *slices(g, 1, cin, 7, 6))
+        y = g.node('ConvTranspose', y, g.normal(cin, cout // group, size, size), g.normal(cout), group=group, strides=[stride] * 2, pads=[border] * 4, output_padding=[more] * 2)
+        g.node('Mul', y, g.node('Tanh', g.node('Softplus', y))) if k % 2 else g.node('PRelu', y, g.normal(cout, 1, 1))
+    return g.save(path, {'x': [1, 144, 33], 'y': [1, 576], 'z': [1, 16, 7, 6]}, leaves(g))
+
+
+def behind_i8(path):
+    """The flat input of a keyword spotter."""
+    g = Graph(13)
+    z = g.const(np.int8(-7))
+    for k, (cout, kh, kw, stride) in enumerate([(64, 10, 4, 2), (8, 3, 3, 1)]):
+        x = g.node('Reshape', g.node('Relu', 'x') if k else 'x', g.const(np.array([1, 1, 49, 10], np.int64)))
+        g.node('QLinearConv', x, g.const(np.float32(0.02)), z, bytes_of(g, cout, 1, kh, kw), g.const(g.rng.uniform(0.0005, 0.005, cout).astype(np.float32)),
+               g.const(np.zeros(cout, np.int8)), g.const(np.float32(0.04)), z, g.const(g.rng.integers(-2000, 2000, cout).astype(np.int32)), pads=borders(kh, kw), strides=[stride] * 2)
+    return g.save(path, {'x': [1, 490]}, leaves(g), TensorProto.INT8)
+
+
 MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'windows-f32': windows_f32,
-          'windows-i8': windows_i8, 'beside-f32': beside_f32}
+          'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'behind-i8': behind_i8}
 
 
 def outputs(mlcc, model, folder, options, way, level='-O2'):

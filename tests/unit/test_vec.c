@@ -746,7 +746,7 @@ static void T(test_barriers)(void **state)
     assert_memory_equal(x, y, sizeof x);
 }
 
-#define FUNCTIONS(X) X(EXP, exp, 1.2) X(LOG, log, 1.0) X(TANH, tanh, 3.0) X(SIGMOID, sigmoid, 2.5) X(ERF, erf, 1.5)
+#define FUNCTIONS(X) X(EXP, exp, 1.2) X(LOG, log, 1.0) X(LOG1P, log1p, 2.0) X(TANH, tanh, 3.0) X(SIGMOID, sigmoid, 2.5) X(ERF, erf, 1.5)
 
 #define WRAP(op, exact, bound) static void T(map_##op)(const float *x, float *y) { V(ST)(y, V(op)(V(LD)(x))); }
 FUNCTIONS(WRAP)

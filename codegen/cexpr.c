@@ -24,6 +24,8 @@ static const char *const libm[EX_count] = {
     [EX_erfq] = "erf",      [EX_fma] = "fma",
 };
 
+const char *c_libm(ExprOp op) { return libm[op]; }
+
 const char *c_type(const CGen *g, DType dt)
 {
     if (dt == DT_ix)

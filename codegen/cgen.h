@@ -57,6 +57,7 @@ bool amx_shapes(CGen *g, Nest *n);          /* before n; false: which shapes are
 const char *c_type(const CGen *g, DType dt);
 /* full expression, no outer parentheses needed as a statement or argument */
 const char *c_expr(CGen *g, const Expr *e);
+const char *c_libm(ExprOp op); /* function of doubles; NULL: C has none */
 const char *c_expr_prec(CGen *g, const Expr *e, int prec);    /* parenthesised when it binds weaker than prec */
 const char *c_pointer(CGen *g, uint32_t id, const Expr *flat); /* where element `flat` of a buffer is: "x + 4*i" */
 /* adds the ids of the nodes that are evaluated whenever e is */

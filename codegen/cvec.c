@@ -7,9 +7,8 @@
 
 #include "cvec_part.h"
 
-/* Those that the dialect approximates, as libm names them: what -ffp=strict calls lane by lane. */
-static const char *const function[EX_count] = {
-    [EX_exp] = "expf", [EX_log] = "logf", [EX_log1p] = "log1pf", [EX_tanh] = "tanhf", [EX_erf] = "erff", [EX_erfq] = "erff"};
+/* Those that the dialect approximates: what -ffp=strict calls lane by lane. */
+static const bool function[EX_count] = {[EX_exp] = true, [EX_log] = true, [EX_log1p] = true, [EX_tanh] = true, [EX_erf] = true, [EX_erfq] = true};
 
 /* Those that have a shorter form for -ffp=bf16. */
 static const char *const rounded[EX_count] = {[EX_erf] = "ERFB"};
@@ -216,8 +215,10 @@ static const char *v_operation(VGen *v, const Expr *e, VText operand)
         return v_call1(v, e->dt == DT_i32 ? "BITS" : "FBITS", p);
     if (e->op == EX_isnan) /* differs from itself */
         return v_call2(v, v_op_name(e), p, p);
-    if (g->u->cx->fp == FP_strict && function[e->op])
-        return v_call2(v, "EACH", function[e->op], p);
+    if (v_is_each(e) || (g->u->cx->fp == FP_strict && function[e->op])) {
+        const char *name = str_fmt(g->a, "%sf", c_libm((ExprOp)e->op));
+        return e->n == 1 ? v_call2(v, "EACH", name, p) : str_fmt(g->a, "V%d_EACH2(%s, %s, %s)", v->width, name, p, operand(v, e->a[1]));
+    }
     if (g->u->cx->fp == FP_bf16 && rounded[e->op])
         return v_call1(v, rounded[e->op], p);
     if (e->n == 1)

@@ -20,6 +20,7 @@ static const VectorOp vector_op[EX_count] = {
     [EX_band] = {NULL, "IAND", "LAND"},   [EX_bor] = {NULL, "IOR", NULL},       [EX_bxor] = {NULL, "IXOR", NULL},
     [EX_fma] = {"FUSED", NULL, NULL},     [EX_bnot] = {NULL, "INOT", NULL},     [EX_shl] = {NULL, "ISHL", "LSHL"},
     [EX_shr] = {NULL, "ISHR", "LSHR"},    [EX_erfq] = {"ERFQ", NULL, NULL},   [EX_log1p] = {"LOG1P", NULL, NULL},
+    [EX_sign] = {"SIGN", NULL, NULL},
 };
 
 static const Element element[] = {
@@ -56,6 +57,9 @@ const char *v_op_name(const Expr *e)
     const LaneKind k = lane_kind((DType)e->a[0]->dt);
     return k == LK_f32 ? op->f32 : k == LK_i32 ? op->i32 : k == LK_i64 ? op->i64 : NULL;
 }
+
+/* Functions of libm that the dialect has no form for: lane by lane, so that what is beside them stays in vectors. */
+bool v_is_each(const Expr *e) { return e->dt == DT_f32 && e->n > 0 && e->n <= 2 && !v_op_name(e) && c_libm((ExprOp)e->op); }
 
 /* ---- which expressions have a vector form ---- */
 
@@ -155,7 +159,7 @@ static bool can_operation(Check *c, const Expr *e)
         return can_convert(e);
     if (e->op == EX_bitcast)
         return (e->dt == DT_i32 && e->a[0]->dt == DT_f32) || (e->dt == DT_f32 && e->a[0]->dt == DT_i32);
-    return e->n > 0 && !dtype_is_narrow_float((DType)e->dt) && (v_op_name(e) || v_is_long_product(c->g, e));
+    return e->n > 0 && !dtype_is_narrow_float((DType)e->dt) && (v_op_name(e) || v_is_each(e) || v_is_long_product(c->g, e));
 }
 
 static bool can_vector(Check *c, const Expr *e)

@@ -96,7 +96,7 @@ static void outer_vars(void *ctx, const Expr *e)
     const uint32_t set = host_vars(o->r, e);
     Statistic f = {g, points_of_stage(g, o->r->host), false};
     find_statistic(&f, e);
-    if (!f.found || (g->te->stage.at[k]->kind == ST_map && !(set && rows_contiguous(g, o->r->host, set))))
+    if (!f.found || (set ? !rows_contiguous(g, o->r->host, set) : g->te->stage.at[k]->kind == ST_map))
         return;
     o->any = true;
     o->set |= set;

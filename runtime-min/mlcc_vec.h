@@ -24,7 +24,7 @@
  *                              rounded, not flushed, but SIGMOID ends at that of -32, 1.3e-14. V1 calls libm
  *   SIGMOIDB ERFB(a)           what is rounded to bfloat16 next: within 2^-12 of the result, within 2^-14
  *   ERFQ(a)                    what becomes part of a byte: within 2^-17
- *   EACH(f, a)                 f of each lane, a function of libm
+ *   EACH(f, a) EACH2(f, a, b)  f of each lane, a function of libm;  SIGN(a) is -1, 0 or 1, or NaN
  *   ILD(p) IST(p, v) ISET(x) IADD ISUB IMUL(a, b)      int32_t lanes, wrapping
  *   ITOF(i) FTOI(a)            FTOI drops the fraction and saturates, NaN gives 0, as mlcc_trunc_i32;  BITS(a) FBITS(i) the same bits
  *   LDI8(p) LDU8(p)            bytes as VI;  LDBF(p) STBF(p, v)  bfloat16, rounded half to even;  STBFZ(p, v) as STBF, but
@@ -235,6 +235,10 @@ static inline float V1_TANH(float a) { return tanhf(a); }
 static inline float V1_ERF(float a) { return erff(a); }
 
 static inline float V1_EACH(float (*f)(float), float a) { return f(a); }
+
+static inline float V1_EACH2(float (*f)(float, float), float a, float b) { return f(a, b); }
+
+static inline float V1_SIGN(float a) { return a != a ? a : (float)((a > 0) - (a < 0)); }
 
 static inline int32_t V1_ILD(const int32_t *p) { return *p; }
 

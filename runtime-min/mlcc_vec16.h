@@ -69,6 +69,13 @@ static MLCC_INLINE v16f V16_EACH(float (*f)(float), v16f a)
     return a;
 }
 
+static MLCC_INLINE v16f V16_EACH2(float (*f)(float, float), v16f a, v16f b)
+{
+    for (int i = 0; i < 16; i++)
+        a[i] = f(a[i], b[i]);
+    return a;
+}
+
 static MLCC_INLINE v16i V16_ILD(const int32_t *p) { return *(const v16i *)(const void *)p; }
 
 static MLCC_INLINE void V16_IST(int32_t *p, v16i v) { *(v16i *)(void *)p = v; }
@@ -202,6 +209,12 @@ static MLCC_INLINE v16f V16_FUSED(v16f a, v16f b, v16f c)
 
 static MLCC_INLINE v16i V16_BITS(v16f a) { return (v16i)a; }
 static MLCC_INLINE v16f V16_FBITS(v16i a) { return (v16f)a; }
+
+static MLCC_INLINE v16f V16_SIGN(v16f a)
+{
+    const v16i one = (v16i)V16_SET(1.0f), above = (v16i)(a > V16_SET(0.0f)), below = (v16i)(a < V16_SET(0.0f));
+    return V16_SEL((v16i)(a == a), (v16f)(above & one) - (v16f)(below & one), a);
+}
 
 #if MLCC_X86 && defined(__AVX512F__)
 static MLCC_INLINE v16f V16_SQRT(v16f a) { return (v16f)_mm512_sqrt_ps((__m512)a); }

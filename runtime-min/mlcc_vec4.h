@@ -69,6 +69,13 @@ static MLCC_INLINE v4f V4_EACH(float (*f)(float), v4f a)
     return a;
 }
 
+static MLCC_INLINE v4f V4_EACH2(float (*f)(float, float), v4f a, v4f b)
+{
+    for (int i = 0; i < 4; i++)
+        a[i] = f(a[i], b[i]);
+    return a;
+}
+
 static MLCC_INLINE v4i V4_ILD(const int32_t *p) { return *(const v4i *)(const void *)p; }
 
 static MLCC_INLINE void V4_IST(int32_t *p, v4i v) { *(v4i *)(void *)p = v; }
@@ -158,6 +165,12 @@ static MLCC_INLINE v4f V4_FUSED(v4f a, v4f b, v4f c)
 
 static MLCC_INLINE v4i V4_BITS(v4f a) { return (v4i)a; }
 static MLCC_INLINE v4f V4_FBITS(v4i a) { return (v4f)a; }
+
+static MLCC_INLINE v4f V4_SIGN(v4f a)
+{
+    const v4i one = (v4i)V4_SET(1.0f), above = (v4i)(a > V4_SET(0.0f)), below = (v4i)(a < V4_SET(0.0f));
+    return V4_SEL((v4i)(a == a), (v4f)(above & one) - (v4f)(below & one), a);
+}
 
 #if MLCC_X86
 static MLCC_INLINE v4f V4_SQRT(v4f a) { return (v4f)_mm_sqrt_ps((__m128)a); }

@@ -69,6 +69,13 @@ static MLCC_INLINE v8f V8_EACH(float (*f)(float), v8f a)
     return a;
 }
 
+static MLCC_INLINE v8f V8_EACH2(float (*f)(float, float), v8f a, v8f b)
+{
+    for (int i = 0; i < 8; i++)
+        a[i] = f(a[i], b[i]);
+    return a;
+}
+
 static MLCC_INLINE v8i V8_ILD(const int32_t *p) { return *(const v8i *)(const void *)p; }
 
 static MLCC_INLINE void V8_IST(int32_t *p, v8i v) { *(v8i *)(void *)p = v; }
@@ -198,6 +205,12 @@ static MLCC_INLINE v8f V8_FUSED(v8f a, v8f b, v8f c)
 
 static MLCC_INLINE v8i V8_BITS(v8f a) { return (v8i)a; }
 static MLCC_INLINE v8f V8_FBITS(v8i a) { return (v8f)a; }
+
+static MLCC_INLINE v8f V8_SIGN(v8f a)
+{
+    const v8i one = (v8i)V8_SET(1.0f), above = (v8i)(a > V8_SET(0.0f)), below = (v8i)(a < V8_SET(0.0f));
+    return V8_SEL((v8i)(a == a), (v8f)(above & one) - (v8f)(below & one), a);
+}
 
 #if MLCC_X86 && defined(__AVX__)
 static MLCC_INLINE v8f V8_SQRT(v8f a) { return (v8f)_mm256_sqrt_ps((__m256)a); }

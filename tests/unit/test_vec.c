@@ -781,6 +781,9 @@ static void T(test_short_functions)(void **state)
     }
     for (int i = 0; i < W; i++)
         x[i] = i % 3 == 0 ? NAN : i % 3 == 1 ? INFINITY : -INFINITY;
+    V(ST)(z, V(SIGN)(V(LD)(x)));
+    for (int i = 0; i < W; i++)
+        assert_true(x[i] != x[i] ? z[i] != z[i] : z[i] == (x[i] > 0 ? 1 : -1));
     V(ST)(y, V(SIGMOIDB)(V(LD)(x)));
     V(ST)(z, V(ERFB)(V(LD)(x)));
     for (int i = 0; i < W; i++) {

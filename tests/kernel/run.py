@@ -239,6 +239,20 @@ def behind_f32(path):
     return g.save(path, {'x': [1, 144, 33], 'y': [1, 576], 'z': [1, 16, 7, 6]}, leaves(g))
 
 
+def groups_f32(path):
+    """Normalisation over groups of channels, as a Reshape and an InstanceNormalization, of pictures from products and from inputs."""
+    g = Graph(14)
+    for k, (c, groups, h, w) in enumerate([(32, 4, 7, 9), (48, 2, 12, 5), (16, 16, 6, 6), (24, 1, 5, 5), (10, 5, 8, 3)]):
+        x = g.node('Slice', 'x', *slices(g, 1, c, h, w))
+        x = x if k == 4 else g.node('Relu', g.conv(x, c, c))
+        y = g.node('InstanceNormalization', g.node('Reshape', x, g.const(np.array([0, groups, -1], np.int64))), g.normal(groups), g.normal(groups))
+        y = g.node('Reshape', y, g.const(np.array([1, c, h, w], np.int64)))
+        g.conv(g.node('Add', g.node('Mul', y, g.normal(c, 1, 1)), g.normal(c, 1, 1)), c, 8)
+        g.node('ReduceMean', g.node('Reshape', x, g.const(np.array([1, groups, -1], np.int64))), g.const(np.array([2], np.int64)))
+        g.node('Mul', x, g.node('GlobalMaxPool', x))
+    return g.save(path, {'x': [1, 48, 12, 9]}, leaves(g))
+
+
 def behind_i8(path):
     """The flat input of a keyword spotter."""
     g = Graph(13)
@@ -251,7 +265,7 @@ def behind_i8(path):
 
 
 MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'windows-f32': windows_f32,
-          'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'behind-i8': behind_i8}
+          'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'groups-f32': groups_f32, 'behind-i8': behind_i8}
 
 
 def outputs(mlcc, model, folder, options, way, level='-O2'):

@@ -235,8 +235,22 @@ const char *v_set(VGen *v, const Expr *e)
     return str_fmt(v->g->a, set[lane_kind((DType)e->dt)], v->width, c_expr(v->g, e));
 }
 
+/* Bytes of a table, at what the byte is in each lane. */
+static const char *v_lookup(VGen *v, const Expr *e, const Expr *byte, int64_t by, VText operand)
+{
+    CGen *g = v->g;
+    const char *at = operand(v, byte);
+    if (by)
+        at = v_call2(v, "IADD", at, str_fmt(g->a, "V%d_ISET(%lld)", v->width, (long long)by));
+    return v_call2(v, str_fmt(g->a, "LOOKUP%s", v_element((DType)e->dt)->suffix), c_pointer(g, e->v.ref, ex_int(g->x, 0)), at);
+}
+
 static const char *v_value(VGen *v, const Expr *e, VText operand)
 {
+    int64_t by;
+    const Expr *byte = v_by_lane(e, v->lane, v->acc) ? v_looked_up(v->g, e, &by) : NULL;
+    if (byte)
+        return v_lookup(v, e, byte, by, operand);
     if (!v_by_lane(e, v->lane, v->acc) && e->op == EX_div && e->dt == DT_f32 && operand == v_text && is_fixed(v, e))
         return str_fmt(v->g->a, "V%d_SET(%s)", v->width, v_fixed(v, e));
     if (!v_by_lane(e, v->lane, v->acc) && e->op != EX_loadp)

@@ -162,6 +162,31 @@ static bool can_operation(Check *c, const Expr *e)
     return e->n > 0 && !dtype_is_narrow_float((DType)e->dt) && (v_op_name(e) || v_is_each(e) || v_is_long_product(c->g, e));
 }
 
+/* The byte that says which element of a table of bytes is read, less `by`: table[ix(v) + by]; NULL: it is no such load. */
+const Expr *v_looked_up(const CGen *g, const Expr *e, int64_t *by)
+{
+    const Buf *b = e->op == EX_load ? buf(g->u, e->v.ref) : NULL;
+    *by = 0;
+    if (!b || b->cls != BC_const || b->rank != 1 || b->bytes != 256 || !dtype_is_byte(b->dt))
+        return NULL;
+    const Expr *i = e->a[0];
+    if (i->op == EX_add && ex_is_const(i->a[1])) {
+        *by = i->a[1]->v.i;
+        i = i->a[0];
+    }
+    const Expr *v = i->op == EX_cast && dtype_is_byte((DType)i->a[0]->dt) ? i->a[0] : NULL;
+    return v && *by == -dtype_min((DType)v->dt) ? v : NULL;
+}
+
+/* Whether where it loads follows from the sum, which is in lanes. */
+static bool at_sum(const Check *c, const Expr *load)
+{
+    bool yes = false;
+    for (uint16_t d = 0; d < ex_load_rank(load) && c->acc; d++)
+        yes = yes || ex_uses(load->a[d], c->acc);
+    return yes;
+}
+
 static bool can_vector(Check *c, const Expr *e)
 {
     if (!v_by_lane(e, c->lane, c->acc) || e == c->acc)
@@ -169,12 +194,15 @@ static bool can_vector(Check *c, const Expr *e)
     uint64_t *known = map_u64(&c->seen, e->id, false);
     if (known)
         return *known;
-    int64_t stride;
+    int64_t stride, by;
+    const Expr *looked_up = v_looked_up(c->g, e, &by);
     bool ok = is_load(e) ? v_element((DType)e->dt) != NULL : can_operation(c, e);
-    if (e->op == EX_load)
-        ok = ok && v_stride(c->g, e, c->lane, &stride);
+    if (looked_up)
+        ok = ok && can_vector(c, looked_up);
+    else if (e->op == EX_load)
+        ok = ok && !at_sum(c, e) && v_stride(c->g, e, c->lane, &stride);
     else if (e->op == EX_loadp)
-        ok = ok && is_invariant_guard(c->g, e, c->lane) && can_vector(c, v_outside(c->g, e));
+        ok = ok && !at_sum(c, e) && is_invariant_guard(c->g, e, c->lane) && can_vector(c, v_outside(c->g, e));
     for (uint16_t k = 0; ok && !is_load(e) && k < e->n; k++)
         ok = can_vector(c, e->a[k]);
     *map_u64(&c->seen, e->id, true) = ok;

@@ -16,6 +16,7 @@ const Element *v_element(DType dt);                           /* NULL: vectors h
 /* word of the dialect for an operation; NULL: it has none */
 const char *v_op_name(const Expr *e);
 bool v_is_each(const Expr *e);
+const Expr *v_looked_up(const CGen *g, const Expr *e, int64_t *by);
 bool v_by_lane(const Expr *e, const Expr *lane, const Expr *acc); /* its value differs between lanes */
 /* what a guarded load gives outside, in the type of its lanes */
 const Expr *v_outside(const CGen *g, const Expr *loadp);

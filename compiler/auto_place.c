@@ -18,6 +18,27 @@ static bool host_has_tile(const Auto *g, uint32_t host, uint32_t k, const Expr *
     return (d.lane < 0 || is_pure_var(load->a[d.lane], h->var, rank, &v)) && (d.row < 0 || is_pure_var(load->a[d.row], h->var, rank, &v));
 }
 
+/* A load at what tensor t says, but of bytes of a table, which vectors look up: a tile of t with such an epilogue would have none. */
+typedef struct Lookup { const Auto *g; uint32_t t; bool any; } Lookup;
+
+static void find_lookup(void *ctx, const Expr *e)
+{
+    Lookup *l = ctx;
+    if (e->op != EX_load && e->op != EX_loadp)
+        return;
+    const Ten *t = ten(l->g->te, e->v.ref);
+    const bool table = t->kind == TEN_const && t->rank == 1 && dtype_is_byte(t->dt) && ex_is_int(t->dim[0], 256);
+    for (uint16_t d = 0; d < ex_load_rank(e); d++)
+        l->any = l->any || (!table && ex_sole_load(e->a[d], l->t));
+}
+
+static bool looks_up(const Auto *g, const Expr *body, uint32_t t)
+{
+    Lookup l = {g, t, false};
+    ex_walk(body, find_lookup, &l);
+    return l.any;
+}
+
 /* Whether stage k's one reader is a map that takes each element just once, and has its registers free. */
 static bool has_host(const Auto *g, uint32_t k)
 {
@@ -25,7 +46,7 @@ static bool has_host(const Auto *g, uint32_t k)
     const Expr *load = ex_sole_load(g->body[host], t);
     if (g->te->stage.at[host]->kind != ST_map || g->s->stage[host].place != PL_root || g->host[host] || !load || load->op != EX_load)
         return false;
-    return has_affine_indices(load) && points_of_stage(g, host) == points_of_stage(g, k) && host_has_tile(g, host, k, load);
+    return has_affine_indices(load) && !looks_up(g, g->body[host], t) && points_of_stage(g, host) == points_of_stage(g, k) && host_has_tile(g, host, k, load);
 }
 
 /* Products before rows are looked for; other reductions when they are not statistics of rows. */

@@ -287,6 +287,35 @@ static MLCC_INLINE v16i V16_GATHERU8(const uint8_t *p, ptrdiff_t s, int n)
     return v;
 }
 
+#if MLCC_X86 && defined(__AVX512VBMI__)
+/* By the low seven bits from either half of the table. */
+static MLCC_INLINE v16i V16_LOOKUPU8(const uint8_t *t, v16i at)
+{
+    const __m512i i = (__m512i)at, low = _mm512_permutex2var_epi8(_mm512_loadu_si512(t), i, _mm512_loadu_si512(t + 64));
+    const __m512i high = _mm512_permutex2var_epi8(_mm512_loadu_si512(t + 128), i, _mm512_loadu_si512(t + 192));
+    return (v16i)_mm512_and_si512(_mm512_mask_mov_epi32(low, _mm512_test_epi32_mask(i, _mm512_set1_epi32(128)), high), _mm512_set1_epi32(255));
+}
+#elif MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16i V16_LOOKUPU8(const uint8_t *t, v16i at)
+{
+    const __m512i i = (__m512i)at, word = _mm512_i32gather_epi32(_mm512_srli_epi32(i, 2), (const int *)(const void *)t, 4);
+    const __m512i byte = _mm512_slli_epi32(_mm512_and_si512(i, _mm512_set1_epi32(3)), 3);
+    return (v16i)_mm512_and_si512(_mm512_srlv_epi32(word, byte), _mm512_set1_epi32(255));
+}
+#else
+static MLCC_INLINE v16i V16_LOOKUPU8(const uint8_t *t, v16i at)
+{
+    for (int i = 0; i < 16; i++)
+        at[i] = t[at[i]];
+    return at;
+}
+#endif
+
+static MLCC_INLINE v16i V16_LOOKUPI8(const int8_t *t, v16i at)
+{
+    return V16_WRAPI8(V16_LOOKUPU8((const uint8_t *)t, at));
+}
+
 #if MLCC_X86 && defined(__AVX512F__)
 static MLCC_INLINE void V16_STU8(uint8_t *p, v16i v)
 {

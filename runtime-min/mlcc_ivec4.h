@@ -273,6 +273,18 @@ static MLCC_INLINE v4i V4_GATHERU8(const uint8_t *p, ptrdiff_t s, int n)
     return v;
 }
 
+static MLCC_INLINE v4i V4_LOOKUPU8(const uint8_t *t, v4i at)
+{
+    for (int i = 0; i < 4; i++)
+        at[i] = t[at[i]];
+    return at;
+}
+
+static MLCC_INLINE v4i V4_LOOKUPI8(const int8_t *t, v4i at)
+{
+    return V4_WRAPI8(V4_LOOKUPU8((const uint8_t *)t, at));
+}
+
 #if MLCC_NEON
 static MLCC_INLINE void V4_STU8(uint8_t *p, v4i v) { mlcc_v4_put(p, vmovn_s32((int32x4_t)v)); }
 #else

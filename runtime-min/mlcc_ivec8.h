@@ -233,6 +233,27 @@ static MLCC_INLINE v8i V8_GATHERU8(const uint8_t *p, ptrdiff_t s, int n)
     return v;
 }
 
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE v8i V8_LOOKUPU8(const uint8_t *t, v8i at)
+{
+    const __m256i i = (__m256i)at, word = _mm256_i32gather_epi32((const int *)(const void *)t, _mm256_srli_epi32(i, 2), 4);
+    const __m256i byte = _mm256_slli_epi32(_mm256_and_si256(i, _mm256_set1_epi32(3)), 3);
+    return (v8i)_mm256_and_si256(_mm256_srlv_epi32(word, byte), _mm256_set1_epi32(255));
+}
+#else
+static MLCC_INLINE v8i V8_LOOKUPU8(const uint8_t *t, v8i at)
+{
+    for (int i = 0; i < 8; i++)
+        at[i] = t[at[i]];
+    return at;
+}
+#endif
+
+static MLCC_INLINE v8i V8_LOOKUPI8(const int8_t *t, v8i at)
+{
+    return V8_WRAPI8(V8_LOOKUPU8((const uint8_t *)t, at));
+}
+
 static MLCC_INLINE void V8_STU8(uint8_t *p, v8i v)
 {
     *(v8c *)(void *)p = __builtin_convertvector(v, v8c);

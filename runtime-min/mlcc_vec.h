@@ -36,6 +36,7 @@
  *   ILDN ISTN IGATHER ISCATTER as of floats;  LD<T> LDN<T> GATHER<T> widen to i32, ST<T> STN<T> SCATTER<T> store the low
  *   bits, STS<T> saturates;  STS2I8 STS2U8(p, a, b) STS4I8 STS4U8(p, a, b, c, d) several side by side;  BF and HF for T are bfloat16 and IEEE half, from and to floats
  *   INEG IABS INOT(a) IAND IOR IXOR IMIN IMAX(a, b) IEQ INE ILT ILE(a, b) ISEL(m, a, b)
+ *   LOOKUPU8 LOOKUPI8(t, i)    bytes of a table of 256, i from 0 to 255
  *   ISHL ISHR LSHL LSHR(a, n)  by lane: counts at the width and above leave 0, or the sign
  *   SAT<T>(a) WRAP<T>(a)       the nearest value of T, its low bits as a value of T;  FTOU8 FTOI8(f) are SAT of FTOI,
  *                              RTOU8 RTOI8(f) of the nearest whole number

@@ -229,6 +229,9 @@ def behind_f32(path):
         g.conv(x, c, 17, 3, 2)
         g.node('MaxPool', x, kernel_shape=[3, 3], pads=[1] * 4)
         g.node('PRelu', g.conv(x, c, 16), g.normal(16, 1, 1))
+    for k, table in enumerate([g.normal(7), g.const(np.arange(256, dtype=np.int8)), g.const(np.arange(9, 0, -1, dtype=np.int64))]): # looked up at what a product is
+        x = g.node('Clip', g.conv(g.node('Slice', 'z', *slices(g, 1, 16, 7, 6)), 16, 24), g.const(np.float32(0)), g.const(np.float32(6)))
+        g.node('Cast', g.node('Gather', table, g.node('Cast', x, to=TensorProto.INT64)), to=TensorProto.FLOAT)
     x = g.node('Reshape', g.node('Relu', 'y'), g.const(np.array([1, 1, 24, 24], np.int64)))
     g.conv(x, 1, 16, 5, 2)
     g.conv(x, 1, 3, 3)

@@ -139,7 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_target), WIDTHS(test_unary), WIDTHS(test_quotients), WIDTHS(test_each), WIDTHS(test_binary), WIDTHS(test_fma), WIDTHS(test_masks),
         WIDTHS(test_fold), WIDTHS(test_partial), WIDTHS(test_strided), WIDTHS(test_integers), WIDTHS(test_bf16),
-        VECTORS(test_pairs) WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_short_functions), WIDTHS(test_special)
+        VECTORS(test_pairs) VECTORS(test_lookup) WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_short_functions), WIDTHS(test_special)
             WIDE(test_sums) WIDE(test_twins) WIDE(test_ints) WIDE(test_longs) WIDE(test_saturated) WIDE(test_packed) WIDE(test_narrow) WIDE(test_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
@@ -791,6 +791,27 @@ static void T(test_short_functions)(void **state)
         assert_true(x[i] != x[i] || fabsf(y[i] - (float)(x[i] > 0)) < 0x1p-12f);
     }
 }
+
+#if W > 1
+static void T(test_lookup)(void **state)
+{
+    (void)state;
+    uint8_t table[256];
+    int32_t at[W], y[W], z[W];
+    for (int k = 0; k < 256; k++)
+        table[k] = (uint8_t)(k * 77 + 5);
+    for (int k = 0; k < 256; k++) {
+        for (int i = 0; i < W; i++)
+            at[i] = (k * 31 + i * 53) & 255;
+        V(IST)(y, V(LOOKUPU8)(table, V(ILD)(at)));
+        V(IST)(z, V(LOOKUPI8)((const int8_t *)table, V(ILD)(at)));
+        for (int i = 0; i < W; i++) {
+            assert_int_equal(y[i], table[at[i]]);
+            assert_int_equal(z[i], (int8_t)table[at[i]]);
+        }
+    }
+}
+#endif
 
 /* Values that a sweep steps over. */
 static void T(test_special)(void **state)

@@ -90,6 +90,27 @@ static uint32_t by_channel(Auto *g, const Stage *s, const Groups *q, const char 
     return c->out = auto_tensor(g, str_fmt(g->a, "%s.%s%u", t->name, what, g->te->ten.n), TEN_stage, t->rank, dim);
 }
 
+/* A load that is the same for all of a group. */
+static bool is_of_group(const Stage *s, const Groups *q, const Expr *e)
+{
+    return e->op == EX_load && e != q->load && ex_uses(e, s->var[q->out]) && !ex_uses(e, s->rvar[0]);
+}
+
+typedef struct Rest { Exprs *x; const Stage *s; const Groups *q; } Rest;
+
+static const Expr *without_loads(void *ctx, const Expr *e)
+{
+    const Rest *r = ctx;
+    return e == r->q->load || is_of_group(r->s, r->q, e) ? ex_num(r->x, (DType)e->dt, 0) : e;
+}
+
+/* Whether nothing else in the body of s follows from the group or from where in it: no second picture, say. */
+static bool walks_one(const Auto *g, const Stage *s, const Groups *q, const Expr *body)
+{
+    const Expr *rest = ex_map(g->x, body, without_loads, &(Rest){g->x, s, q});
+    return !ex_uses(rest, s->var[q->out]) && !ex_uses(rest, s->rvar[0]);
+}
+
 typedef struct Spread { Auto *g; uint32_t *k; const Stage *s; const Groups *q; } Spread;
 
 /* What is the same for a group comes from a tensor with an element for each channel. */
@@ -100,7 +121,7 @@ static const Expr *spread_load(void *ctx, const Expr *e)
     Stage c;
     Subst of[MAX_RANK];
     const uint8_t rank = ten(g->te, p->s->out)->rank;
-    if (e->op != EX_load || e == p->q->load || !ex_uses(e, p->s->var[p->q->out]))
+    if (!is_of_group(p->s, p->q, e))
         return e;
     by_channel(g, p->s, p->q, "each", &c, of);
     ten(g->te, c.out)->dt = ten(g->te, e->v.ref)->dt;
@@ -151,7 +172,7 @@ void auto_group(Auto *g)
         if (s->kind != ST_reduce || s->nr != 1 || s->op != RED_sum || s->body->dt != DT_f32)
             continue;
         ex_walk(g->body[k], find_groups, &f);
-        if (!f.found)
+        if (!f.found || !walks_one(g, s, &q, g->body[k]))
             continue;
         k += split_groups(g, k, &q);
         auto_views(g);

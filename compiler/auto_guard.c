@@ -6,7 +6,7 @@
  *   y[h, w, c] = x[W h + w, c],  z = sum(r, s) y[h + r - 1, w + s - 1, c | 0] ..
  *
  * That is no operand of a product. So y is a tensor of its own, which may have a border: a copy, and a pass over memory, for windows that
- * are plain loads. What is small is left as it is: memory counts.
+ * are plain loads. With -Os both are left as they are: bytes count.
  *
  * A transposed convolution whose window is no multiple of its stride reads its constant beyond the end, where there are zeros: then the
  * constant gets these zeros.

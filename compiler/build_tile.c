@@ -126,14 +126,15 @@ static const Expr *started(Build *b, const Expr *acc, const Expr *value)
         lo = min_i64(lo, blob_i(from, k));
         hi = max_i64(hi, blob_i(from, k));
     }
-    return ex_var(b->x, VK_REG, DT_i32, "acc", max_i64(lo + v->lo, INT32_MIN), min_i64(hi + v->hi, INT32_MAX));
+    const bool wraps = lo + v->lo < INT32_MIN || hi + v->hi > INT32_MAX;
+    return ex_var(b->x, VK_REG, DT_i32, "acc", wraps ? INT32_MIN : lo + v->lo, wraps ? INT32_MAX : hi + v->hi);
 }
 
 /* What is added to the sum first is what it starts with: one operation less for each element, but on a matrix unit. */
 static void start_with_bias(Build *b, Tile *t)
 {
     Bias f = {.b = b, .acc = t->acc};
-    if (t->red != RED_sum || t->matrix || t->across)
+    if (t->red != RED_sum || (t->acc->dt != DT_f32 && t->acc->dt != DT_i32) || t->matrix || t->across)
         return;
     ex_walk(t->store->value, find_bias, &f);
     if (!f.sum || ex_uses(ex_subst(b->x, t->store->value, &(Subst){f.sum, f.value}, 1), t->acc))

@@ -253,6 +253,8 @@ def groups_f32(path):
         g.conv(g.node('Add', g.node('Mul', y, g.normal(c, 1, 1)), g.normal(c, 1, 1)), c, 8)
         g.node('ReduceMean', g.node('Reshape', x, g.const(np.array([1, groups, -1], np.int64))), g.const(np.array([2], np.int64)))
         g.node('Mul', x, g.node('GlobalMaxPool', x))
+        other = g.node('Tanh', g.conv(x, c, c)) # a sum of two pictures, in each group
+        g.node('MatMul', *[g.node('Reshape', p, g.const(np.array(shape, np.int64))) for p, shape in ((x, [groups, 1, -1]), (other, [groups, -1, 1]))])
     return g.save(path, {'x': [1, 48, 12, 9]}, leaves(g))
 
 

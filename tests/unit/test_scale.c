@@ -200,6 +200,25 @@ static void test_starts(void **state)
     assert_false(starts("sapphirerapids", 300)); /* left to the matrix unit */
 }
 
+static void find_start(void *ctx, Nest *n)
+{
+    const Tile **t = ctx;
+    *t = n->op == NS_tile && n->tile->init ? n->tile : *t;
+}
+
+/* A sum that may wrap may do so from wherever it starts: nothing is known of it. */
+static void test_wraps(void **state)
+{
+    (void)state;
+    const Unit *u = scheduled("input 0 %x i32[4,64]\nconst %w i32[64,8] (fill 3)\nconst %b i32[8] (1, 2, 3, 4, 5, 6, 7, 8)\n"
+                              "%d i32[i:4,m:8] = sum(k:64) %x[i,k]*%w[k,m]\n%y i32[i:4,m:8] = %d[i,m] + %b[m]\noutput 0 %y\n", "x86-64-v3");
+    const Tile *t = NULL;
+    nest_walk(u->func.at[0]->body, find_start, &t);
+    assert_non_null(t);
+    assert_int_equal(ex_var_info(cx.x, t->acc)->lo, INT32_MIN);
+    assert_int_equal(ex_var_info(cx.x, t->acc)->hi, INT32_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +228,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_less, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_starts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_wraps, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pairs, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

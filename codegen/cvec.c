@@ -8,7 +8,8 @@
 #include "cvec_part.h"
 
 /* Those that the dialect approximates: what -ffp=strict calls lane by lane. */
-static const bool function[EX_count] = {[EX_exp] = true, [EX_log] = true, [EX_log1p] = true, [EX_tanh] = true, [EX_erf] = true, [EX_erfq] = true};
+static const bool function[EX_count] = {[EX_exp] = true, [EX_log] = true, [EX_log1p] = true, [EX_tanh] = true, [EX_erf] = true, [EX_erfq] = true,
+                                        [EX_sin] = true, [EX_cos] = true, [EX_atan] = true, [EX_pow] = true};
 
 /* Those that have a shorter form for -ffp=bf16. */
 static const char *const rounded[EX_count] = {[EX_erf] = "ERFB"};

@@ -20,7 +20,8 @@ static const VectorOp vector_op[EX_count] = {
     [EX_band] = {NULL, "IAND", "LAND"},   [EX_bor] = {NULL, "IOR", NULL},       [EX_bxor] = {NULL, "IXOR", NULL},
     [EX_fma] = {"FUSED", NULL, NULL},     [EX_bnot] = {NULL, "INOT", NULL},     [EX_shl] = {NULL, "ISHL", "LSHL"},
     [EX_shr] = {NULL, "ISHR", "LSHR"},    [EX_erfq] = {"ERFQ", NULL, NULL},   [EX_log1p] = {"LOG1P", NULL, NULL},
-    [EX_sign] = {"SIGN", NULL, NULL},
+    [EX_sign] = {"SIGN", NULL, NULL},     [EX_sin] = {"SIN", NULL, NULL},       [EX_cos] = {"COS", NULL, NULL},
+    [EX_atan] = {"ATAN", NULL, NULL},     [EX_pow] = {"POW", NULL, NULL},
 };
 
 static const Element element[] = {

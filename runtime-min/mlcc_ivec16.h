@@ -8,9 +8,6 @@
 
 typedef int16_t v16s __attribute__((vector_size(32), aligned(2), may_alias));
 
-typedef int64_t v16q __attribute__((vector_size(64), aligned(8), may_alias));
-typedef uint64_t v16uq __attribute__((vector_size(64), aligned(8), may_alias));
-
 /* int64_t lanes: the even ones and the odd ones, as multiplication makes them. */
 typedef struct v16l {
     v16q even, odd;

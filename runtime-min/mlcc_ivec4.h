@@ -8,9 +8,6 @@
 
 typedef int16_t v4s __attribute__((vector_size(8), aligned(2), may_alias));
 
-typedef int64_t v4q __attribute__((vector_size(16), aligned(8), may_alias));
-typedef uint64_t v4uq __attribute__((vector_size(16), aligned(8), may_alias));
-
 /* int64_t lanes: the even ones and the odd ones, as multiplication makes them. */
 typedef struct v4l {
     v4q even, odd;

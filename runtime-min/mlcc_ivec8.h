@@ -8,9 +8,6 @@
 
 typedef int16_t v8s __attribute__((vector_size(16), aligned(2), may_alias));
 
-typedef int64_t v8q __attribute__((vector_size(32), aligned(8), may_alias));
-typedef uint64_t v8uq __attribute__((vector_size(32), aligned(8), may_alias));
-
 /* int64_t lanes: the even ones and the odd ones, as multiplication makes them. */
 typedef struct v8l {
     v8q even, odd;

@@ -16,6 +16,9 @@
 typedef float v16f __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t v16i __attribute__((vector_size(64), aligned(4), may_alias));
 typedef uint32_t v16u __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int64_t v16q __attribute__((vector_size(64), aligned(8), may_alias));
+typedef uint64_t v16uq __attribute__((vector_size(64), aligned(8), may_alias));
+typedef double v16d __attribute__((vector_size(64), aligned(8), may_alias));
 
 typedef uint16_t v16h __attribute__((vector_size(32), aligned(2), may_alias));
 
@@ -733,6 +736,173 @@ static MLCC_INLINE v16f V16_LOG1P(v16f x)
 {
     const v16f one = V16_SET(1.0f), w = one + x, y = V16_LOG(w), c = (x - (w - one)) / w;
     return V16_SEL((v16i)(w == one), x, V16_SEL((v16i)(c == c), y + c, y));
+}
+
+/* Lanes 0..7 and 8..15 as doubles, and back. */
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16d mlcc_v16_low(v16f a) { return (v16d)_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)a)); }
+static MLCC_INLINE v16d mlcc_v16_high(v16f a) { return (v16d)_mm512_cvtps_pd(_mm256_castpd_ps(_mm512_extractf64x4_pd((__m512d)a, 1))); }
+static MLCC_INLINE v16f mlcc_v16_float(v16d low, v16d high)
+{
+    const __m256d a = _mm256_castps_pd(_mm512_cvtpd_ps((__m512d)low)), b = _mm256_castps_pd(_mm512_cvtpd_ps((__m512d)high));
+    return (v16f)_mm512_insertf64x4(_mm512_castpd256_pd512(a), b, 1);
+}
+#else
+static MLCC_INLINE v16d mlcc_v16_low(v16f a) { return (v16d){a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]}; }
+static MLCC_INLINE v16d mlcc_v16_high(v16f a) { return (v16d){a[8], a[9], a[10], a[11], a[12], a[13], a[14], a[15]}; }
+static MLCC_INLINE v16f mlcc_v16_float(v16d low, v16d high)
+{
+    v16f y = {0};
+    for (int i = 0; i < 8; i++) {
+        y[i] = (float)low[i];
+        y[i + 8] = (float)high[i];
+    }
+    return y;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16d mlcc_v16_fma_d(v16d a, v16d b, v16d c) { return (v16d)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }
+#else
+static MLCC_INLINE v16d mlcc_v16_fma_d(v16d a, v16d b, v16d c) { return a * b + c; }
+#endif
+
+/* a held to -1000..1000. */
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE v16d mlcc_v16_hold_d(v16d a)
+{
+    return (v16d)_mm512_min_pd(_mm512_set1_pd(1000.0), _mm512_max_pd(_mm512_set1_pd(-1000.0), (__m512d)a));
+}
+#else
+static MLCC_INLINE v16d mlcc_v16_hold_d(v16d a)
+{
+    for (int i = 0; i < 8; i++)
+        a[i] = a[i] > 1000.0 ? 1000.0 : a[i] < -1000.0 ? -1000.0 : a[i];
+    return a;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE int mlcc_v16_any(v16i m) { return _mm512_test_epi32_mask((__m512i)m, (__m512i)m) != 0; }
+#else
+static MLCC_INLINE int mlcc_v16_any(v16i m)
+{
+    int any = 0;
+    for (int i = 0; i < 16; i++)
+        any |= m[i];
+    return any != 0;
+}
+#endif
+
+static MLCC_INLINE v16d mlcc_v16_set_d(double x) { return (v16d){0} + x; }
+
+/* x = n pi/2 + r with integral n and |r| < 0.786, for |x| <= 8192: returns r, and n in the low bits of *n. The first part of pi/2 has 33 bits,
+ * so that n times it is exact. */
+static MLCC_INLINE v16d mlcc_v16_turn_d(v16d x, v16d n)
+{
+    return mlcc_v16_fma_d(n, mlcc_v16_set_d(-6.077100506506192e-11), mlcc_v16_fma_d(n, mlcc_v16_set_d(-1.5707963267341256), x));
+}
+
+static MLCC_INLINE v16f mlcc_v16_turn(v16f x, v16u *n)
+{
+    const v16f shift = V16_SET(12582912.0f), m = V16_FMA(x, V16_SET(0.6366197724f), shift), k = m - shift;
+    *n = (v16u)m;
+    return mlcc_v16_float(mlcc_v16_turn_d(mlcc_v16_low(x), mlcc_v16_low(k)), mlcc_v16_turn_d(mlcc_v16_high(x), mlcc_v16_high(k)));
+}
+
+/* sin(r + n pi/2): the sine or the cosine of r, with the sign of the quadrant. */
+static MLCC_INLINE v16f mlcc_v16_wave(v16f r, v16u n)
+{
+    const v16f s = r * r;
+    v16f p = V16_SET(-1.951789512e-4f), q = V16_SET(2.443233097e-5f);
+    p = V16_FMA(p, s, V16_SET(8.332187310e-3f));
+    q = V16_FMA(q, s, V16_SET(-1.388730947e-3f));
+    p = V16_FMA(p, s, V16_SET(-1.666665524e-1f));
+    q = V16_FMA(q, s, V16_SET(4.166664556e-2f));
+    const v16f sine = V16_COPYSIGN(V16_FMA(p, s * r, r), r), cosine = V16_FMA(q, s * s, V16_FMA(s, V16_SET(-0.5f), V16_SET(1.0f)));
+    const v16i turned = (v16i)(n << 31) >> 31;
+    return (v16f)((v16u)V16_SEL(turned, cosine, sine) ^ (n & 2u) << 30);
+}
+
+static MLCC_INLINE v16f V16_SIN(v16f x)
+{
+    v16u n;
+    if (MLCC_SELDOM(mlcc_v16_any(~(v16i)(V16_ABS(x) <= V16_SET(8192.0f)))))
+        return V16_EACH(sinf, x);
+    const v16f r = mlcc_v16_turn(x, &n);
+    return mlcc_v16_wave(r, n);
+}
+
+static MLCC_INLINE v16f V16_COS(v16f x)
+{
+    v16u n;
+    if (MLCC_SELDOM(mlcc_v16_any(~(v16i)(V16_ABS(x) <= V16_SET(8192.0f)))))
+        return V16_EACH(cosf, x);
+    const v16f r = mlcc_v16_turn(x, &n);
+    return mlcc_v16_wave(r, n + 1u);
+}
+
+/* t + t^3 p(t^2) with t = |x|, from 1 on pi/2 and t = -1/|x|. */
+static MLCC_INLINE v16f V16_ATAN(v16f x)
+{
+    const v16f a = V16_MIN(V16_ABS(x), V16_SET(1e9f)), one = V16_SET(1.0f);
+    const v16i large = (v16i)(a > one);
+    const v16f t = V16_SEL(large, V16_SET(-1.0f) / a, a), s = t * t;
+    v16f p = V16_SET(-1.782820676e-3f);
+    p = V16_FMA(p, s, V16_SET(1.086868532e-2f));
+    p = V16_FMA(p, s, V16_SET(-3.109698556e-2f));
+    p = V16_FMA(p, s, V16_SET(5.788138881e-2f));
+    p = V16_FMA(p, s, V16_SET(-8.399306238e-2f));
+    p = V16_FMA(p, s, V16_SET(1.095088050e-1f));
+    p = V16_FMA(p, s, V16_SET(-1.426401585e-1f));
+    p = V16_FMA(p, s, V16_SET(1.999852955e-1f));
+    p = V16_FMA(p, s, V16_SET(-3.333329856e-1f));
+    const v16f y = V16_FMA(p, s * t, t) + (v16f)(large & (v16i)V16_SET(1.570796371f));
+    return V16_COPYSIGN(y, x);
+}
+
+/* 2^(y log2(x)) for finite x > 0, held to 2^-1000..2^1000. x = 2^e (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2): log2(x) = e + f p(f); 1.5 * 2^52
+ * leaves the whole part of the exponent in the low bits. */
+static MLCC_INLINE v16d mlcc_v16_pow_d(v16d x, v16d y)
+{
+    const v16uq u = (v16uq)x, t = u - 0x3fe6a09e667f3bcdu + 0x3ff0000000000000u, e = t >> 52;
+    const v16d k = (v16d)(e | 0x4330000000000000u) - mlcc_v16_set_d(4503599627371519.0);
+    const v16d f = (v16d)(u - (e << 52) + 0x3ff0000000000000u) - mlcc_v16_set_d(1.0), shift = mlcc_v16_set_d(6755399441055744.0);
+    v16d p = mlcc_v16_set_d(-0.08634597289516496);
+    p = mlcc_v16_fma_d(p, f, mlcc_v16_set_d(0.15485751517088084));
+    p = mlcc_v16_fma_d(p, f, mlcc_v16_set_d(-0.15698226398520182));
+    p = mlcc_v16_fma_d(p, f, mlcc_v16_set_d(0.15900150080015654));
+    p = mlcc_v16_fma_d(p, f, mlcc_v16_set_d(-0.17904695245786267));
+    p = mlcc_v16_fma_d(p, f, mlcc_v16_set_d(0.20609625591113376));
+    p = mlcc_v16_fma_d(p, f, mlcc_v16_set_d(-0.24050417410027927));
+    p = mlcc_v16_fma_d(p, f, mlcc_v16_set_d(0.28854064357518505));
+    p = mlcc_v16_fma_d(p, f, mlcc_v16_set_d(-0.36067280054742507));
+    p = mlcc_v16_fma_d(p, f, mlcc_v16_set_d(0.480898320729169));
+    p = mlcc_v16_fma_d(p, f, mlcc_v16_set_d(-0.7213475252132093));
+    p = mlcc_v16_fma_d(p, f, mlcc_v16_set_d(1.4426950409393464));
+    const v16d z = mlcc_v16_hold_d(y * mlcc_v16_fma_d(p, f, k)), n = z + shift, r = z - (n - shift);
+    v16d q = mlcc_v16_set_d(1.5345811559391718e-4);
+    q = mlcc_v16_fma_d(q, r, mlcc_v16_set_d(1.3399931214872365e-3));
+    q = mlcc_v16_fma_d(q, r, mlcc_v16_set_d(9.618488958737214e-3));
+    q = mlcc_v16_fma_d(q, r, mlcc_v16_set_d(5.550328776977668e-2));
+    q = mlcc_v16_fma_d(q, r, mlcc_v16_set_d(0.24022646890619365));
+    q = mlcc_v16_fma_d(q, r, mlcc_v16_set_d(0.6931472057372593));
+    q = mlcc_v16_fma_d(q, r, mlcc_v16_set_d(1.0000000005541672));
+    return (v16d)((v16uq)q + ((v16uq)n << 52));
+}
+
+/* In doubles of |x|; then what zeros, infinities and NaN give, and the sign: that of x where y is odd (C, F.10.4.4). */
+static MLCC_INLINE v16f V16_POW(v16f x, v16f y)
+{
+    const v16f a = V16_ABS(x), half = y * V16_SET(0.5f), none = V16_SET(0.0f), one = V16_SET(1.0f), most = V16_SET(INFINITY);
+    const v16f p = mlcc_v16_float(mlcc_v16_pow_d(mlcc_v16_low(a), mlcc_v16_low(y)), mlcc_v16_pow_d(mlcc_v16_high(a), mlcc_v16_high(y)));
+    const v16i whole = (v16i)(V16_RINT(y) == y), odd = whole & (v16i)(V16_RINT(half) != half);
+    const v16i endless = (v16i)(a == most), up = ~(endless ^ (v16i)(y > none));
+    const v16f r = V16_SEL((v16i)(a == none) | endless, (v16f)(up & (v16i)most), p);
+    const v16f s = (v16f)((v16i)r | (odd & (v16i)x & (v16i)V16_SET(-0.0f)));
+    const v16i wrong = (v16i)(x < none) & ~whole & ~endless, is_one = (v16i)(y == none) | (v16i)(x == one) | ((v16i)(a == one) & (v16i)(V16_ABS(y) == most));
+    const v16f n = V16_SEL(wrong, V16_SET(NAN), V16_SEL((v16i)(x != x) | (v16i)(y != y), x + y, s));
+    return V16_SEL(is_one, one, n);
 }
 
 #endif

@@ -16,6 +16,9 @@
 typedef float v4f __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int32_t v4i __attribute__((vector_size(16), aligned(4), may_alias));
 typedef uint32_t v4u __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int64_t v4q __attribute__((vector_size(16), aligned(8), may_alias));
+typedef uint64_t v4uq __attribute__((vector_size(16), aligned(8), may_alias));
+typedef double v4d __attribute__((vector_size(16), aligned(8), may_alias));
 
 typedef uint16_t v4h __attribute__((vector_size(8), aligned(2), may_alias));
 
@@ -506,6 +509,174 @@ static MLCC_INLINE v4f V4_LOG1P(v4f x)
 {
     const v4f one = V4_SET(1.0f), w = one + x, y = V4_LOG(w), c = (x - (w - one)) / w;
     return V4_SEL((v4i)(w == one), x, V4_SEL((v4i)(c == c), y + c, y));
+}
+
+/* Lanes 0, 1 and 2, 3 as doubles, and back. */
+#if MLCC_X86
+static MLCC_INLINE v4d mlcc_v4_low(v4f a) { return (v4d)_mm_cvtps_pd((__m128)a); }
+static MLCC_INLINE v4d mlcc_v4_high(v4f a) { return (v4d)_mm_cvtps_pd(_mm_movehl_ps((__m128)a, (__m128)a)); }
+static MLCC_INLINE v4f mlcc_v4_float(v4d low, v4d high)
+{
+    return (v4f)_mm_movelh_ps(_mm_cvtpd_ps((__m128d)low), _mm_cvtpd_ps((__m128d)high));
+}
+#elif MLCC_NEON
+static MLCC_INLINE v4d mlcc_v4_low(v4f a) { return (v4d)vcvt_f64_f32(vget_low_f32((float32x4_t)a)); }
+static MLCC_INLINE v4d mlcc_v4_high(v4f a) { return (v4d)vcvt_high_f64_f32((float32x4_t)a); }
+static MLCC_INLINE v4f mlcc_v4_float(v4d low, v4d high)
+{
+    return (v4f)vcvt_high_f32_f64(vcvt_f32_f64((float64x2_t)low), (float64x2_t)high);
+}
+#else
+static MLCC_INLINE v4d mlcc_v4_low(v4f a) { return (v4d){a[0], a[1]}; }
+static MLCC_INLINE v4d mlcc_v4_high(v4f a) { return (v4d){a[2], a[3]}; }
+static MLCC_INLINE v4f mlcc_v4_float(v4d low, v4d high) { return (v4f){(float)low[0], (float)low[1], (float)high[0], (float)high[1]}; }
+#endif
+
+#if MLCC_X86 && defined(__FMA__)
+static MLCC_INLINE v4d mlcc_v4_fma_d(v4d a, v4d b, v4d c) { return (v4d)_mm_fmadd_pd((__m128d)a, (__m128d)b, (__m128d)c); }
+#elif MLCC_NEON
+static MLCC_INLINE v4d mlcc_v4_fma_d(v4d a, v4d b, v4d c) { return (v4d)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b); }
+#else
+static MLCC_INLINE v4d mlcc_v4_fma_d(v4d a, v4d b, v4d c) { return a * b + c; }
+#endif
+
+/* a held to -1000..1000. */
+#if MLCC_X86
+static MLCC_INLINE v4d mlcc_v4_hold_d(v4d a)
+{
+    return (v4d)_mm_min_pd(_mm_set1_pd(1000.0), _mm_max_pd(_mm_set1_pd(-1000.0), (__m128d)a));
+}
+#elif MLCC_NEON
+static MLCC_INLINE v4d mlcc_v4_hold_d(v4d a)
+{
+    return (v4d)vminq_f64(vmaxq_f64((float64x2_t)a, vdupq_n_f64(-1000.0)), vdupq_n_f64(1000.0));
+}
+#else
+static MLCC_INLINE v4d mlcc_v4_hold_d(v4d a)
+{
+    for (int i = 0; i < 2; i++)
+        a[i] = a[i] > 1000.0 ? 1000.0 : a[i] < -1000.0 ? -1000.0 : a[i];
+    return a;
+}
+#endif
+
+#if MLCC_X86
+static MLCC_INLINE int mlcc_v4_any(v4i m) { return _mm_movemask_ps((__m128)m) != 0; }
+#elif MLCC_NEON
+static MLCC_INLINE int mlcc_v4_any(v4i m) { return vmaxvq_u32((uint32x4_t)m) != 0; }
+#else
+static MLCC_INLINE int mlcc_v4_any(v4i m) { return (m[0] | m[1] | m[2] | m[3]) != 0; }
+#endif
+
+static MLCC_INLINE v4d mlcc_v4_set_d(double x) { return (v4d){0} + x; }
+
+/* x = n pi/2 + r with integral n and |r| < 0.786, for |x| <= 8192: returns r, and n in the low bits of *n. The first part of pi/2 has 33 bits,
+ * so that n times it is exact. */
+static MLCC_INLINE v4d mlcc_v4_turn_d(v4d x, v4d n)
+{
+    return mlcc_v4_fma_d(n, mlcc_v4_set_d(-6.077100506506192e-11), mlcc_v4_fma_d(n, mlcc_v4_set_d(-1.5707963267341256), x));
+}
+
+static MLCC_INLINE v4f mlcc_v4_turn(v4f x, v4u *n)
+{
+    const v4f shift = V4_SET(12582912.0f), m = V4_FMA(x, V4_SET(0.6366197724f), shift), k = m - shift;
+    *n = (v4u)m;
+    return mlcc_v4_float(mlcc_v4_turn_d(mlcc_v4_low(x), mlcc_v4_low(k)), mlcc_v4_turn_d(mlcc_v4_high(x), mlcc_v4_high(k)));
+}
+
+/* sin(r + n pi/2): the sine or the cosine of r, with the sign of the quadrant. */
+static MLCC_INLINE v4f mlcc_v4_wave(v4f r, v4u n)
+{
+    const v4f s = r * r;
+    v4f p = V4_SET(-1.951789512e-4f), q = V4_SET(2.443233097e-5f);
+    p = V4_FMA(p, s, V4_SET(8.332187310e-3f));
+    q = V4_FMA(q, s, V4_SET(-1.388730947e-3f));
+    p = V4_FMA(p, s, V4_SET(-1.666665524e-1f));
+    q = V4_FMA(q, s, V4_SET(4.166664556e-2f));
+    const v4f sine = V4_COPYSIGN(V4_FMA(p, s * r, r), r), cosine = V4_FMA(q, s * s, V4_FMA(s, V4_SET(-0.5f), V4_SET(1.0f)));
+    const v4i turned = (v4i)(n << 31) >> 31;
+    return (v4f)((v4u)V4_SEL(turned, cosine, sine) ^ (n & 2u) << 30);
+}
+
+static MLCC_INLINE v4f V4_SIN(v4f x)
+{
+    v4u n;
+    if (MLCC_SELDOM(mlcc_v4_any(~(v4i)(V4_ABS(x) <= V4_SET(8192.0f)))))
+        return V4_EACH(sinf, x);
+    const v4f r = mlcc_v4_turn(x, &n);
+    return mlcc_v4_wave(r, n);
+}
+
+static MLCC_INLINE v4f V4_COS(v4f x)
+{
+    v4u n;
+    if (MLCC_SELDOM(mlcc_v4_any(~(v4i)(V4_ABS(x) <= V4_SET(8192.0f)))))
+        return V4_EACH(cosf, x);
+    const v4f r = mlcc_v4_turn(x, &n);
+    return mlcc_v4_wave(r, n + 1u);
+}
+
+/* t + t^3 p(t^2) with t = |x|, from 1 on pi/2 and t = -1/|x|. */
+static MLCC_INLINE v4f V4_ATAN(v4f x)
+{
+    const v4f a = V4_MIN(V4_ABS(x), V4_SET(1e9f)), one = V4_SET(1.0f);
+    const v4i large = (v4i)(a > one);
+    const v4f t = V4_SEL(large, V4_SET(-1.0f) / a, a), s = t * t;
+    v4f p = V4_SET(-1.782820676e-3f);
+    p = V4_FMA(p, s, V4_SET(1.086868532e-2f));
+    p = V4_FMA(p, s, V4_SET(-3.109698556e-2f));
+    p = V4_FMA(p, s, V4_SET(5.788138881e-2f));
+    p = V4_FMA(p, s, V4_SET(-8.399306238e-2f));
+    p = V4_FMA(p, s, V4_SET(1.095088050e-1f));
+    p = V4_FMA(p, s, V4_SET(-1.426401585e-1f));
+    p = V4_FMA(p, s, V4_SET(1.999852955e-1f));
+    p = V4_FMA(p, s, V4_SET(-3.333329856e-1f));
+    const v4f y = V4_FMA(p, s * t, t) + (v4f)(large & (v4i)V4_SET(1.570796371f));
+    return V4_COPYSIGN(y, x);
+}
+
+/* 2^(y log2(x)) for finite x > 0, held to 2^-1000..2^1000. x = 2^e (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2): log2(x) = e + f p(f); 1.5 * 2^52
+ * leaves the whole part of the exponent in the low bits. */
+static MLCC_INLINE v4d mlcc_v4_pow_d(v4d x, v4d y)
+{
+    const v4uq u = (v4uq)x, t = u - 0x3fe6a09e667f3bcdu + 0x3ff0000000000000u, e = t >> 52;
+    const v4d k = (v4d)(e | 0x4330000000000000u) - mlcc_v4_set_d(4503599627371519.0);
+    const v4d f = (v4d)(u - (e << 52) + 0x3ff0000000000000u) - mlcc_v4_set_d(1.0), shift = mlcc_v4_set_d(6755399441055744.0);
+    v4d p = mlcc_v4_set_d(-0.08634597289516496);
+    p = mlcc_v4_fma_d(p, f, mlcc_v4_set_d(0.15485751517088084));
+    p = mlcc_v4_fma_d(p, f, mlcc_v4_set_d(-0.15698226398520182));
+    p = mlcc_v4_fma_d(p, f, mlcc_v4_set_d(0.15900150080015654));
+    p = mlcc_v4_fma_d(p, f, mlcc_v4_set_d(-0.17904695245786267));
+    p = mlcc_v4_fma_d(p, f, mlcc_v4_set_d(0.20609625591113376));
+    p = mlcc_v4_fma_d(p, f, mlcc_v4_set_d(-0.24050417410027927));
+    p = mlcc_v4_fma_d(p, f, mlcc_v4_set_d(0.28854064357518505));
+    p = mlcc_v4_fma_d(p, f, mlcc_v4_set_d(-0.36067280054742507));
+    p = mlcc_v4_fma_d(p, f, mlcc_v4_set_d(0.480898320729169));
+    p = mlcc_v4_fma_d(p, f, mlcc_v4_set_d(-0.7213475252132093));
+    p = mlcc_v4_fma_d(p, f, mlcc_v4_set_d(1.4426950409393464));
+    const v4d z = mlcc_v4_hold_d(y * mlcc_v4_fma_d(p, f, k)), n = z + shift, r = z - (n - shift);
+    v4d q = mlcc_v4_set_d(1.5345811559391718e-4);
+    q = mlcc_v4_fma_d(q, r, mlcc_v4_set_d(1.3399931214872365e-3));
+    q = mlcc_v4_fma_d(q, r, mlcc_v4_set_d(9.618488958737214e-3));
+    q = mlcc_v4_fma_d(q, r, mlcc_v4_set_d(5.550328776977668e-2));
+    q = mlcc_v4_fma_d(q, r, mlcc_v4_set_d(0.24022646890619365));
+    q = mlcc_v4_fma_d(q, r, mlcc_v4_set_d(0.6931472057372593));
+    q = mlcc_v4_fma_d(q, r, mlcc_v4_set_d(1.0000000005541672));
+    return (v4d)((v4uq)q + ((v4uq)n << 52));
+}
+
+/* In doubles of |x|; then what zeros, infinities and NaN give, and the sign: that of x where y is odd (C, F.10.4.4). */
+static MLCC_INLINE v4f V4_POW(v4f x, v4f y)
+{
+    const v4f a = V4_ABS(x), half = y * V4_SET(0.5f), none = V4_SET(0.0f), one = V4_SET(1.0f), most = V4_SET(INFINITY);
+    const v4f p = mlcc_v4_float(mlcc_v4_pow_d(mlcc_v4_low(a), mlcc_v4_low(y)), mlcc_v4_pow_d(mlcc_v4_high(a), mlcc_v4_high(y)));
+    const v4i whole = (v4i)(V4_RINT(y) == y), odd = whole & (v4i)(V4_RINT(half) != half);
+    const v4i endless = (v4i)(a == most), up = ~(endless ^ (v4i)(y > none));
+    const v4f r = V4_SEL((v4i)(a == none) | endless, (v4f)(up & (v4i)most), p);
+    const v4f s = (v4f)((v4i)r | (odd & (v4i)x & (v4i)V4_SET(-0.0f)));
+    const v4i wrong = (v4i)(x < none) & ~whole & ~endless, is_one = (v4i)(y == none) | (v4i)(x == one) | ((v4i)(a == one) & (v4i)(V4_ABS(y) == most));
+    const v4f n = V4_SEL(wrong, V4_SET(NAN), V4_SEL((v4i)(x != x) | (v4i)(y != y), x + y, s));
+    return V4_SEL(is_one, one, n);
 }
 
 #endif

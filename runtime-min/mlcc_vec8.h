@@ -16,6 +16,9 @@
 typedef float v8f __attribute__((vector_size(32), aligned(4), may_alias));
 typedef int32_t v8i __attribute__((vector_size(32), aligned(4), may_alias));
 typedef uint32_t v8u __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int64_t v8q __attribute__((vector_size(32), aligned(8), may_alias));
+typedef uint64_t v8uq __attribute__((vector_size(32), aligned(8), may_alias));
+typedef double v8d __attribute__((vector_size(32), aligned(8), may_alias));
 
 typedef uint16_t v8h __attribute__((vector_size(16), aligned(2), may_alias));
 
@@ -571,6 +574,172 @@ static MLCC_INLINE v8f V8_LOG1P(v8f x)
 {
     const v8f one = V8_SET(1.0f), w = one + x, y = V8_LOG(w), c = (x - (w - one)) / w;
     return V8_SEL((v8i)(w == one), x, V8_SEL((v8i)(c == c), y + c, y));
+}
+
+/* Lanes 0..3 and 4..7 as doubles, and back. */
+#if MLCC_X86 && defined(__AVX__)
+static MLCC_INLINE v8d mlcc_v8_low(v8f a) { return (v8d)_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)a)); }
+static MLCC_INLINE v8d mlcc_v8_high(v8f a) { return (v8d)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)a, 1)); }
+static MLCC_INLINE v8f mlcc_v8_float(v8d low, v8d high)
+{
+    return (v8f)_mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps((__m256d)low)), _mm256_cvtpd_ps((__m256d)high), 1);
+}
+#else
+static MLCC_INLINE v8d mlcc_v8_low(v8f a) { return (v8d){a[0], a[1], a[2], a[3]}; }
+static MLCC_INLINE v8d mlcc_v8_high(v8f a) { return (v8d){a[4], a[5], a[6], a[7]}; }
+static MLCC_INLINE v8f mlcc_v8_float(v8d low, v8d high)
+{
+    v8f y = {0};
+    for (int i = 0; i < 4; i++) {
+        y[i] = (float)low[i];
+        y[i + 4] = (float)high[i];
+    }
+    return y;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX__) && defined(__FMA__)
+static MLCC_INLINE v8d mlcc_v8_fma_d(v8d a, v8d b, v8d c) { return (v8d)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c); }
+#else
+static MLCC_INLINE v8d mlcc_v8_fma_d(v8d a, v8d b, v8d c) { return a * b + c; }
+#endif
+
+/* a held to -1000..1000. */
+#if MLCC_X86 && defined(__AVX__)
+static MLCC_INLINE v8d mlcc_v8_hold_d(v8d a)
+{
+    return (v8d)_mm256_min_pd(_mm256_set1_pd(1000.0), _mm256_max_pd(_mm256_set1_pd(-1000.0), (__m256d)a));
+}
+#else
+static MLCC_INLINE v8d mlcc_v8_hold_d(v8d a)
+{
+    for (int i = 0; i < 4; i++)
+        a[i] = a[i] > 1000.0 ? 1000.0 : a[i] < -1000.0 ? -1000.0 : a[i];
+    return a;
+}
+#endif
+
+#if MLCC_X86 && defined(__AVX__)
+static MLCC_INLINE int mlcc_v8_any(v8i m) { return _mm256_movemask_ps((__m256)m) != 0; }
+#else
+static MLCC_INLINE int mlcc_v8_any(v8i m)
+{
+    int any = 0;
+    for (int i = 0; i < 8; i++)
+        any |= m[i];
+    return any != 0;
+}
+#endif
+
+static MLCC_INLINE v8d mlcc_v8_set_d(double x) { return (v8d){0} + x; }
+
+/* x = n pi/2 + r with integral n and |r| < 0.786, for |x| <= 8192: returns r, and n in the low bits of *n. The first part of pi/2 has 33 bits,
+ * so that n times it is exact. */
+static MLCC_INLINE v8d mlcc_v8_turn_d(v8d x, v8d n)
+{
+    return mlcc_v8_fma_d(n, mlcc_v8_set_d(-6.077100506506192e-11), mlcc_v8_fma_d(n, mlcc_v8_set_d(-1.5707963267341256), x));
+}
+
+static MLCC_INLINE v8f mlcc_v8_turn(v8f x, v8u *n)
+{
+    const v8f shift = V8_SET(12582912.0f), m = V8_FMA(x, V8_SET(0.6366197724f), shift), k = m - shift;
+    *n = (v8u)m;
+    return mlcc_v8_float(mlcc_v8_turn_d(mlcc_v8_low(x), mlcc_v8_low(k)), mlcc_v8_turn_d(mlcc_v8_high(x), mlcc_v8_high(k)));
+}
+
+/* sin(r + n pi/2): the sine or the cosine of r, with the sign of the quadrant. */
+static MLCC_INLINE v8f mlcc_v8_wave(v8f r, v8u n)
+{
+    const v8f s = r * r;
+    v8f p = V8_SET(-1.951789512e-4f), q = V8_SET(2.443233097e-5f);
+    p = V8_FMA(p, s, V8_SET(8.332187310e-3f));
+    q = V8_FMA(q, s, V8_SET(-1.388730947e-3f));
+    p = V8_FMA(p, s, V8_SET(-1.666665524e-1f));
+    q = V8_FMA(q, s, V8_SET(4.166664556e-2f));
+    const v8f sine = V8_COPYSIGN(V8_FMA(p, s * r, r), r), cosine = V8_FMA(q, s * s, V8_FMA(s, V8_SET(-0.5f), V8_SET(1.0f)));
+    const v8i turned = (v8i)(n << 31) >> 31;
+    return (v8f)((v8u)V8_SEL(turned, cosine, sine) ^ (n & 2u) << 30);
+}
+
+static MLCC_INLINE v8f V8_SIN(v8f x)
+{
+    v8u n;
+    if (MLCC_SELDOM(mlcc_v8_any(~(v8i)(V8_ABS(x) <= V8_SET(8192.0f)))))
+        return V8_EACH(sinf, x);
+    const v8f r = mlcc_v8_turn(x, &n);
+    return mlcc_v8_wave(r, n);
+}
+
+static MLCC_INLINE v8f V8_COS(v8f x)
+{
+    v8u n;
+    if (MLCC_SELDOM(mlcc_v8_any(~(v8i)(V8_ABS(x) <= V8_SET(8192.0f)))))
+        return V8_EACH(cosf, x);
+    const v8f r = mlcc_v8_turn(x, &n);
+    return mlcc_v8_wave(r, n + 1u);
+}
+
+/* t + t^3 p(t^2) with t = |x|, from 1 on pi/2 and t = -1/|x|. */
+static MLCC_INLINE v8f V8_ATAN(v8f x)
+{
+    const v8f a = V8_MIN(V8_ABS(x), V8_SET(1e9f)), one = V8_SET(1.0f);
+    const v8i large = (v8i)(a > one);
+    const v8f t = V8_SEL(large, V8_SET(-1.0f) / a, a), s = t * t;
+    v8f p = V8_SET(-1.782820676e-3f);
+    p = V8_FMA(p, s, V8_SET(1.086868532e-2f));
+    p = V8_FMA(p, s, V8_SET(-3.109698556e-2f));
+    p = V8_FMA(p, s, V8_SET(5.788138881e-2f));
+    p = V8_FMA(p, s, V8_SET(-8.399306238e-2f));
+    p = V8_FMA(p, s, V8_SET(1.095088050e-1f));
+    p = V8_FMA(p, s, V8_SET(-1.426401585e-1f));
+    p = V8_FMA(p, s, V8_SET(1.999852955e-1f));
+    p = V8_FMA(p, s, V8_SET(-3.333329856e-1f));
+    const v8f y = V8_FMA(p, s * t, t) + (v8f)(large & (v8i)V8_SET(1.570796371f));
+    return V8_COPYSIGN(y, x);
+}
+
+/* 2^(y log2(x)) for finite x > 0, held to 2^-1000..2^1000. x = 2^e (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2): log2(x) = e + f p(f); 1.5 * 2^52
+ * leaves the whole part of the exponent in the low bits. */
+static MLCC_INLINE v8d mlcc_v8_pow_d(v8d x, v8d y)
+{
+    const v8uq u = (v8uq)x, t = u - 0x3fe6a09e667f3bcdu + 0x3ff0000000000000u, e = t >> 52;
+    const v8d k = (v8d)(e | 0x4330000000000000u) - mlcc_v8_set_d(4503599627371519.0);
+    const v8d f = (v8d)(u - (e << 52) + 0x3ff0000000000000u) - mlcc_v8_set_d(1.0), shift = mlcc_v8_set_d(6755399441055744.0);
+    v8d p = mlcc_v8_set_d(-0.08634597289516496);
+    p = mlcc_v8_fma_d(p, f, mlcc_v8_set_d(0.15485751517088084));
+    p = mlcc_v8_fma_d(p, f, mlcc_v8_set_d(-0.15698226398520182));
+    p = mlcc_v8_fma_d(p, f, mlcc_v8_set_d(0.15900150080015654));
+    p = mlcc_v8_fma_d(p, f, mlcc_v8_set_d(-0.17904695245786267));
+    p = mlcc_v8_fma_d(p, f, mlcc_v8_set_d(0.20609625591113376));
+    p = mlcc_v8_fma_d(p, f, mlcc_v8_set_d(-0.24050417410027927));
+    p = mlcc_v8_fma_d(p, f, mlcc_v8_set_d(0.28854064357518505));
+    p = mlcc_v8_fma_d(p, f, mlcc_v8_set_d(-0.36067280054742507));
+    p = mlcc_v8_fma_d(p, f, mlcc_v8_set_d(0.480898320729169));
+    p = mlcc_v8_fma_d(p, f, mlcc_v8_set_d(-0.7213475252132093));
+    p = mlcc_v8_fma_d(p, f, mlcc_v8_set_d(1.4426950409393464));
+    const v8d z = mlcc_v8_hold_d(y * mlcc_v8_fma_d(p, f, k)), n = z + shift, r = z - (n - shift);
+    v8d q = mlcc_v8_set_d(1.5345811559391718e-4);
+    q = mlcc_v8_fma_d(q, r, mlcc_v8_set_d(1.3399931214872365e-3));
+    q = mlcc_v8_fma_d(q, r, mlcc_v8_set_d(9.618488958737214e-3));
+    q = mlcc_v8_fma_d(q, r, mlcc_v8_set_d(5.550328776977668e-2));
+    q = mlcc_v8_fma_d(q, r, mlcc_v8_set_d(0.24022646890619365));
+    q = mlcc_v8_fma_d(q, r, mlcc_v8_set_d(0.6931472057372593));
+    q = mlcc_v8_fma_d(q, r, mlcc_v8_set_d(1.0000000005541672));
+    return (v8d)((v8uq)q + ((v8uq)n << 52));
+}
+
+/* In doubles of |x|; then what zeros, infinities and NaN give, and the sign: that of x where y is odd (C, F.10.4.4). */
+static MLCC_INLINE v8f V8_POW(v8f x, v8f y)
+{
+    const v8f a = V8_ABS(x), half = y * V8_SET(0.5f), none = V8_SET(0.0f), one = V8_SET(1.0f), most = V8_SET(INFINITY);
+    const v8f p = mlcc_v8_float(mlcc_v8_pow_d(mlcc_v8_low(a), mlcc_v8_low(y)), mlcc_v8_pow_d(mlcc_v8_high(a), mlcc_v8_high(y)));
+    const v8i whole = (v8i)(V8_RINT(y) == y), odd = whole & (v8i)(V8_RINT(half) != half);
+    const v8i endless = (v8i)(a == most), up = ~(endless ^ (v8i)(y > none));
+    const v8f r = V8_SEL((v8i)(a == none) | endless, (v8f)(up & (v8i)most), p);
+    const v8f s = (v8f)((v8i)r | (odd & (v8i)x & (v8i)V8_SET(-0.0f)));
+    const v8i wrong = (v8i)(x < none) & ~whole & ~endless, is_one = (v8i)(y == none) | (v8i)(x == one) | ((v8i)(a == one) & (v8i)(V8_ABS(y) == most));
+    const v8f n = V8_SEL(wrong, V8_SET(NAN), V8_SEL((v8i)(x != x) | (v8i)(y != y), x + y, s));
+    return V8_SEL(is_one, one, n);
 }
 
 #endif

@@ -139,7 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_target), WIDTHS(test_unary), WIDTHS(test_quotients), WIDTHS(test_each), WIDTHS(test_binary), WIDTHS(test_fma), WIDTHS(test_masks),
         WIDTHS(test_fold), WIDTHS(test_partial), WIDTHS(test_strided), WIDTHS(test_integers), WIDTHS(test_bf16),
-        VECTORS(test_pairs) VECTORS(test_lookup) WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_short_functions), WIDTHS(test_special)
+        VECTORS(test_pairs) VECTORS(test_lookup) WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_pow), WIDTHS(test_short_functions), WIDTHS(test_special)
             WIDE(test_sums) WIDE(test_twins) WIDE(test_ints) WIDE(test_longs) WIDE(test_saturated) WIDE(test_packed) WIDE(test_narrow) WIDE(test_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
@@ -752,7 +752,8 @@ static void T(test_barriers)(void **state)
     assert_memory_equal(x, y, sizeof x);
 }
 
-#define FUNCTIONS(X) X(EXP, exp, 1.2) X(LOG, log, 1.0) X(LOG1P, log1p, 2.0) X(TANH, tanh, 3.0) X(SIGMOID, sigmoid, 2.5) X(ERF, erf, 1.5)
+#define FUNCTIONS(X) X(EXP, exp, 1.2) X(LOG, log, 1.0) X(LOG1P, log1p, 2.0) X(TANH, tanh, 3.0) X(SIGMOID, sigmoid, 2.5) X(ERF, erf, 1.5) \
+    X(SIN, sin, 1.6) X(COS, cos, 1.6) X(ATAN, atan, 1.9)
 
 #define WRAP(op, exact, bound) static void T(map_##op)(const float *x, float *y) { V(ST)(y, V(op)(V(LD)(x))); }
 FUNCTIONS(WRAP)
@@ -764,6 +765,30 @@ static void T(test_functions)(void **state)
 #define CHECK(op, exact, bound) assert_ulps(#op, W, T(map_##op), exact, bound);
     FUNCTIONS(CHECK)
 #undef CHECK
+}
+
+/* Powers: edges with edges, random bits, and bases and exponents whose powers are floats. */
+static void T(test_pow)(void **state)
+{
+    (void)state;
+    float a[W], b[W], y[W];
+    double worst = 0;
+    uint64_t seed = 11;
+    for (int round = 0; round < 2000000 / W; round++) {
+        fill(a, b, W, round, &seed);
+        for (int i = 0; i < W && round * W > NEDGE * NEDGE && round % 4; i++) {
+            b[i] = ldexpf((float)(int32_t)next_random(&seed), -28);
+            a[i] = round % 4 == 1 ? fabsf(a[i]) : expf(ldexpf((float)(int32_t)next_random(&seed), round % 4 == 2 ? -28 : -34));
+        }
+        V(ST)(y, V(POW)(V(LD)(a), V(LD)(b)));
+        for (int i = 0; i < W; i++) {
+            const double exact = pow((double)a[i], (double)b[i]), u = ulps(y[i], exact);
+            worst = u > worst ? u : worst;
+            if (u > 0.6 || (y[i] == y[i] && signbit(y[i]) != signbit((float)exact)))
+                fail_msg("V%d_POW(%.9g, %.9g) is %.9g, not %.17g", W, (double)a[i], (double)b[i], (double)y[i], exact);
+        }
+    }
+    print_message("V%d_POW: %.3f ulp\n", W, worst);
 }
 
 /* The short forms, from where they end to where they end, and at what is no number. */

@@ -63,6 +63,11 @@ int v_cost(const Tile *t);
 void v_begin_turn(VGen *v, Out *part, const Out *outer);
 void v_interleave(Out *o, Out *part, int32_t n);
 
+/* ctile_turn.c: loads whose points lie side by side and whose lanes do not, of four points from p on where p begins four such, lanes from
+ * `base` on: declares their names, which what is printed next uses; whether a tile without a reduction has such loads. */
+void v_turn_loads(VGen *v, int32_t p, const Expr *base);
+bool v_turns_loads(VGen *v);
+
 /* The statements of a tile. */
 void v_accumulator_tile(VGen *v);                  /* ctile_acc.c */
 void v_across_tile(VGen *v);                       /* ctile_across.c */

@@ -10,6 +10,7 @@ static void map_strip(VGen *v, const Expr *base)
     for (int32_t p = 0; p < np; p++) {
         Subst s[MAX_RANK + 1];
         const uint32_t n = v_place(v, p, base, s);
+        v_turn_loads(v, p, base);
         for (int k = 0; k < v->t->nstore; k++)
             v_store(v, &v->t->store[k], s, n);
     }
@@ -141,8 +142,8 @@ void v_map_tile(VGen *v)
     const int64_t whole = v->t->lanes / v->width * v->width;
     v_set_count(v, v->width);
     int64_t done = 0;
-    const bool packed = v_packs_all(v);
-    for (int32_t n = strips_at_once(v->t, packed); n > 0; n /= 2)
+    const bool turns = v_turns_loads(v), packed = !turns && v_packs_all(v);
+    for (int32_t n = turns ? 1 : strips_at_once(v->t, packed); n > 0; n /= 2)
         done = map_strips(v, done, whole, n, packed);
     if (whole < v->t->lanes) {
         v_set_count(v, v->t->lanes - whole);

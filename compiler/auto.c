@@ -61,8 +61,10 @@ static void make_schedule(Auto *g)
     if (g->m->lanes_f32 > 1 && g->m->fma)
         auto_scale(g);
     auto_prepare(g);
-    if (g->m->lanes_f32 > 1 && !g->te->cx->small)
+    if (g->m->lanes_f32 > 1 && !g->te->cx->small) {
         auto_group(g);
+        auto_spread(g);
+    }
     auto_outputs(g);
     g->s = schedule_new(g->a, g->te);
     g->s->parts = g->parts;

@@ -136,6 +136,7 @@ void layout_follow(Auto *g); /* tensors made or read element by element beside o
 
 void auto_guard(Auto *g);                              /* views that windows read beyond become tensors, constants get zeros */
 void auto_group(Auto *g);                              /* sums over groups of channels, when layouts are known */
+void auto_spread(Auto *g);                             /* what groups of channels share, for maps whose lanes they would cut */
 void auto_join(Auto *g);                               /* layouts in which views that join dimensions are free */
 bool multiplies_pairs(const Machine *m);               /* auto_narrow.c: of bf16, faster than floats */
 void auto_narrow(Auto *g);                             /* -ffp=bf16: operands of contractions as bfloat16 */

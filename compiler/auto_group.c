@@ -52,6 +52,18 @@ static const Expr *seen_through(const Auto *g, const Expr *e)
     return s && s->kind == ST_map && g->body[t->stage]->op == EX_load && !g->pinned.at[e->v.ref] ? auto_element(g, s, e->a) : e;
 }
 
+enum { MAX_SEEN = 12 }; /* operations: what is made of bytes where they are read */
+
+/* What a map between makes of each element of a picture, such as floats of bytes, in the place of a load of it. */
+static const Expr *through_map(void *ctx, const Expr *e)
+{
+    const Auto *g = ctx;
+    const Ten *t = e->op == EX_load ? ten(g->te, e->v.ref) : NULL;
+    const Stage *s = t && t->kind == TEN_stage ? g->te->stage.at[t->stage] : NULL;
+    const bool map = s && s->kind == ST_map && g->body[t->stage]->op != EX_load && !g->pinned.at[e->v.ref];
+    return map && ex_cost(g->body[t->stage]) <= MAX_SEEN ? auto_element(g, s, e->a) : e;
+}
+
 static void find_groups(void *ctx, const Expr *load)
 {
     Find *f = ctx;
@@ -60,7 +72,7 @@ static void find_groups(void *ctx, const Expr *load)
     const Expr *v = f->s->rvar[0], *rest;
     Groups q = {.load = load, .x = e};
     int64_t by[3], of[3];
-    if (f->found || !t || t->rank != 4 || t->dt != DT_f32 || !f->g->layout.at[e->v.ref].set || f->g->layout.at[e->v.ref].order[3] != 1)
+    if (f->found || !t || t->rank != 4 || !f->g->layout.at[e->v.ref].set || f->g->layout.at[e->v.ref].order[3] != 1)
         return;
     const int j = group_variable(f, e->a[1], &q.g, &rest);
     if (j < 0 || !digit_of(rest, v, &by[0], &of[0]) || !digit_of(e->a[2], v, &by[1], &of[1]) || !digit_of(e->a[3], v, &by[2], &of[2]))
@@ -130,13 +142,13 @@ static const Expr *spread_load(void *ctx, const Expr *e)
     return ex_load(g->x, (DType)e->dt, c.out, rank, p->s->var); /* variable j stands for the channel here */
 }
 
-/* s becomes the sum over channels of a group; before it, the one of each channel. Returns the number of stages put before it. */
-static uint32_t split_groups(Auto *g, uint32_t k, const Groups *q)
+/* Stage k, whose body is `whole`, becomes the sum over channels of a group; before it, the one of each channel. Returns the number of stages put before it. */
+static uint32_t split_groups(Auto *g, uint32_t k, const Groups *q, const Expr *whole)
 {
     const uint32_t first = k;
     const Stage *s = g->te->stage.at[k];
     const uint8_t rank = ten(g->te, s->out)->rank;
-    const Expr *body = ex_map(g->x, g->body[k], spread_load, &(Spread){g, &k, s, q}), *index[MAX_RANK];
+    const Expr *body = ex_map(g->x, whole, spread_load, &(Spread){g, &k, s, q}), *index[MAX_RANK];
     Stage each, *total = arena_copy(g->a, s, sizeof *s);
     Subst of[MAX_RANK + 1], picture[2];
     by_channel(g, s, q, "channels", &each, of);
@@ -150,7 +162,7 @@ static uint32_t split_groups(Auto *g, uint32_t k, const Groups *q)
     index[1] = s->var[q->out];
     index[2] = each.rvar[0];
     index[3] = each.rvar[1];
-    picture[0] = (Subst){q->load, ex_load(g->x, DT_f32, q->x->v.ref, 4, index)};
+    picture[0] = (Subst){q->load, ex_load(g->x, (DType)q->x->dt, q->x->v.ref, 4, index)};
     of[q->out].to = each.var[q->out];
     each.body = ex_subst(g->x, ex_subst(g->x, body, picture, 1), of, rank);
     auto_insert(g, k++, arena_copy(g->a, &each, sizeof each));
@@ -171,10 +183,11 @@ void auto_group(Auto *g)
         Find f = {g, s, &q, false};
         if (s->kind != ST_reduce || s->nr != 1 || s->op != RED_sum || s->body->dt != DT_f32)
             continue;
-        ex_walk(g->body[k], find_groups, &f);
-        if (!f.found || !walks_one(g, s, &q, g->body[k]))
+        const Expr *body = ex_map(g->x, g->body[k], through_map, g);
+        ex_walk(body, find_groups, &f);
+        if (!f.found || !walks_one(g, s, &q, body))
             continue;
-        k += split_groups(g, k, &q);
+        k += split_groups(g, k, &q, body);
         auto_views(g);
     }
 }

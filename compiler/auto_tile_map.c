@@ -130,6 +130,38 @@ bool turns_over(const Auto *g, uint32_t k)
     return lane >= 0 && g->m->lanes_f32 >= 4 && copied_across(g, k, lane) >= 0;
 }
 
+/* Variable along which loads walk memory whose lanes lie apart, and which are made in any case: a few elements of each lane are turned
+ * over in registers (codegen/ctile_turn.c). -1: there are none, or they differ. */
+typedef struct Apart { const Auto *g; const Stage *s; int lane, var; bool differ; } Apart;
+
+static void loads_apart(Apart *a, const Expr *e)
+{
+    const Ten *t = ten(a->g->te, a->s->out);
+    const bool words = e->dt == DT_f32 || e->dt == DT_u8 || e->dt == DT_i8;
+    if (e->op == EX_load && e->n && words && ex_uses(e, a->s->var[a->lane])) {
+        const Expr *walk = e->a[order_of(a->g, e->v.ref).at[e->n - 1]];
+        int v = 0;
+        while (v < t->rank && walk != a->s->var[v])
+            v++;
+        if (!ex_uses(walk, a->s->var[a->lane])) {
+            a->differ = a->differ || v == t->rank || (a->var >= 0 && a->var != v);
+            a->var = v;
+        }
+    }
+    for (int k = 0; k < e->n && e->op != EX_load && e->op != EX_loadp; k++)
+        if (k == 0 || (e->op != EX_select && e->op != EX_and && e->op != EX_or))
+            loads_apart(a, e->a[k]);
+}
+
+static int turned_across(const Auto *g, uint32_t k, int lane)
+{
+    Apart a = {g, g->te->stage.at[k], lane, -1, false};
+    loads_apart(&a, g->body[k]);
+    const Ten *t = ten(g->te, a.s->out);
+    const bool turned = a.var >= 0 && !a.differ && ex_is_const(t->dim[lane]) && extent_of(g, t->dim[lane]) >= g->m->lanes_f32;
+    return turned && extent_of(g, t->dim[a.var]) >= g->m->lanes_f32 ? a.var : -1;
+}
+
 /* The variable along which every load that depends on position walks memory; -1: there is none, or they differ. */
 typedef struct Walked { const Auto *g; const Stage *s; int var; bool differ; } Walked;
 
@@ -224,7 +256,7 @@ static void choice_loops(const Auto *g, uint32_t k, const Order *order, int lane
 static void along_lanes(Auto *g, uint32_t k, int lane, const Order *order)
 {
     StagePlan *p = &g->s->stage[k];
-    const int across = copied_across(g, k, lane);
+    const int copied = copied_across(g, k, lane), across = copied >= 0 ? copied : turned_across(g, k, lane);
     p->turn = (uint8_t)turn_of(g, k, lane);
     choice_loops(g, k, order, lane, across);
     if (across >= 0)

@@ -33,6 +33,44 @@ static void check(Transpose *turn, int w)
         }
 }
 
+/* Four columns of W rows each, of words and of bytes of both signs. */
+#if MLCC_VECTOR
+#define TURNS(W)                                                                                       \
+    static void turns##W(void)                                                                         \
+    {                                                                                                  \
+        char from[4 * 16 * FROM + 1];                                                                  \
+        float f;                                                                                       \
+        v##W##f a, b, c, d;                                                                            \
+        v##W##i u[4], s[4];                                                                            \
+        for (int k = 0; k < 4 * 16 * FROM + 1; k++)                                                    \
+            from[k] = (char)(k * 37 % 251 - 125);                                                      \
+        V##W##_TURN(from + 1, FROM, &a, &b, &c, &d);                                                   \
+        V##W##_TURNU8(from + 1, FROM, &u[0], &u[1], &u[2], &u[3]);                                     \
+        V##W##_TURNI8(from + 1, FROM, &s[0], &s[1], &s[2], &s[3]);                                     \
+        for (int j = 0; j < W; j++)                                                                    \
+            for (int i = 0; i < 4; i++) {                                                              \
+                const char *byte = from + 1 + FROM * j + i;                                            \
+                f = i == 0 ? a[j] : i == 1 ? b[j] : i == 2 ? c[j] : d[j];                              \
+                assert_memory_equal(&f, from + 1 + 4 * (FROM * j + i), 4);                             \
+                assert_int_equal(u[i][j], (unsigned char)*byte);                                       \
+                assert_int_equal(s[i][j], (signed char)*byte);                                         \
+            }                                                                                          \
+    }
+TURNS(4)
+TURNS(8)
+TURNS(16)
+#endif
+
+static void test_turns(void **state)
+{
+    (void)state;
+#if MLCC_VECTOR
+    turns4();
+    turns8();
+    turns16();
+#endif
+}
+
 /* n elements of each row, of so many bytes, and nothing behind them. */
 static void check_zip(int rows, int bytes, int n)
 {
@@ -67,6 +105,6 @@ static void test_widths(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_widths), cmocka_unit_test(test_zips)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_widths), cmocka_unit_test(test_turns), cmocka_unit_test(test_zips)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -248,6 +248,9 @@ def groups_f32(path):
     for k, (c, groups, h, w) in enumerate([(32, 4, 7, 9), (48, 2, 12, 5), (16, 16, 6, 6), (24, 1, 5, 5), (10, 5, 8, 3)]):
         x = g.node('Slice', 'x', *slices(g, 1, c, h, w))
         x = x if k == 4 else g.node('Relu', g.conv(x, c, c))
+        if k % 2:
+            byte = [g.const(np.float32(0.03)), g.const(np.uint8(70 * (k // 2)))]
+            x = g.node('DequantizeLinear', g.node('QuantizeLinear', x, *byte), *byte)
         y = g.node('InstanceNormalization', g.node('Reshape', x, g.const(np.array([0, groups, -1], np.int64))), g.normal(groups), g.normal(groups))
         y = g.node('Reshape', y, g.const(np.array([1, c, h, w], np.int64)))
         g.conv(g.node('Add', g.node('Mul', y, g.normal(c, 1, 1)), g.normal(c, 1, 1)), c, 8)
@@ -256,6 +259,21 @@ def groups_f32(path):
         other = g.node('Tanh', g.conv(x, c, c)) # a sum of two pictures, in each group
         g.node('MatMul', *[g.node('Reshape', p, g.const(np.array(shape, np.int64))) for p, shape in ((x, [groups, 1, -1]), (other, [groups, -1, 1]))])
     return g.save(path, {'x': [1, 48, 12, 9]}, leaves(g))
+
+
+def turned_f32(path):
+    """What is computed on the way from channels first to channels last and back, of floats and of bytes."""
+    g = Graph(15)
+    for k, (c, h, w) in enumerate([(48, 18, 21), (24, 5, 16), (33, 7, 8), (16, 16, 4), (64, 3, 3)]):
+        x = g.node('Slice', 'x', *slices(g, 1, c, h, w))
+        for order in ([0, 2, 3, 1], [0, 3, 1, 2]):
+            g.node('Tanh', g.node('Transpose', g.node('Add', g.node('Mul', x, g.normal(c, 1, 1)), g.normal(w)), perm=order))
+            for byte in (np.uint8(120), np.int8(-3)):
+                bytes_ = g.node('QuantizeLinear', g.node('Transpose', x, perm=order), g.const(np.float32(0.02)), g.const(byte))
+                g.node('Identity', bytes_)
+                g.node('DequantizeLinear', g.node('Transpose', bytes_, perm=order), g.const(np.float32(0.02)), g.const(byte))
+        g.node('Where', g.node('Less', g.node('Transpose', x, perm=[0, 2, 3, 1]), g.const(np.float32(0))), g.normal(c), g.node('Transpose', x, perm=[0, 2, 3, 1]))
+    return g.save(path, {'x': [1, 64, 18, 21]}, leaves(g))
 
 
 def behind_i8(path):
@@ -270,7 +288,7 @@ def behind_i8(path):
 
 
 MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'windows-f32': windows_f32,
-          'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'groups-f32': groups_f32, 'behind-i8': behind_i8}
+          'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'groups-f32': groups_f32, 'turned-f32': turned_f32, 'behind-i8': behind_i8}
 
 
 def outputs(mlcc, model, folder, options, way, level='-O2'):

@@ -187,12 +187,20 @@ static int walked(const Auto *g, uint32_t k)
     return w.differ ? -1 : w.var;
 }
 
-/* Elements that vectors hold; what only moves bytes is left to the C compiler, which knows larger steps. */
+/* Elements that vectors hold. What only moves bytes along memory is left to the C compiler, which knows larger steps. */
 bool has_lanes(const Auto *g, uint32_t k)
 {
     const DType dt = ten(g->te, g->te->stage.at[k]->out)->dt;
     const bool bytes = dt == DT_i8 || dt == DT_u8 || dt == DT_i16 || dt == DT_u16 || dt == DT_i32;
     return dt == DT_f32 || dt == DT_bf16 || (bytes && g->body[k]->op != EX_load && g->body[k]->op != EX_loadp);
+}
+
+/* Bytes that are moved from elsewhere than side by side, or a few in a row. */
+static bool moves_apart(Auto *g, uint32_t k, const Order *order)
+{
+    const Ten *t = ten(g->te, g->te->stage.at[k]->out);
+    const int lane = innermost_dim(t, order);
+    return lane >= 0 && dtype_is_byte(t->dt) && g->body[k]->op == EX_load && (period_of(g, k, lane) > 0 || turned_across(g, k, lane) >= 0);
 }
 
 /* v = n*q + p in the indices of loads: are they linear in q, one element from one q to the next? */
@@ -297,7 +305,7 @@ void tile_map(Auto *g, uint32_t k)
     const Order order = order_of(g, s->out);
     if (g->m->lanes_f32 < 2 || g->rows.at[s->out] || (s->kind != ST_map && s->kind != ST_reduce))
         return;
-    if (tile_pack(g, k, &order) || !has_lanes(g, k))
+    if (tile_pack(g, k, &order) || !(has_lanes(g, k) || moves_apart(g, k, &order)))
         return;
     if (s->kind == ST_reduce) {
         tile_reduction(g, k, &order);

@@ -135,7 +135,7 @@ static const Expr *centred(OpCtx *c, const Expr *v)
     return has_in(c, U_xz) ? SUB(v, load_single(c, U_xz)) : v;
 }
 
-/* Output for a sum of n (i64) centred integers. */
+/* Output for a sum of n (an index) centred integers. */
 static bool def_mean(OpCtx *c, const Expr *const *i, const Expr *sum, const Expr *n)
 {
     const Expr *v = rescale_mean(c, &(Rescale){.x = U_xs, .w = NO_SCALE, .y = U_ys, .zero = U_yz, .n = 1}, sum, n);
@@ -151,7 +151,7 @@ bool lower_QLinearGlobalAveragePool(OpCtx *c)
     const uint32_t t = sweep_temp(c, "sum", &a, &s, RED_sum, centred(c, load_at(c, in_ten(c, U_x), s.at)));
     out_vars(c, 0, i);
     axes_keep(&a, i, kept);
-    return def_mean(c, i, load_at(c, t, kept), axes_count(c, &a, DT_i64));
+    return def_mean(c, i, load_at(c, t, kept), axes_count(c, &a, DT_ix));
 }
 
 static bool read_pool(OpCtx *c, Window *w)
@@ -188,7 +188,7 @@ bool lower_QLinearAveragePool(OpCtx *c)
     window_at(c, &w, i + first, r, at + first);
     def_reduce(c, t, i, RED_sum, w.n, r, w.kernel, centred(c, load_pad(c, in_ten(c, U_x), at, zero)));
     out_vars(c, 0, i);
-    const Expr *n = window_count(c, &w, attr_i(c, "count_include_pad") != 0, i + first, DT_i64);
+    const Expr *n = window_count(c, &w, attr_i(c, "count_include_pad") != 0, i + first, DT_ix);
     return def_mean(c, i, load_at(c, t, i), n);
 }
 

@@ -241,6 +241,12 @@ static double weight_scale(const Known *k, int64_t channel)
     return k->w ? blob_f(k->w, channel) : 1;
 }
 
+/* What the sum is divided by besides. There is no mean of no elements: its factor is never used. */
+static int64_t divisor(const Rescale *r, int64_t channel)
+{
+    return r->n == BY_CHANNEL ? max_i64(channel, 1) : r->n;
+}
+
 /* Bounds of the sum by channel; of all channels together where there is one factor. */
 static Span span_of(const Rescale *r, int64_t n, int64_t channel)
 {
@@ -299,7 +305,7 @@ static const Expr *exact_value(OpCtx *c, const Rescale *r, const Known *k, const
     double reach = 0;
     FixedForm form;
     for (int64_t m = 0; m < k->n; m++) {
-        if (!ratio_of(blob_f(k->x, 0), weight_scale(k, m), blob_f(k->y, 0), r->n, &f[m])) return NULL;
+        if (!ratio_of(blob_f(k->x, 0), weight_scale(k, m), blob_f(k->y, 0), divisor(r, m), &f[m])) return NULL;
         span[m] = span_of(r, k->n, m);
         reach = fmax(reach, ratio_value(&f[m]) * fmax(fabs((double)span[m].lo), fabs((double)span[m].hi)));
     }
@@ -411,12 +417,40 @@ const Expr *rescale(OpCtx *c, const Rescale *r, const Expr *sum, const Expr *cha
     return v ? v : real_value(c, r, sum, channel, NULL);
 }
 
+enum { MOST_COUNTS = 1024 }; /* elements of a window that borders cut short */
+
+/* A mean of n elements, 0 to most of them: the factors of all these numbers are a vector. NULL: they have no common form. */
+static const Expr *counted_mean(OpCtx *c, const Rescale *r, const Known *k, const Expr *sum, const Expr *n, int64_t most)
+{
+    Rescale mean = *r;
+    Known counts = *k;
+    Span *span = NEWN(c->a, Span, most + 1);
+    for (int64_t m = 0; m <= most; m++) span[m] = (Span){-TERM * m, TERM * m};
+    mean.n = BY_CHANNEL;
+    counts.n = mean.nspan = most + 1;
+    mean.span = span;
+    return exact_value(c, &mean, &counts, sum, n);
+}
+
+/* Where both scales are one: rint(sum / n) in floats. A quotient of a sum below 2^24 that lies on a tie is a float, and others are further
+ * from one than floats are from each other, so this is exact where 1 / n has no fixed-point form (n = 6: ties of which it is a third). */
+static const Expr *quotient_mean(OpCtx *c, const Rescale *r, const Expr *sum, const Expr *n)
+{
+    return saturated(c, DIV(CAST(DT_f32, sum), CAST(DT_f32, n)), r);
+}
+
 const Expr *rescale_mean(OpCtx *c, const Rescale *r, const Expr *sum, const Expr *n)
 {
     Known k;
+    int64_t least, most;
     const bool is = known(c, r, &k), fixed = ex_is_const(n) && n->v.i > 0 && n->v.i <= INT32_MAX / TERM;
-    if (c->cx->tflite_rounding && is && blob_f(k.x, 0) == blob_f(k.y, 0)) return tflite_mean(c, &k, sum, n);
-    if (!fixed) return real_value(c, r, sum, NULL, n);
+    const bool few = is && ex_range(c->x, n, &least, &most) && least >= 0 && most <= MOST_COUNTS;
+    const bool same = is && blob_f(k.x, 0) == blob_f(k.y, 0);
+    if (c->cx->tflite_rounding && same) return tflite_mean(c, &k, sum, CAST(DT_i64, n));
+    if (!fixed) {
+        const Expr *v = !few || c->cx->tflite_rounding ? NULL : same ? quotient_mean(c, r, sum, n) : counted_mean(c, r, &k, sum, n, most);
+        return v ? v : real_value(c, r, sum, NULL, n);
+    }
     const Span span = {-TERM * n->v.i, TERM * n->v.i};
     Rescale mean = *r;
     mean.n = n->v.i;

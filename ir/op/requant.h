@@ -12,7 +12,7 @@
 
 #include "../op.h"
 
-enum { NO_SCALE = -1 };
+enum { NO_SCALE = -1, BY_CHANNEL = 0 };
 
 /* num / den * 2^exp, num and den odd. */
 typedef struct Ratio {
@@ -29,7 +29,7 @@ typedef struct Span {
 typedef struct Rescale {
     int x, w, y;   /* operands: scales of one element, w also a vector; w may be NO_SCALE */
     int zero;      /* operand: zero point of the output, one element; may be absent */
-    int64_t n;     /* what the sum is divided by besides: 1, or the elements of a mean */
+    int64_t n;     /* what the sum is divided by besides: 1, or the elements of a mean; BY_CHANNEL: the number of the channel */
     int64_t nspan; /* bounds of the sum: one or one for each channel; 0: those of the expression */
     const Span *span;
 } Rescale;
@@ -38,7 +38,7 @@ typedef struct Rescale {
  * NULL after a diagnostic: "quant-scale", or "unsupported-scale" when TensorFlow Lite rounding lacks a constant. */
 const Expr *rescale(OpCtx *c, const Rescale *r, const Expr *sum, const Expr *channel);
 
-/* Value of output 0 for the mean of n (i64) integers of 8 bits less their zero points, whose sum is given; no w. */
+/* Value of output 0 for the mean of n (an index) integers of 8 bits less their zero points, whose sum is given; no w. */
 const Expr *rescale_mean(OpCtx *c, const Rescale *r, const Expr *sum, const Expr *n);
 /* Value of output 0 for p * a + q * b, p and q such integers, a and b the scales x and w of r. */
 const Expr *rescale_pair(OpCtx *c, const Rescale *r, const Expr *p, const Expr *q);

@@ -422,6 +422,33 @@ static void means_round_as_said(void **state)
     assert_int_equal(y[1], -1);
 }
 
+/* Windows that a border cuts short are means of fewer: 3 x 3 over 4 x 5 numbers, of one scale (ties of sixths) and of two. */
+static void means_at_borders(void **state)
+{
+    (void)state;
+    enum { H = 4, W = 5 };
+    static const int8_t x[H][W] = {{1, 2, -6, 3, 0}, {-7, 9, 127, -128, 4}, {3, 3, 3, -3, -5}, {0, -1, 6, 6, 100}};
+    static const float scale[][2] = {{0.5f, 0.5f}, {0.5f, 0.3f}, {0.3f, 0.5f}};
+    for (size_t q = 0; q < COUNT(scale); q++) {
+        Text text = {.arena = arena};
+        text_add(&text, "const %%x i8[1,1,%d,%d] (", H, W);
+        for (int k = 0; k < H * W; k++)
+            text_add(&text, "%s%d", k ? ", " : "", x[k / W][k % W]);
+        text_add(&text, ")\nconst %%s f32[] (%a)\nconst %%t f32[] (%a)\nconst %%z i8[] (0)\n", (double)scale[q][0], (double)scale[q][1]);
+        text_add(&text, "%%y ? = com.microsoft:QLinearAveragePool %%x %%s %%z %%t %%z {kernel_shape=[3,3], pads=[1,1,1,1]}\noutput %%y\n");
+        const int8_t *y = result_of(text_str(&text));
+        for (int i = 0; i < H; i++)
+            for (int j = 0; j < W; j++) {
+                int sum = 0, n = 0;
+                for (int r = i ? i - 1 : 0; r <= i + 1 && r < H; r++)
+                    for (int s = j ? j - 1 : 0; s <= j + 1 && s < W; s++, n++)
+                        sum += x[r][s];
+                const double exact = nearbyint(sum * (double)scale[q][0] / ((double)scale[q][1] * n));
+                assert_int_equal(y[W * i + j], (int)fmin(fmax(exact, -128), 127));
+            }
+    }
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup_passes, teardown)
 
 int main(void)
@@ -435,6 +462,7 @@ int main(void)
         TEST(tflite_rounds_twice),
         TEST(default_rounds_once),
         TEST(means_round_as_said),
+        TEST(means_at_borders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -254,13 +254,14 @@ static int lanes_variable(const Auto *g, const Stage *s, const Dot *d)
     return best;
 }
 
-/* Variable of a product of floats that becomes lanes; -1: it has some. */
+/* Variable of a product of floats or of bytes that becomes lanes; -1: it has some. */
 static int column_variable(const Auto *g, const Stage *s, const Dot *d)
 {
     const Ten *t = ten(g->te, s->out), *w = ten(g->te, d->w->v.ref);
-    const bool floats = d->x->dt == DT_f32 && d->w->dt == DT_f32 && d->w->op == EX_load && is_constant_load(g, d->w);
+    const bool floats = d->x->dt == DT_f32 && d->w->dt == DT_f32, bytes = dtype_is_byte((DType)d->x->dt) && dtype_is_byte((DType)d->w->dt);
+    const bool constant = d->w->op == EX_load && is_constant_load(g, d->w);
     const bool column = d->lane < 0 || ex_is_int(t->dim[d->lane], 1);
-    return floats && column && t->rank < MAX_RANK && w->rank < MAX_RANK ? lanes_variable(g, s, d) : -1;
+    return (floats || bytes) && constant && column && t->rank < MAX_RANK && w->rank < MAX_RANK ? lanes_variable(g, s, d) : -1;
 }
 
 /* part[v.., l] */
@@ -274,6 +275,7 @@ static Stage *sums_by_lane(Auto *g, const Stage *s, const Dot *d, uint8_t q)
     memcpy(dim, t->dim, t->rank * sizeof *dim);
     dim[t->rank] = ex_int(g->x, lanes);
     const uint32_t to = auto_tensor(g, str_fmt(g->a, "%s.lanes", t->name), TEN_stage, (uint8_t)(t->rank + 1), dim);
+    ten(g->te, to)->dt = t->dt;
     Stage *c = copy_of(g, s, to, 0, of, &count);
     const Expr *l = c->var[t->rank] = ex_index(g->x, "l", dim[t->rank]);
     take_steps(g, s, c, q, l, lanes, n, of, &count);
@@ -295,7 +297,7 @@ static Stage *sum_of_lanes(Auto *g, const Stage *s, const Stage *part)
     c->nr = 1;
     c->rext[0] = ten(g->te, part->out)->dim[rank];
     c->rvar[0] = index[rank] = ex_index(g->x, "l", c->rext[0]);
-    c->body = ex_load(g->x, DT_f32, part->out, (uint8_t)(rank + 1), index);
+    c->body = ex_load(g->x, ten(g->te, part->out)->dt, part->out, (uint8_t)(rank + 1), index);
     return c;
 }
 

@@ -62,6 +62,7 @@ static void make_schedule(Auto *g)
         auto_scale(g);
     auto_prepare(g);
     if (g->m->lanes_f32 > 1 && !g->te->cx->small) {
+        auto_side(g);
         auto_group(g);
         auto_spread(g);
     }

@@ -136,6 +136,7 @@ void layout_follow(Auto *g); /* tensors made or read element by element beside o
 
 void auto_guard(Auto *g);                              /* views that windows read beyond become tensors, constants get zeros */
 void auto_group(Auto *g);                              /* sums over groups of channels, when layouts are known */
+void auto_side(Auto *g);                               /* reductions over rows that lie side by side, over one variable */
 void auto_spread(Auto *g);                             /* what groups of channels share, for maps whose lanes they would cut */
 void auto_join(Auto *g);                               /* layouts in which views that join dimensions are free */
 bool multiplies_pairs(const Machine *m);               /* auto_narrow.c: of bf16, faster than floats */
@@ -179,6 +180,7 @@ bool byte_product(Auto *g, uint32_t k, Factor *p, Factor *q, Dot *d);
 void auto_prepare(Auto *g);
 uint32_t auto_rows(Auto *g, uint32_t k, const Dot *d, const Layout *last); /* stages put before contraction k; 0: it is as it was */
 void auto_scalar(Auto *g);                             /* layouts for machines without vectors */
+uint32_t auto_windows(Auto *g, uint32_t k);            /* channels of windows that no product reads become lanes; stages put before k */
 /* auto_matrix.c: whether a matrix unit is to make contraction k; its shape is in g. Then, when layouts are known: how many values of
  * the outer variable of rows a tile has; of rows that do not join in memory, as many as there are sums for. */
 bool auto_matrix(Auto *g, uint32_t k, const Dot *d);

@@ -243,6 +243,8 @@ void auto_prepare(Auto *g)
         if (dot_of(g, k, &d))
             k += prepare_dot(g, k, &d);
     }
+    for (uint32_t k = 0; k < g->te->stage.n && g->m->lanes_f32 > 1 && !g->te->cx->small; k++)
+        k += auto_windows(g, k);
     auto_drop_unread(g);
     auto_views(g);
     if (g->m->lanes_f32 < 2)

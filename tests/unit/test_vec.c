@@ -352,6 +352,17 @@ static void T(test_strided)(void **state)
         for (int i = 0; i < S * W; i++)
             assert_same("SCATTER", to[i], i % S == 0 && i / S < n ? 2 : 0, (float)n, (float)i);
     }
+    for (int s = 1; s <= 5; s++)
+        for (int n = 1; n <= W; n++) { /* memory that ends with the last element */
+            float *p = malloc(sizeof *p * (size_t)(s * (n - 1) + 1));
+            assert_non_null(p);
+            for (int i = 0; i <= s * (n - 1); i++)
+                p[i] = (float)i;
+            V(ST)(y, V(GATHER)(p, s, n));
+            for (int i = 0; i < W; i++)
+                assert_same("GATHER", y[i], i < n ? (float)(s * i) : 0, (float)n, (float)s);
+            free(p);
+        }
 }
 
 static void T(test_integers)(void **state)

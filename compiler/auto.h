@@ -166,6 +166,7 @@ void auto_sign(Auto *g);                               /* bytes with the sign th
 void auto_zero(Auto *g);                               /* zero points out of contractions of bytes */
 void auto_outputs_apart(Auto *g);                      /* outputs become copies, so that what is computed lies as it is made */
 void auto_outputs(Auto *g);                            /* what an output copies is made there, once layouts are known */
+void auto_phases(Auto *g);                             /* transposed convolutions of large strides as products of each phase */
 void auto_picture(Auto *g);                            /* products with a flattened picture walk its dimensions */
 void auto_split(Auto *g);                              /* long sums in pieces, of which the second-level cache keeps what is read again */
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */

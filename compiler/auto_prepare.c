@@ -234,8 +234,10 @@ void auto_prepare(Auto *g)
         auto_winograd(g);
     if (g->m->lanes_f32 > 1)
         auto_picture(g);
-    if (g->m->lanes_f32 > 1 && !g->te->cx->small)
+    if (g->m->lanes_f32 > 1 && !g->te->cx->small) {
+        auto_phases(g);
         auto_split(g);
+    }
     g->constants = all_constants(g);
     g->outgrown = g->constants > g->m->l2_bytes;
     for (uint32_t k = 0; k < g->te->stage.n && g->m->lanes_f32 > 1; k++) {

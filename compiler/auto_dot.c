@@ -121,7 +121,8 @@ static int64_t quad_of(const Auto *g, const Stage *s, const Dot *d)
 /* How much rather an operand is w than x: factors have no order of their own. What is padded must be x. */
 static int serves_lanes(const Auto *g, const Expr *load)
 {
-    return is_constant_load(g, load) ? 3 : g->packed.at[load->v.ref] ? 2 : load->dt == DT_f32 || load->op == EX_load;
+    const bool constant = is_constant_load(g, load) && (load->op == EX_load || load->dt == DT_f32);
+    return constant ? 3 : g->packed.at[load->v.ref] ? 2 : load->dt == DT_f32 || load->op == EX_load;
 }
 
 bool is_product(const Stage *s)

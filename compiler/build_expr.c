@@ -236,6 +236,18 @@ static bool guard_proved(const Build *b, const Buf *p, const Expr *const *index,
     return true;
 }
 
+/* Whether no index of a guarded load of tensor t is inside. */
+static bool never_inside(const Build *b, const Ten *t, const Expr *load)
+{
+    bool outside = false;
+    for (uint8_t d = 0; d < t->rank; d++) {
+        int64_t lo, hi, most;
+        const bool below = ex_range(b->x, load->a[d], &lo, &hi) && hi < 0;
+        outside = outside || below || (ex_range(b->x, ex_sub(b->x, t->dim[d], load->a[d]), &lo, &most) && most <= 0);
+    }
+    return outside;
+}
+
 /* Element of a constant fill. */
 static const Expr *fill_value(Build *b, const Expr *e, const Blob *data)
 {
@@ -256,6 +268,8 @@ static const Expr *to_buffer(void *ctx, const Expr *e)
     const Ten *n = ten(b->te, t);
     if (e->op == EX_load && n->kind == TEN_const && n->data->fill && n->data->count > 0 && n->dt != DT_str)
         return fill_value(b, e, n->data);
+    if (e->op == EX_loadp && !dtype_is_narrow_float(n->dt) && never_inside(b, n, e)) /* a buffer that nothing reads is no operand */
+        return ex_cast(b->x, (DType)e->dt, e->a[n->rank]);
     if (b->acc[t])
         return ex_cast(b->x, (DType)e->dt, b->acc[t]);
     const uint32_t id = buffer_of(b, t);

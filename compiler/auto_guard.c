@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Borders of views and of constants. A window that reads beyond a view, as a convolution with a border beyond tokens that have become a picture, reads what
+ * Views that are no operands of products, and borders of constants. A window that reads beyond a view, as a convolution with a border beyond tokens that have become a picture, reads what
  * is behind the view by a guard of several comparisons, where the view joins or splits the dimensions that have the border:
  *
  *   y[h, w, c] = x[W h + w, c],  z = sum(r, s) y[h + r - 1, w + s - 1, c | 0] ..
@@ -25,6 +25,49 @@ static void find_guarded(void *ctx, const Expr *e)
         return;
     if (!guard_through(g->te, g->te->stage.at[t->stage], g->body[t->stage], e))
         g->pinned.at[e->v.ref] = true;
+}
+
+/* ---- views of groups ---- */
+
+/* Whether e has the quotient or the remainder of a variable that is summed over. */
+typedef struct Split { const Stage *s; bool any; } Split;
+
+static void find_split(void *ctx, const Expr *e)
+{
+    Split *p = ctx;
+    for (uint8_t r = 0; r < p->s->nr && (e->op == EX_fdiv || e->op == EX_mod); r++)
+        p->any = p->any || e->a[0] == p->s->rvar[r];
+}
+
+/* An index that has besides what the stage is indexed by: rows or columns joined with channels of a group. */
+static bool joins_channels(const Auto *g, const Stage *s, const Expr *index)
+{
+    Split split = {s, false};
+    bool beside = false;
+    ex_walk(index, find_split, &split);
+    for (uint8_t v = 0; v < ten(g->te, s->out)->rank; v++)
+        beside = beside || ex_uses(index, s->var[v]);
+    return split.any && beside;
+}
+
+typedef struct Product { Auto *g; const Stage *s; } Product;
+
+/* What is computed for groups of channels, GroupNorm say, and read by a product through the view that takes them apart: the view is what is
+ * computed, with channels last, for the groups would be in the product's order otherwise. */
+static void find_grouped(void *ctx, const Expr *e)
+{
+    const Product *p = ctx;
+    Auto *g = p->g;
+    const Ten *t = e->op == EX_load ? ten(g->te, e->v.ref) : NULL;
+    if (!t || t->kind != TEN_stage || g->s->stage[t->stage].place != PL_inline || g->body[t->stage]->op != EX_load)
+        return;
+    const Expr *through = auto_element(g, g->te->stage.at[t->stage], e->a);
+    const Ten *from = through->op == EX_load ? ten(g->te, through->v.ref) : NULL;
+    if (!from || from->kind != TEN_stage || g->te->stage.at[from->stage]->kind != ST_map || g->body[from->stage]->op == EX_load)
+        return;
+    for (uint16_t d = 0; d < through->n; d++)
+        if (joins_channels(g, p->s, through->a[d]))
+            g->pinned.at[e->v.ref] = true;
 }
 
 /* ---- constants ---- */
@@ -102,6 +145,8 @@ void auto_guard(Auto *g)
         if (s->kind != ST_reduce)
             continue;
         ex_walk(s->body, find_guarded, g);
+        if (is_product(s) && g->m->lanes_f32 > 1)
+            ex_walk(s->body, find_grouped, &(Product){g, s});
         const Expr *body = ex_map(g->x, s->body, with_zeros, g);
         if (body != s->body)
             (void)auto_replace(g, k, body);

@@ -90,6 +90,11 @@ def group_norm(g, x, groups=8):
     return g.node('Add', g.node('Mul', y, g.normal(64, 1, 1)), g.normal(64, 1, 1))
 
 
+def bare_group_norm(g, x, groups=8):
+    y = g.node('InstanceNormalization', g.node('Reshape', x, g.const(ints(0, groups, -1))), g.normal(groups), g.normal(groups))
+    return g.node('Reshape', y, g.const(ints(*PICTURE)))
+
+
 def norm_of_channels(g, x):
     d = g.node('Sub', x, g.node('ReduceMean', x, g.const(ints(1))))
     v = g.node('ReduceMean', g.node('Mul', d, d), g.const(ints(1)))
@@ -112,10 +117,32 @@ def gated(g, x):
 
 between('squeeze and excite', squeeze)
 between('GroupNorm', group_norm)
+between('GroupNorm alone', bare_group_norm)
 between('LayerNorm of channels', norm_of_channels)
 between('spatial attention', attention_of_places)
 between('pyramid of pools', pools_side_by_side, [1, 64, 20, 20], 256)
 between('gated half', gated, channels=32)
+
+
+def given(name, fn, shape=PICTURE, **more):
+    """What fn(graph, x) makes of an input alone, which has channels first as the result has; more: further inputs."""
+    def make(g):
+        return {'x': shape, **more}, [fn(g, 'x')]
+    BLOCKS[name] = make
+
+
+given('AveragePool of an input', op('AveragePool', kernel_shape=[3, 3], pads=[1] * 4))
+given('AveragePool 2x2/2 of an input', op('AveragePool', kernel_shape=[2, 2], strides=[2, 2]))
+given('MaxPool 3x3/2 of an input', op('MaxPool', kernel_shape=[3, 3], pads=[1] * 4, strides=[2, 2]), [1, 64, 112, 112])
+given('GlobalAveragePool of an input', op('GlobalAveragePool'))
+given('InstanceNorm of an input', lambda g, x: g.node('InstanceNormalization', x, g.normal(64), g.normal(64)))
+given('SpaceToDepth of an input', op('SpaceToDepth', blocksize=2))
+given('GridSample', lambda g, x: g.node('GridSample', x, 'grid'), [1, 32, 56, 56], grid=[1, 56, 56, 2])
+
+
+@block
+def signal_from_frames(g):
+    return {'x': [1, 514, 100]}, [g.node('ConvTranspose', 'x', g.normal(514, 1, 512), strides=[128])]
 
 
 @block

@@ -259,7 +259,7 @@ def groups_f32(path):
             x = g.node('DequantizeLinear', g.node('QuantizeLinear', x, *byte), *byte)
         y = g.node('InstanceNormalization', g.node('Reshape', x, g.const(np.array([0, groups, -1], np.int64))), g.normal(groups), g.normal(groups))
         y = g.node('Reshape', y, g.const(np.array([1, c, h, w], np.int64)))
-        g.conv(g.node('Add', g.node('Mul', y, g.normal(c, 1, 1)), g.normal(c, 1, 1)), c, 8)
+        g.conv(g.node('Add', g.node('Mul', y, g.normal(c, 1, 1)), g.normal(c, 1, 1)) if k < 3 else y, c, 8)
         g.node('ReduceMean', g.node('Reshape', x, g.const(np.array([1, groups, -1], np.int64))), g.const(np.array([2], np.int64)))
         g.node('Mul', x, g.node('GlobalMaxPool', x))
         other = g.node('Tanh', g.conv(x, c, c)) # a sum of two pictures, in each group

@@ -108,6 +108,32 @@ static bool any(const bool *v, int64_t n)
     return false;
 }
 
+static int64_t kept(const bool *keep, int64_t n)
+{
+    int64_t sum = 0;
+    for (int64_t c = 0; c < n; c++) sum += keep[c];
+    return sum;
+}
+
+/* Channels that were whole vectors, or halves or quarters of one, are so again: some that may go stay, for 63 cost more than 64. True when one
+ * more stays. */
+static bool fill_vectors(Channels *k, int64_t lanes)
+{
+    bool news = false;
+    const uint32_t n = graph_ntensors(k->g);
+    for (uint32_t t = 1; t < n && lanes > 1; t++) {
+        ChannelFacts *f = &k->of[t];
+        const int64_t unit = f->keep ? min_i64(lanes, f->n & -f->n) : 1;
+        int64_t more = f->keep ? (unit - kept(f->keep, f->n) % unit) % unit : 0;
+        news = news || more > 0;
+        for (int64_t c = 0; c < f->n && more > 0; c++) {
+            more -= !f->keep[c];
+            f->keep[c] = true;
+        }
+    }
+    return news;
+}
+
 /* keep of every class. One channel at least stays, as there are no tensors without elements to compute with. */
 static void decide(Channels *k)
 {
@@ -121,16 +147,10 @@ static void decide(Channels *k)
     for (uint32_t t = 1; t < n; t++)
         if (k->of[t].keep && !any(k->of[t].keep, k->of[t].n)) k->of[t].keep[0] = true;
     need_all(k);
+    while (!k->p->cx->small && fill_vectors(k, k->p->machine.lanes_f32)) need_all(k);
 }
 
 /* ---- cutting ---- */
-
-static int64_t kept(const bool *keep, int64_t n)
-{
-    int64_t sum = 0;
-    for (int64_t c = 0; c < n; c++) sum += keep[c];
-    return sum;
-}
 
 /* Constant t without the places of its dimensions that keep[d] leaves out; keep[d] NULL: all stay. */
 static TensorId cut_constant(Channels *k, TensorId t, const bool *const *keep)

@@ -298,6 +298,9 @@ static const Expr *narrowed(OpCtx *c, const Expr *v, double reach)
     return reach < 0x1p30 ? CAST(DT_i32, v) : v;
 }
 
+/* Numbers of one scale keep their steps: no rounding. */
+static bool is_one(const Ratio *f) { return f->num == 1 && f->den == 1 && f->exp == 0; }
+
 static const Expr *exact_value(OpCtx *c, const Rescale *r, const Known *k, const Expr *sum, const Expr *channel)
 {
     Ratio *f = NEWN(c->a, Ratio, k->n + 1);
@@ -308,6 +311,10 @@ static const Expr *exact_value(OpCtx *c, const Rescale *r, const Known *k, const
         if (!ratio_of(blob_f(k->x, 0), weight_scale(k, m), blob_f(k->y, 0), divisor(r, m), &f[m])) return NULL;
         span[m] = span_of(r, k->n, m);
         reach = fmax(reach, ratio_value(&f[m]) * fmax(fabs((double)span[m].lo), fabs((double)span[m].hi)));
+    }
+    if (k->n == 1 && is_one(&f[0])) {
+        const DType dt = reach + fabs((double)k->zero) < 0x1p30 ? DT_i32 : DT_i64;
+        return ex_castsat(c->x, out_t(c, 0)->dt, ADD(CAST(dt, sum), ex_const_i(c->x, dt, k->zero)));
     }
     if (!fixed_form(c->a, k->n, f, span, k->out, &form)) return NULL;
     const Expr *factor = const_at(c, "factor", DT_i64, k->n, form.factor, channel);

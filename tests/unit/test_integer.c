@@ -449,6 +449,18 @@ static void means_at_borders(void **state)
     }
 }
 
+/* Numbers that come to the scale that they have are moved by the zero points, and saturate. */
+static void one_scale_keeps_steps(void **state)
+{
+    (void)state;
+    const int8_t *y = result_of(str_fmt(arena,
+                                        "%sconst %%s f32[] (0.03)\nconst %%xz i8[] (3)\nconst %%yz i8[] (-7)\n"
+                                        "%%y ? = com.microsoft:QLinearConcat %%s %%yz %%a %%s %%xz {axis=0}\noutput %%y\n",
+                                        all_bytes("a", "256")));
+    for (int a = -128; a < 128; a++)
+        assert_int_equal(y[a + 128], a - 10 < -128 ? -128 : a - 10);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup_passes, teardown)
 
 int main(void)
@@ -463,6 +475,7 @@ int main(void)
         TEST(default_rounds_once),
         TEST(means_round_as_said),
         TEST(means_at_borders),
+        TEST(one_scale_keeps_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

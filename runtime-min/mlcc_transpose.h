@@ -101,7 +101,8 @@ static MLCC_INLINE void V8_TRANSPOSE(const void *from, ptrdiff_t fs, void *to, p
         mlcc_put8(to, (i + 3) * ts, d);
     }
 }
-#elif MLCC_VECTOR
+#else
+#if MLCC_VECTOR
 static MLCC_INLINE void V8_TURN(const void *from, ptrdiff_t fs, v8f *y0, v8f *y1, v8f *y2, v8f *y3)
 {
     for (int j = 0; j < 8; j++) {
@@ -115,7 +116,6 @@ static MLCC_INLINE void V8_TURN(const void *from, ptrdiff_t fs, v8f *y0, v8f *y1
 }
 #endif
 
-#if !(MLCC_X86 && defined(__AVX__))
 static inline void V8_TRANSPOSE(const void *from, ptrdiff_t fs, void *to, ptrdiff_t ts)
 {
     for (int i = 0; i < 8; i += 4)
@@ -154,7 +154,8 @@ static MLCC_INLINE void V16_TRANSPOSE(const void *from, ptrdiff_t fs, void *to, 
         mlcc_put16(to, (i + 3) * ts, d);
     }
 }
-#elif MLCC_VECTOR
+#else
+#if MLCC_VECTOR
 static MLCC_INLINE void V16_TURN(const void *from, ptrdiff_t fs, v16f *y0, v16f *y1, v16f *y2, v16f *y3)
 {
     for (int j = 0; j < 16; j++) {
@@ -168,7 +169,6 @@ static MLCC_INLINE void V16_TURN(const void *from, ptrdiff_t fs, v16f *y0, v16f 
 }
 #endif
 
-#if !(MLCC_X86 && defined(__AVX512F__))
 static inline void V16_TRANSPOSE(const void *from, ptrdiff_t fs, void *to, ptrdiff_t ts)
 {
     for (int i = 0; i < 16; i += 8)

@@ -207,8 +207,8 @@ static MLCC_INLINE v8i mlcc_v8_words(const void *from, ptrdiff_t fs)
 #if MLCC_X86 && defined(__AVX512F__)
 static MLCC_INLINE v16i mlcc_v16_words(const void *from, ptrdiff_t fs)
 {
-    const __m512i row = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    return (v16i)_mm512_i32gather_epi32(_mm512_mullo_epi32(row, _mm512_set1_epi32((int)fs)), from, 1);
+    const __m512i low = _mm512_castsi256_si512((__m256i)mlcc_v8_words(from, fs));
+    return (v16i)_mm512_inserti64x4(low, (__m256i)mlcc_v8_words((const char *)from + 8 * fs, fs), 1);
 }
 #elif MLCC_VECTOR
 static MLCC_INLINE v16i mlcc_v16_words(const void *from, ptrdiff_t fs)

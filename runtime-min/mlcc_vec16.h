@@ -315,12 +315,9 @@ static MLCC_INLINE v16f mlcc_v16_evens(const float *p)
 
 static MLCC_INLINE v16f V16_GATHER(const float *p, ptrdiff_t s, int n)
 {
-    const __m512i row = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     v16f v = {0};
     if (s == 2 && n == 16)
         return mlcc_v16_evens(p);
-    if (s >= 0 && s <= 1 << 26)
-        return (v16f)_mm512_mask_i32gather_ps((__m512)v, (__mmask16)((1u << n) - 1u), _mm512_mullo_epi32(row, _mm512_set1_epi32((int)s)), p, 4);
     for (int i = 0; i < n; i++)
         v[i] = p[i * s];
     return v;

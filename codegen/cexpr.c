@@ -381,22 +381,6 @@ static void count_uses(Count *c, const Expr *e)
         count_uses(c, e->a[k]);
 }
 
-/* Operand k may not be evaluated. */
-static bool conditional(const Expr *e, uint16_t k)
-{
-    const bool chooses = e->op == EX_select || e->op == EX_and || e->op == EX_or;
-    return chooses ? k > 0 : e->op == EX_loadp && k == e->n - 1;
-}
-
-void c_always(Map *ids, const Expr *e)
-{
-    if ((*map_u64(ids, e->id, true))++)
-        return;
-    for (uint16_t k = 0; k < e->n; k++)
-        if (!conditional(e, k))
-            c_always(ids, e->a[k]);
-}
-
 static void declare_shared(CGen *g, Count *c, const Expr *e)
 {
     if (e->n == 0 || map_u64(&g->temp, e->id, false))
@@ -418,7 +402,7 @@ void c_temporaries(CGen *g, const Expr *const *e, uint32_t n)
     Count c = {.uses = {.arena = g->a}, .always = {.arena = g->a}};
     for (uint32_t k = 0; k < n; k++) {
         count_uses(&c, e[k]);
-        c_always(&c.always, e[k]);
+        ex_always(&c.always, e[k]);
     }
     for (uint32_t k = 0; k < n; k++)
         declare_shared(g, &c, e[k]);

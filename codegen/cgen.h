@@ -60,8 +60,6 @@ const char *c_expr(CGen *g, const Expr *e);
 const char *c_libm(ExprOp op); /* function of doubles; NULL: C has none */
 const char *c_expr_prec(CGen *g, const Expr *e, int prec);    /* parenthesised when it binds weaker than prec */
 const char *c_pointer(CGen *g, uint32_t id, const Expr *flat); /* where element `flat` of a buffer is: "x + 4*i" */
-/* adds the ids of the nodes that are evaluated whenever e is */
-void c_always(Map *ids, const Expr *e);
 /* condition under which it is inside; NULL: it always is */
 const Expr *c_guard(CGen *g, const Expr *loadp);
 const Expr *flat_index(const CGen *g, const Buf *b, const Expr *const *idx); /* element offset */

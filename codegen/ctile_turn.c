@@ -8,18 +8,8 @@
 
 enum { TURNED = 4 }; /* points of one turn: runtime-min/mlcc_transpose.h */
 
-/* fn of each load that is always evaluated: the sides of a choice are not. */
-static void walk_always(const Expr *e, void (*fn)(void *ctx, const Expr *load), void *ctx)
-{
-    if (e->op == EX_load)
-        fn(ctx, e);
-    for (int k = 0; k < e->n && e->op != EX_load && e->op != EX_loadp; k++)
-        if (k == 0 || (e->op != EX_select && e->op != EX_and && e->op != EX_or))
-            walk_always(e->a[k], fn, ctx);
-}
-
 /* What is turned over: points p and the three behind it, whose lanes begin at `base`. */
-typedef struct Turn { VGen *v; int32_t p; const Expr *base; bool emit, any; } Turn;
+typedef struct Turn { VGen *v; int32_t p; const Expr *base; bool emit, any; Map always; } Turn;
 
 static const Expr *at_point(const Turn *t, const Expr *load, int32_t k)
 {
@@ -49,7 +39,7 @@ static void turn_load(void *ctx, const Expr *load)
 {
     Turn *t = ctx;
     VGen *v = t->v;
-    if (!is_turned(t, load))
+    if (load->op != EX_load || !map_u64(&t->always, load->id, false) || !is_turned(t, load))
         return;
     t->any = true;
     const Expr *first = at_point(t, load, 0);
@@ -69,11 +59,13 @@ static void turn_load(void *ctx, const Expr *load)
 static bool turn_all(VGen *v, int32_t p, const Expr *base, bool emit)
 {
     const Tile *t = v->t;
-    Turn turn = {v, p, base, emit, false};
+    Turn turn = {v, p, base, emit, false, {.arena = v->g->a}};
     if (t->np == 0 || p % t->pext[t->np - 1] % TURNED || p % t->pext[t->np - 1] + TURNED > t->pext[t->np - 1])
         return false;
     for (int k = 0; k < t->nstore; k++)
-        walk_always(t->store[k].value, turn_load, &turn);
+        ex_always(&turn.always, t->store[k].value);
+    for (int k = 0; k < t->nstore; k++)
+        ex_walk(t->store[k].value, turn_load, &turn);
     return turn.any;
 }
 

@@ -172,14 +172,16 @@ static const char *v_fixed(VGen *v, const Expr *e)
     return name;
 }
 
-/* A quotient whose divisor is the same in all lanes; -ffp=bf16 multiplies by the reciprocal of one that is found once. */
+/* A quotient whose divisor is the same in all lanes; -ffp=bf16 multiplies by the reciprocal of one that is found once, but for whole numbers,
+ * whose quotients may be rounded to such. */
 static const char *v_quotient(VGen *v, const Expr *e, VText operand)
 {
     CGen *g = v->g;
     const Expr *s = e->a[1], *by = ex_binary(g->x, EX_div, ex_const_f(g->x, DT_f32, 1), s);
     const char *a = operand(v, e->a[0]);
     const bool fixed = operand == v_text && is_fixed(v, s);
-    if (g->u->cx->fp == FP_bf16 && (fixed || ex_is_const(s)))
+    const bool whole = e->a[0]->op == EX_cast && dtype_is_int((DType)e->a[0]->a[0]->dt);
+    if (g->u->cx->fp == FP_bf16 && !whole && (fixed || ex_is_const(s)))
         return v_call2(v, "MUL", a, fixed ? str_fmt(g->a, "V%d_SET(%s)", v->width, v_fixed(v, by)) : v_set(v, by));
     return v_call2(v, "DIVS", a, fixed ? v_fixed(v, s) : c_expr(g, s));
 }

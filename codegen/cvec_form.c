@@ -213,7 +213,7 @@ static bool can_vector(Check *c, const Expr *e)
 bool v_can(CGen *g, const Expr *e, const Expr *lane, const Expr *acc)
 {
     Check c = {.g = g, .lane = lane, .acc = acc, .seen = {.arena = g->a}, .always = {.arena = g->a}};
-    c_always(&c.always, e);
+    ex_always(&c.always, e);
     return can_vector(&c, e);
 }
 

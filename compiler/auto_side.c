@@ -9,7 +9,7 @@
 #include "auto_tile.h"
 
 /* Two reduction variables of a stage, the outer one and the inner one. */
-typedef struct Rows { const Auto *g; const Expr *a, *b; int64_t n; bool along, fits; } Rows;
+typedef struct Rows { const Auto *g; const Expr *a, *b; int64_t n; bool any, fits; } Rows;
 
 static void follows_rows(void *ctx, const Expr *e)
 {
@@ -17,7 +17,7 @@ static void follows_rows(void *ctx, const Expr *e)
     if ((e->op != EX_load && e->op != EX_loadp) || (!ex_uses(e, r->a) && !ex_uses(e, r->b)))
         return;
     const int64_t step = e->op == EX_load ? stride_of(r->g, e, r->b) : 0;
-    r->along = r->along || step == 1;
+    r->any = true;
     r->fits = r->fits && step == 1 && stride_of(r->g, e, r->a) == r->n;
 }
 
@@ -31,7 +31,7 @@ static bool lies_beside(const Auto *g, uint32_t k)
         return false;
     Rows r = {g, s->rvar[s->nr - 2], s->rvar[s->nr - 1], s->rext[s->nr - 1]->v.i, false, true};
     ex_walk(g->body[k], follows_rows, &r);
-    return r.along && r.fits;
+    return r.any && r.fits;
 }
 
 static void join(Auto *g, uint32_t k)

@@ -132,32 +132,30 @@ bool turns_over(const Auto *g, uint32_t k)
 
 /* Variable along which loads walk memory whose lanes lie apart, and which are made in any case: a few elements of each lane are turned
  * over in registers (codegen/ctile_turn.c). -1: there are none, or they differ. */
-typedef struct Apart { const Auto *g; const Stage *s; int lane, var; bool differ; } Apart;
+typedef struct Apart { const Auto *g; const Stage *s; int lane, var; bool differ; Map always; } Apart;
 
-static void loads_apart(Apart *a, const Expr *e)
+static void find_apart(void *ctx, const Expr *e)
 {
-    const Ten *t = ten(a->g->te, a->s->out);
-    const bool words = e->dt == DT_f32 || e->dt == DT_u8 || e->dt == DT_i8;
-    if (e->op == EX_load && e->n && words && ex_uses(e, a->s->var[a->lane])) {
-        const Expr *walk = e->a[order_of(a->g, e->v.ref).at[e->n - 1]];
-        int v = 0;
-        while (v < t->rank && walk != a->s->var[v])
-            v++;
-        if (!ex_uses(walk, a->s->var[a->lane])) {
-            a->differ = a->differ || v == t->rank || (a->var >= 0 && a->var != v);
-            a->var = v;
-        }
-    }
-    for (int k = 0; k < e->n && e->op != EX_load && e->op != EX_loadp; k++)
-        if (k == 0 || (e->op != EX_select && e->op != EX_and && e->op != EX_or))
-            loads_apart(a, e->a[k]);
+    Apart *a = ctx;
+    const uint8_t rank = ten(a->g->te, a->s->out)->rank;
+    const Expr *lane = a->s->var[a->lane];
+    if (e->op != EX_load || !e->n || (e->dt != DT_f32 && e->dt != DT_u8 && e->dt != DT_i8) || !ex_uses(e, lane) || !map_u64(&a->always, e->id, false))
+        return;
+    const Expr *walk = e->a[order_of(a->g, e->v.ref).at[e->n - 1]];
+    int v;
+    if (ex_uses(walk, lane))
+        return;
+    const bool pure = is_pure_var(walk, a->s->var, rank, &v);
+    a->differ = a->differ || !pure || (a->var >= 0 && a->var != v);
+    a->var = v;
 }
 
 static int turned_across(const Auto *g, uint32_t k, int lane)
 {
-    Apart a = {g, g->te->stage.at[k], lane, -1, false};
-    loads_apart(&a, g->body[k]);
+    Apart a = {g, g->te->stage.at[k], lane, -1, false, {.arena = g->a}};
     const Ten *t = ten(g->te, a.s->out);
+    ex_always(&a.always, g->body[k]);
+    ex_walk(g->body[k], find_apart, &a);
     const bool turned = a.var >= 0 && !a.differ && ex_is_const(t->dim[lane]) && extent_of(g, t->dim[lane]) >= g->m->lanes_f32;
     return turned && extent_of(g, t->dim[a.var]) >= g->m->lanes_f32 ? a.var : -1;
 }

@@ -6,9 +6,9 @@
 #include "auto.h"
 
 /* Of a stage: the picture, which of its dimensions the channels are, and their variable. */
-typedef struct Windows { const Auto *g; const Stage *s; const Expr *along; uint32_t x; int channels, var; bool differ, apart; } Windows;
+typedef struct Windows { const Auto *g; const Stage *s; const Expr *along; uint32_t x; int channels, var; bool differ; } Windows; /* x: 0 where there is none */
 
-/* Whether lanes along a row are not simply side by side, or not all inside. */
+/* Whether lanes along a row are not simply side by side, where data may say, or not all inside. */
 static bool is_apart(const Windows *w, const Expr *load)
 {
     if (load->op == EX_load && walks_memory(w->g, load))
@@ -20,15 +20,6 @@ static bool is_apart(const Windows *w, const Expr *load)
             return true;
     }
     return false;
-}
-
-/* An index that data decide is one, too, when it follows from where the lane is. */
-static bool is_looked_up(const Windows *w, const Expr *load)
-{
-    bool data = false;
-    for (uint16_t d = 0; d < ex_load_rank(load); d++)
-        data = data || (reads_data(load->a[d]) && ex_uses(load->a[d], w->along));
-    return data;
 }
 
 /* The dimension of a load whose index is a variable of the stage and nothing else, neither the innermost of the one nor of the other. */
@@ -45,11 +36,10 @@ static int channels_of(const Windows *w, const Expr *load, int *var)
 static void find_picture(void *ctx, const Expr *e)
 {
     Windows *w = ctx;
-    if ((e->op != EX_load && e->op != EX_loadp) || !(is_apart(w, e) || is_looked_up(w, e)) || is_constant_load(w->g, e))
+    if ((e->op != EX_load && e->op != EX_loadp) || !is_apart(w, e) || is_constant_load(w->g, e))
         return;
     w->differ = w->differ || (w->x && w->x != e->v.ref);
     w->x = e->v.ref;
-    w->apart = true;
 }
 
 static void find_channels(void *ctx, const Expr *e)
@@ -73,7 +63,7 @@ static bool find_windows(const Auto *g, uint32_t k, Windows *w)
         return false;
     w->along = s->var[t->rank - 1];
     ex_walk(g->body[k], find_picture, w);
-    if (!w->apart || w->differ || ten(g->te, w->x)->rank < 3 || ten(g->te, w->x)->dt != DT_f32 || g->layout.at[w->x].set)
+    if (!w->x || w->differ || ten(g->te, w->x)->rank < 3 || ten(g->te, w->x)->dt != DT_f32 || g->layout.at[w->x].set)
         return false;
     ex_walk(g->body[k], find_channels, w);
     return !w->differ && w->channels >= 0;

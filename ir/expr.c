@@ -553,6 +553,22 @@ void ex_walk(const Expr *e, void (*fn)(void *ctx, const Expr *e), void *ctx)
     walk_end(x, w);
 }
 
+/* Operand k may not be evaluated. */
+static bool conditional(const Expr *e, uint16_t k)
+{
+    const bool chooses = e->op == EX_select || e->op == EX_and || e->op == EX_or;
+    return chooses ? k > 0 : e->op == EX_loadp && k == e->n - 1;
+}
+
+void ex_always(Map *ids, const Expr *e)
+{
+    if ((*map_u64(ids, e->id, true))++)
+        return;
+    for (uint16_t k = 0; k < e->n; k++)
+        if (!conditional(e, k))
+            ex_always(ids, e->a[k]);
+}
+
 typedef struct SoleLoad { uint32_t ref; const Expr *at; bool several; } SoleLoad;
 
 static void find_load(void *ctx, const Expr *e)

@@ -117,6 +117,7 @@ const Expr *ex_subst(Exprs *x, const Expr *e, const Subst *s, uint32_t n);
 typedef const Expr *(*ExprFn)(void *ctx, const Expr *e); /* gets a node whose operands are rewritten; returns its replacement */
 const Expr *ex_map(Exprs *x, const Expr *e, ExprFn fn, void *ctx);
 void ex_walk(const Expr *e, void (*fn)(void *ctx, const Expr *e), void *ctx); /* each distinct node once, operands first */
+void ex_always(Map *ids, const Expr *e); /* adds the ids of the nodes that are evaluated whenever e is */
 const Expr *ex_sole_load(const Expr *e, uint32_t ref);          /* the one load (guarded or not) of tensor ref in e; NULL: none, or several */
 
 /* expr_eval.c: one scalar operation, the definition that the interpreter, constant folding and emitted C must equal.

@@ -312,25 +312,19 @@ static MLCC_INLINE v16f mlcc_v16_evens(const float *p)
     const __m512i at = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
     return (v16f)_mm512_permutex2var_ps(_mm512_loadu_ps(p), at, _mm512_loadu_ps(p + 15));
 }
+#endif
 
 static MLCC_INLINE v16f V16_GATHER(const float *p, ptrdiff_t s, int n)
 {
     v16f v = {0};
+#if MLCC_X86 && defined(__AVX512F__)
     if (s == 2 && n == 16)
         return mlcc_v16_evens(p);
-    for (int i = 0; i < n; i++)
-        v[i] = p[i * s];
-    return v;
-}
-#else
-static MLCC_INLINE v16f V16_GATHER(const float *p, ptrdiff_t s, int n)
-{
-    v16f v = {0};
-    for (int i = 0; i < n; i++)
-        v[i] = p[i * s];
-    return v;
-}
 #endif
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
 
 static MLCC_INLINE void V16_SCATTER(float *p, ptrdiff_t s, v16f v, int n)
 {

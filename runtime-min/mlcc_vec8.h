@@ -302,11 +302,11 @@ static MLCC_INLINE void V8_STN(float *p, v8f v, int n)
 #endif
 
 /* Every other float comes by two loads, of which the second begins one early: nothing behind the last may be read. */
-#if MLCC_X86 && defined(__AVX2__)
 static MLCC_INLINE v8f V8_GATHER(const float *p, ptrdiff_t s, int n)
 {
-    const __m256i row = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     v8f v = {0};
+#if MLCC_X86 && defined(__AVX2__)
+    const __m256i row = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     if (s == 2 && n == 8) {
         const __m256 pairs = _mm256_shuffle_ps(_mm256_loadu_ps(p), _mm256_loadu_ps(p + 7), 0xd8);
         return (v8f)_mm256_permute4x64_pd(_mm256_castps_pd(pairs), 0xd8);
@@ -315,19 +315,11 @@ static MLCC_INLINE v8f V8_GATHER(const float *p, ptrdiff_t s, int n)
         const __m256i in = _mm256_cmpgt_epi32(_mm256_set1_epi32(n), row), at = _mm256_mullo_epi32(row, _mm256_set1_epi32((int)s));
         return (v8f)_mm256_mask_i32gather_ps((__m256)v, p, at, _mm256_castsi256_ps(in), 4);
     }
-    for (int i = 0; i < n; i++)
-        v[i] = p[i * s];
-    return v;
-}
-#else
-static MLCC_INLINE v8f V8_GATHER(const float *p, ptrdiff_t s, int n)
-{
-    v8f v = {0};
-    for (int i = 0; i < n; i++)
-        v[i] = p[i * s];
-    return v;
-}
 #endif
+    for (int i = 0; i < n; i++)
+        v[i] = p[i * s];
+    return v;
+}
 
 static MLCC_INLINE void V8_SCATTER(float *p, ptrdiff_t s, v8f v, int n)
 {

@@ -778,7 +778,7 @@ static void T(test_functions)(void **state)
 #undef CHECK
 }
 
-/* Powers: edges with edges, random bits, and bases and exponents whose powers are floats. */
+/* Powers: edges with edges, random bits, and bases and exponents most of whose powers neither overflow nor vanish. */
 static void T(test_pow)(void **state)
 {
     (void)state;

@@ -268,7 +268,7 @@ static const Expr *to_buffer(void *ctx, const Expr *e)
     const Ten *n = ten(b->te, t);
     if (e->op == EX_load && n->kind == TEN_const && n->data->fill && n->data->count > 0 && n->dt != DT_str)
         return fill_value(b, e, n->data);
-    if (e->op == EX_loadp && !dtype_is_narrow_float(n->dt) && never_inside(b, n, e)) /* a buffer that nothing reads is no operand */
+    if (e->op == EX_loadp && never_inside(b, n, e)) /* a buffer that nothing reads is no operand */
         return ex_cast(b->x, (DType)e->dt, e->a[n->rank]);
     if (b->acc[t])
         return ex_cast(b->x, (DType)e->dt, b->acc[t]);

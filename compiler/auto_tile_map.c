@@ -226,7 +226,7 @@ static int64_t turn_of(const Auto *g, uint32_t k, int v)
     const Expr *n = ten(g->te, s->out)->dim[v];
     Period p = {s->var[v], 0};
     ex_walk(g->body[k], find_period, &p);
-    if (p.k < 2 || p.k > MAX_CHOICES || !ex_is_const(n) || n->v.i % p.k || n->v.i / p.k < g->m->lanes_f32)
+    if (p.k < 2 || p.k > MAX_CHOICES || !ex_is_const(n) || (n->v.i % p.k && !g->rows.at[s->out]) || n->v.i / p.k < g->m->lanes_f32)
         return 1;
     const Expr *turn = ex_int(g->x, p.k), *q = ex_index(g->x, "q", ex_int(g->x, n->v.i / p.k)), *point = ex_index(g->x, "p", turn);
     Turn t = {g, {s->var[v], ex_add(g->x, ex_mul(g->x, q, turn), point)}, q, true};
@@ -296,12 +296,27 @@ static void tile_reduction(Auto *g, uint32_t k, const Order *order)
         add_loop(p, lane, SUM_VECTORS * (int64_t)g->m->lanes_f32);
 }
 
+static void find_float_load(void *ctx, const Expr *e)
+{
+    bool *found = ctx;
+    *found = *found || ((e->op == EX_load || e->op == EX_loadp) && e->dt == DT_f32);
+}
+
+/* Rows with borders are copies, which the C compiler makes with larger steps, unless bytes are made of floats on the way. */
+static bool is_copied(const Auto *g, uint32_t k)
+{
+    const Stage *s = g->te->stage.at[k];
+    bool floats = false;
+    ex_walk(g->body[k], find_float_load, &floats);
+    return g->rows.at[s->out] && !(floats && dtype_is_byte(ten(g->te, s->out)->dt));
+}
+
 void tile_map(Auto *g, uint32_t k)
 {
     StagePlan *p = &g->s->stage[k];
     const Stage *s = g->te->stage.at[k];
     const Order order = order_of(g, s->out);
-    if (g->m->lanes_f32 < 2 || g->rows.at[s->out] || (s->kind != ST_map && s->kind != ST_reduce))
+    if (g->m->lanes_f32 < 2 || is_copied(g, k) || (s->kind != ST_map && s->kind != ST_reduce))
         return;
     if (tile_pack(g, k, &order) || !(has_lanes(g, k) || moves_apart(g, k, &order)))
         return;

@@ -167,12 +167,32 @@ static bool is_in_place(Build *b, const Stage *s, const Expr *e, const Subst *at
 static void build_stage(Build *b, Nest *in, uint32_t k, const Box *box, uint8_t level);
 
 /* Where a comparison with one index variable changes its outcome inside a box: cut before value `at` of variable d. */
-typedef struct Cut { Build *b; const Box *box; const Expr *inner[MAX_RANK]; int64_t turn[MAX_RANK]; uint8_t rank, d; int lane; int64_t at; } Cut;
+typedef struct Cut {
+    Build *b;
+    const Box *box;
+    const Expr *inner[MAX_RANK], *point[MAX_RANK]; /* the variable is inner, or turn*inner + point */
+    int64_t turn[MAX_RANK];
+    uint8_t rank, d;
+    int lane;
+    int64_t at;
+} Cut;
 
-/* First value of q, counted from the box, for which f < 0 (of one term +-q) is not what it is for the value before. */
-static int64_t turning_point(const Affine *f)
+/* First value of q, counted from the box, for which coef*q + c < 0 is not what it is for the value before; 0: coef is neither 1 nor -1. */
+static int64_t turning_point(int64_t coef, int64_t c) { return coef == 1 ? -c : coef == -1 ? c + 1 : 0; }
+
+/* The same of f < 0 for the inner variable of d; 0: there is none. All points of a turn must agree. */
+static int64_t turning_inner(const Cut *c, uint8_t d, const Affine *f)
 {
-    return f->t[0].coef == 1 ? -f->c : f->t[0].coef == -1 ? f->c + 1 : 0;
+    const Expr *q = c->inner[d];
+    if (f->n == 1)
+        return f->t[0].atom == q ? turning_point(f->t[0].coef, f->c) : 0;
+    const Term *of = f->t, *point = of + 1;
+    if (f->n == 2 && of->atom == c->point[d])
+        of = point--;
+    if (f->n != 2 || of->atom != q || point->atom != c->point[d] || of->coef != c->turn[d] * point->coef)
+        return 0;
+    const int64_t at = turning_point(point->coef, f->c);
+    return at % c->turn[d] == 0 ? at / c->turn[d] : 0;
 }
 
 static bool cut_at(Cut *c, uint8_t d, int64_t at)
@@ -209,8 +229,8 @@ static void find_cut(void *ctx, const Expr *e)
         return;
     Exprs *x = c->b->x;
     const Affine f = ex_affine(c->b->a, ex_sub(x, ex_sub(x, e->a[0], e->a[1]), ex_int(x, e->op == EX_le)));
-    for (uint8_t d = 0; d < c->rank && f.n == 1; d++)
-        if (f.t[0].atom == c->inner[d] && cut_at(c, d, turning_point(&f)))
+    for (uint8_t d = 0; d < c->rank; d++)
+        if (cut_at(c, d, turning_inner(c, d, &f)))
             return;
 }
 
@@ -234,9 +254,10 @@ void build_parts(Build *b, Nest *in, uint32_t k, const Box *box, int *left)
     Subst sub[MAX_RANK];
     for (uint8_t d = 0; d < c.rank; d++) {
         c.turn[d] = lane_turn(plan_of(b, k), d, box->ext[d]);
-        const Expr *turn = ex_int(b->x, c.turn[d]), *point = ex_index(b->x, "p", turn);
+        const Expr *turn = ex_int(b->x, c.turn[d]);
+        c.point[d] = ex_index(b->x, "p", turn);
         c.inner[d] = ex_index(b->x, "q", c.turn[d] > 1 ? ex_fdiv(b->x, box->ext[d], turn) : box->ext[d]);
-        sub[d] = (Subst){s->var[d], ex_add(b->x, box->lo[d], ex_add(b->x, ex_mul(b->x, c.inner[d], turn), point))};
+        sub[d] = (Subst){s->var[d], ex_add(b->x, box->lo[d], ex_add(b->x, ex_mul(b->x, c.inner[d], turn), c.point[d]))};
     }
     if (plan_of(b, k)->parts && *left > 0)
         find_cuts(&c, k, sub);

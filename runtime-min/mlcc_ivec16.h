@@ -206,11 +206,12 @@ static MLCC_INLINE void V16_STNI8(int8_t *p, v16i v, int n)
 #if MLCC_X86 && defined(__AVX512BW__)
 static MLCC_INLINE void V16_SCATTERI8(int8_t *p, ptrdiff_t s, v16i v, int n)
 {
+    const v16c b = __builtin_convertvector(v, v16c);
     if (s == 4)
         _mm512_mask_storeu_epi8(p, mlcc_v16_every_fourth(n), (__m512i)v);
     else
         for (int i = 0; i < n; i++)
-            p[i * s] = (int8_t)v[i];
+            p[i * s] = (int8_t)b[i];
 }
 #else
 static MLCC_INLINE void V16_SCATTERI8(int8_t *p, ptrdiff_t s, v16i v, int n)
@@ -338,11 +339,12 @@ static MLCC_INLINE void V16_STNU8(uint8_t *p, v16i v, int n)
 #if MLCC_X86 && defined(__AVX512BW__)
 static MLCC_INLINE void V16_SCATTERU8(uint8_t *p, ptrdiff_t s, v16i v, int n)
 {
+    const v16c b = __builtin_convertvector(v, v16c);
     if (s == 4)
         _mm512_mask_storeu_epi8(p, mlcc_v16_every_fourth(n), (__m512i)v);
     else
         for (int i = 0; i < n; i++)
-            p[i * s] = (uint8_t)v[i];
+            p[i * s] = b[i];
 }
 #else
 static MLCC_INLINE void V16_SCATTERU8(uint8_t *p, ptrdiff_t s, v16i v, int n)

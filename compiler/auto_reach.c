@@ -80,6 +80,25 @@ static Reach of_bits(const Expr *e, Reach a)
     return e->dt == DT_f32 && a.lo >= first && a.hi <= last ? (Reach){0x1p23 + (a.lo - first), 0x1p23 + (a.hi - first)} : nothing_known;
 }
 
+/* The float a of which e is another power of two: bits_f32(power + bits_i32(a)), `power` a constant that is added to its exponent; NULL: of none. */
+static const Expr *less_power(const Expr *e, const Expr **power)
+{
+    const Expr *sum = e->op == EX_bitcast && e->dt == DT_f32 && e->a[0]->op == EX_add ? e->a[0] : NULL;
+    for (int k = 0; sum && k < 2; k++)
+        if (sum->a[k]->op == EX_bitcast && sum->a[k]->a[0]->dt == DT_f32) {
+            *power = sum->a[!k];
+            return sum->a[k]->a[0];
+        }
+    return NULL;
+}
+
+static Reach of_power(Reach a, Reach power)
+{
+    const double one = 0x1p23;
+    const bool up = power.lo >= 0 && power.hi < 64 * one && isfinite(a.lo) && isfinite(a.hi);
+    return up ? of_products(a, (Reach){exp2(floor(power.lo / one)), exp2(ceil(power.hi / one))}) : nothing_known;
+}
+
 static Reach reach_of_operation(const Expr *e, const Reach *r)
 {
     switch (e->op) {
@@ -119,6 +138,9 @@ static Reach reach_of_node(Work *w, const Expr *e, int depth)
         return reach_of_load(w, e, depth);
     if (e->op == EX_cast && dtype_is_int((DType)e->a[0]->dt))
         return reach(w, e->a[0], depth);
+    const Expr *power, *a = less_power(e, &power);
+    if (a)
+        return of_power(reach(w, a, depth), reach(w, power, depth));
     return e->n > 0 ? reach_of_operands(w, e, depth) : nothing_known;
 }
 

@@ -3,19 +3,27 @@
  * Scaled sums of integers in floats:
  *
  *   sat_u8(i32((i64(sum + bias[m])*factor[m] + c) >> s))
- *   becomes   sat_u8(bits_i32(fma(fma(f32(sum), gain[m], gain[m]*bias[m]), scale[m], 1.5*2^23)) - c')
+ *   becomes   sat_u8(bits_i32(fma(f32(sum + bias[m]), scale[m], 1.5*2^23)) - c')
  *
- * A float of 1.5 * 2^23 and more has no fraction, so the outer fma rounds the exact product half to even and leaves the whole
- * number in its low bits. A sum has fewer bits than a float: `gain`, a small whole number, fills the others, and gain * scale is
- * as fine as a factor of 31 bits where scale alone has 24. Twice as many floats as 64-bit integers are in a vector, and the
- * shift and both halves of the product go. Both forms grow with the sum, so they are equal everywhere when they are equal on
- * both sides of each of the result's 255 steps, which is tried for every m with constants that are searched for.
+ * A float of 1.5 * 2^23 and more has no fraction, so the fma rounds the exact product half to even and leaves the whole number in
+ * its low bits. Twice as many floats as 64-bit integers are in a vector, and the shift and both halves of the product go. Both
+ * forms grow with the sum, so they are equal everywhere when they are equal on both sides of each of the result's 255 steps, which
+ * is tried for every m with constants that are searched for.
  *
- * A sum below 2^22 that starts with the bits of 1.5*2^23, and its bias, is such a float already:
+ * Where 24 bits of a scale are too few for a factor of 31, what is scaled is a multiple of the sum, so that both numbers together
+ * are as fine. Where additions run beside multiplications it is made by an addition, of the sum with another exponent:
  *
- *   fma(f32(sum), gain[m], gain[m]*bias[m])   becomes   fma(bits_f32(sum + start[m]), gain[m], -1.5*2^23*gain[m])   start = bits_i32(1.5*2^23) + bias
+ *   f32(sum + bias[m])   becomes   a + bits_f32(bits_i32(a) + power[m])   a = f32(sum + bias[m]), power = d << 23: a * (1 + 2^d)
  *
- * where a tile has the sum, whose accumulators start with that. The offset is exact: a gain has 12 bits.
+ * else, and where none of 24 exponents will do, by a multiplication, for which gains up to 12 bits are tried: a sum has fewer bits than a float.
+ *
+ *   f32(sum + bias[m])   becomes   fma(f32(sum), gain[m], gain[m]*bias[m])
+ *
+ * A sum below 2^22 that starts with the bits of 1.5*2^23, and its bias, is a float already, where a tile has the sum, whose
+ * accumulators start with that. Both offsets are exact: a gain has 12 bits.
+ *
+ *   f32(sum + bias[m])                        becomes   bits_f32(sum + start[m]) - 1.5*2^23   start = bits_i32(1.5*2^23) + bias
+ *   fma(f32(sum), gain[m], gain[m]*bias[m])   becomes   fma(bits_f32(sum + start[m]), gain[m], -1.5*2^23*gain[m])
  */
 #include <math.h>
 
@@ -24,11 +32,11 @@
 __extension__ typedef __int128 Wide;
 
 enum { MOST_ADDED = 3 }; /* constants that are added to a sum: of zero points, and a bias */
-enum { STEPS = 255, MOST_GAIN = 4096 };
+enum { STEPS = 255, MOST_GAIN = 4096, MOST_POWER = 24, EXPONENT_AT = 23 };
 enum { MOST_STARTED = 1 << 22 };
 
-/* How the float comes about: the bias is added to the integer, and the gain is 1; it is part of the offset; the sum starts with it. */
-typedef enum Form { FORM_plain, FORM_offset, FORM_start } Form;
+/* What is scaled: the sum; with itself at another exponent; times a whole number. In the order in which they are tried. */
+typedef enum Form { FORM_plain, FORM_power, FORM_gain, FORMS } Form;
 
 /* The integer form; constants are loads of vectors over one index, or literals. */
 typedef struct Scaled {
@@ -44,7 +52,8 @@ typedef struct Scaled {
 
 typedef struct Channel { int64_t factor, bias; int64_t step[STEPS]; } Channel; /* step[q]: the least sum above result q */
 
-typedef struct Floats { float gain, offset, scale; int64_t apart; } Floats; /* offset: gain * apart, which the float has less than the sum */
+/* offset: gain * apart, which the float that is multiplied has less than the sum */
+typedef struct Floats { Form form; float gain, offset, scale; int64_t apart; int32_t power; } Floats;
 
 /* ---- the integer form ---- */
 
@@ -207,12 +216,27 @@ static Wide integer_value(const Scaled *s, const Channel *c, int64_t sum)
 /* What the floats add behind the rounding. */
 static int64_t whole_part(const Scaled *s) { return s->add >> s->shift; }
 
+static int32_t bits_of(float v)
+{
+    int32_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    return bits;
+}
+
+/* a + bits_f32(bits_i32(a) + power) */
+static float with_power(float a, int32_t power)
+{
+    const int32_t bits = bits_of(a) + power;
+    float b;
+    memcpy(&b, &bits, sizeof b);
+    return a + b;
+}
+
 static int64_t float_value(const Scaled *s, const Floats *f, int64_t sum)
 {
-    const float r = fmaf(fmaf((float)(sum - f->apart), f->gain, f->offset), f->scale, (float)AUTO_ROUNDER);
-    int32_t bits;
-    memcpy(&bits, &r, sizeof bits);
-    return (int64_t)bits - AUTO_ROUNDER_BITS + whole_part(s);
+    const float a = (float)(sum - f->apart);
+    const float multiple = f->form == FORM_plain ? a : f->form == FORM_power ? with_power(a, f->power) : fmaf(a, f->gain, f->offset);
+    return (int64_t)bits_of(fmaf(multiple, f->scale, (float)AUTO_ROUNDER)) - AUTO_ROUNDER_BITS + whole_part(s);
 }
 
 static void find_steps(const Scaled *s, Channel *c)
@@ -267,16 +291,29 @@ static void slope_bounds(const Scaled *s, const Channel *c, double *lo, double *
     }
 }
 
-/* The smallest gain with a scale that gives every step right. */
+/* Try k of a form, before its scale is known; returns what it multiplies a sum with. Exponents begin with the sum's own, twice which is
+ * as good as the sum: all channels are computed alike. */
+static double take_try(const Scaled *s, const Channel *c, Form form, int k, Floats *f)
+{
+    *f = (Floats){.form = form, .gain = (float)(k + 1), .power = k << EXPONENT_AT};
+    if (form == FORM_gain) {
+        f->apart = s->starts ? -(int64_t)AUTO_ROUNDER : c->bias;
+        f->offset = (float)((k + 1) * f->apart);
+    }
+    return form == FORM_plain ? 1 : form == FORM_power ? 1 + ldexp(1, k) : k + 1;
+}
+
+/* The first try with a scale that gives every step right. */
 static bool find_floats(const Scaled *s, const Channel *c, Form form, Floats *f)
 {
+    static const int tries[FORMS] = {[FORM_plain] = 1, [FORM_power] = MOST_POWER + 1, [FORM_gain] = MOST_GAIN};
     double lo, hi;
     slope_bounds(s, c, &lo, &hi);
     const double near = ldexp((double)c->factor, -s->shift), slope = lo <= hi && hi < INFINITY ? (lo + hi) / 2 : near;
-    for (int gain = 1; gain <= (form == FORM_plain ? 1 : MOST_GAIN); gain++) {
-        const int64_t apart = form == FORM_offset ? c->bias : form == FORM_start ? -(int64_t)AUTO_ROUNDER : 0;
-        *f = (Floats){(float)gain, (float)(gain * apart), (float)(slope / gain), apart};
-        const double have = (double)f->scale * gain;
+    for (int k = 0; k < tries[form]; k++) {
+        const double by = take_try(s, c, form, k, f);
+        f->scale = (float)(slope / by);
+        const double have = (double)f->scale * by;
         if ((have == slope || (have >= lo && have <= hi)) && agrees(s, c, f))
             return true;
     }
@@ -287,8 +324,8 @@ static bool find_floats(const Scaled *s, const Channel *c, Form form, Floats *f)
 
 static const Expr *float_constant(Auto *g, const Scaled *s, const char *what, const float *v) { return auto_floats(g, what, s->n, v, s->dim, s->at); }
 
-/* Vectors of the three numbers. */
-typedef struct Table { float *gain, *offset, *scale; } Table;
+/* Vectors of the numbers. */
+typedef struct Table { float *gain, *offset, *scale; int32_t *power; } Table;
 
 static bool fill_table(const Auto *g, const Scaled *s, const Table *t, Form form)
 {
@@ -305,6 +342,7 @@ static bool fill_table(const Auto *g, const Scaled *s, const Table *t, Form form
         t->gain[k] = f.gain;
         t->offset[k] = f.offset;
         t->scale[k] = f.scale;
+        t->power[k] = f.power;
     }
     return true;
 }
@@ -318,16 +356,34 @@ static const Expr *start_of(Auto *g, const Scaled *s)
     return whole_constant(g, s, "start", v);
 }
 
-static const Expr *scaled_sum(Auto *g, const Scaled *s, const Table *t, Form form)
+/* 1.5*2^23 + the sum with its bias, as a float whose bits a tile has. */
+static const Expr *started_sum(Auto *g, const Scaled *s) { return ex_bitcast(g->x, DT_f32, ex_add(g->x, s->sum, start_of(g, s))); }
+
+static const Expr *float_sum(Auto *g, const Scaled *s)
 {
     Exprs *x = g->x;
-    if (form == FORM_plain)
-        return ex_cast(x, DT_f32, s->bias ? ex_add(x, s->sum, s->bias) : s->sum);
-    const Expr *gain = float_constant(g, s, "gain", t->gain);
-    if (form == FORM_start)
-        return ex_fma(x, ex_bitcast(x, DT_f32, ex_add(x, s->sum, start_of(g, s))), gain, float_constant(g, s, "offset", t->offset));
-    const Expr *sum = ex_cast(x, DT_f32, s->sum);
-    return s->bias ? ex_fma(x, sum, gain, float_constant(g, s, "offset", t->offset)) : ex_mul(x, sum, gain);
+    if (s->starts)
+        return ex_sub(x, started_sum(g, s), ex_const_f(x, DT_f32, AUTO_ROUNDER));
+    return ex_cast(x, DT_f32, s->bias ? ex_add(x, s->sum, s->bias) : s->sum);
+}
+
+static const Expr *power_sum(Auto *g, const Scaled *s, const Table *t)
+{
+    Exprs *x = g->x;
+    const Expr *sum = float_sum(g, s), *power = whole_constant(g, s, "power", t->power);
+    return ex_add(x, sum, ex_bitcast(x, DT_f32, ex_add(x, ex_bitcast(x, DT_i32, sum), power)));
+}
+
+static const Expr *gained_sum(Auto *g, const Scaled *s, const Table *t)
+{
+    Exprs *x = g->x;
+    const Expr *gain = float_constant(g, s, "gain", t->gain), *sum = s->starts ? started_sum(g, s) : ex_cast(x, DT_f32, s->sum);
+    return s->starts || s->bias ? ex_fma(x, sum, gain, float_constant(g, s, "offset", t->offset)) : ex_mul(x, sum, gain);
+}
+
+static const Expr *multiple_of_sum(Auto *g, const Scaled *s, const Table *t, Form form)
+{
+    return form == FORM_plain ? float_sum(g, s) : form == FORM_power ? power_sum(g, s, t) : gained_sum(g, s, t);
 }
 
 /* Whether a tile of vectors may have it. Tiles of a matrix unit would have to be loaded, which costs more than it saves (ResNet-50 on AMX
@@ -362,14 +418,13 @@ static const Expr *in_floats(void *ctx, const Expr *e)
     Scaled s;
     if (!find_scaled(g, e, &s) || !in_reach(g, &s))
         return e;
-    const Table t = {NEWN(g->a, float, s.n), NEWN(g->a, float, s.n), NEWN(g->a, float, s.n)};
-    static const Form form[] = {FORM_start, FORM_plain, FORM_offset};
-    size_t k = s.starts ? 0 : 1;
-    while (k < COUNT(form) && !fill_table(g, &s, &t, form[k]))
-        k++;
-    if (k == COUNT(form))
+    const Table t = {NEWN(g->a, float, s.n), NEWN(g->a, float, s.n), NEWN(g->a, float, s.n), NEWN(g->a, int32_t, s.n)};
+    Form form = FORM_plain;
+    while (form < FORMS && ((form == FORM_power && !g->m->adds_apart) || !fill_table(g, &s, &t, form)))
+        form++;
+    if (form == FORMS)
         return e;
-    const Expr *sum = scaled_sum(g, &s, &t, form[k]), *scale = float_constant(g, &s, "scale", t.scale);
+    const Expr *sum = multiple_of_sum(g, &s, &t, form), *scale = float_constant(g, &s, "scale", t.scale);
     const Expr *rounded = ex_fma(x, sum, scale, ex_const_f(x, DT_f32, AUTO_ROUNDER));
     return ex_castsat(x, s.dt, auto_rounded(x, rounded, whole_part(&s)));
 }

@@ -37,13 +37,13 @@ static const char *program(const char *type, double bias, const char *y)
 /* What both schedules give, as bytes or floats of so many bytes each. */
 typedef struct Pair { const Unit *fast; const unsigned char *want, *got; } Pair;
 
-static Pair both(const char *text, int each)
+static Pair both_on(const char *march, const char *text, int each)
 {
     int16_t *x = NEWN(arena, int16_t, SUMS);
     for (int k = 0; k < SUMS; k++)
         x[k] = (int16_t)(k - SUMS / 2);
     const mlcc_tensor in = {x, 5, 1, {SUMS}};
-    const Unit *unit[] = {scheduled(text, "generic"), scheduled(text, "x86-64-v3")};
+    const Unit *unit[] = {scheduled(text, "generic"), scheduled(text, march)};
     unsigned char *data[2];
     for (int k = 0; k < 2; k++) {
         mlcc_tensor out = {.data = data[k] = arena_alloc(arena, (size_t)(SUMS * CHANNELS * each), 64)};
@@ -51,6 +51,8 @@ static Pair both(const char *text, int each)
     }
     return (Pair){unit[1], data[0], data[1]};
 }
+
+static Pair both(const char *text, int each) { return both_on("x86-64-v3", text, each); }
 
 static void assert_equal_bytes(const char *text, const Pair *p, int each)
 {
@@ -68,6 +70,22 @@ static void test_byte_as_float(void **state)
     assert_equal_bytes(text, &p, 4);
     assert_false(uses(p.fast, "sat_u8("));
     assert_true(uses(p.fast, "min(max("));
+}
+
+/* A sum that is added to itself at another exponent has bounds, too: what is made of it is rounded by an addition. */
+static void test_power(void **state)
+{
+    (void)state;
+    Text t = {.arena = arena};
+    text_add(&t, "input 0 %%x i16[%d]\nconst %%f i64[%d] (", SUMS, CHANNELS);
+    for (int m = 0; m < CHANNELS; m++)
+        text_add(&t, "%s%d", m ? ", " : "", (1 << 29) + rand() % (1 << 29));
+    text_add(&t, ")\n%%q u8[m:%d,i:%d] = sat_u8(i32(shr(i64(i32(%%x[i])*99i32)*i64(%%f[m]) + %lldi64, 40i64)))\n", CHANNELS, SUMS, (120LL << 40) + (1LL << 39));
+    text_add(&t, "%%y u8[m:%d,i:%d] = sat_u8(rint(f32(i32(%%q[m,i]) - 131i32)*0.3f32) + 9f32)\noutput 0 %%y\n", CHANNELS, SUMS);
+    const Pair p = both_on("znver4", text_str(&t), 1);
+    assert_equal_bytes(text_str(&t), &p, 1);
+    assert_true(uses(p.fast, "power"));
+    assert_false(uses(p.fast, "rint("));
 }
 
 /* Scaled, moved by the channel, a byte again. */
@@ -167,7 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_byte_as_float, setup, teardown), cmocka_unit_test_setup_teardown(test_line, setup, teardown),
         cmocka_unit_test_setup_teardown(test_line_of_ties, setup, teardown),  cmocka_unit_test_setup_teardown(test_function, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_rounder, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_rounder, setup, teardown),    cmocka_unit_test_setup_teardown(test_power, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unbounded, setup, teardown),     cmocka_unit_test_setup_teardown(test_quotient, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,12 +6,13 @@
  */
 #include "scheduled.h"
 
-enum { SUMS = 1 << 16, CHANNELS = 24 };
+enum { SUMS = 1 << 16, CHANNELS = 24, WIDE = 9 };
 
 static int64_t pick(int64_t lo, int64_t hi) { return lo + rand() % (hi - lo + 1); }
 
 /* sat((i64(x + b[m])*f[m] + c) >> shift), f such that f / 2^shift is about 2^-down, c with half and the zero point. */
-typedef struct Form { const char *dt; int shift, down, zero, bias; bool even, same, less; } Form; /* less: x less another vector, as a map */
+typedef struct Form { const char *dt; int shift, down, zero, bias; bool even, same, less, wide; } Form;
+/* less: x less another vector, as a map; wide: x times WIDE */
 
 static const char *program_of(const Form *f)
 {
@@ -24,7 +25,8 @@ static const char *program_of(const Form *f)
     text_add(&t, ")\nconst %%b i32[%d] (", CHANNELS);
     for (int m = 0; m < CHANNELS; m++)
         text_add(&t, "%s%lld", m ? ", " : "", (long long)(f->bias ? pick(-f->bias, f->bias) : 0));
-    const char *x = f->less ? "%d[m,i]" : "i32(%x[i])", *sum = f->bias ? str_fmt(arena, "(%s + %%b[m])", x) : x;
+    const char *x = f->less ? "%d[m,i]" : f->wide ? str_fmt(arena, "(i32(%%x[i])*%di32)", WIDE) : "i32(%x[i])";
+    const char *sum = f->bias ? str_fmt(arena, "(%s + %%b[m])", x) : x;
     const char *product = str_fmt(arena, "i64(i32(%s))*i64(%%f[m])", sum);
     const int64_t add = f->zero * ((int64_t)1 << f->shift) + ((int64_t)1 << (f->shift - 1)) - f->even;
     const char *bit = f->even ? str_fmt(arena, " + (shr(%s, %di64) & 1i64)", product, f->shift) : "";
@@ -55,31 +57,50 @@ static unsigned char *results(const Unit *u, int16_t *x)
     return out.data;
 }
 
-/* Whether there is a form in floats; it gives what the integers give. */
-static bool check_form(const Form *f)
+/* The program's unit for the machine, which gives what the integers of the plain one give. */
+static const Unit *checked(const char *text, const char *march)
 {
     int16_t *x = NEWN(arena, int16_t, SUMS);
     for (int k = 0; k < SUMS; k++)
         x[k] = (int16_t)(k - SUMS / 2);
-    const char *text = program_of(f);
-    const Unit *plain = scheduled(text, "generic"), *fast = scheduled(text, "x86-64-v3");
+    const Unit *plain = scheduled(text, "generic"), *fast = scheduled(text, march);
     const unsigned char *want = results(plain, x), *got = results(fast, x);
     assert_false(uses(plain, "fma("));
     for (int k = 0; k < SUMS * CHANNELS; k++)
         if (want[k] != got[k])
-            fail_msg("%s: sum %d gives %d, not %d", text, x[k % SUMS], got[k], want[k]);
-    return uses(fast, "fma(");
+            fail_msg("%s, %s: sum %d gives %d, not %d", text, march, x[k % SUMS], got[k], want[k]);
+    return fast;
 }
+
+/* Whether there is a form in floats. */
+static bool check_form(const Form *f) { return uses(checked(program_of(f), "x86-64-v3"), "fma("); }
 
 static void test_random(void **state)
 {
     (void)state;
     int found = 0;
     for (int k = 0; k < 16; k++) {
-        const Form f = {k % 2 ? "u8" : "i8", (int)pick(26, 34), (int)pick(4, 8), (int)pick(-100, 100), k % 3 ? 5000 : 0, k % 5 == 0, false, false};
+        const Form f = {k % 2 ? "u8" : "i8", (int)pick(26, 34), (int)pick(4, 8), (int)pick(-100, 100), k % 3 ? 5000 : 0, k % 5 == 0, false, false, false};
         found += check_form(&f);
     }
     assert_int_equal(found, 16);
+}
+
+/* Where a scale alone is too coarse, a machine whose additions run beside multiplications adds a sum to itself at another exponent, and
+ * others multiply it. */
+static void test_powers(void **state)
+{
+    (void)state;
+    int found = 0;
+    for (int k = 0; k < 12; k++) {
+        const Form f = {k % 2 ? "u8" : "i8", (int)pick(39, 40), (int)pick(9, 10), (int)pick(-100, 100), k % 3 ? 50000 : 0, k % 4 == 0, false, false, true};
+        const char *text = program_of(&f);
+        const Unit *multiplied = checked(text, "x86-64-v4-vnni"), *added = checked(text, "znver4");
+        assert_false(uses(multiplied, "power"));
+        assert_true(!uses(added, "power") || uses(multiplied, "gain"));
+        found += uses(added, "power") && !uses(added, "gain");
+    }
+    assert_in_range(found, 6, 12);
 }
 
 /* Powers of two, whose ties are sums; an odd zero point does not change which way they go. */
@@ -87,14 +108,14 @@ static void test_ties(void **state)
 {
     (void)state;
     for (int k = 0; k < 8; k++)
-        assert_true(check_form(&(Form){k % 2 ? "u8" : "i8", 31, k, k, k % 4 ? 300 : 0, true, true, false}));
+        assert_true(check_form(&(Form){k % 2 ? "u8" : "i8", 31, k, k, k % 4 ? 300 : 0, true, true, false, false}));
 }
 
 /* Ties that go up: a scale a little larger takes them there, where sums are few. */
 static void test_ties_up(void **state)
 {
     (void)state;
-    assert_true(check_form(&(Form){"u8", 31, 4, 0, 0, false, true, false}));
+    assert_true(check_form(&(Form){"u8", 31, 4, 0, 0, false, true, false, false}));
 }
 
 /* What zero points take from a sum is part of the bias, wherever it is subtracted. */
@@ -102,7 +123,7 @@ static void test_less(void **state)
 {
     (void)state;
     for (int k = 0; k < 4; k++) {
-        const Form f = {k % 2 ? "u8" : "i8", 30, 6, 7, k > 1 ? 5000 : 0, false, false, true};
+        const Form f = {k % 2 ? "u8" : "i8", 30, 6, 7, k > 1 ? 5000 : 0, false, false, true, false};
         assert_true(check_form(&f));
         assert_false(uses(scheduled(program_of(&f), "x86-64-v3"), ".l["));
     }
@@ -112,7 +133,7 @@ static void test_less(void **state)
 static void test_refused(void **state)
 {
     (void)state;
-    assert_false(check_form(&(Form){"u8", 20, -8, 0, 0, false, true, false}));
+    assert_false(check_form(&(Form){"u8", 20, -8, 0, 0, false, true, false, false}));
 }
 
 /* sat((a - p)*m + (b - q)*n + c >> 20): whether the schedule for the machine does it in floats; it gives what the integers give. */
@@ -195,6 +216,8 @@ static void test_starts(void **state)
 {
     (void)state;
     assert_true(starts("x86-64-v3", 40));
+    assert_true(starts("znver4", 40));
+    assert_true(starts("znver4", 300));
     assert_true(starts("x86-64-v4-vnni", 300)); /* as these weights are, not as large as they could be */
     assert_false(starts("x86-64-v4-vnni", 1200));
     assert_false(starts("sapphirerapids", 300)); /* left to the matrix unit */
@@ -223,6 +246,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_random, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_powers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ties, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ties_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_less, setup, teardown),

@@ -3,10 +3,49 @@
  * Tiles without a reduction: strips of one vector along the lanes, several side by side where that is faster.
  */
 #include "ctile.h"
+#include "cvec_part.h"
+
+enum { ZIPPED = 3 }; /* channels of a picture */
+
+/* Whether the points of a lane lie side by side in bytes, with the next lane's behind them: one store takes the place of three that are
+ * spread. */
+static bool zips(VGen *v, const Expr *base)
+{
+    const Tile *t = v->t;
+    const Buf *b = buf(v->g->u, t->store->buf);
+    const Expr *flat = flat_index(v->g, b, t->store->idx), *first = NULL;
+    bool linear, side = t->nstore == 1 && tile_points(t) == ZIPPED && v_is_whole(v) && dtype_is_byte(b->dt);
+    side = side && ex_coef(flat, t->lane, &linear) == ZIPPED && linear;
+    for (int32_t p = 0; side && p < ZIPPED; p++) {
+        Subst s[MAX_RANK + 1];
+        const uint32_t n = v_place(v, p, base, s);
+        const Expr *at = ex_subst(v->g->x, flat, s, n);
+        first = p ? first : at;
+        side = ex_is_int(ex_sub(v->g->x, at, first), p);
+    }
+    return side;
+}
+
+static void zipped_strip(VGen *v, const Expr *base)
+{
+    const char *value[ZIPPED];
+    Subst s[MAX_RANK + 1];
+    for (int32_t p = 0; p < ZIPPED; p++) {
+        const uint32_t n = v_place(v, p, base, s);
+        v_turn_loads(v, p, base);
+        value[p] = v_narrowed(v, v->t->store, s, n);
+    }
+    const uint32_t n = v_place(v, 0, base, s);
+    v_store_zipped(v, v->t->store, s, n, value);
+}
 
 static void map_strip(VGen *v, const Expr *base)
 {
     const int32_t np = tile_points(v->t);
+    if (zips(v, base)) {
+        zipped_strip(v, base);
+        return;
+    }
     for (int32_t p = 0; p < np; p++) {
         Subst s[MAX_RANK + 1];
         const uint32_t n = v_place(v, p, base, s);

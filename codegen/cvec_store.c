@@ -63,6 +63,21 @@ const char *v_unpacked(VGen *v, const Store *st, const Subst *s, uint32_t n)
     return stored_lanes(v, ex_subst(v->g->x, st->value, s, n), &saturates);
 }
 
+const char *v_narrowed(VGen *v, const Store *st, const Subst *s, uint32_t n)
+{
+    bool saturates;
+    const char *value = stored_lanes(v, ex_subst(v->g->x, st->value, s, n), &saturates);
+    return saturates ? v_call1(v, str_fmt(v->g->a, "SAT%s", v_element(buf(v->g->u, st->buf)->dt)->suffix), value) : value;
+}
+
+void v_store_zipped(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value)
+{
+    CGen *g = v->g;
+    const Buf *b = buf(g->u, st->buf);
+    const char *at = v_address(v, st->buf, ex_subst(g->x, flat_index(g, b, st->idx), s, n), true);
+    ln(g->o, "V%d_ZIP3%s(%s, %s, %s, %s);", v->width, v_element(b->dt)->suffix, at, value[0], value[1], value[2]);
+}
+
 void v_store_packed(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value, int32_t count)
 {
     CGen *g = v->g;

@@ -38,12 +38,19 @@ static bool find_rows(const Auto *g, Band *b)
 
 static int64_t scratch_of(const Band *b, int64_t rows) { return ((rows - 1) * b->step + b->taps) * b->row_bytes; }
 
+/* Scratch that leaves room in the first-level cache: more where f is no copy, but made of elements of another type. */
+static int64_t near_bytes(const Auto *g, const Band *b)
+{
+    const bool copied = ten(g->te, g->rows.at[b->f])->dt == ten(g->te, b->f)->dt;
+    return g->m->l1_bytes / (copied ? 4 : 2);
+}
+
 /* Rows of y of one band: copying least, in scratch that leaves room in the first-level cache or, where a row is too long for it, in
  * the second; the smallest where memory is what counts. 0: f whole is as small. */
 static int64_t rows_of_band(const Auto *g, const Band *b)
 {
     const MatrixShape *m = g->matrix.at[g->te->stage.at[b->product]->out];
-    const int64_t n = extent_of(g, ten(g->te, g->te->stage.at[b->host]->out)->dim[b->var]), unit = m ? m->down : 1, near = g->m->l1_bytes / 4;
+    const int64_t n = extent_of(g, ten(g->te, g->te->stage.at[b->host]->out)->dim[b->var]), unit = m ? m->down : 1, near = near_bytes(g, b);
     const int64_t room = scratch_of(b, unit) <= near ? near : g->m->l2_bytes / 8;
     int64_t best = 0;
     if (!b->tight && bytes_of_tensor(g, b->f) <= room)

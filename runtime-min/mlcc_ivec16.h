@@ -395,6 +395,30 @@ static MLCC_INLINE void V16_STS4U8(uint8_t *p, v16i a, v16i b, v16i c, v16i d)
 }
 #endif
 
+/* Low bytes of lane i of a, b and c at p[3 * i], p[3 * i + 1] and p[3 * i + 2]: the channels of pixels. */
+#if MLCC_X86 && defined(__AVX512BW__)
+static MLCC_INLINE void V16_ZIP3U8(uint8_t *p, v16i a, v16i b, v16i c)
+{
+    const v16i all = (a & 255) | (b & 255) << 8 | (v16i)((v16u)c << 16);
+    const __m512i each = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
+    const __m512i order = _mm512_setr_epi32(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 3, 7, 11, 15);
+    const __m512i side = _mm512_permutexvar_epi32(order, _mm512_shuffle_epi8((__m512i)all, each));
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_castsi512_si256(side));
+    _mm_storeu_si128((__m128i *)(void *)(p + 32), _mm512_extracti32x4_epi32(side, 2));
+}
+#else
+static MLCC_INLINE void V16_ZIP3U8(uint8_t *p, v16i a, v16i b, v16i c)
+{
+    for (int i = 0; i < 16; i++) {
+        p[3 * i] = (uint8_t)a[i];
+        p[3 * i + 1] = (uint8_t)b[i];
+        p[3 * i + 2] = (uint8_t)c[i];
+    }
+}
+#endif
+
+static MLCC_INLINE void V16_ZIP3I8(int8_t *p, v16i a, v16i b, v16i c) { V16_ZIP3U8((uint8_t *)p, a, b, c); }
+
 #if MLCC_X86 && defined(__AVX512F__)
 static MLCC_INLINE v16i V16_LDI16(const int16_t *p)
 {

@@ -363,6 +363,29 @@ static MLCC_INLINE void V4_STS4U8(uint8_t *p, v4i a, v4i b, v4i c, v4i d)
 }
 #endif
 
+/* Low bytes of lane i of a, b and c at p[3 * i], p[3 * i + 1] and p[3 * i + 2]: the channels of pixels. */
+#if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE void V4_ZIP3U8(uint8_t *p, v4i a, v4i b, v4i c)
+{
+    const v4i all = (a & 255) | (b & 255) << 8 | (v4i)((v4u)c << 16);
+    const __m128i side = _mm_shuffle_epi8((__m128i)all, _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
+    const int32_t last = _mm_extract_epi32(side, 2);
+    _mm_storel_epi64((__m128i *)(void *)p, side);
+    memcpy(p + 8, &last, sizeof last);
+}
+#else
+static MLCC_INLINE void V4_ZIP3U8(uint8_t *p, v4i a, v4i b, v4i c)
+{
+    for (int i = 0; i < 4; i++) {
+        p[3 * i] = (uint8_t)a[i];
+        p[3 * i + 1] = (uint8_t)b[i];
+        p[3 * i + 2] = (uint8_t)c[i];
+    }
+}
+#endif
+
+static MLCC_INLINE void V4_ZIP3I8(int8_t *p, v4i a, v4i b, v4i c) { V4_ZIP3U8((uint8_t *)p, a, b, c); }
+
 #if MLCC_NEON
 static MLCC_INLINE v4i V4_LDI16(const int16_t *p) { return (v4i)vmovl_s16(vld1_s16(p)); }
 #else

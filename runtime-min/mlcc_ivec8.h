@@ -310,6 +310,30 @@ static MLCC_INLINE void V8_STS4U8(uint8_t *p, v8i a, v8i b, v8i c, v8i d)
 }
 #endif
 
+/* Low bytes of lane i of a, b and c at p[3 * i], p[3 * i + 1] and p[3 * i + 2]: the channels of pixels. */
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE void V8_ZIP3U8(uint8_t *p, v8i a, v8i b, v8i c)
+{
+    const v8i all = (a & 255) | (b & 255) << 8 | (v8i)((v8u)c << 16);
+    const __m256i each = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
+    const __m256i order = _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 3, 7);
+    const __m256i side = _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8((__m256i)all, each), order);
+    _mm_storeu_si128((__m128i *)(void *)p, _mm256_castsi256_si128(side));
+    _mm_storel_epi64((__m128i *)(void *)(p + 16), _mm256_extracti128_si256(side, 1));
+}
+#else
+static MLCC_INLINE void V8_ZIP3U8(uint8_t *p, v8i a, v8i b, v8i c)
+{
+    for (int i = 0; i < 8; i++) {
+        p[3 * i] = (uint8_t)a[i];
+        p[3 * i + 1] = (uint8_t)b[i];
+        p[3 * i + 2] = (uint8_t)c[i];
+    }
+}
+#endif
+
+static MLCC_INLINE void V8_ZIP3I8(int8_t *p, v8i a, v8i b, v8i c) { V8_ZIP3U8((uint8_t *)p, a, b, c); }
+
 #if MLCC_X86 && defined(__AVX2__)
 static MLCC_INLINE v8i V8_LDI16(const int16_t *p)
 {

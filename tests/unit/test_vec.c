@@ -587,15 +587,18 @@ static void T(test_packed)(void **state)
         const I a = V(ILD)(v), b = V(ILD)(v + W), c = V(ILD)(v + 2 * W), d = V(ILD)(v + 3 * W);
 #define PACKED(t, type)                                          \
     {                                                            \
-        type two[2 * W + 1], four[4 * W + 1];                    \
-        two[2 * W] = four[4 * W] = 77;                           \
+        type two[2 * W + 1], three[3 * W + 1], four[4 * W + 1];  \
+        two[2 * W] = three[3 * W] = four[4 * W] = 77;            \
+        V(ZIP3##t)(three, a, b, c);                              \
+        for (int i = 0; i < 3 * W; i++)                          \
+            assert_int_equal(three[i], (type)v[i % 3 * W + i / 3]); \
         V(STS2##t)(two, a, b);                                   \
         V(STS4##t)(four, a, b, c, d);                            \
         for (int i = 0; i < 4 * W; i++)                          \
             assert_int_equal(four[i], V(SAT##t)(V(ISET)(v[i]))[0]); \
         for (int i = 0; i < 2 * W; i++)                          \
             assert_int_equal(two[i], four[i]);                   \
-        assert_true(two[2 * W] == 77 && four[4 * W] == 77);      \
+        assert_true(two[2 * W] == 77 && three[3 * W] == 77 && four[4 * W] == 77); \
     }
         PACKED(U8, uint8_t)
         PACKED(I8, int8_t)

@@ -20,13 +20,18 @@ enum { MLCC_BAD_PARALLEL = 5 }; /* a further mlcc_status: run of mlcc_parallel s
  *
  * take is for runs with meet and may be NULL. It says which share of a long step `part` does next, one of 0 .. shares-1 that
  * it has given to nobody in this step of this run, as an atomic fetch-and-add on a counter of the step would; `shares` or
- * more: none is left. All parts meet before such a step and behind it. Where take is NULL, each part does as many. */
+ * more: none is left. All parts meet before such a step and behind it. Where take is NULL, each part does as many.
+ *
+ * awake may be NULL. It says how many of `parts` parts, the caller's own among them, could begin at once. A model that gains less
+ * than it costs to wake a thread asks it before a run, and takes no more parts than it says; where it is NULL, one. What it says
+ * need not hold: results are the same on any number of parts. */
 typedef struct mlcc_parallel {
     void *user;
     int parts; /* at most */
     int (*run)(void *user, void (*fn)(void *arg, int part, int parts), void *arg, int parts);
     void (*meet)(void *user, int part, int parts, int step, int reach);
     int (*take)(void *user, int part, int parts, int step, int shares);
+    int (*awake)(void *user, int parts);
 } mlcc_parallel;
 
 /* MLCC_NODE in a run of several parts: called where the first share is done, by one thread at a time, so the time to the next

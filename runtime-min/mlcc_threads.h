@@ -26,6 +26,7 @@ enum {
     MLCC_COUNTERS = 2 * MLCC_THREADS_MAX + 1,
     MLCC_FEW = 4,               /* parts that had better look at each other than at one that all look at */
     MLCC_SPINS = 2000,          /* looks before sleep: a pause of the processor between two takes 10 to 50 ns, to be woken 50 us */
+    MLCC_REFUSALS = 500,        /* runs without threads that sleep, before they are woken: it takes a caller 2 to 20 us */
     MLCC_DONE = 1 << 30         /* step of a part whose function has returned */
 };
 
@@ -54,6 +55,7 @@ typedef struct mlcc_pool {
     int parts;   /* of the run at hand */
     void (*fn)(void *arg, int part, int parts); /* NULL: the workers end */
     void *arg;
+    unsigned refusals; /* by awake; the caller's alone */
     pthread_mutex_t mutex;
     mlcc_counter go[MLCC_THREADS_MAX]; /* by part: runs begun */
     mlcc_counter at[MLCC_THREADS_MAX]; /* by part: steps of this run that it has finished */
@@ -80,29 +82,46 @@ static inline int mlcc_has(mlcc_counter *c, unsigned n)
 /* Who sleeps has announced it before the last look at the counter, and who counts looks for sleepers afterwards: in the
  * one order of all these operations one of the two sees the other. Workers that a run has no part for sleep at counters that
  * nobody touches meanwhile. */
-static inline void mlcc_await(mlcc_pool *p, mlcc_counter *c, unsigned n)
+static inline void mlcc_sleep(mlcc_pool *p, mlcc_counter *c, unsigned n)
+{
+    (void)pthread_mutex_lock(&p->mutex);
+    (void)atomic_fetch_add(&c->sleepers, 1);
+    if (!mlcc_has(c, n))
+        (void)pthread_cond_wait(&c->changed, &p->mutex);
+    (void)atomic_fetch_sub(&c->sleepers, 1);
+    (void)pthread_mutex_unlock(&p->mutex);
+}
+
+static inline int mlcc_look(mlcc_counter *c, unsigned n)
 {
     for (int k = 0; k < MLCC_SPINS; k++) {
         if (mlcc_has(c, n))
-            return;
+            return 1;
         mlcc_pause();
     }
+    return 0;
+}
+
+/* Who was woken looks again for as long as at first: there may be more to come soon. */
+static inline void mlcc_await(mlcc_pool *p, mlcc_counter *c, unsigned n)
+{
+    while (!mlcc_look(c, n))
+        mlcc_sleep(p, c, n);
+}
+
+static inline void mlcc_wake(mlcc_pool *p, mlcc_counter *c)
+{
+    if (atomic_load(&c->sleepers) == 0)
+        return;
     (void)pthread_mutex_lock(&p->mutex);
-    (void)atomic_fetch_add(&c->sleepers, 1);
-    while (!mlcc_has(c, n))
-        (void)pthread_cond_wait(&c->changed, &p->mutex);
-    (void)atomic_fetch_sub(&c->sleepers, 1);
+    (void)pthread_cond_broadcast(&c->changed);
     (void)pthread_mutex_unlock(&p->mutex);
 }
 
 static inline void mlcc_count(mlcc_pool *p, mlcc_counter *c, unsigned n)
 {
     atomic_store(&c->n, n);
-    if (atomic_load(&c->sleepers) == 0)
-        return;
-    (void)pthread_mutex_lock(&p->mutex);
-    (void)pthread_cond_broadcast(&c->changed);
-    (void)pthread_mutex_unlock(&p->mutex);
+    mlcc_wake(p, c);
 }
 
 static inline void *mlcc_worker_main(void *arg)
@@ -216,6 +235,22 @@ static inline int mlcc_pool_take(void *user, int part, int parts, int step, int 
     return share;
 }
 
+/* awake of mlcc_parallel. A thread that is about to sleep counts as awake: a run then wakes it. Short runs without threads that sleep
+ * would never wake any, so now and then they are woken without a run: when calls come one after the other they find work in time and
+ * stay awake, when calls are rare they sleep again. */
+static inline int mlcc_pool_awake(void *user, int parts)
+{
+    mlcc_pool *p = user;
+    const int all = parts < p->threads ? parts : p->threads;
+    int n = 1;
+    while (n < all && atomic_load(&p->go[n].sleepers) == 0)
+        n++;
+    if (n < all && ++p->refusals % MLCC_REFUSALS == 0)
+        for (int k = n; k < all; k++)
+            mlcc_wake(p, &p->go[k]);
+    return n;
+}
+
 static inline mlcc_counter *mlcc_pool_counter(mlcc_pool *p, int k)
 {
     return k == 0 ? &p->all : k <= MLCC_THREADS_MAX ? &p->go[k - 1] : &p->at[k - 1 - MLCC_THREADS_MAX];
@@ -264,6 +299,7 @@ static inline int mlcc_pool_start(mlcc_pool *p, int threads)
     int error = threads < 1 || threads > MLCC_THREADS_MAX ? EINVAL : mlcc_pool_make(p);
     if (error)
         return error;
+    p->refusals = 0;
     for (p->threads = 1; p->threads < threads && !error; p->threads += !error) {
         mlcc_worker *w = &p->worker[p->threads];
         w->pool = p;
@@ -277,7 +313,7 @@ static inline int mlcc_pool_start(mlcc_pool *p, int threads)
 
 static inline mlcc_parallel mlcc_pool_parallel(mlcc_pool *p)
 {
-    const mlcc_parallel r = {p, p->threads, mlcc_pool_run, mlcc_pool_meet, mlcc_pool_take};
+    const mlcc_parallel r = {p, p->threads, mlcc_pool_run, mlcc_pool_meet, mlcc_pool_take, mlcc_pool_awake};
     return r;
 }
 

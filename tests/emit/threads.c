@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Runs a model made with --threads= in every way it can be: on one thread, on pools of several, where parts take what is
- * dealt out, one is late, or each keeps its own, and by a parallel-for that runs one part after the other, the last first. All must give the same bytes. Prints what differs. */
+ * dealt out, one is late, or each keeps its own, and by a parallel-for that runs one part after the other, the last first. All must give the same bytes.
+ * With -DAWAKE=2,3, its counts, it is one for threads that are awake alone, and runs must be on as many as are. Prints what differs. */
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,12 @@ static int refuses(void *user, void (*fn)(void *arg, int part, int parts), void 
     return 1;
 }
 
+static int all_awake(void *user, int parts)
+{
+    (void)user;
+    return parts;
+}
+
 /* A run over memory that holds a pattern; 0 when all went well, nothing behind the arena was written, and the hook was called
  * as often as on one thread. */
 static int run(const Io *in, Io *out, const mlcc_parallel *p)
@@ -124,6 +131,69 @@ static int with_pool(const Io *in, const Io *want, Io *out, int threads, int run
     return bad;
 }
 
+#if defined(AWAKE)
+/* A pool that says how many of its threads are awake, and notes on how many a run was. */
+typedef struct Some { mlcc_parallel pool; int awake, had; } Some;
+
+static int some_run(void *user, void (*fn)(void *arg, int part, int parts), void *arg, int parts)
+{
+    Some *s = user;
+    s->had = parts;
+    return s->pool.run(s->pool.user, fn, arg, parts);
+}
+
+static void some_meet(void *user, int part, int parts, int step, int reach)
+{
+    const Some *s = user;
+    s->pool.meet(s->pool.user, part, parts, step, reach);
+}
+
+static int some_awake(void *user, int parts)
+{
+    const Some *s = user;
+    return parts > 0 ? s->awake : 0;
+}
+
+static int had_other(const Some *s, int most)
+{
+    static const int count[] = {AWAKE};
+    int want = 1;
+    for (size_t k = 0; k < sizeof count / sizeof *count; k++)
+        want = count[k] <= most ? count[k] : want;
+    if (s->had != want)
+        printf("%d of %d threads awake: a run is on %d\n", s->awake, s->pool.parts, s->had);
+    return s->had != want;
+}
+
+/* As many threads as say that they are awake, where nothing is known one, and as it is: whatever the pool says, back to back. */
+static int with_some(const Io *in, const Io *want, Io *out, int threads)
+{
+    static mlcc_pool pool;
+    int bad = mlcc_pool_start(&pool, threads);
+    Some some = {mlcc_pool_parallel(&pool), 0, 1};
+    mlcc_parallel p = {&some, threads, some_run, some_meet, NULL, some_awake};
+    for (; some.awake <= NET_THREADS + 1 && !bad; some.awake++) {
+        some.had = 1;
+        bad = run(in, out, &p) || differs(want, out) || had_other(&some, some.awake < threads ? some.awake : threads);
+    }
+    p.awake = NULL;
+    some.had = 1;
+    bad = bad || run(in, out, &p) || differs(want, out) || had_other(&some, 1);
+    for (int k = 0; k < 3 * MLCC_REFUSALS && !bad; k++)
+        bad = run(in, out, &some.pool) || differs(want, out);
+    mlcc_pool_stop(&pool);
+    if (bad)
+        printf("a pool of %d of whose threads some are awake gives other results\n", threads);
+    return bad;
+}
+#else
+static int with_some(const Io *in, const Io *want, Io *out, int threads)
+{
+    (void)in, (void)want, (void)out, (void)threads;
+    return 0;
+}
+#endif
+
 int main(int argc, char **argv)
 {
     static Io in, want, out;
@@ -137,7 +207,7 @@ int main(int argc, char **argv)
         return 1;
     }
     for (int parts = 1; parts <= NET_THREADS + 1; parts++) {
-        const mlcc_parallel p = {NULL, parts, last_first, NULL, NULL}, no = {NULL, parts, refuses, NULL, NULL};
+        const mlcc_parallel p = {NULL, parts, last_first, NULL, NULL, all_awake}, no = {NULL, parts, refuses, NULL, NULL, all_awake};
         if (run(&in, &out, &p) != 0 || differs(&want, &out)) {
             printf("%d parts, the last first, give other results\n", parts);
             bad = 1;
@@ -146,7 +216,7 @@ int main(int argc, char **argv)
             printf("a parallel-for that fails is not noticed\n");
             bad = 1;
         }
-        bad |= with_pool(&in, &want, &out, parts, runs);
+        bad |= with_pool(&in, &want, &out, parts, runs) || with_some(&in, &want, &out, parts);
     }
     return bad;
 }

@@ -3,6 +3,7 @@
 #include "ir/base.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -12,10 +13,24 @@
 static atomic_int naps, calls;
 static _Thread_local bool has_part;
 
+/* Who was woken is held before its next look while `hold` says so. */
+static atomic_bool hold;
+static _Thread_local bool was_woken;
+
 static int wait_counted(pthread_cond_t *c, pthread_mutex_t *m)
 {
     (void)atomic_fetch_add(&naps, has_part);
+    was_woken = true;
     return pthread_cond_wait(c, m);
+}
+
+static int unlock_held(pthread_mutex_t *m)
+{
+    const int error = pthread_mutex_unlock(m);
+    while (was_woken && atomic_load(&hold))
+        (void)sched_yield();
+    was_woken = false;
+    return error;
 }
 
 static int broadcast_counted(pthread_cond_t *c)
@@ -26,6 +41,7 @@ static int broadcast_counted(pthread_cond_t *c)
 
 #define pthread_cond_wait wait_counted
 #define pthread_cond_broadcast broadcast_counted
+#define pthread_mutex_unlock unlock_held
 #include "runtime-min/mlcc_threads.h"
 
 enum { STEPS = 40 };
@@ -255,6 +271,35 @@ static void meetings_leave_sleepers_alone(void **state)
     mlcc_pool_stop(&pool);
 }
 
+/* Runs that find threads asleep wake those that they asked for now and then, without a run, and nobody else. */
+static void sleepers_are_woken_now_and_then(void **state)
+{
+    (void)state;
+    static mlcc_pool pool;
+    assert_int_equal(mlcc_pool_start(&pool, 4), 0);
+    Job j = {.par = mlcc_pool_parallel(&pool)};
+    assert_int_equal(await_sleepers(&pool, 3), 3);
+    atomic_store(&hold, true);
+    atomic_store(&calls, 0);
+    for (int k = 1; k < MLCC_REFUSALS; k++)
+        assert_int_equal(j.par.awake(j.par.user, 3), 1);
+    assert_int_equal(atomic_load(&calls), 0);
+    assert_int_equal(j.par.awake(j.par.user, 3), 1);
+    assert_int_equal(atomic_load(&calls), 2);
+    const double deadline = seconds() + 20;
+    while (j.par.awake(j.par.user, 3) < 3 && seconds() < deadline)
+        (void)sched_yield();
+    assert_int_equal(j.par.awake(j.par.user, 3), 3);
+    assert_int_equal(j.par.awake(j.par.user, 2), 2);
+    assert_int_equal(j.par.awake(j.par.user, 9), 3);
+    atomic_store(&hold, false);
+    assert_int_equal(await_sleepers(&pool, 3), 3);
+    assert_int_equal(j.done[1] + j.done[2], 0);
+    assert_int_equal(j.par.run(j.par.user, once, &j, 3), 0);
+    assert_int_equal(j.done[1] + j.done[2], 6);
+    mlcc_pool_stop(&pool);
+}
+
 static void a_pool_starts_again(void **state)
 {
     (void)state;
@@ -273,7 +318,7 @@ int main(void)
         cmocka_unit_test(every_part_runs_once),       cmocka_unit_test(parts_meet),          cmocka_unit_test(more_threads_than_processors),
         cmocka_unit_test(workers_sleep_between_runs), cmocka_unit_test(a_pool_starts_again), cmocka_unit_test(every_share_is_taken_once),
         cmocka_unit_test(own_shares_come_first),      cmocka_unit_test(nobody_waits_for_a_slow_part),
-        cmocka_unit_test(meetings_leave_sleepers_alone),
+        cmocka_unit_test(meetings_leave_sleepers_alone), cmocka_unit_test(sleepers_are_woken_now_and_then),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -147,6 +147,7 @@ typedef struct Unit {
     bool arena_optimal;
     int64_t load_given, load, load_bound; /* bytes live at most: in the order of the model, in that of the functions, in any order */
     VEC(int32_t) threads;         /* counts of parts above 1 that it is made for, ascending; none: it runs on one thread */
+    uint32_t awake;               /* so many of them, the first, are for threads that are awake: to wake one costs more than they gain */
     int64_t part_bytes;           /* scratch of one part: at arena_bytes, those of the others follow */
     uint32_t npool;               /* further memory pools beside the arena (pool 0), passed by the caller */
     const char **pool_name;       /* by pool, 0 included */

@@ -713,6 +713,7 @@ static bool threads_line(Parser *p)
         if (!int32(p, last + 1, &last))
             return false;
         PUSH(p->a, &p->u->threads, last);
+        p->u->awake = !p->u->awake && accept(p, "awake") ? p->u->threads.n : p->u->awake;
     }
     return integer(p, 0, INT64_MAX, &p->u->part_bytes) && end_line(p);
 }

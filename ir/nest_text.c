@@ -481,7 +481,8 @@ void unit_print(Text *out, const Unit *u)
     if (u->arena_bytes)
         text_add(out, "arena %" PRId64 " bound %" PRId64 "%s align %d\n", u->arena_bytes, u->arena_bound, u->arena_optimal ? " proven" : "", u->arena_align);
     for (uint32_t k = 0; k < u->threads.n; k++)
-        text_add(out, "%s%d%s", k ? " " : "threads ", u->threads.at[k], k + 1 < u->threads.n ? "" : str_fmt(a, " scratch %" PRId64 "\n", u->part_bytes));
+        text_add(out, "%s%d%s%s", k ? " " : "threads ", u->threads.at[k], k + 1 == u->awake ? " awake" : "",
+                 k + 1 < u->threads.n ? "" : str_fmt(a, " scratch %" PRId64 "\n", u->part_bytes));
     for (uint32_t k = 1; k < u->buf.n; k++)
         if (buf(u, k)->cls != BC_scratch)
             print_buf(&p, k);

@@ -9,7 +9,7 @@
  *     buf %1.x input 0 f32[1,N]                         number and hint of its name, class, type, extents
  *     buf %2.w const f32[2,3] order 1,0 (1.0, ..)       storage order when it is not 0,1,..; elements
  *     buf %3.t arena f32[8,8] halo 0+0,1+1 pad 0.0 at 64 pool 0 alias %1
- *     threads 2 4 scratch 4096                          counts of parts, scratch of one of them
+ *     threads 2 awake 4 scratch 4096                    counts of parts, those before "awake" for threads that are; scratch of one part
  *     func n000_Conv macs 123 split meet 1 3            every part runs it; before it, by count, those so far apart meet
  *       note any text
  *       var i 0..7, k < N, acc f32                      index with its bounds, index below an extent, register

@@ -27,7 +27,7 @@ static const char all_forms[] =
     "sym N 1..64 = input 0 1\n"
     "sym C 0..9 = call\n"
     "arena 4096 bound 4000 proven align 64\n"
-    "threads 2 4 scratch 128\n"
+    "threads 2 awake 4 scratch 128\n"
     "buf %1.x input 0 f32[2,N]\n"
     "buf %2.w const f32[2,3] order 1,0 (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)\n"
     "buf %3.zero const i8[1000] (fill 0)\n"

@@ -41,6 +41,7 @@ static bool has_count(const Unit *u, int32_t count)
 static void join_counts(Arena *a, Unit *all, const Level *at, uint32_t n)
 {
     memset(&all->threads, 0, sizeof all->threads);
+    all->awake = 0; /* each asks for itself */
     for (int32_t count = 2, left = 1; left; count++) {
         bool any = false;
         left = 0;

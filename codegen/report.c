@@ -209,8 +209,9 @@ static void threads(Report *r, const EmitOptions *opt)
     ln(&r->o, "  \"threads\": [");
     ln(&r->o, "    {\"count\": 1, \"arena_bytes\": %" PRId64 "}%s", u->arena_bytes, u->threads.n ? "," : "");
     for (uint32_t k = 0; k < u->threads.n; k++)
-        ln(&r->o, "    {\"count\": %d, \"arena_bytes\": %" PRId64 "%s}%s", u->threads.at[k],
-           u->arena_bytes + (u->threads.at[k] - 1) * u->part_bytes, meetings(r, k), k + 1 < u->threads.n ? "," : "");
+        ln(&r->o, "    {\"count\": %d, \"arena_bytes\": %" PRId64 "%s%s}%s", u->threads.at[k],
+           u->arena_bytes + (u->threads.at[k] - 1) * u->part_bytes, k < u->awake ? ", \"awake\": true" : "", meetings(r, k),
+           k + 1 < u->threads.n ? "," : "");
     ln(&r->o, "  ],");
     ln(&r->o, "  \"split_functions\": %u,", split);
 }

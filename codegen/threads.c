@@ -209,21 +209,49 @@ static void begin(Writer *w)
     blank(o);
 }
 
+/* The largest count that `most` allows. */
+static const char *parts_within(const Writer *w)
+{
+    Text t = {.arena = w->a};
+    for (uint32_t k = w->u->threads.n; k-- > 0;)
+        text_add(&t, "most >= %d ? %d : ", w->u->threads.at[k], w->u->threads.at[k]);
+    text_add(&t, "1");
+    return text_str(&t);
+}
+
+/* How many parts a run may have where some counts are for threads that are awake. */
+static void most_parts(Writer *w)
+{
+    Out *o = &w->o;
+    const Unit *u = w->u;
+    const char *worth = u->awake < u->threads.n ? str_fmt(w->a, " || parts >= %d", u->threads.at[u->awake]) : "";
+    ln(o, "/* To wake a thread costs more than it gains%s: only those that are awake take part. */", *worth ? " where they are few" : "");
+    ln(o, "static int %s_most(const mlcc_parallel *p)", w->opt->prefix);
+    ln(o, "{");
+    o->depth++;
+    ln(o, "const int most = p ? p->parts : 1, parts = %s;", parts_within(w));
+    ln(o, "if (parts < 2%s)", worth);
+    ln(o, "    return parts;");
+    ln(o, "const int awake = p->awake ? p->awake(p->user, parts) : 1;");
+    ln(o, "return awake < parts ? awake : parts;");
+    close_block(o, "");
+    blank(o);
+}
+
 /* On as many parts as the caller has and the unit is made for; the tables of steps have a row for each count. */
 static void run_threads(Writer *w)
 {
     Out *o = &w->o;
     const char *p = w->opt->prefix;
+    const char *most = w->u->awake ? str_fmt(w->a, "%s_most(parallel)", p) : "parallel ? parallel->parts : 1";
+    Text count = {.arena = w->a};
+    for (uint32_t k = w->u->threads.n; k-- > 0;)
+        text_add(&count, k ? "most >= %d ? %u : " : "0", w->u->threads.at[k], k);
     ln(o, "mlcc_status %s_run_threads(const struct %s_io *io, void *arena, const mlcc_parallel *parallel)", p, p);
     ln(o, "{");
     o->depth++;
-    Text parts = {.arena = w->a}, count = {.arena = w->a};
-    for (uint32_t k = w->u->threads.n; k-- > 0;) {
-        text_add(&parts, "most >= %d ? %d : ", w->u->threads.at[k], w->u->threads.at[k]);
-        text_add(&count, k ? "most >= %d ? %u : " : "0", w->u->threads.at[k], k);
-    }
     ln(o, "struct %s_frame frame = {0}, *f = &frame;", p);
-    ln(o, "const int most = parallel ? parallel->parts : 1, parts = %s1;", text_str(&parts));
+    ln(o, "const int most = %s, parts = %s;", most, parts_within(w));
     ln(o, "const mlcc_status status = %s_begin(f, io, arena, parallel);", p);
     ln(o, "if (status != MLCC_OK)");
     ln(o, "    return status;");
@@ -245,6 +273,8 @@ void emit_run_shared(Writer *w)
     tables(w);
     fill_in(w, steps_text);
     begin(w);
+    if (w->u->awake)
+        most_parts(w);
     run_threads(w);
     ln(&w->o, "mlcc_status %s_run(const struct %s_io *io, void *arena)", p, p);
     ln(&w->o, "{");

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Models made for several threads: they compile without a warning, keep to the list of symbols, and give the same bytes on any
 number of threads and by any parallel-for (threads.c); under ThreadSanitizer, where the compiler has it, without a complaint. Small
-models are cut against the cost model's advice (--threads-always). A model made for one thread has no trace of any of this.
+models are cut against the cost model's advice (--threads-always), or run on as many threads as are awake. A model made for one thread has
+no trace of any of this.
 
     threads.py BUILD_DIR
 """
@@ -187,6 +188,23 @@ def parts_of(build, name, graph, mark, sanitizer):
     return same_bytes(folder, built.sources) or (no_race(folder, built) if sanitizer else '')
 
 
+def awake(build, sanitizer):
+    """A model that gains less than it costs to wake a thread, and runs on those that are awake."""
+    folder = build / 'emit' / 'threads' / 'awake'
+    folder.mkdir(parents=True, exist_ok=True)
+    model = folder / 'awake.nn'
+    model.write_text(f'graph g\ninput %x f32[21,96]\nconst %w f32[96,96] ({numbers(96 * 96)})\n'
+                     '%a ? = MatMul %x %w\n%b ? = Relu %a\n%c ? = MatMul %b %w\noutput %c\n')
+    built, why = models.build(build / 'mlcc', model, folder, 'net', ['-march=x86-64-v2', COUNTS, '--weights=array'])
+    if why:
+        return why
+    counts = [t['count'] for t in json.loads((folder / 'net.json').read_text())['threads'] if t.get('awake')]
+    if counts != [2, 3, 7]:
+        return f'for threads that are awake: {counts}'
+    flags = [f'-DAWAKE={COUNTS.partition("=")[2]}']
+    return same_bytes(folder, built.sources, flags) or (same_bytes(folder, built.sources, [*flags, '-fsanitize=thread'], 1) if sanitizer else '')
+
+
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
     r, known = report.Report(), symbols.allowed()
@@ -209,6 +227,7 @@ def main():
     r.check('threads/hooks', hooks(build))
     r.check('threads/none without --threads', untouched(build, 'digits', models.samples()['digits']))
     r.check('threads/small models stay on one', serial_when_small(build))
+    r.check('threads/as many as are awake', awake(build, sanitizer))
     r.finish()
 
 

@@ -138,7 +138,7 @@ static void c_lead(CGen *g, const Nest *n)
     c_release(g, i);
 }
 
-/* A single iteration is a question of who owns it. */
+/* A single iteration is a question of who owns it. The end of several is kept: gcc divides for it again before each. */
 static void c_parallel(CGen *g, const Nest *n)
 {
     Mention m = {.var = n->var};
@@ -158,10 +158,13 @@ static void c_parallel(CGen *g, const Nest *n)
     }
     const char *i = var_ident(g, n->var),
                *lo = ex_is_int(n->lo, 0) ? "" : str_fmt(g->a, "%s + ", c_expr_prec(g, n->lo, P_ADD));
-    open_block(g->o, "for (%s %s = %s%s; %s < %s%s; %s++)", c_type(g, DT_ix), i, lo, first, i, lo, end, i);
+    Map own_name = {.arena = g->a};
+    const char *past = c_name(g, &own_name, 0, str_fmt(g->a, "%s_end", i), "end");
+    open_block(g->o, "for (%s %s = %s%s, %s = %s%s; %s < %s; %s++)", c_type(g, DT_ix), i, lo, first, past, lo, end, i, past, i);
     const char *from_0 = *lo ? str_fmt(g->a, "(%s - %s)", i, c_expr_prec(g, n->lo, P_ADD + 1)) : i;
     c_own(g, n, g->wide ? str_fmt(g->a, "(int)%s", from_0) : from_0);
     close_block(g->o, "");
+    c_release(g, past);
     c_release(g, i);
 }
 

@@ -6,6 +6,8 @@
  */
 #include "auto_tile.h"
 
+enum { HINTED_LINE = 3 }; /* cycles */
+
 int64_t constant_bytes(const Auto *g, const Dot *d)
 {
     return is_constant_load(g, d->w) ? bytes_of_tensor(g, d->w->v.ref) : 0;
@@ -48,10 +50,12 @@ int32_t fetch_distance(const Auto *g, const Dot *d, int64_t block)
 }
 
 /* A tile of one row waits for loads alone, and a hint takes the place of one: where the cache has all constants from run to run,
- * it reads them at 44 bytes a cycle without hints and at 39 with them (Sapphire Rapids; plain loads alone: 45). */
+ * it reads them at 44 bytes a cycle without hints and at 39 with them (Sapphire Rapids; plain loads alone: 45). With hints a line takes
+ * three cycles on Zen 4, from wherever, and the last level gives it sooner (27 bytes a cycle for 22 and 23). */
 static bool is_bound_by_loads(const Auto *g, int64_t rows)
 {
-    return rows == 1 && !g->outgrown;
+    const bool fast = g->constants <= g->m->l3_bytes && HINTED_LINE * g->m->l3_rate > LINE;
+    return rows == 1 && (!g->outgrown || fast);
 }
 
 /* A step whose loads take as long as its multiply-adds has no place for a hint that names a line for the sixteenth time: 14 rows of one

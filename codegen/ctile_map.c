@@ -5,45 +5,46 @@
 #include "ctile.h"
 #include "cvec_part.h"
 
-enum { ZIPPED = 3 }; /* channels of a picture */
+enum { MOST_ZIPPED = 4 };
 
-/* Whether the points of a lane lie side by side in bytes, with the next lane's behind them: one store takes the place of three that are
- * spread. */
-static bool zips(VGen *v, const Expr *base)
+/* Points of a lane that lie side by side, with the next lane's behind them, as the channels of pixels do: one store takes the place of
+ * as many that are spread. 0: there is no such store. */
+static int32_t zipped(VGen *v, const Expr *base)
 {
     const Tile *t = v->t;
     const Buf *b = buf(v->g->u, t->store->buf);
+    const int32_t count = dtype_is_byte(b->dt) ? 3 : b->dt == DT_bf16 ? 4 : 0;
     const Expr *flat = flat_index(v->g, b, t->store->idx), *first = NULL;
-    bool linear, side = t->nstore == 1 && tile_points(t) == ZIPPED && v_is_whole(v) && dtype_is_byte(b->dt);
-    side = side && ex_coef(flat, t->lane, &linear) == ZIPPED && linear;
-    for (int32_t p = 0; side && p < ZIPPED; p++) {
+    bool linear, side = count && t->nstore == 1 && tile_points(t) == count && v_is_whole(v);
+    side = side && ex_coef(flat, t->lane, &linear) == count && linear;
+    for (int32_t p = 0; side && p < count; p++) {
         Subst s[MAX_RANK + 1];
         const uint32_t n = v_place(v, p, base, s);
         const Expr *at = ex_subst(v->g->x, flat, s, n);
         first = p ? first : at;
         side = ex_is_int(ex_sub(v->g->x, at, first), p);
     }
-    return side;
+    return side ? count : 0;
 }
 
-static void zipped_strip(VGen *v, const Expr *base)
+static void zipped_strip(VGen *v, const Expr *base, int32_t count)
 {
-    const char *value[ZIPPED];
+    const char *value[MOST_ZIPPED];
     Subst s[MAX_RANK + 1];
-    for (int32_t p = 0; p < ZIPPED; p++) {
+    for (int32_t p = 0; p < count; p++) {
         const uint32_t n = v_place(v, p, base, s);
         v_turn_loads(v, p, base);
         value[p] = v_narrowed(v, v->t->store, s, n);
     }
     const uint32_t n = v_place(v, 0, base, s);
-    v_store_zipped(v, v->t->store, s, n, value);
+    v_store_zipped(v, v->t->store, s, n, value, count);
 }
 
 static void map_strip(VGen *v, const Expr *base)
 {
-    const int32_t np = tile_points(v->t);
-    if (zips(v, base)) {
-        zipped_strip(v, base);
+    const int32_t np = tile_points(v->t), count = zipped(v, base);
+    if (count) {
+        zipped_strip(v, base, count);
         return;
     }
     for (int32_t p = 0; p < np; p++) {

@@ -51,9 +51,10 @@ void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n); /* with the 
 bool v_packs(VGen *v, const Store *st);
 const char *v_unpacked(VGen *v, const Store *st, const Subst *s, uint32_t n);
 void v_store_packed(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value, int32_t count);
-/* Bytes of three points by turns: one of their values, whose low bits are stored, and the store, with the substitution of the first. */
+/* Points by turns, three of bytes or four of bf16: the value of one, whose low bits are stored, and the store, with the substitution of
+ * the first. */
 const char *v_narrowed(VGen *v, const Store *st, const Subst *s, uint32_t n);
-void v_store_zipped(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value);
+void v_store_zipped(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value, int32_t count);
 const char *v_combine(VGen *v, RedOp op, const char *acc, const Expr *body); /* op(acc, body) */
 const char *v_fold(VGen *v, RedOp op, DType dt, const char *acc);            /* one value from all lanes */
 void v_forget(VGen *v, bool block_ends);       /* values change; where a C block ends too, the names are free again */

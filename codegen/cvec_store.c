@@ -70,21 +70,26 @@ const char *v_narrowed(VGen *v, const Store *st, const Subst *s, uint32_t n)
     return saturates ? v_call1(v, str_fmt(v->g->a, "SAT%s", v_element(buf(v->g->u, st->buf)->dt)->suffix), value) : value;
 }
 
-void v_store_zipped(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value)
+static const char *arguments(const CGen *g, const char *const *value, int32_t count)
+{
+    Text all = {.arena = g->a};
+    for (int32_t k = 0; k < count; k++)
+        text_add(&all, ", %s", value[k]);
+    return text_str(&all);
+}
+
+void v_store_zipped(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value, int32_t count)
 {
     CGen *g = v->g;
     const Buf *b = buf(g->u, st->buf);
     const char *at = v_address(v, st->buf, ex_subst(g->x, flat_index(g, b, st->idx), s, n), true);
-    ln(g->o, "V%d_ZIP3%s(%s, %s, %s, %s);", v->width, v_element(b->dt)->suffix, at, value[0], value[1], value[2]);
+    ln(g->o, "V%d_ZIP%d%s(%s%s);", v->width, count, store_suffix(g, v_element(b->dt)), at, arguments(g, value, count));
 }
 
 void v_store_packed(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value, int32_t count)
 {
     CGen *g = v->g;
     const Buf *b = buf(g->u, st->buf);
-    Text all = {.arena = g->a};
-    for (int32_t k = 0; k < count; k++)
-        text_add(&all, ", %s", value[k]);
     const char *at = v_address(v, st->buf, ex_subst(g->x, flat_index(g, b, st->idx), s, n), true);
-    ln(g->o, "V%d_STS%d%s(%s%s);", v->width, count, v_element(b->dt)->suffix, at, text_str(&all));
+    ln(g->o, "V%d_STS%d%s(%s%s);", v->width, count, v_element(b->dt)->suffix, at, arguments(g, value, count));
 }

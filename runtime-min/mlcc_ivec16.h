@@ -614,6 +614,41 @@ static MLCC_INLINE void V16_SCATTERBF(uint16_t *p, ptrdiff_t s, v16f v, int n)
         p[i * s] = mlcc_bf16_of_f32(v[i]);
 }
 
+/* Lane i of both at p[4 * i]. */
+#if MLCC_X86 && defined(__AVX512F__)
+static MLCC_INLINE void mlcc_v16_by_turns(uint16_t *p, v16u ab, v16u cd)
+{
+    const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const __m512i high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    _mm512_storeu_si512(p, _mm512_permutex2var_epi32((__m512i)ab, low, (__m512i)cd));
+    _mm512_storeu_si512(p + 32, _mm512_permutex2var_epi32((__m512i)ab, high, (__m512i)cd));
+}
+#else
+static MLCC_INLINE void mlcc_v16_by_turns(uint16_t *p, v16u ab, v16u cd)
+{
+    for (int i = 0; i < 16; i++) {
+        const uint32_t two[] = {ab[i], cd[i]};
+        memcpy(p + 4 * i, two, sizeof two);
+    }
+}
+#endif
+
+static MLCC_INLINE void V16_ZIP4BF(uint16_t *p, v16f a, v16f b, v16f c, v16f d)
+{
+    mlcc_v16_by_turns(p, mlcc_v16_bf(a) | mlcc_v16_bf(b) << 16, mlcc_v16_bf(c) | mlcc_v16_bf(d) << 16);
+}
+
+#if MLCC_X86 && defined(__AVX512BF16__)
+static MLCC_INLINE v16u mlcc_v16_bfz(v16f v) { return (v16u)_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)v)); }
+
+static MLCC_INLINE void V16_ZIP4BFZ(uint16_t *p, v16f a, v16f b, v16f c, v16f d)
+{
+    mlcc_v16_by_turns(p, mlcc_v16_bfz(a) | mlcc_v16_bfz(b) << 16, mlcc_v16_bfz(c) | mlcc_v16_bfz(d) << 16);
+}
+#else
+static MLCC_INLINE void V16_ZIP4BFZ(uint16_t *p, v16f a, v16f b, v16f c, v16f d) { V16_ZIP4BF(p, a, b, c, d); }
+#endif
+
 #if MLCC_X86 && defined(__AVX512F__)
 static MLCC_INLINE v16f V16_LDHF(const uint16_t *p) { return (v16f)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p)); }
 #else

@@ -504,6 +504,30 @@ static MLCC_INLINE void V4_SCATTERBF(uint16_t *p, ptrdiff_t s, v4f v, int n)
         p[i * s] = mlcc_bf16_of_f32(v[i]);
 }
 
+/* Lane i of both at p[4 * i]. */
+#if MLCC_X86 && defined(__SSE2__)
+static MLCC_INLINE void mlcc_v4_by_turns(uint16_t *p, v4u ab, v4u cd)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm_unpacklo_epi32((__m128i)ab, (__m128i)cd));
+    _mm_storeu_si128((__m128i *)(void *)(p + 8), _mm_unpackhi_epi32((__m128i)ab, (__m128i)cd));
+}
+#else
+static MLCC_INLINE void mlcc_v4_by_turns(uint16_t *p, v4u ab, v4u cd)
+{
+    for (int i = 0; i < 4; i++) {
+        const uint32_t two[] = {ab[i], cd[i]};
+        memcpy(p + 4 * i, two, sizeof two);
+    }
+}
+#endif
+
+static MLCC_INLINE void V4_ZIP4BF(uint16_t *p, v4f a, v4f b, v4f c, v4f d)
+{
+    mlcc_v4_by_turns(p, mlcc_v4_bf(a) | mlcc_v4_bf(b) << 16, mlcc_v4_bf(c) | mlcc_v4_bf(d) << 16);
+}
+
+static MLCC_INLINE void V4_ZIP4BFZ(uint16_t *p, v4f a, v4f b, v4f c, v4f d) { V4_ZIP4BF(p, a, b, c, d); }
+
 #if MLCC_X86 && defined(__F16C__)
 static MLCC_INLINE v4f V4_LDHF(const uint16_t *p) { return (v4f)_mm_cvtph_ps(_mm_loadl_epi64((const __m128i *)(const void *)p)); }
 #elif MLCC_NEON

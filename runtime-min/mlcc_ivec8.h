@@ -458,6 +458,31 @@ static MLCC_INLINE void V8_SCATTERBF(uint16_t *p, ptrdiff_t s, v8f v, int n)
         p[i * s] = mlcc_bf16_of_f32(v[i]);
 }
 
+/* Lane i of both at p[4 * i]. */
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE void mlcc_v8_by_turns(uint16_t *p, v8u ab, v8u cd)
+{
+    const __m256i low = _mm256_unpacklo_epi32((__m256i)ab, (__m256i)cd), high = _mm256_unpackhi_epi32((__m256i)ab, (__m256i)cd);
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute2x128_si256(low, high, 0x20));
+    _mm256_storeu_si256((__m256i *)(void *)(p + 16), _mm256_permute2x128_si256(low, high, 0x31));
+}
+#else
+static MLCC_INLINE void mlcc_v8_by_turns(uint16_t *p, v8u ab, v8u cd)
+{
+    for (int i = 0; i < 8; i++) {
+        const uint32_t two[] = {ab[i], cd[i]};
+        memcpy(p + 4 * i, two, sizeof two);
+    }
+}
+#endif
+
+static MLCC_INLINE void V8_ZIP4BF(uint16_t *p, v8f a, v8f b, v8f c, v8f d)
+{
+    mlcc_v8_by_turns(p, mlcc_v8_bf(a) | mlcc_v8_bf(b) << 16, mlcc_v8_bf(c) | mlcc_v8_bf(d) << 16);
+}
+
+static MLCC_INLINE void V8_ZIP4BFZ(uint16_t *p, v8f a, v8f b, v8f c, v8f d) { V8_ZIP4BF(p, a, b, c, d); }
+
 #if MLCC_X86 && defined(__F16C__)
 static MLCC_INLINE v8f V8_LDHF(const uint16_t *p) { return (v8f)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p)); }
 #else

@@ -507,12 +507,15 @@ static MLCC_INLINE v16f V16_LDBF(const uint16_t *p)
 }
 #endif
 
-static MLCC_INLINE void V16_STBF(uint16_t *p, v16f v)
+/* bfloat16 in the low half of each lane. */
+static MLCC_INLINE v16u mlcc_v16_bf(v16f v)
 {
     const v16u u = (v16u)v, up = (u + 0x7fff + (u >> 16 & 1)) >> 16, quiet = u >> 16 | 0x40;
     const v16u nan = (v16u)(v != v);
-    *(v16h *)(void *)p = __builtin_convertvector((nan & quiet) | (~nan & up), v16h);
+    return (nan & quiet) | (~nan & up);
 }
+
+static MLCC_INLINE void V16_STBF(uint16_t *p, v16f v) { *(v16h *)(void *)p = __builtin_convertvector(mlcc_v16_bf(v), v16h); }
 
 #if MLCC_X86 && defined(__AVX512BF16__)
 static MLCC_INLINE void V16_STBFZ(uint16_t *p, v16f v)

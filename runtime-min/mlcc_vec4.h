@@ -371,15 +371,18 @@ static MLCC_INLINE v4f V4_LDBF(const uint16_t *p)
 }
 #endif
 
-#if MLCC_NEON && defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
-static MLCC_INLINE void V4_STBF(uint16_t *p, v4f v) { vst1_u16(p, (uint16x4_t)vcvt_bf16_f32((float32x4_t)v)); }
-#else
-static MLCC_INLINE void V4_STBF(uint16_t *p, v4f v)
+/* bfloat16 in the low half of each lane. */
+static MLCC_INLINE v4u mlcc_v4_bf(v4f v)
 {
     const v4u u = (v4u)v, up = (u + 0x7fff + (u >> 16 & 1)) >> 16, quiet = u >> 16 | 0x40;
     const v4u nan = (v4u)(v != v);
-    *(v4h *)(void *)p = __builtin_convertvector((nan & quiet) | (~nan & up), v4h);
+    return (nan & quiet) | (~nan & up);
 }
+
+#if MLCC_NEON && defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+static MLCC_INLINE void V4_STBF(uint16_t *p, v4f v) { vst1_u16(p, (uint16x4_t)vcvt_bf16_f32((float32x4_t)v)); }
+#else
+static MLCC_INLINE void V4_STBF(uint16_t *p, v4f v) { *(v4h *)(void *)p = __builtin_convertvector(mlcc_v4_bf(v), v4h); }
 #endif
 
 static MLCC_INLINE void V4_STBFZ(uint16_t *p, v4f v) { V4_STBF(p, v); }

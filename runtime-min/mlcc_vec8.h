@@ -452,12 +452,15 @@ static MLCC_INLINE v8f V8_LDBF(const uint16_t *p)
     return (v8f)(u << 16);
 }
 
-static MLCC_INLINE void V8_STBF(uint16_t *p, v8f v)
+/* bfloat16 in the low half of each lane. */
+static MLCC_INLINE v8u mlcc_v8_bf(v8f v)
 {
     const v8u u = (v8u)v, up = (u + 0x7fff + (u >> 16 & 1)) >> 16, quiet = u >> 16 | 0x40;
     const v8u nan = (v8u)(v != v);
-    *(v8h *)(void *)p = __builtin_convertvector((nan & quiet) | (~nan & up), v8h);
+    return (nan & quiet) | (~nan & up);
 }
+
+static MLCC_INLINE void V8_STBF(uint16_t *p, v8f v) { *(v8h *)(void *)p = __builtin_convertvector(mlcc_v8_bf(v), v8h); }
 
 static MLCC_INLINE void V8_STBFZ(uint16_t *p, v8f v) { V8_STBF(p, v); }
 

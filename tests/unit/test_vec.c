@@ -140,7 +140,7 @@ int main(void)
         cmocka_unit_test(test_target), WIDTHS(test_unary), WIDTHS(test_quotients), WIDTHS(test_each), WIDTHS(test_binary), WIDTHS(test_fma), WIDTHS(test_masks),
         WIDTHS(test_fold), WIDTHS(test_partial), WIDTHS(test_strided), WIDTHS(test_integers), WIDTHS(test_bf16),
         VECTORS(test_pairs) VECTORS(test_lookup) WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_pow), WIDTHS(test_short_functions), WIDTHS(test_special)
-            WIDE(test_sums) WIDE(test_twins) WIDE(test_ints) WIDE(test_longs) WIDE(test_saturated) WIDE(test_packed) WIDE(test_narrow) WIDE(test_halves),
+            WIDE(test_sums) WIDE(test_twins) WIDE(test_ints) WIDE(test_longs) WIDE(test_saturated) WIDE(test_packed) WIDE(test_zip4) WIDE(test_narrow) WIDE(test_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
@@ -720,6 +720,32 @@ static void T(test_bf16)(void **state)
 }
 
 #if W > 1
+/* Four vectors by turns, as each is stored alone. */
+static void T(test_zip4)(void **state)
+{
+    (void)state;
+    float x[4 * W];
+    uint16_t alone[4 * W], by_turns[4 * W + 1];
+    uint64_t seed = 11;
+    by_turns[4 * W] = 77;
+    for (int round = 0; round < 2000; round++) {
+        for (int i = 0; i < 4 * W; i++)
+            x[i] = mlcc_f32_of_bits((uint32_t)next_random(&seed));
+#define ZIPPED(t)                                                                           \
+    {                                                                                       \
+        for (int k = 0; k < 4; k++)                                                         \
+            V(ST##t)(alone + k * W, V(LD)(x + k * W));                                      \
+        V(ZIP4##t)(by_turns, V(LD)(x), V(LD)(x + W), V(LD)(x + 2 * W), V(LD)(x + 3 * W));   \
+        for (int i = 0; i < 4 * W; i++)                                                     \
+            assert_int_equal(by_turns[i], alone[i % 4 * W + i / 4]);                        \
+    }
+        ZIPPED(BF)
+        ZIPPED(BFZ)
+#undef ZIPPED
+    }
+    assert_int_equal(by_turns[4 * W], 77);
+}
+
 static void T(test_pairs)(void **state)
 {
     (void)state;

@@ -168,8 +168,9 @@ static MLCC_INLINE void V8_STNI8(int8_t *p, v8i v, int n)
 
 static MLCC_INLINE void V8_SCATTERI8(int8_t *p, ptrdiff_t s, v8i v, int n)
 {
+    const v8c b = __builtin_convertvector(v, v8c);
     for (int i = 0; i < n; i++)
-        p[i * s] = (int8_t)v[i];
+        p[i * s] = (int8_t)b[i];
 }
 
 #if MLCC_X86 && defined(__AVX2__)
@@ -264,8 +265,9 @@ static MLCC_INLINE void V8_STNU8(uint8_t *p, v8i v, int n)
 
 static MLCC_INLINE void V8_SCATTERU8(uint8_t *p, ptrdiff_t s, v8i v, int n)
 {
+    const v8c b = __builtin_convertvector(v, v8c);
     for (int i = 0; i < n; i++)
-        p[i * s] = (uint8_t)v[i];
+        p[i * s] = b[i];
 }
 
 #if MLCC_X86 && defined(__AVX2__)

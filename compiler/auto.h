@@ -206,6 +206,7 @@ bool is_put_beside(const Auto *g, uint32_t t);         /* some stage puts all of
 void auto_lanes(Auto *g);                              /* what depthwise products read, at blocks of channels */
 void auto_chain(Auto *g);                              /* and by bands of rows */
 void auto_bands(Auto *g);                              /* what auto_rows made, at a few rows of its reader */
+bool makes_bytes(const Auto *g, uint32_t k);           /* auto_bands.c: stage k computes bytes of floats, as a quantization does */
 void auto_statistics(Auto *g);                         /* statistics of rows, at the rows of their reader */
 void auto_tile(Auto *g);
 

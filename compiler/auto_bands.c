@@ -38,12 +38,21 @@ static bool find_rows(const Auto *g, Band *b)
 
 static int64_t scratch_of(const Band *b, int64_t rows) { return ((rows - 1) * b->step + b->taps) * b->row_bytes; }
 
-/* Scratch that leaves room in the first-level cache: more where f is no copy, but made of elements of another type. */
-static int64_t near_bytes(const Auto *g, const Band *b)
+static void find_float_load(void *ctx, const Expr *e)
 {
-    const bool copied = ten(g->te, g->rows.at[b->f])->dt == ten(g->te, b->f)->dt;
-    return g->m->l1_bytes / (copied ? 4 : 2);
+    bool *found = ctx;
+    *found = *found || ((e->op == EX_load || e->op == EX_loadp) && e->dt == DT_f32);
 }
+
+bool makes_bytes(const Auto *g, uint32_t k)
+{
+    bool floats = false;
+    ex_walk(g->body[k], find_float_load, &floats);
+    return floats && dtype_is_byte(ten(g->te, g->te->stage.at[k]->out)->dt);
+}
+
+/* Scratch that leaves room in the first-level cache: more where what two bands share is no copy. */
+static int64_t near_bytes(const Auto *g, const Band *b) { return g->m->l1_bytes / (makes_bytes(g, ten(g->te, b->f)->stage) ? 2 : 4); }
 
 /* Rows of y of one band: copying least, in scratch that leaves room in the first-level cache or, where a row is too long for it, in
  * the second; the smallest where memory is what counts. 0: f whole is as small. */

@@ -15,7 +15,7 @@
  *
  *   f32(sum + bias[m])   becomes   a + bits_f32(bits_i32(a) + power[m])   a = f32(sum + bias[m]), power = d << 23: a * (1 + 2^d)
  *
- * else, and where none of 24 exponents will do, by a multiplication, for which gains up to 12 bits are tried: a sum has fewer bits than a float.
+ * else, and where none of 25 exponents will do, by a multiplication, for which gains up to 12 bits are tried: a sum has fewer bits than a float.
  *
  *   f32(sum + bias[m])   becomes   fma(f32(sum), gain[m], gain[m]*bias[m])
  *

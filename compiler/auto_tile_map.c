@@ -219,7 +219,8 @@ static void load_turns(void *ctx, const Expr *e)
 }
 
 /* As many values of variable v in a row as its quotient and remainder turn over together, what is read being side by side
- * from one turn to the next (a picture's row that interleaves channels); 1: it is not of that form. */
+ * from one turn to the next (a picture's row that interleaves channels); 1: it is not of that form. Rows with borders are built in
+ * parts, of which the one that is no border has whole turns (lane_turn). */
 static int64_t turn_of(const Auto *g, uint32_t k, int v)
 {
     const Stage *s = g->te->stage.at[k];
@@ -296,20 +297,8 @@ static void tile_reduction(Auto *g, uint32_t k, const Order *order)
         add_loop(p, lane, SUM_VECTORS * (int64_t)g->m->lanes_f32);
 }
 
-static void find_float_load(void *ctx, const Expr *e)
-{
-    bool *found = ctx;
-    *found = *found || ((e->op == EX_load || e->op == EX_loadp) && e->dt == DT_f32);
-}
-
 /* Rows with borders are copies, which the C compiler makes with larger steps, unless bytes are made of floats on the way. */
-static bool is_copied(const Auto *g, uint32_t k)
-{
-    const Stage *s = g->te->stage.at[k];
-    bool floats = false;
-    ex_walk(g->body[k], find_float_load, &floats);
-    return g->rows.at[s->out] && !(floats && dtype_is_byte(ten(g->te, s->out)->dt));
-}
+static bool is_copied(const Auto *g, uint32_t k) { return g->rows.at[g->te->stage.at[k]->out] && !makes_bytes(g, k); }
 
 void tile_map(Auto *g, uint32_t k)
 {

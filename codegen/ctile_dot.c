@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Dots: tiles whose innermost reduction is over the quads of bytes or pairs of bf16 that one instruction takes, or over two floats that
+ * Dots: tiles whose innermost reduction is over the quads of bytes or pairs of 16 bits that one instruction takes, or over two floats that
  * lie side by side in a vector (ctile_twin.c).
  */
 #include "ctile.h"
@@ -12,7 +12,7 @@ static const Expr *factor_load(const Expr *e)
         return e;
     const Expr *load = e->op == EX_cast ? e->a[0] : NULL;
     const bool fits =
-        load && (e->dt == DT_i32 ? dtype_is_byte((DType)load->dt) : e->dt == DT_f32 && load->dt == DT_bf16);
+        load && (e->dt == DT_i32 ? dtype_is_byte((DType)load->dt) || load->dt == DT_i16 : e->dt == DT_f32 && load->dt == DT_bf16);
     return fits && load->op == EX_load ? load : NULL;
 }
 
@@ -35,13 +35,13 @@ bool v_find_dot(const CGen *g, const Tile *t, DotForm *d)
     if (t->across || t->red != RED_sum || t->nr == 0 || t->body->op != EX_mul)
         return false;
     const Expr *p = factor_load(t->body->a[0]), *q = factor_load(t->body->a[1]);
-    if (!p || !q || (p->dt == DT_f32) != (q->dt == DT_f32) || !ex_is_int(t->rext[t->nr - 1], steps_of((DType)p->dt)))
+    if (!p || !q || dtype_bytes((DType)p->dt) != dtype_bytes((DType)q->dt) || !ex_is_int(t->rext[t->nr - 1], steps_of((DType)p->dt)))
         return false;
     const bool swap = ex_uses(p, t->lane);
     d->x = swap ? q : p;
     d->w = swap ? p : q;
     d->twins = p->dt == DT_f32;
-    d->name = d->twins ? "FMA" : p->dt == DT_bf16 ? "DOTBF" : d->x->dt != d->w->dt ? "DOTUS" : d->x->dt == DT_u8 ? "DOTUU" : "DOTSS";
+    d->name = d->twins ? "FMA" : p->dt == DT_bf16 ? "DOTBF" : p->dt == DT_i16 ? "DOTI16" : d->x->dt != d->w->dt ? "DOTUS" : d->x->dt == DT_u8 ? "DOTUU" : "DOTSS";
     return fits_dot(g, t, d->x, d->w);
 }
 

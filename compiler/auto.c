@@ -56,6 +56,7 @@ static void make_schedule(Auto *g)
     if (g->m->lanes_f32 > 1) {
         auto_pair(g);
         auto_sign(g);
+        auto_winograd_bytes(g);
         auto_zero(g);
     }
     if (g->m->lanes_f32 > 1 && g->m->fma)

@@ -38,12 +38,12 @@ typedef struct Auto {
     VEC(const struct MatrixShape *) matrix; /* by tensor: how the matrix unit makes it; NULL: it does not */
 } Auto;
 
-/* A reduction of products: sum(r..) x * w, both plain or guarded loads of f32, or of bytes widened to i32. */
+/* A reduction of products: sum(r..) x * w, both plain or guarded loads of f32, or of bytes or i16 widened to i32. */
 typedef struct Dot {
     const Expr *x, *w;   /* loads in the stage's substituted body; w is a constant when there is one */
     int lane;            /* variable along vectors (of the stage), -1: none */
     int row;             /* variable whose values share w: the points of the tile; -1: none */
-    int64_t quad;        /* steps of the innermost reduction that one dot takes: 4 of bytes, 2 of bf16 or of floats as twins, 1 */
+    int64_t quad;        /* steps of the innermost reduction that one dot takes: 4 of bytes, 2 of bf16, of i16 or of floats as twins, 1 */
     int64_t group;       /* lanes that share x (the outputs of a group of channels); the extent of the lane variable: all */
 } Dot;
 
@@ -97,7 +97,8 @@ bool walks_memory(const Auto *g, const Expr *load);
 uint32_t product_in(const Auto *g, uint32_t k);
 bool same_variables(const Auto *g, uint32_t host, uint32_t k);
 
-bool runs_across(const Auto *g, uint32_t k);           /* auto_tile_map.c: a reduction over what lies side by side, by vectors */
+const Expr *choice_by_position(const Expr *e);         /* auto_tile_map.c: the index that e compares to a number to choose; NULL: it does not */
+bool runs_across(const Auto *g, uint32_t k);           /* a reduction over what lies side by side, by vectors */
 int outer_rows(const Stage *s, const Ten *t, const Dot *d); /* auto_shape.c: variable outside the rows whose values share w too; -1: none */
 bool turns_over(const Auto *g, uint32_t k);            /* a copy of blocks that are turned over in registers */
 int64_t all_constants(const Auto *g);                  /* auto_fetch.c: bytes of those that the whole program walks */
@@ -170,6 +171,7 @@ void auto_phases(Auto *g);                             /* transposed convolution
 void auto_picture(Auto *g);                            /* products with a flattened picture walk its dimensions */
 void auto_split(Auto *g);                              /* long sums in pieces, of which the second-level cache keeps what is read again */
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */
+void auto_winograd_bytes(Auto *g);                     /* exact, before zero points leave the sums */
 
 /* auto_zero.c: whether stage k sums products of bytes less zero points that dots can make of what is stored; its factors in
  * any order, and the operands of the dot. */

@@ -14,7 +14,7 @@ static const Expr *factor_load(const Expr *e)
 {
     const bool wide = e->op == EX_cast && (e->dt == DT_i32 || e->dt == DT_f32);
     const Expr *load = wide ? e->a[0] : e;
-    const bool fits = wide ? (e->dt == DT_i32 ? is_byte(load) : load->dt == DT_bf16) : e->dt == DT_f32;
+    const bool fits = wide ? (e->dt == DT_i32 ? is_byte(load) || load->dt == DT_i16 : load->dt == DT_bf16) : e->dt == DT_f32;
     return fits && (load->op == EX_load || load->op == EX_loadp) ? load : NULL;
 }
 
@@ -95,7 +95,7 @@ bool steps_lie_beside(const Auto *g, const Stage *s, const Expr *x, const Expr *
 /* Whether both operands are narrow, and w a constant or worth packing at run time. */
 static bool has_groups(const Auto *g, const Stage *s, const Dot *d)
 {
-    const bool narrow = (is_byte(d->x) && is_byte(d->w)) || (d->x->dt == DT_bf16 && d->w->dt == DT_bf16);
+    const bool narrow = (is_byte(d->x) && is_byte(d->w)) || (d->x->dt == d->w->dt && (d->x->dt == DT_bf16 || d->x->dt == DT_i16));
     if (!narrow || !d->group || d->lane < 0 || s->nr == 0 || !ex_is_const(s->rext[s->nr - 1]) || !ex_is_const(ten(g->te, s->out)->dim[d->lane]))
         return false;
     if (!is_constant_load(g, d->w))
@@ -105,7 +105,7 @@ static bool has_groups(const Auto *g, const Stage *s, const Dot *d)
 
 double byte_dot_rate(const Machine *m, DType x, DType w) { return x == w ? m->dot_ss8 : m->dot_us8; }
 
-/* Steps of the innermost reduction variable that one dot takes: four bytes or two bf16 side by side in x, or two floats (auto_twin.c).
+/* Steps of the innermost reduction variable that one dot takes: four bytes or two numbers of 16 bits side by side in x, or two floats (auto_twin.c).
  * It may be split already: then its last part has that extent. Where x walks a dimension of its own it may be padded (three colours; an odd number of
  * tokens behind a product that is packed at run time). */
 static int64_t quad_of(const Auto *g, const Stage *s, const Dot *d)

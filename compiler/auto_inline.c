@@ -139,11 +139,29 @@ static void find_guest(void *ctx, const Expr *e)
         q->any = q->any || is_epilogue(q->g, k);
 }
 
+typedef struct Choice { const Auto *g; bool any; } Choice;
+
+static void find_choice(void *ctx, const Expr *e)
+{
+    Choice *c = ctx;
+    c->any = c->any || choice_by_position(e);
+    if (e->op == EX_load && ten(c->g->te, e->v.ref)->kind == TEN_stage && c->g->s->stage[ten(c->g->te, e->v.ref)->stage].place == PL_inline)
+        ex_walk(c->g->body[ten(c->g->te, e->v.ref)->stage], find_choice, c);
+}
+
+/* Positions have parts in common, which a tile of its own computes once. */
+static bool chooses_by_position(const Auto *g, uint32_t k)
+{
+    Choice c = {g, false};
+    ex_walk(g->body[k], find_choice, &c);
+    return c.any;
+}
+
 /* The map that reads it hosts another product already, or will: it has registers for one. */
 static bool second_product(const Auto *g, uint32_t k)
 {
     const uint32_t t = g->te->stage.at[k]->out, r = g->nreader[t] == 1 ? g->reader[t][0] : NO_STAGE;
-    if (r == NO_STAGE || g->te->stage.at[r]->kind != ST_map || !is_epilogue(g, k))
+    if (r == NO_STAGE || g->te->stage.at[r]->kind != ST_map || !(is_epilogue(g, k) || chooses_by_position(g, k)))
         return false;
     Guests q = {g, k, false};
     ex_walk(g->body[r], find_guest, &q);

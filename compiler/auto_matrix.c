@@ -151,7 +151,7 @@ static bool halo_reads(const Auto *g, const Expr *load)
 static bool fits(const Auto *g, const Stage *s, const Dot *d)
 {
     const Ten *t = ten(g->te, s->out);
-    return g->m->amx && d->lane >= 0 && d->row >= 0 && d->quad > 1 && !g->twins.at[s->out] && s->nr > 1 && constant_extents(s, t) && halo_reads(g, d->x) && d->w->op == EX_load &&
+    return g->m->amx && d->lane >= 0 && d->row >= 0 && d->quad > 1 && d->x->dt != DT_i16 && !g->twins.at[s->out] && s->nr > 1 && constant_extents(s, t) && halo_reads(g, d->x) && d->w->op == EX_load &&
            d->group == t->dim[d->lane]->v.i && !index_uses(d->w, s->var[d->row]);
 }
 

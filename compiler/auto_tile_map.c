@@ -9,12 +9,18 @@ enum { MAX_CHOICES = 64 };
 
 typedef struct Choices { const Expr *var; int64_t n; } Choices;
 
+const Expr *choice_by_position(const Expr *e)
+{
+    const bool choice = e->op == EX_select && e->a[0]->op == EX_eq && e->a[0]->a[0]->dt == DT_ix && ex_is_const(e->a[0]->a[1]);
+    return choice ? e->a[0]->a[0] : NULL;
+}
+
 static void find_choices(void *ctx, const Expr *e)
 {
     Choices *c = ctx;
-    if (e->op != EX_select || e->a[0]->op != EX_eq || !ex_is_const(e->a[0]->a[1]))
+    const Expr *by = choice_by_position(e);
+    if (!by)
         return;
-    const Expr *by = e->a[0]->a[0];
     if (by == c->var)
         c->n = INT64_MAX;
     else if (by->op == EX_mod && by->a[0] == c->var && ex_is_const(by->a[1]))

@@ -9,6 +9,11 @@
  *   M[z,q,m] = sum(c) V[z,q,c] * U[z,c,m]              p*p products of matrices
  *   y[m,i,j] = (A^T M[.,q,m] A)[i mod t, j mod t]
  *
+ * Of bytes V and U are whole numbers of 16 bits, whose products dots take by pairs, and y is exact: G and A are multiplied by what makes them whole,
+ * so that the output transform gives s*s*y modulo 2^32, with s = 2 or 24. Of it the odd part is taken out by its inverse modulo 2^32 (9 of 24*24)
+ * and the power of two by a shift, which is right as long as 4*y or 64*y has 31 bits; so the weights are looked at (auto_sums.c).
+ * A byte less its zero point has 9 bits, B makes at most 10 * 10 times as much of it, and G, of weights, 7 * 7.
+ *
  * p*p multiplications take the place of 9*t*t. The transforms are written as choices by position (select on z, and on i and
  * j mod t) between expressions that share their parts; the tile that makes all positions at once pays each part once.
  * It reassociates the sums of a tile, so it is for the modes that allow more than that of one sum. Where products are of bf16, V and
@@ -16,11 +21,14 @@
  * of which little is left behind a network (largest error of ResNet-50 3.2e-3 for 2.8e-3 of the largest output); F(4x4, 3x3), whose
  * transforms take differences of numbers ten times as large, by 2.0e-2, so it is left out.
  */
+#include <math.h>
+
 #include "auto.h"
+#include "parallel_cost.h"
 
-enum { TAPS = 3, MAX_POINTS = 6, MIN_CHANNELS = 16 };
+enum { TAPS = 3, MAX_POINTS = 6, MIN_CHANNELS = 16, SMALL_PART = 4 };
 
-/* Points 0, 1, -1, infinity; and 0, 1, -1, 2, -2, infinity. */
+/* Points 0, 1, -1, infinity; and 0, 1, -1, 2, -2, infinity. Whole: row r of G and column r of A times whole numbers whose product is 2 or 24. */
 static const double bt2[] = {1, 0, -1, 0, 0, 1, 1, 0, 0, -1, 1, 0, 0, 1, 0, -1};
 static const double at2[] = {1, 1, 1, 0, 0, 1, -1, -1};
 static const double g2[] = {1, 0, 0, 0.5, 0.5, 0.5, 0.5, -0.5, 0.5, 0, 0, 1};
@@ -30,13 +38,24 @@ static const double at4[] = {1, 1, 1, 1, 1, 0, 0, 1, -1, 2, -2, 0, 0, 1, 1, 4, 4
 static const double g4[] = {1 / 4.0, 0, 0, -1 / 6.0, -1 / 6.0, -1 / 6.0, -1 / 6.0, 1 / 6.0, -1 / 6.0,
                             1 / 24.0, 1 / 12.0, 1 / 6.0, 1 / 24.0, -1 / 12.0, 1 / 6.0, 0, 0, 1};
 
-typedef struct Filtering { int tile, points; const double *bt, *at, *g; } Filtering; /* bt[p][p], at[t][p], g[p][3] */
-static const Filtering filtering[] = {{2, 4, bt2, at2, g2}, {4, 6, bt4, at4, g4}};
+static const double whole_at2[] = {2, 1, 1, 0, 0, 1, -1, -2};
+static const double whole_g2[] = {1, 0, 0, 1, 1, 1, 1, -1, 1, 0, 0, 1};
+static const double whole_at4[] = {2, 4, 4, 1, 1, 0, 0, 4, -4, 2, -2, 0, 0, 4, 4, 4, 4, 0, 0, 4, -4, 8, -8, 8};
+static const double whole_g4[] = {3, 0, 0, -1, -1, -1, -1, 1, -1, 1, 2, 4, 1, -2, 4, 0, 0, 3};
+
+/* bt[p][p], at[t][p], g[p][3]; growth: of a value's magnitude by both of bt. The output transform gives y << shift, modulo 2^32 times what
+ * `inverse` undoes. */
+typedef struct Filtering { int tile, points; const double *bt, *at, *g; int32_t growth, shift, inverse; } Filtering;
+enum { INVERSE_OF_9 = 0x38e38e39 };
+static const Filtering of_floats[] = {{2, 4, bt2, at2, g2, 4, 0, 1}, {4, 6, bt4, at4, g4, 100, 0, 1}};
+static const Filtering of_bytes[] = {{2, 4, bt2, whole_at2, whole_g2, 4, 2, 1}, {4, 6, bt4, whole_at4, whole_g4, 100, 6, INVERSE_OF_9}};
 
 /* y[.., out, .., row, col] = sum(channel, tap, tap) x * w, as found in a stage. Numbers of variables and dimensions. */
 typedef struct Conv {
     const Stage *s;
     const Expr *x, *w;          /* loads */
+    const Expr *zero;           /* of bytes: what is taken from x; NULL: nothing */
+    DType sum, factor;          /* of the sums, and of the numbers that are multiplied instead */
     int out, channel;           /* variable of the output channel, reduction variable of the input channel */
     int side[2], tap[2];        /* variables of row and column, reduction variables of the taps */
     int dim[2], channel_dim;    /* dimensions of x */
@@ -115,15 +134,48 @@ static bool is_known(const Auto *g, const Conv *c)
     return true;
 }
 
+static bool is_conv(const Auto *g, Conv *c, const Dot *d)
+{
+    const Ten *w = ten(g->te, d->w->v.ref);
+    c->x = d->x;
+    c->w = d->w;
+    return w->kind == TEN_const && !w->data->fill && d->w->op == EX_load && layout_free(g, d->x->v.ref) && has_windows(g, c) && has_weights(g, c) && is_known(g, c);
+}
+
 static bool conv_of(const Auto *g, uint32_t k, Conv *c)
 {
     Dot d;
-    *c = (Conv){.s = g->te->stage.at[k]};
-    if (!dot_of(g, k, &d) || d.w->op != EX_load || d.w->dt != DT_f32 || ten(g->te, d.w->v.ref)->kind != TEN_const || ten(g->te, d.w->v.ref)->data->fill)
+    *c = (Conv){.s = g->te->stage.at[k], .sum = DT_f32, .factor = DT_f32};
+    return dot_of(g, k, &d) && d.w->dt == DT_f32 && is_zero_outside(d.x) && is_conv(g, c, &d);
+}
+
+/* Of x less its zero point, a number, and w as it is, with a border of any number. */
+static bool conv_of_bytes(Auto *g, uint32_t k, Conv *c)
+{
+    Factor p, q;
+    Dot d;
+    *c = (Conv){.s = g->te->stage.at[k], .sum = DT_i32, .factor = DT_i16};
+    if (!byte_product(g, k, &p, &q, &d) || !is_conv(g, c, &d))
         return false;
-    c->x = d.x;
-    c->w = d.w;
-    return is_zero_outside(d.x) && layout_free(g, d.x->v.ref) && has_windows(g, c) && has_weights(g, c) && is_known(g, c);
+    const Factor *x = p.load == d.x ? &p : &q, *w = p.load == d.x ? &q : &p;
+    c->zero = x->zero;
+    return !w->zero && (!x->zero || ex_is_const(x->zero)) && (d.x->op == EX_load || ex_is_const(d.x->a[d.x->n - 1])) && c->s->rext[c->channel]->v.i % 2 == 0;
+}
+
+/* A byte less its zero point. */
+static const Expr *without_zero(const Auto *g, const Conv *c, const Expr *load)
+{
+    const Expr *e = ex_cast(g->x, DT_i32, load);
+    return c->zero ? ex_sub(g->x, e, c->zero) : e;
+}
+
+/* Whether what is added and multiplied stays within its bits. */
+static bool is_exact(const Auto *g, const Conv *c, const Filtering *f)
+{
+    const Reach y = auto_sums(g, ex_load(g->x, DT_i32, c->s->out, ten(g->te, c->s->out)->rank, c->s->var));
+    int64_t lo, hi;
+    const bool narrow = ex_range(g->x, without_zero(g, c, c->x), &lo, &hi) && max_i64(-lo, hi) * f->growth <= INT16_MAX;
+    return narrow && ldexp(fmax(-y.lo, y.hi), f->shift) < 0x1p31;
 }
 
 /* ---- what pays ---- */
@@ -137,22 +189,30 @@ static int64_t images(const Auto *g, const Conv *c)
     return points_of_stage(g, ten(g->te, c->s->out)->stage) / extent(g, c, c->out) / extent(g, c, c->side[0]) / extent(g, c, c->side[1]);
 }
 
-/* Cycles to read n bytes once, when they do not stay in the second-level cache between uses: of constants, which come from memory
+/* Products are as slow as the arithmetic or the constant, which is asked for ahead, whichever takes longer.
+ * Cycles to read n bytes once, when they do not stay in the second-level cache between uses: of constants, which come from memory
  * where the last level does not hold those of the model; of what is made shortly before. */
 static double stream_cost(const Auto *g, double bytes, double rate) { return bytes > g->m->l2_bytes / 2.0 ? bytes / rate : 0; }
 static double constant_cost(const Auto *g, double bytes) { return stream_cost(g, bytes, all_constants(g) > g->m->l3_bytes ? g->m->ram_rate : g->m->l3_rate); }
 static double made_cost(const Auto *g, double bytes) { return stream_cost(g, bytes, bytes > g->m->l3_bytes ? g->m->ram_rate : g->m->l3_rate); }
 
-/* Products become those of pairs of bf16 (auto_narrow.c), as the direct ones would. */
+/* Products of floats become those of pairs of bf16 (auto_narrow.c), as the direct ones would. */
 static bool is_bf16(const Auto *g) { return g->te->cx->fp == FP_bf16 && multiplies_pairs(g->m); }
-static double product_rate(const Auto *g) { return g->m->fma_rate * g->m->lanes_f32 * (is_bf16(g) ? 2 * g->m->dot_bf16 : 1); }
-static double operand_bytes(const Auto *g) { return is_bf16(g) ? 2 : 4; }
+
+/* Multiply-adds of a cycle, and bytes of an operand: of the direct sum, and of the products that take its place. */
+typedef struct Rate { double macs, bytes; } Rate;
+
+static Rate rate_of(const Auto *g, double by_lane, double bytes) { return (Rate){g->m->fma_rate * g->m->lanes_f32 * by_lane, bytes}; }
+static Rate rate_of_floats(const Auto *g) { return is_bf16(g) ? rate_of(g, 2 * g->m->dot_bf16, 2) : rate_of(g, 1, 4); }
+static Rate direct_rate(const Auto *g, const Conv *c) { return c->sum == DT_f32 ? rate_of_floats(g) : rate_of(g, 4 * byte_dot_rate(g->m, (DType)c->x->dt, (DType)c->w->dt), 1); }
+static Rate product_rate(const Auto *g, const Conv *c) { return c->sum == DT_f32 ? rate_of_floats(g) : rate_of(g, 2 * g->m->dot_i16, 2); }
 
 static double direct_cost(const Auto *g, const Conv *c)
 {
     const double in = (double)c->s->rext[c->channel]->v.i, out = (double)extent(g, c, c->out);
     const double pixels = (double)(images(g, c) * extent(g, c, c->side[0]) * extent(g, c, c->side[1]));
-    return pixels * in * out * TAPS * TAPS / product_rate(g) + constant_cost(g, in * out * TAPS * TAPS * operand_bytes(g));
+    const Rate r = direct_rate(g, c);
+    return fmax(pixels * in * out * TAPS * TAPS / r.macs, constant_cost(g, in * out * TAPS * TAPS * r.bytes));
 }
 
 /* A transform's steps are some three operations for each of its points, and as many loads and stores beside them. */
@@ -161,29 +221,47 @@ static double winograd_cost(const Auto *g, const Conv *c, const Filtering *f)
     enum { STEPS = 3 };
     const double in = (double)c->s->rext[c->channel]->v.i, out = (double)extent(g, c, c->out), lanes = g->m->lanes_f32;
     const double q = (double)(images(g, c) * tiles(g, c, 0, f->tile) * tiles(g, c, 1, f->tile)), points = f->points * f->points;
-    const double products = points * q * in * out / product_rate(g), transforms = 2 * STEPS * points * q * (in + out) / (g->m->fma_rate * lanes);
-    return products + transforms + constant_cost(g, points * in * out * operand_bytes(g)) + 2 * made_cost(g, points * q * (in * operand_bytes(g) + out * 4));
+    const Rate r = product_rate(g, c);
+    const double products = points * q * in * out / r.macs, transforms = 2 * STEPS * points * q * (in + out) / (g->m->fma_rate * lanes);
+    return fmax(products, constant_cost(g, points * in * out * r.bytes)) + transforms + 2 * made_cost(g, points * q * (in * r.bytes + out * 4));
 }
 
-static const Filtering *choose(const Auto *g, const Conv *c)
+/* Where a run is cut, its parts wait for each other behind both stages that are new. */
+static double meetings_cost(const Auto *g) { return 2 * meet_cycles(g->parts - 1, g->parts) * g->parts; }
+
+/* The fastest of n, when it gains enough. */
+static const Filtering *choose(const Auto *g, const Conv *c, const Filtering *f, size_t n)
 {
     const Filtering *best = NULL;
-    double least = 0.9 * direct_cost(g, c);
+    double least = 0.9 * direct_cost(g, c) - meetings_cost(g);
     if (c->s->rext[c->channel]->v.i < MIN_CHANNELS || extent(g, c, c->out) < MIN_CHANNELS)
         return NULL;
-    for (size_t k = 0; k < (is_bf16(g) ? 1 : COUNT(filtering)); k++)
-        if (winograd_cost(g, c, &filtering[k]) < least) {
-            least = winograd_cost(g, c, &filtering[k]);
-            best = &filtering[k];
+    for (size_t k = 0; k < n; k++)
+        if (winograd_cost(g, c, &f[k]) < least) {
+            least = winograd_cost(g, c, &f[k]);
+            best = &f[k];
         }
     return best;
 }
 
 /* ---- the transforms as expressions ---- */
 
+/* An integer times k: the sum of its shifts. */
+static const Expr *shifted(const Auto *g, const Expr *e, int64_t k)
+{
+    const Expr *sum = NULL;
+    for (int bit = 0; k >> bit; bit++) {
+        if (!(k >> bit & 1))
+            continue;
+        const Expr *one = bit ? ex_binary(g->x, EX_shl, e, ex_const_i(g->x, DT_i32, bit)) : e;
+        sum = sum ? ex_add(g->x, sum, one) : one;
+    }
+    return sum;
+}
+
 static const Expr *scaled(const Auto *g, const Expr *e, double k)
 {
-    return k == 1 ? e : ex_mul(g->x, e, ex_const_f(g->x, DT_f32, k));
+    return k == 1 ? e : e->dt == DT_i32 ? shifted(g, e, (int64_t)k) : ex_mul(g->x, e, ex_const_f(g->x, DT_f32, k));
 }
 
 /* sum + k*e; NULL is an empty sum. */
@@ -196,20 +274,27 @@ static const Expr *plus(const Auto *g, const Expr *sum, const Expr *e, double k)
     return k < 0 ? ex_sub(g->x, sum, scaled(g, e, -k)) : ex_add(g->x, sum, scaled(g, e, k));
 }
 
+/* sign * row * in over every other column; the first one that is not taken from the others stands in front. */
+static const Expr *every_other(const Auto *g, const double *row, int from, int points, double sign, const Expr *const *in)
+{
+    int first = from;
+    while (first < points && sign * row[first] <= 0)
+        first += 2;
+    const Expr *sum = first < points ? plus(g, NULL, in[first], sign * row[first]) : NULL;
+    for (int c = from; c < points; c += 2)
+        sum = c == first ? sum : plus(g, sum, in[c], sign * row[c]);
+    return sum;
+}
+
 /* out = bt * in. Rows that are alike but for the sign of their odd columns share the sums of even and of odd ones. */
 static void by_parity(const Auto *g, const double *bt, int points, const Expr *const *in, const Expr **out)
 {
     for (int r = 0; r < points; r++) {
         const double *row = &bt[r * points];
-        const Expr *even = NULL, *odd = NULL;
         double sign = 0;
-        for (int c = 0; c < points; c += 2)
-            even = plus(g, even, in[c], row[c]);
-        for (int c = 1; c < points; c += 2) {
-            sign = sign == 0 && row[c] != 0 ? (row[c] < 0 ? -1 : 1) : sign;
-            odd = plus(g, odd, in[c], sign * row[c]);
-        }
-        out[r] = plus(g, even, odd, sign);
+        for (int c = 1; c < points && sign == 0; c += 2)
+            sign = row[c] < 0 ? -1 : row[c] > 0 ? 1 : 0;
+        out[r] = plus(g, every_other(g, row, 0, points, 1, in), every_other(g, row, 1, points, sign, in), sign);
     }
 }
 
@@ -281,7 +366,15 @@ static Stage *new_stage(const Auto *g, const Conv *c, StageKind kind, uint32_t o
     return s;
 }
 
-/* Element (a, b) of the input of tile q in channel ch. What is beyond the edge reads as zero. */
+/* What x has beyond its edge. */
+static const Expr *fill_of(const Auto *g, const Conv *c)
+{
+    if (c->sum == DT_f32)
+        return ex_const_f(g->x, DT_f32, 0);
+    return c->x->op == EX_loadp ? c->x->a[c->x->n - 1] : ex_const_i(g->x, (DType)c->x->dt, 0);
+}
+
+/* Element (a, b) of the input of tile q in channel ch. */
 static const Expr *input_of(const Grid *t, const Filtering *f, const Expr *q, const Expr *ch, int a, int b)
 {
     const Conv *c = t->c;
@@ -293,7 +386,7 @@ static const Expr *input_of(const Grid *t, const Filtering *f, const Expr *q, co
     for (int k = 0; k < 2; k++)
         index[c->dim[k]] = ex_add(x, ex_mul(x, of_tile(t, q, c->side[k]), ex_int(x, f->tile)), ex_int(x, (k ? b : a) + c->from[k]));
     index[c->channel_dim] = ch;
-    return ex_loadp(x, DT_f32, c->x->v.ref, ex_load_rank(c->x), index, ex_const_f(x, DT_f32, 0));
+    return ex_loadp(x, (DType)c->x->dt, c->x->v.ref, ex_load_rank(c->x), index, fill_of(t->g, c));
 }
 
 static Stage *input_stage(Auto *g, const Grid *t, const Filtering *f, int64_t q, uint32_t v)
@@ -308,8 +401,9 @@ static Stage *input_stage(Auto *g, const Grid *t, const Filtering *f, int64_t q,
     for (int b = 0; b < n; b++) {
         const Expr *column[MAX_POINTS];
         for (int a = 0; a < n; a++) {
-            in[a] = input_of(t, f, s->var[1], s->var[2], a, b);
-            layout_want_halo(g, in[a], &want);
+            const Expr *load = input_of(t, f, s->var[1], s->var[2], a, b);
+            layout_want_halo(g, load, &want);
+            in[a] = t->c->sum == DT_f32 ? load : without_zero(g, t->c, load);
         }
         by_parity(g, f->bt, n, in, column);
         for (int a = 0; a < n; a++)
@@ -317,7 +411,9 @@ static Stage *input_stage(Auto *g, const Grid *t, const Filtering *f, int64_t q,
     }
     for (int a = 0; a < n; a++)
         by_parity(g, f->bt, n, half[a], &all[a * n]);
-    s->body = choose_by(g, s->var[0], all, n * n);
+    s->body = ex_cast(g->x, t->c->factor, choose_by(g, s->var[0], all, n * n));
+    if (t->c->sum != DT_f32)
+        want.pad = (double)fill_of(g, t->c)->v.i;
     layout_merge(g, t->c->x->v.ref, &want);
     return s;
 }
@@ -335,7 +431,7 @@ static Stage *product_stage(Auto *g, const Conv *c, uint32_t v, uint32_t u, uint
     s->rext[0] = c->s->rext[c->channel];
     s->rvar[0] = ex_index(x, "c", s->rext[0]);
     const Expr *const from[] = {s->var[0], s->var[1], s->rvar[0]}, *const by[] = {s->var[0], s->rvar[0], s->var[2]};
-    s->body = ex_mul(x, ex_load(x, DT_f32, v, 3, from), ex_load(x, DT_f32, u, 3, by));
+    s->body = ex_mul(x, ex_cast(x, c->sum, ex_load(x, c->factor, v, 3, from)), ex_cast(x, c->sum, ex_load(x, c->factor, u, 3, by)));
     return s;
 }
 
@@ -347,7 +443,7 @@ static Stage *output_stage(Auto *g, const Grid *t, const Filtering *f, uint32_t 
     for (int b = 0; b < n; b++) {
         const Expr *in[MAX_POINTS], *column[MAX_POINTS];
         for (int a = 0; a < n; a++)
-            in[a] = ex_load(g->x, DT_f32, m, 3, (const Expr *const[]){ex_int(g->x, a * n + b), q, c->s->var[c->out]});
+            in[a] = ex_load(g->x, c->sum, m, 3, (const Expr *const[]){ex_int(g->x, a * n + b), q, c->s->var[c->out]});
         by_pairs(g, f->at, f->tile, n, in, column);
         for (int u = 0; u < f->tile; u++)
             half[u][b] = column[u];
@@ -359,6 +455,10 @@ static Stage *output_stage(Auto *g, const Grid *t, const Filtering *f, uint32_t 
     Stage *s = new_stage(g, c, ST_map, c->s->out);
     memcpy(s->var, c->s->var, sizeof s->var);
     s->body = choose_by(g, ex_mod(g->x, c->s->var[c->side[0]], ex_int(g->x, f->tile)), row, f->tile);
+    if (f->inverse != 1)
+        s->body = ex_mul(g->x, s->body, ex_const_i(g->x, DT_i32, f->inverse));
+    if (f->shift)
+        s->body = ex_binary(g->x, EX_shr, s->body, ex_const_i(g->x, DT_i32, f->shift));
     return s;
 }
 
@@ -378,14 +478,27 @@ static int64_t step_of(const Auto *g, const Conv *c, const Expr *v)
 typedef struct Points {
     Recipe r;
     const Filtering *f;
+    DType dt;                                 /* of w; of bytes the points are i16 */
     int64_t in, out, by_in, by_out, row, col; /* channels, and elements of w from one to the next */
 } Points;
 
-static double tap_of(const char *w, int64_t k)
+static double tap_of(DType dt, const char *w, int64_t k)
 {
     float v;
+    if (dt == DT_i8 || dt == DT_u8)
+        return dt == DT_i8 ? (double)((const int8_t *)w)[k] : (double)((const uint8_t *)w)[k];
     memcpy(&v, w + (size_t)k * sizeof v, sizeof v);
     return (double)v;
+}
+
+static void put_point(DType dt, char *out, int64_t k, double u)
+{
+    const float v = (float)u;
+    const int16_t whole = (int16_t)u;
+    if (dt == DT_f32)
+        memcpy(out + (size_t)k * sizeof v, &v, sizeof v);
+    else
+        memcpy(out + (size_t)k * sizeof whole, &whole, sizeof whole);
 }
 
 /* u = G w G^T for one pair of channels, whose first tap is at w, in double. */
@@ -397,7 +510,7 @@ static void transform_taps(const Points *p, const char *w, double *u)
         for (int s = 0; s < TAPS; s++) {
             half[a][s] = 0;
             for (int r = 0; r < TAPS; r++)
-                half[a][s] += f->g[a * TAPS + r] * tap_of(w, r * p->row + s * p->col);
+                half[a][s] += f->g[a * TAPS + r] * tap_of(p->dt, w, r * p->row + s * p->col);
         }
     for (int a = 0; a < f->points; a++)
         for (int b = 0; b < f->points; b++) {
@@ -414,11 +527,9 @@ static void make_points(const Recipe *r, const char *from, int64_t first, int64_
     const int64_t pairs = p->in * p->out;
     double u[MAX_POINTS * MAX_POINTS];
     for (int64_t k = first; k < pairs; k++) {
-        transform_taps(p, from + (size_t)(k / p->out * p->by_in + k % p->out * p->by_out) * sizeof(float), u);
-        for (int64_t z = 0; z < n / pairs; z++) {
-            const float v = (float)u[z];
-            memcpy(out + (size_t)(z * pairs + k) * sizeof v, &v, sizeof v);
-        }
+        transform_taps(p, from + (size_t)(k / p->out * p->by_in + k % p->out * p->by_out) * dtype_bytes(p->dt), u);
+        for (int64_t z = 0; z < n / pairs; z++)
+            put_point(p->dt, out, z * pairs + k, u[z]);
     }
 }
 
@@ -427,18 +538,20 @@ static const Blob *transformed(Auto *g, const Conv *c, const Filtering *f)
     const int64_t in = c->s->rext[c->channel]->v.i, out = extent(g, c, c->out), count = f->points * f->points * in * out;
     Points *p = NEW(g->a, Points);
     *p = (Points){.r = {.arena = g->a, .from = ten(g->te, c->w->v.ref)->data, .unit = count, .make = make_points},
-                  .f = f, .in = in, .out = out,
+                  .f = f, .dt = (DType)c->w->dt, .in = in, .out = out,
                   .by_in = step_of(g, c, c->s->rvar[c->channel]), .by_out = step_of(g, c, c->s->var[c->out]),
                   .row = step_of(g, c, c->s->rvar[c->tap[0]]), .col = step_of(g, c, c->s->rvar[c->tap[1]])};
-    return blob_made(g->a, DT_f32, count, &p->r);
+    return blob_made(g->a, c->factor, count, &p->r);
 }
 
-static uint32_t tensor_of(Auto *g, const Conv *c, const char *what, TenKind kind, const int64_t *n)
+static uint32_t tensor_of(Auto *g, const Conv *c, const char *what, TenKind kind, DType dt, const int64_t *n)
 {
     const Expr *dim[3];
     for (int d = 0; d < 3; d++)
         dim[d] = ex_int(g->x, n[d]);
-    return auto_tensor(g, str_fmt(g->a, "%s.%s", ten(g->te, c->s->out)->name, what), kind, 3, dim);
+    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.%s", ten(g->te, c->s->out)->name, what), kind, 3, dim);
+    ten(g->te, t)->dt = dt;
+    return t;
 }
 
 /* Stage k as three; returns how many were put before it. */
@@ -447,9 +560,9 @@ static uint32_t split(Auto *g, uint32_t k, const Conv *c, const Filtering *f)
     const Grid t = {g, c, tiles(g, c, 0, f->tile), tiles(g, c, 1, f->tile)};
     const int64_t q = images(g, c) * t.rows * t.cols, points = f->points * f->points;
     const int64_t in = c->s->rext[c->channel]->v.i, out = extent(g, c, c->out);
-    const uint32_t u = tensor_of(g, c, "points", TEN_const, (const int64_t[]){points, in, out});
-    const uint32_t v = tensor_of(g, c, "tiles", TEN_stage, (const int64_t[]){points, q, in});
-    const uint32_t m = tensor_of(g, c, "products", TEN_stage, (const int64_t[]){points, q, out});
+    const uint32_t u = tensor_of(g, c, "points", TEN_const, c->factor, (const int64_t[]){points, in, out});
+    const uint32_t v = tensor_of(g, c, "tiles", TEN_stage, c->factor, (const int64_t[]){points, q, in});
+    const uint32_t m = tensor_of(g, c, "products", TEN_stage, c->sum, (const int64_t[]){points, q, out});
     ten(g->te, u)->data = transformed(g, c, f);
     g->te->stage.at[k] = output_stage(g, &t, f, m);
     if (layout_free(g, c->s->out) && !g->layout.at[c->s->out].set) /* as the products lie */
@@ -465,8 +578,30 @@ void auto_winograd(Auto *g)
     if (g->m->lanes_f32 < 2 || g->te->cx->small || (g->m->amx && g->te->cx->fp == FP_bf16)) /* a matrix unit is done before the transforms are */
         return;
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
-        const Filtering *f = conv_of(g, k, &c) ? choose(g, &c) : NULL;
+        const Filtering *f = conv_of(g, k, &c) ? choose(g, &c, of_floats, is_bf16(g) ? 1 : COUNT(of_floats)) : NULL;
         if (!f)
+            continue;
+        k += split(g, k, &c, f);
+        auto_views(g);
+    }
+}
+
+/* What is made in between is a small part of what the model takes in memory anyway: one of few constants is for small memories. */
+static bool has_room(const Auto *g, const Conv *c, const Filtering *f)
+{
+    const int64_t in = c->s->rext[c->channel]->v.i * (int64_t)dtype_bytes(c->factor), out = extent(g, c, c->out) * (int64_t)dtype_bytes(c->sum);
+    return f->points * f->points * images(g, c) * tiles(g, c, 0, f->tile) * tiles(g, c, 1, f->tile) * (in + out) <= all_constants(g) / SMALL_PART;
+}
+
+void auto_winograd_bytes(Auto *g)
+{
+    Conv c;
+    if (g->te->cx->small || g->m->amx || g->m->dot_i16 <= 0)
+        return;
+    auto_views(g);
+    for (uint32_t k = 0; k < g->te->stage.n; k++) {
+        const Filtering *f = conv_of_bytes(g, k, &c) ? choose(g, &c, of_bytes, COUNT(of_bytes)) : NULL;
+        if (!f || !has_room(g, &c, f) || !is_exact(g, &c, f))
             continue;
         k += split(g, k, &c, f);
         auto_views(g);

@@ -913,6 +913,12 @@ static MLCC_INLINE v16i V16_DOTUU(v16i x, v16i w, v16i c)
     return V16_IADD(c, V16_IADD(even, mlcc_v16_madd(mlcc_v16_odd_u8(x), mlcc_v16_odd_u8(w))));
 }
 
+#if MLCC_X86 && defined(__AVX512VNNI__)
+static MLCC_INLINE v16i V16_DOTI16(v16i x, v16i w, v16i c) { return (v16i)_mm512_dpwssd_epi32((__m512i)c, (__m512i)x, (__m512i)w); }
+#else
+static MLCC_INLINE v16i V16_DOTI16(v16i x, v16i w, v16i c) { return V16_IADD(c, mlcc_v16_madd(x, w)); }
+#endif
+
 /* c and the products of two pairs of bf16; the processor's instruction takes numbers below the normal range for 0. */
 #if MLCC_X86 && defined(__AVX512BF16__)
 static MLCC_INLINE v16f V16_DOTBF(v16i x, v16i w, v16f c)

@@ -743,6 +743,12 @@ static MLCC_INLINE v4i mlcc_v4_odd_i8(v4i a) { return (v4i)((v4ss)a >> 8); }
 /* Sum of the products of the 16-bit halves. */
 #if MLCC_X86
 static MLCC_INLINE v4i mlcc_v4_madd(v4i a, v4i b) { return (v4i)_mm_madd_epi16((__m128i)a, (__m128i)b); }
+#elif MLCC_NEON
+static MLCC_INLINE v4i mlcc_v4_madd(v4i a, v4i b)
+{
+    const int16x8_t x = (int16x8_t)a, w = (int16x8_t)b;
+    return (v4i)vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(w)), vmull_high_s16(x, w));
+}
 #else
 static MLCC_INLINE v4i mlcc_v4_madd(v4i a, v4i b)
 {
@@ -824,6 +830,17 @@ static MLCC_INLINE v4i V4_DOTUU(v4i x, v4i w, v4i c)
     const v4i even = mlcc_v4_madd(mlcc_v4_even_u8(x), mlcc_v4_even_u8(w));
     return V4_IADD(c, V4_IADD(even, mlcc_v4_madd(mlcc_v4_odd_u8(x), mlcc_v4_odd_u8(w))));
 }
+#endif
+
+#if MLCC_X86 && defined(__AVX512VNNI__) && defined(__AVX512VL__)
+static MLCC_INLINE v4i V4_DOTI16(v4i x, v4i w, v4i c) { return (v4i)_mm_dpwssd_epi32((__m128i)c, (__m128i)x, (__m128i)w); }
+#elif MLCC_X86 && defined(__AVXVNNI__)
+static MLCC_INLINE v4i V4_DOTI16(v4i x, v4i w, v4i c)
+{
+    return (v4i)_mm_dpwssd_avx_epi32((__m128i)c, (__m128i)x, (__m128i)w);
+}
+#else
+static MLCC_INLINE v4i V4_DOTI16(v4i x, v4i w, v4i c) { return V4_IADD(c, mlcc_v4_madd(x, w)); }
 #endif
 
 /* c and the products of two pairs of bf16; the processor's instruction takes numbers below the normal range for 0. */

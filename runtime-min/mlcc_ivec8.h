@@ -751,6 +751,17 @@ static MLCC_INLINE v8i V8_DOTUU(v8i x, v8i w, v8i c)
     return V8_IADD(c, V8_IADD(even, mlcc_v8_madd(mlcc_v8_odd_u8(x), mlcc_v8_odd_u8(w))));
 }
 
+#if MLCC_X86 && defined(__AVX512VNNI__) && defined(__AVX512VL__)
+static MLCC_INLINE v8i V8_DOTI16(v8i x, v8i w, v8i c) { return (v8i)_mm256_dpwssd_epi32((__m256i)c, (__m256i)x, (__m256i)w); }
+#elif MLCC_X86 && defined(__AVXVNNI__)
+static MLCC_INLINE v8i V8_DOTI16(v8i x, v8i w, v8i c)
+{
+    return (v8i)_mm256_dpwssd_avx_epi32((__m256i)c, (__m256i)x, (__m256i)w);
+}
+#else
+static MLCC_INLINE v8i V8_DOTI16(v8i x, v8i w, v8i c) { return V8_IADD(c, mlcc_v8_madd(x, w)); }
+#endif
+
 /* c and the products of two pairs of bf16; the processor's instruction takes numbers below the normal range for 0. */
 #if MLCC_X86 && defined(__AVX512BF16__) && defined(__AVX512VL__)
 static MLCC_INLINE v8f V8_DOTBF(v8i x, v8i w, v8f c)

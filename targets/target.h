@@ -14,9 +14,9 @@ typedef struct Machine {
     int32_t lanes_f32; /* 1: scalar code */
     int32_t vregs;
     int32_t l1_bytes, l2_bytes, l3_bytes; /* the last: what a model may count on of a cache that others use too */
-    /* Vector dot products for each FMA of floats that the core could do instead: bytes in quads (u8 x i8, i8 x i8), bf16 in
-     * pairs. 1: one instruction, as fast as an FMA; less: more or slower instructions; 0: not worth a dot. */
-    double dot_us8, dot_ss8, dot_bf16;
+    /* Vector dot products for each FMA of floats that the core could do instead: bytes in quads (u8 x i8, i8 x i8), bf16 and
+     * 16-bit integers in pairs. 1: one instruction, as fast as an FMA; less: more or slower instructions; 0: not worth a dot. */
+    double dot_us8, dot_ss8, dot_bf16, dot_i16;
     bool amx;          /* tile registers, 16 rows of 64 bytes */
     double amx_gain;   /* dots on them for each of vectors in the same time */
     bool fma;          /* multiplies and adds with one rounding */

@@ -149,6 +149,34 @@ def conv_i8(path):
     return g.save(path, {'x': [1, 64, 9, 9]}, leaves(g))
 
 
+# 3x3 of stride 1 that are made of fewer products where those are faster: (channels in, out, images, height, width, borders, weights and values at their largest)
+FILTERED = [(16, 16, 1, 8, 8, [1, 1, 1, 1], False), (16, 40, 2, 9, 7, [1, 1, 1, 1], False), (32, 17, 1, 13, 6, [0, 0, 0, 0], False), (64, 64, 1, 8, 8, [1, 1, 1, 1], False),
+            (18, 24, 3, 6, 5, [2, 0, 1, 3], True), (112, 16, 1, 9, 9, [1, 1, 1, 1], True), (128, 16, 1, 8, 9, [1, 1, 1, 1], True)]
+
+
+def filtered_i8(path):
+    """Bytes of both signs; sums as large as they get, too large for that form from 116 channels on; beside another product."""
+    g = Graph(16)
+    for k, (cin, cout, images, h, w, pads, largest) in enumerate(FILTERED):
+        dtype, zero = ((np.int8, -7), (np.uint8, 128), (np.uint8, 0))[k % 3]
+        z, unit = g.const(dtype(zero)), g.const(np.float32(0.02))
+        x = g.node('QuantizeLinear', g.node('Slice', 'x', *slices(g, images, cin, h, w)), g.const(np.float32(0.002 if largest else 0.02)), z)
+        weights = g.const(np.full((cout, cin, 3, 3), 127, np.int8) - np.eye(cout, cin, dtype=np.int8)[:, :, None, None]) if largest else bytes_of(g, cout, cin, 3, 3)
+
+        def conv(weights, pads):
+            scales = g.const(g.rng.uniform(0.0005, 0.005, cout).astype(np.float32))
+            return g.node('QLinearConv', x, unit, z, weights, scales, g.const(np.zeros(cout, np.int8)), g.const(np.float32(2 if largest else 0.04)), z,
+                          g.const(g.rng.integers(-2000, 2000, cout).astype(np.int32)), pads=pads)
+        y = conv(weights, pads)
+        if k < 2:
+            sides = [g.node('DequantizeLinear', v, unit, z) for v in (y, conv(bytes_of(g, cout, cin, 1, 1), [0] * 4))]
+            g.node('QuantizeLinear', g.node('Relu', g.node('Add', *sides)), g.const(np.float32(0.03)), z)
+        if k % 3 == 2:
+            g.node('ConvInteger', x, weights, z, pads=pads)
+    g.node('MatMul', g.node('Slice', 'y', *slices(g, 4, 768)), g.normal(768, 512)) # of few constants a model has no such forms
+    return g.save(path, {'x': [3, 128, 13, 9], 'y': [4, 768]}, leaves(g))
+
+
 # Windows of few channels on inputs that have channels last, and floats also first: (channels in and out, height, width, window's two sides, stride). Some
 # are made whole, some in bands of rows.
 WINDOWS = [(3, 8, 48, 52, 3, 3, 2), (1, 17, 49, 10, 10, 4, 2), (3, 16, 64, 64, 3, 3, 1), (2, 5, 7, 9, 3, 1, 1), (5, 33, 80, 31, 2, 5, 3), (7, 24, 9, 6, 3, 2, 1), (3, 9, 64, 96, 7, 7, 2)]
@@ -293,7 +321,7 @@ def behind_i8(path):
     return g.save(path, {'x': [1, 490]}, leaves(g), TensorProto.INT8)
 
 
-MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'windows-f32': windows_f32,
+MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'filtered-i8': filtered_i8, 'windows-f32': windows_f32,
           'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'groups-f32': groups_f32, 'turned-f32': turned_f32, 'behind-i8': behind_i8}
 
 

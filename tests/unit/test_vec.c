@@ -505,6 +505,7 @@ static void T(test_ints)(void **state)
         CHECK(V(DOTUS)(va, vb, vc), T(dot)(a[i], b[i], c[i], false, true))
         CHECK(V(DOTSS)(va, vb, vc), T(dot)(a[i], b[i], c[i], true, true))
         CHECK(V(DOTUU)(va, vb, vc), T(dot)(a[i], b[i], c[i], false, false))
+        CHECK(V(DOTI16)(va, vb, vc), mlcc_add_i32(c[i], mlcc_add_i32((int16_t)(a[i] & 65535) * (int16_t)(b[i] & 65535), (a[i] >> 16) * (b[i] >> 16))))
         int32_t sum = 0, prod = 1, least = a[0], most = a[0];
         for (int i = 0; i < W; i++) {
             sum = mlcc_add_i32(sum, a[i]);

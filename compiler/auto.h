@@ -98,6 +98,7 @@ uint32_t product_in(const Auto *g, uint32_t k);
 bool same_variables(const Auto *g, uint32_t host, uint32_t k);
 
 const Expr *choice_by_position(const Expr *e);         /* auto_tile_map.c: the index that e compares to a number to choose; NULL: it does not */
+int64_t positions_of(const Auto *g, uint32_t k, int v);  /* values of variable v after which those of map k repeat, when they are few; 1: it has none */
 bool runs_across(const Auto *g, uint32_t k);           /* a reduction over what lies side by side, by vectors */
 int outer_rows(const Stage *s, const Ten *t, const Dot *d); /* auto_shape.c: variable outside the rows whose values share w too; -1: none */
 bool turns_over(const Auto *g, uint32_t k);            /* a copy of blocks that are turned over in registers */
@@ -209,6 +210,7 @@ void auto_lanes(Auto *g);                              /* what depthwise product
 void auto_chain(Auto *g);                              /* and by bands of rows */
 void auto_bands(Auto *g);                              /* what auto_rows made, at a few rows of its reader */
 bool makes_bytes(const Auto *g, uint32_t k);           /* auto_bands.c: stage k computes bytes of floats, as a quantization does */
+void auto_strips(Auto *g);                             /* what lies between transforms, at a few rows of tiles */
 void auto_statistics(Auto *g);                         /* statistics of rows, at the rows of their reader */
 void auto_tile(Auto *g);
 

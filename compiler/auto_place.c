@@ -82,6 +82,7 @@ void auto_place(Auto *g)
     auto_lanes(g);
     auto_chain(g);
     auto_bands(g);
+    auto_strips(g);
     auto_statistics(g);
     decide_register(g, false);
 }

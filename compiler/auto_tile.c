@@ -135,7 +135,7 @@ static void tile_stage(Auto *g, const Lists *guest, uint32_t k)
         tile_register_host(g, k, (uint32_t)reg);
     else if (dot_of(g, k, &d))
         tile_dot(g, k, k, &d);
-    else if (level)
+    else if (level && !g->band[k].step)
         host_loops(g, k, level);
     else
         tile_map(g, k);

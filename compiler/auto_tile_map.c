@@ -27,9 +27,8 @@ static void find_choices(void *ctx, const Expr *e)
         c->n = max_i64(c->n, by->a[1]->v.i);
 }
 
-/* Values of variable v after which choices by position repeat, when they are few: made by one tile, each is decided when
- * the tile is printed, and what several have in common is computed once. 1: there are none. */
-static int64_t choices_of(const Auto *g, uint32_t k, int v)
+/* Made by one tile, each choice is decided when the tile is printed, and what several have in common is computed once. */
+int64_t positions_of(const Auto *g, uint32_t k, int v)
 {
     const Stage *s = g->te->stage.at[k];
     Choices c = {s->var[v], 1};
@@ -71,7 +70,7 @@ bool runs_across(const Auto *g, uint32_t k)
 static int without_choices(const Auto *g, uint32_t k, const Ten *t, const Order *order)
 {
     for (int q = t->rank - 1; q >= 0; q--)
-        if (!ex_is_int(t->dim[order->at[q]], 1) && choices_of(g, k, order->at[q]) == 1)
+        if (!ex_is_int(t->dim[order->at[q]], 1) && positions_of(g, k, order->at[q]) == 1)
             return order->at[q];
     return innermost_dim(t, order);
 }
@@ -249,7 +248,7 @@ static int lane_of_map(const Auto *g, uint32_t k, const Ten *t, const Order *ord
     if (may_lane(g, t, inner) && extent_of(g, t->dim[inner]) >= g->m->lanes_f32 / 2)
         return inner;
     const int along = walked(g, k);
-    return along >= 0 && ex_is_const(t->dim[along]) && extent_of(g, t->dim[along]) >= g->m->lanes_f32 && choices_of(g, k, along) == 1 ? along : -1;
+    return along >= 0 && ex_is_const(t->dim[along]) && extent_of(g, t->dim[along]) >= g->m->lanes_f32 && positions_of(g, k, along) == 1 ? along : -1;
 }
 
 /* As many values per iteration as the map chooses between. */
@@ -260,7 +259,7 @@ static void choice_loops(const Auto *g, uint32_t k, const Order *order, int lane
         const int v = order->at[q];
         if (v == lane || v == across || ex_is_int(t->dim[v], 1))
             continue;
-        const int64_t n = choices_of(g, k, v);
+        const int64_t n = positions_of(g, k, v);
         if (!ex_is_int(t->dim[v], n))
             add_loop(&g->s->stage[k], v, n);
     }
@@ -319,6 +318,8 @@ void tile_map(Auto *g, uint32_t k)
         tile_reduction(g, k, &order);
         return;
     }
+    if (g->band[k].step)
+        p->loop[p->nloop++] = g->band[k];
     const int lane = lane_of_map(g, k, ten(g->te, s->out), &order);
     if (lane < 0)
         return;

@@ -12,7 +12,30 @@ static void find_memory(void *ctx, const Expr *e)
     *yes = *yes || e->op == EX_load || e->op == EX_loadp;
 }
 
-/* Extreme of e over inner variables (each 0..last around a base that is already substituted). NULL: not affine in them, or
+/* Whether atom, a part of an index, grows with v: it is v, or a quotient of what grows. */
+static bool grows(const Expr *atom, const Expr *v)
+{
+    bool linear = false;
+    return atom == v || (atom->op == EX_fdiv && ex_is_const(atom->a[1]) && atom->a[1]->v.i > 0 && ex_coef(atom->a[0], v, &linear) > 0 && linear);
+}
+
+/* 1 or -1 where e grows or falls with v (or does not have it), 0 where it may do both. */
+static int direction(Region *r, const Expr *e, const Expr *v)
+{
+    const Affine f = ex_affine(r->b->a, e);
+    int all = 0;
+    for (uint32_t k = 0; k < f.n; k++) {
+        if (!ex_uses(f.t[k].atom, v))
+            continue;
+        const int one = f.t[k].coef > 0 ? 1 : -1;
+        if (!grows(f.t[k].atom, v) || all == -one)
+            return 0;
+        all = one;
+    }
+    return all ? all : 1;
+}
+
+/* Extreme of e over inner variables (each 0..last around a base that is already substituted). NULL: it is not known where in them, or
  * it comes from data, of which bounds of a box are not made. */
 static const Expr *extreme(Region *r, const Expr *e, bool upper)
 {
@@ -21,11 +44,10 @@ static const Expr *extreme(Region *r, const Expr *e, bool upper)
     if (data)
         return NULL;
     for (uint32_t k = 0; k < r->ninner; k++) {
-        bool linear;
-        const int64_t c = ex_coef(e, r->inner[k], &linear);
-        if (!linear)
+        const int up = direction(r, e, r->inner[k]);
+        if (!up)
             return NULL;
-        const Subst s = {r->inner[k], (c > 0) == upper ? r->last[k] : ex_int(r->b->x, 0)};
+        const Subst s = {r->inner[k], (up > 0) == upper ? r->last[k] : ex_int(r->b->x, 0)};
         e = ex_subst(r->b->x, e, &s, 1);
     }
     return e;

@@ -177,6 +177,15 @@ def filtered_i8(path):
     return g.save(path, {'x': [3, 128, 13, 9], 'y': [4, 768]}, leaves(g))
 
 
+def filtered_f32(path):
+    """In strips of a picture, whose last tiles are cut or not, and of batches; what follows element for element is made there."""
+    g = Graph(17)
+    for cin, cout, images, h, w in [(16, 16, 1, 64, 60), (20, 24, 1, 47, 58), (16, 16, 2, 40, 36)]:
+        y = g.conv(g.node('Relu', g.node('Slice', 'x', *slices(g, images, cin, h, w))), cin, cout, 3)
+        g.node('Mul', y, g.node('Sigmoid', y))
+    return g.save(path, {'x': [2, 20, 64, 60]}, leaves(g))
+
+
 # Windows of few channels on inputs that have channels last, and floats also first: (channels in and out, height, width, window's two sides, stride). Some
 # are made whole, some in bands of rows.
 WINDOWS = [(3, 8, 48, 52, 3, 3, 2), (1, 17, 49, 10, 10, 4, 2), (3, 16, 64, 64, 3, 3, 1), (2, 5, 7, 9, 3, 1, 1), (5, 33, 80, 31, 2, 5, 3), (7, 24, 9, 6, 3, 2, 1), (3, 9, 64, 96, 7, 7, 2)]
@@ -321,7 +330,7 @@ def behind_i8(path):
     return g.save(path, {'x': [1, 490]}, leaves(g), TensorProto.INT8)
 
 
-MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'filtered-i8': filtered_i8, 'windows-f32': windows_f32,
+MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'filtered-f32': filtered_f32, 'filtered-i8': filtered_i8, 'windows-f32': windows_f32,
           'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'groups-f32': groups_f32, 'turned-f32': turned_f32, 'behind-i8': behind_i8}
 
 

@@ -847,18 +847,6 @@ static MLCC_INLINE v16i V16_SETQ(const void *p)
     return V16_ISET(q);
 }
 
-/* c + the product of the low halves as signed numbers, where the high half of a is 0. */
-#if MLCC_X86 && defined(__AVX512VNNI__)
-static MLCC_INLINE v16i V16_IMAC(v16i a, v16i b, v16i c) { return (v16i)_mm512_dpwssd_epi32((__m512i)c, (__m512i)a, (__m512i)b); }
-#elif MLCC_X86 && defined(__AVX512BW__)
-static MLCC_INLINE v16i V16_IMAC(v16i a, v16i b, v16i c)
-{
-    return (v16i)((v16u)c + (v16u)_mm512_madd_epi16((__m512i)a, (__m512i)b));
-}
-#else
-static MLCC_INLINE v16i V16_IMAC(v16i a, v16i b, v16i c) { return V16_IADD(c, V16_IMUL(V16_WRAPI16(a), V16_WRAPI16(b))); }
-#endif
-
 /* Bytes 0 and 2 of each lane as two 16-bit numbers, and bytes 1 and 3. */
 static MLCC_INLINE v16i mlcc_v16_even_u8(v16i a) { return a & 0x00ff00ff; }
 
@@ -874,12 +862,32 @@ static MLCC_INLINE v16i mlcc_v16_odd_i8(v16i a) { return (v16i)((v16ss)a >> 8); 
 /* Sum of the products of the 16-bit halves. */
 #if MLCC_X86 && defined(__AVX512BW__)
 static MLCC_INLINE v16i mlcc_v16_madd(v16i a, v16i b) { return (v16i)_mm512_madd_epi16((__m512i)a, (__m512i)b); }
+#elif MLCC_X86 /* by parts: code for other processors is compiled without the features that it was made for */
+static MLCC_INLINE v16i mlcc_v16_madd(v16i a, v16i b)
+{
+    __m128i x[4], y[4];
+    memcpy(x, &a, sizeof x);
+    memcpy(y, &b, sizeof y);
+    for (int k = 0; k < 4; k++)
+        x[k] = _mm_madd_epi16(x[k], y[k]);
+    memcpy(&a, x, sizeof a);
+    return a;
+}
 #else
 static MLCC_INLINE v16i mlcc_v16_madd(v16i a, v16i b)
 {
     const v16i low = V16_IMUL(V16_WRAPI16(a), V16_WRAPI16(b));
     return V16_IADD(low, V16_IMUL(a >> 16, b >> 16));
 }
+#endif
+
+/* c + the product of the low halves as signed numbers, where the high half of a is 0. */
+#if MLCC_X86 && defined(__AVX512VNNI__)
+static MLCC_INLINE v16i V16_IMAC(v16i a, v16i b, v16i c) { return (v16i)_mm512_dpwssd_epi32((__m512i)c, (__m512i)a, (__m512i)b); }
+#elif MLCC_X86
+static MLCC_INLINE v16i V16_IMAC(v16i a, v16i b, v16i c) { return V16_IADD(c, mlcc_v16_madd(a, b)); }
+#else
+static MLCC_INLINE v16i V16_IMAC(v16i a, v16i b, v16i c) { return V16_IADD(c, V16_IMUL(V16_WRAPI16(a), V16_WRAPI16(b))); }
 #endif
 
 #if MLCC_X86 && defined(__AVX512VNNI__)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stack bound that a header promises holds for gcc's own figures: the deepest chain of calls from the entry, by frame sizes
 of -fcallgraph-info=su, is at most NET_STACK_BYTES; no function calls itself, and every frame has a size that the compiler bounds.
-The objects, for any processor, use no more than runtime-min/README.md lists.
+The objects, of small models for any processor, use no more than runtime-min/README.md lists.
 
     stack.py BUILD_DIR
 """
@@ -11,7 +11,7 @@ import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from harness import models, report, symbols, tool
+from harness import machines, models, report, symbols, tool
 
 NODE = re.compile(r'node: \{ title: "([^"]+)" label: "([^"]*)"')
 EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
@@ -50,13 +50,13 @@ def entry_of(frames):
     return next((f for f in frames if f.rpartition(':')[2] == ENTRY), None)
 
 
-def check(mlcc, model, folder):
+def check(mlcc, model, folder, flags):
     built, why = models.build(mlcc, model, folder, 'net')
     if why:
         return why
     objects = {}
     for source in built.sources:
-        obj, why = tool.compile_object('gcc', source, ['-O2', '-fcallgraph-info=su', '-dumpdir', f'{folder}/'])
+        obj, why = tool.compile_object('gcc', source, ['-O2', *flags, '-fcallgraph-info=su', '-dumpdir', f'{folder}/'])
         if why:
             return why
         objects[obj] = 'net'
@@ -76,11 +76,12 @@ def check(mlcc, model, folder):
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
     r = report.Report()
-    for name, model in (models.networks() | models.cases()).items():
+    small = models.samples() | models.cases()
+    for name, model in (models.networks() | small).items():
         folder = build / 'emit' / 'stack' / name
         for old in folder.glob('*.ci'):
             old.unlink()
-        r.check(f'stack/{name}', check(build / 'mlcc', model, folder))
+        r.check(f'stack/{name}', check(build / 'mlcc', model, folder, [] if name in small else machines.here().flags))
     r.finish()
 
 

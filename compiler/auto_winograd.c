@@ -215,6 +215,12 @@ static double direct_cost(const Auto *g, const Conv *c)
     return fmax(pixels * in * out * TAPS * TAPS / r.macs, constant_cost(g, in * out * TAPS * TAPS * r.bytes));
 }
 
+/* What is made of a row of tiles stays in the second-level cache beside the constant, so that all goes by strips (auto_strips.c). */
+static double between_cost(const Auto *g, const Conv *c, const Filtering *f, double constant, double all)
+{
+    return images(g, c) == 1 && constant + all / (double)tiles(g, c, 0, f->tile) <= (double)g->m->l2_bytes ? 0 : 2 * made_cost(g, all);
+}
+
 /* A transform's steps are some three operations for each of its points, and as many loads and stores beside them. */
 static double winograd_cost(const Auto *g, const Conv *c, const Filtering *f)
 {
@@ -223,7 +229,8 @@ static double winograd_cost(const Auto *g, const Conv *c, const Filtering *f)
     const double q = (double)(images(g, c) * tiles(g, c, 0, f->tile) * tiles(g, c, 1, f->tile)), points = f->points * f->points;
     const Rate r = product_rate(g, c);
     const double products = points * q * in * out / r.macs, transforms = 2 * STEPS * points * q * (in + out) / (g->m->fma_rate * lanes);
-    return fmax(products, constant_cost(g, points * in * out * r.bytes)) + transforms + 2 * made_cost(g, points * q * (in * r.bytes + out * 4));
+    const double constant = points * in * out * r.bytes, all = points * q * (in * r.bytes + out * 4);
+    return fmax(products, constant_cost(g, constant)) + transforms + between_cost(g, c, f, constant, all);
 }
 
 /* Where a run is cut, its parts wait for each other behind both stages that are new. */

@@ -88,14 +88,18 @@ static void test_narrow(void **state)
 }
 
 /* What follows element for element is made with the output: a function for each transform and one for the products, beside the copies of
- * the input and of the output and the two other convolutions. */
+ * the input and of the output and the two other convolutions. Of a larger picture all three are one function, which goes by strips. */
 static void test_fused(void **state)
 {
     (void)state;
-    const Case c = {1, 64, 64, 28, 28, 1, 1, "%s f32 = Sigmoid %c\n%m f32 = Mul %c %s\n%y f32 = Conv %m %k"};
-    const Unit *u = compiled(graph_of(&c), 3, "x86-64-v4").unit;
+    const Case small = {1, 64, 64, 12, 12, 1, 1, "%s f32 = Sigmoid %c\n%m f32 = Mul %c %s\n%y f32 = Conv %m %k"};
+    Case large = small;
+    large.h = large.w = 28;
+    const Unit *u = compiled(graph_of(&small), 3, "x86-64-v4").unit, *strips = compiled(graph_of(&large), 3, "x86-64-v4").unit;
     assert_int_equal(points_used(u), 36);
     assert_int_equal(u->func.n, 7);
+    assert_int_equal(points_used(strips), 36);
+    assert_int_equal(strips->func.n, 5);
 }
 
 int main(void)

@@ -221,6 +221,16 @@ static double between_cost(const Auto *g, const Conv *c, const Filtering *f, dou
     return images(g, c) == 1 && constant + all / (double)tiles(g, c, 0, f->tile) <= (double)g->m->l2_bytes ? 0 : 2 * made_cost(g, all);
 }
 
+/* Bytes that the constant grows by: of bytes eightfold, where floats grow fourfold. */
+static int64_t growth_of(const Auto *g, const Conv *c, const Filtering *f)
+{
+    const int64_t taps = TAPS * TAPS * (int64_t)dtype_bytes((DType)c->w->dt);
+    return (f->points * f->points * (int64_t)dtype_bytes(c->factor) - taps) * c->s->rext[c->channel]->v.i * extent(g, c, c->out);
+}
+
+/* So those of bytes have to be worth what it takes to read them from memory once: on Zen 4 ResNet-50 would take 0.98 of the time with twice its constants. */
+static double growth_cost(const Auto *g, const Conv *c, const Filtering *f) { return c->sum == DT_f32 ? 0 : (double)growth_of(g, c, f) / g->m->ram_rate; }
+
 /* A transform's steps are some three operations for each of its points, and as many loads and stores beside them. */
 static double winograd_cost(const Auto *g, const Conv *c, const Filtering *f)
 {
@@ -230,7 +240,7 @@ static double winograd_cost(const Auto *g, const Conv *c, const Filtering *f)
     const Rate r = product_rate(g, c);
     const double products = points * q * in * out / r.macs, transforms = 2 * STEPS * points * q * (in + out) / (g->m->fma_rate * lanes);
     const double constant = points * in * out * r.bytes, all = points * q * (in * r.bytes + out * 4);
-    return fmax(products, constant_cost(g, constant)) + transforms + between_cost(g, c, f, constant, all);
+    return fmax(products, constant_cost(g, constant)) + transforms + between_cost(g, c, f, constant, all) + growth_cost(g, c, f);
 }
 
 /* Where a run is cut, its parts wait for each other behind both stages that are new. */
@@ -594,22 +604,26 @@ void auto_winograd(Auto *g)
 }
 
 /* What is made in between is a small part of what the model takes in memory anyway: one of few constants is for small memories. */
-static bool has_room(const Auto *g, const Conv *c, const Filtering *f)
+static bool has_room(const Auto *g, const Conv *c, const Filtering *f, int64_t room)
 {
     const int64_t in = c->s->rext[c->channel]->v.i * (int64_t)dtype_bytes(c->factor), out = extent(g, c, c->out) * (int64_t)dtype_bytes(c->sum);
-    return f->points * f->points * images(g, c) * tiles(g, c, 0, f->tile) * tiles(g, c, 1, f->tile) * (in + out) <= all_constants(g) / SMALL_PART;
+    return f->points * f->points * images(g, c) * tiles(g, c, 0, f->tile) * tiles(g, c, 1, f->tile) * (in + out) <= room;
 }
 
+/* Constants of the model are twice as large at most; layers of few channels, which come first, gain more for what they grow by. */
 void auto_winograd_bytes(Auto *g)
 {
     Conv c;
     if (g->te->cx->small || g->m->amx || g->m->dot_i16 <= 0)
         return;
     auto_views(g);
+    const int64_t room = all_constants(g);
+    int64_t grown = 0;
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
         const Filtering *f = conv_of_bytes(g, k, &c) ? choose(g, &c, of_bytes, COUNT(of_bytes)) : NULL;
-        if (!f || !has_room(g, &c, f) || !is_exact(g, &c, f))
+        if (!f || !has_room(g, &c, f, room / SMALL_PART) || grown + growth_of(g, &c, f) > room || !is_exact(g, &c, f))
             continue;
+        grown += growth_of(g, &c, f);
         k += split(g, k, &c, f);
         auto_views(g);
     }

@@ -150,7 +150,7 @@ def conv_i8(path):
 
 
 # 3x3 of stride 1 that are made of fewer products where those are faster: (channels in, out, images, height, width, borders, weights and values at their largest)
-FILTERED = [(16, 16, 1, 8, 8, [1, 1, 1, 1], False), (16, 40, 2, 9, 7, [1, 1, 1, 1], False), (32, 17, 1, 13, 6, [0, 0, 0, 0], False), (64, 64, 1, 8, 8, [1, 1, 1, 1], False),
+FILTERED = [(16, 16, 1, 8, 8, [1, 1, 1, 1], False), (16, 40, 2, 9, 7, [1, 1, 1, 1], False), (32, 17, 1, 13, 6, [0, 0, 0, 0], False), (64, 64, 1, 28, 28, [1, 1, 1, 1], False),
             (18, 24, 3, 6, 5, [2, 0, 1, 3], True), (112, 16, 1, 9, 9, [1, 1, 1, 1], True), (128, 16, 1, 8, 9, [1, 1, 1, 1], True)]
 
 
@@ -173,8 +173,8 @@ def filtered_i8(path):
             g.node('QuantizeLinear', g.node('Relu', g.node('Add', *sides)), g.const(np.float32(0.03)), z)
         if k % 3 == 2:
             g.node('ConvInteger', x, weights, z, pads=pads)
-    g.node('MatMul', g.node('Slice', 'y', *slices(g, 4, 768)), g.normal(768, 512)) # of few constants a model has no such forms
-    return g.save(path, {'x': [3, 128, 13, 9], 'y': [4, 768]}, leaves(g))
+    g.node('MatMul', g.node('Slice', 'y', *slices(g, 4, 768)), g.normal(768, 1024)) # of few constants a model has no such forms
+    return g.save(path, {'x': [3, 128, 28, 28], 'y': [4, 768]}, leaves(g))
 
 
 def filtered_f32(path):

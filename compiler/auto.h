@@ -129,6 +129,7 @@ void layout_innermost(Layout *l, uint8_t rank, int d);
 bool layout_is_plain(const Layout *l, uint8_t rank);
 bool layout_has_halo(const Layout *l, uint8_t rank);
 void layout_want_halo(const Auto *g, const Expr *load, Layout *l); /* that makes a padded load plain */
+bool layout_may_pad(const Auto *g, uint32_t t, double fill); /* a tensor has one halo */
 void layout_merge(Auto *g, uint32_t t, const Layout *want);
 uint32_t layout_home(const Auto *g, uint32_t t);       /* the tensor in whose memory it lies: itself, or what it lies within */
 bool layout_holds(const Auto *g, uint32_t t);          /* another lies within it */

@@ -63,6 +63,13 @@ bool layout_free(const Auto *g, uint32_t t)
     return n->kind == TEN_stage && n->output < 0 && g->te->stage.at[n->stage]->kind != ST_call && g->te->stage.at[n->stage]->kind != ST_scatter;
 }
 
+/* Of zeros where floats are read, of the first reader's zero point where bytes are. */
+bool layout_may_pad(const Auto *g, uint32_t t, double fill)
+{
+    const Layout *l = &g->layout.at[t];
+    return (fill == 0 || ten(g->te, t)->dt != DT_f32) && (fill == l->pad || !layout_has_halo(l, ten(g->te, t)->rank));
+}
+
 void layout_merge(Auto *g, uint32_t t, const Layout *want)
 {
     Layout *into = &g->layout.at[t];

@@ -91,13 +91,6 @@ static double fill_of(const Expr *loadp)
     return dtype_is_float((DType)fill->dt) ? fill->v.f : (double)fill->v.i;
 }
 
-/* A tensor has one halo: of zeros where floats are read, of the first reader's zero point where bytes are. */
-static bool may_pad(const Auto *g, uint32_t t, double fill)
-{
-    const Layout *l = &g->layout.at[t];
-    return (fill == 0 || ten(g->te, t)->dt != DT_f32) && (fill == l->pad || !layout_has_halo(l, ten(g->te, t)->rank));
-}
-
 static int64_t elements_of(const Auto *g, uint32_t t, const Layout *l)
 {
     const Ten *n = ten(g->te, t);
@@ -133,7 +126,7 @@ static uint32_t prepare_x(Auto *g, uint32_t k, const Dot *d)
     const int c = channel_dim(g, s, d);
     const Layout last = layout_channels_last(g, t, c);
     Layout want = last;
-    if (d->x->op == EX_loadp && ex_is_const(d->x->a[n->rank]) && may_pad(g, t, fill_of(d->x)))
+    if (d->x->op == EX_loadp && ex_is_const(d->x->a[n->rank]) && layout_may_pad(g, t, fill_of(d->x)))
         layout_want_halo(g, d->x, &want);
     if (!affordable(g, d, &want))
         want = last;

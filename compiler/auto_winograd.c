@@ -410,8 +410,12 @@ static Stage *input_stage(Auto *g, const Grid *t, const Filtering *f, int64_t q,
 {
     const Expr *in[MAX_POINTS], *half[MAX_POINTS][MAX_POINTS], *all[MAX_POINTS * MAX_POINTS];
     const int n = f->points;
+    const uint32_t x = t->c->x->v.ref;
+    const double fill = t->c->sum == DT_f32 ? 0 : (double)fill_of(g, t->c)->v.i;
+    const bool may_pad = layout_may_pad(g, x, fill);
     Stage *s = new_stage(g, t->c, ST_map, v);
-    Layout want = layout_channels_last(g, t->c->x->v.ref, t->c->channel_dim);
+    Layout want = layout_channels_last(g, x, t->c->channel_dim);
+    want.pad = may_pad ? fill : g->layout.at[x].pad;
     s->var[0] = variable(g, "z", n * n);
     s->var[1] = variable(g, "q", q);
     s->var[2] = variable(g, "c", t->c->s->rext[t->c->channel]->v.i);
@@ -419,7 +423,8 @@ static Stage *input_stage(Auto *g, const Grid *t, const Filtering *f, int64_t q,
         const Expr *column[MAX_POINTS];
         for (int a = 0; a < n; a++) {
             const Expr *load = input_of(t, f, s->var[1], s->var[2], a, b);
-            layout_want_halo(g, load, &want);
+            if (may_pad)
+                layout_want_halo(g, load, &want);
             in[a] = t->c->sum == DT_f32 ? load : without_zero(g, t->c, load);
         }
         by_parity(g, f->bt, n, in, column);
@@ -429,9 +434,7 @@ static Stage *input_stage(Auto *g, const Grid *t, const Filtering *f, int64_t q,
     for (int a = 0; a < n; a++)
         by_parity(g, f->bt, n, half[a], &all[a * n]);
     s->body = ex_cast(g->x, t->c->factor, choose_by(g, s->var[0], all, n * n));
-    if (t->c->sum != DT_f32)
-        want.pad = (double)fill_of(g, t->c)->v.i;
-    layout_merge(g, t->c->x->v.ref, &want);
+    layout_merge(g, x, &want);
     return s;
 }
 
@@ -510,12 +513,13 @@ static double tap_of(DType dt, const char *w, int64_t k)
 
 static void put_point(DType dt, char *out, int64_t k, double u)
 {
-    const float v = (float)u;
-    const int16_t whole = (int16_t)u;
-    if (dt == DT_f32)
+    if (dt == DT_f32) {
+        const float v = (float)u;
         memcpy(out + (size_t)k * sizeof v, &v, sizeof v);
-    else
-        memcpy(out + (size_t)k * sizeof whole, &whole, sizeof whole);
+    } else {
+        const int16_t v = (int16_t)u;
+        memcpy(out + (size_t)k * sizeof v, &v, sizeof v);
+    }
 }
 
 /* u = G w G^T for one pair of channels, whose first tap is at w, in double. */

@@ -13,8 +13,8 @@ enum { MOST_TURNS = 7 };                     /* values computed by turns: four, 
 /* An accumulator: the register that the epilogue reads, and its name. */
 typedef struct Acc { const Expr *var; const char *name; } Acc;
 
-/* A product of quads: the operand that is the same in all lanes, the other, the word of the dialect; twins: two floats, in a vector of
- * half as many lanes. */
+/* A product of quads: the operand that is the same in all lanes, the other, the word of the dialect; twins: two floats or pairs, in a vector
+ * of half as many lanes. */
 typedef struct DotForm { const Expr *x, *w; const char *name; bool twins; } DotForm;
 enum { TWIN = 2 };
 

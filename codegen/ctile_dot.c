@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Dots: tiles whose innermost reduction is over the quads of bytes or pairs of 16 bits that one instruction takes, or over two floats that
+ * Dots: tiles whose innermost reduction is over the quads of bytes or pairs of 16 bits that one instruction takes, or over two floats or pairs that
  * lie side by side in a vector (ctile_twin.c).
  */
 #include "ctile.h"
@@ -27,21 +27,25 @@ static bool fits_dot(const CGen *g, const Tile *t, const Expr *x, const Expr *w)
     return side && linear[0] && linear[1] && linear[2] && !ex_uses(xf, t->lane);
 }
 
-/* Steps that one dot takes: those in four bytes, or two floats. */
-static int64_t steps_of(DType dt) { return dt == DT_f32 ? TWIN : 4 / (int64_t)dtype_bytes(dt); }
+/* Steps that one dot takes: those in four bytes, of floats and of bf16 also twice as many. */
+static int64_t steps_of(DType dt) { return 4 / (int64_t)dtype_bytes(dt); }
+
+static bool are_twins(const Tile *t, DType dt) { return dtype_is_float(dt) && ex_is_int(t->rext[t->nr - 1], TWIN * steps_of(dt)); }
 
 bool v_find_dot(const CGen *g, const Tile *t, DotForm *d)
 {
     if (t->across || t->red != RED_sum || t->nr == 0 || t->body->op != EX_mul)
         return false;
     const Expr *p = factor_load(t->body->a[0]), *q = factor_load(t->body->a[1]);
-    if (!p || !q || dtype_bytes((DType)p->dt) != dtype_bytes((DType)q->dt) || !ex_is_int(t->rext[t->nr - 1], steps_of((DType)p->dt)))
+    if (!p || !q || dtype_bytes((DType)p->dt) != dtype_bytes((DType)q->dt))
+        return false;
+    d->twins = are_twins(t, (DType)p->dt);
+    if (!d->twins && (p->dt == DT_f32 || !ex_is_int(t->rext[t->nr - 1], steps_of((DType)p->dt))))
         return false;
     const bool swap = ex_uses(p, t->lane);
     d->x = swap ? q : p;
     d->w = swap ? p : q;
-    d->twins = p->dt == DT_f32;
-    d->name = d->twins ? "FMA" : p->dt == DT_bf16 ? "DOTBF" : p->dt == DT_i16 ? "DOTI16" : d->x->dt != d->w->dt ? "DOTUS" : d->x->dt == DT_u8 ? "DOTUU" : "DOTSS";
+    d->name = p->dt == DT_f32 ? "FMA" : p->dt == DT_bf16 ? "DOTBF" : p->dt == DT_i16 ? "DOTI16" : d->x->dt != d->w->dt ? "DOTUS" : d->x->dt == DT_u8 ? "DOTUU" : "DOTSS";
     return fits_dot(g, t, d->x, d->w);
 }
 
@@ -67,8 +71,8 @@ void v_dot_step(VGen *v, const Sums *sums, Points at, const Subst *given, uint32
             s[n++] = first;
             for (uint32_t k = 0; k < ngiven; k++)
                 s[n++] = given[k];
-            const char *x = v_quad(v, ex_subst(g->x, d->x, s, n), false),
-                       *w = v_quad(v, ex_subst(g->x, d->w, s, n), true);
+            const char *x = v_quad(v, ex_subst(g->x, d->x, s, n), false, d->twins),
+                       *w = v_quad(v, ex_subst(g->x, d->w, s, n), true, d->twins);
             const bool swap = d->x->dt == DT_i8 && d->w->dt == DT_u8;
             const char *name = sums->acc[p * sums->nv + q].name;
             ln(g->o, "%s = V%d_%s(%s, %s, %s);", name, v->width, d->name, swap ? w : x, swap ? x : w, name);

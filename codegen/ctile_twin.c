@@ -4,7 +4,7 @@
  *
  *   twin[2*l + q] = sum(k) x[2*k + q] * w[k, l, q]        q < 2
  *
- * and an accumulator of the tile is what it begins with and both halves of two such vectors.
+ * (of bf16 each step is a pair), and an accumulator of the tile is what it begins with and both halves of two such vectors.
  */
 #include "ctile.h"
 

@@ -291,19 +291,19 @@ const char *v_text(VGen *v, const Expr *e)
     return temp(v, e, v_value(v, e, v_text), keep);
 }
 
-const char *v_quad(VGen *v, const Expr *load, bool lanes)
+const char *v_quad(VGen *v, const Expr *load, bool lanes, bool twins)
 {
     CGen *g = v->g;
     const uint64_t *known = map_u64(&v->memo, load->id, false);
     if (known)
         return (const char *)(uintptr_t)*known;
     const char *at = v_address(v, load->v.ref, flat_index(g, buf(g->u, load->v.ref), load->a), false);
-    const bool twins = load->dt == DT_f32;
-    const char *value = !lanes          ? v_call1(v, twins ? "SET2" : "SETQ", at)
-                        : v_is_whole(v) ? v_call1(v, twins ? "LD" : "LDQ", at)
-                                        : v_call2(v, twins ? "LDN" : "LDNQ", at, v_count_text(v));
+    const bool floats = load->dt == DT_f32;
+    const char *value = !lanes          ? v_call1(v, floats ? "SET2" : twins ? "SET2Q" : "SETQ", at)
+                        : v_is_whole(v) ? v_call1(v, floats ? "LD" : "LDQ", at)
+                                        : v_call2(v, floats ? "LDN" : "LDNQ", at, v_count_text(v));
     const char *name = c_name(g, &v->memo, load->id, "r", "r");
-    ln(g->o, "%sv%d%c %s = %s;%s", lanes ? "" : "const ", v->width, twins ? 'f' : 'i', name, value,
+    ln(g->o, "%sv%d%c %s = %s;%s", lanes ? "" : "const ", v->width, floats ? 'f' : 'i', name, value,
        lanes ? str_fmt(g->a, " V%d_KEEP(%s);", v->width, name) : "");
     return name;
 }

@@ -40,8 +40,8 @@ void v_set_vector(VGen *v, int64_t q);         /* they are those of vector q of 
 const char *v_type(const VGen *v, DType dt);   /* "v8f" */
 const char *v_set(VGen *v, const Expr *e);     /* the same value in each lane */
 const char *v_text(VGen *v, const Expr *e);    /* name of a temporary that holds e; equal expressions share one */
-/* four bytes, or two floats for two lanes, from there: the same in each lane, or lanes side by side */
-const char *v_quad(VGen *v, const Expr *load, bool lanes);
+/* four bytes, or for two lanes eight (twins), from there: the same in each lane, or lanes side by side */
+const char *v_quad(VGen *v, const Expr *load, bool lanes, bool twins);
 /* A hint, from the pointer that the loads use: one of its own would cost a register. */
 void v_fetch(VGen *v, const Fetch *f, const Subst *s, uint32_t n); /* n variables of it substituted */
 void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n); /* with the tile's variables substituted */

@@ -43,7 +43,7 @@ typedef struct Dot {
     const Expr *x, *w;   /* loads in the stage's substituted body; w is a constant when there is one */
     int lane;            /* variable along vectors (of the stage), -1: none */
     int row;             /* variable whose values share w: the points of the tile; -1: none */
-    int64_t quad;        /* steps of the innermost reduction that one dot takes: 4 of bytes, 2 of bf16, of i16 or of floats as twins, 1 */
+    int64_t quad;        /* steps of the innermost reduction that one dot takes: 4 of bytes and of bf16 as twins, 2 of bf16, of i16 or of floats as twins, 1 */
     int64_t group;       /* lanes that share x (the outputs of a group of channels); the extent of the lane variable: all */
 } Dot;
 

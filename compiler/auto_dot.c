@@ -105,15 +105,16 @@ static bool has_groups(const Auto *g, const Stage *s, const Dot *d)
 
 double byte_dot_rate(const Machine *m, DType x, DType w) { return x == w ? m->dot_ss8 : m->dot_us8; }
 
-/* Steps of the innermost reduction variable that one dot takes: four bytes or two numbers of 16 bits side by side in x, or two floats (auto_twin.c).
+/* Steps of the innermost reduction variable that one dot takes: four bytes or two numbers of 16 bits side by side in x, or two floats or two pairs (auto_twin.c).
  * It may be split already: then its last part has that extent. Where x walks a dimension of its own it may be padded (three colours; an odd number of
  * tokens behind a product that is packed at run time). */
 static int64_t quad_of(const Auto *g, const Stage *s, const Dot *d)
 {
+    const int64_t side = g->twins.at[s->out] ? TWIN : 1;
     if (!has_groups(g, s, d))
-        return g->twins.at[s->out] ? TWIN : 1;
+        return side;
     const Expr *v = s->rvar[s->nr - 1];
-    const int64_t size = is_byte(d->x) ? QUAD : PAIR, n = s->rext[s->nr - 1]->v.i;
+    const int64_t size = side * (is_byte(d->x) ? QUAD : PAIR), n = s->rext[s->nr - 1]->v.i;
     const bool pads = walks_alone(g, s, d->x, v) && (is_byte(d->x) ? n >= QUAD - 1 : n > PAIR && !is_constant_load(g, d->w));
     return index_uses(d->w, v) && steps_lie_beside(g, s, d->x, v) && (n % size == 0 || pads) ? size : 1;
 }

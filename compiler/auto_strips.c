@@ -11,7 +11,7 @@
  */
 #include "auto_tile.h"
 
-enum { SMALL_PART = 4 }; /* of the second-level cache: what takes no more stays there by itself */
+enum { SMALL_PART = 2 }; /* of the second-level cache: what takes no more stays there by itself */
 
 typedef struct Strips {
     uint32_t map, product, made; /* stages of y, M and V */

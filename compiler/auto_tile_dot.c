@@ -51,7 +51,7 @@ uint32_t batch_of(const Auto *g, uint32_t host, const Stage *s, const Dot *d)
 /* Dots that one instruction makes leave units idle (target.h). */
 static int16_t tail_of(const Auto *g, const Dot *d)
 {
-    const bool single = d->quad == 4 && byte_dot_rate(g->m, (DType)d->x->dt, (DType)d->w->dt) >= 1;
+    const bool single = d->quad == 4 && dtype_is_byte((DType)d->x->dt) && byte_dot_rate(g->m, (DType)d->x->dt, (DType)d->w->dt) >= 1;
     return single ? (int16_t)g->m->tail_steps : 0;
 }
 

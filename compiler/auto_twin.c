@@ -5,6 +5,8 @@
  * three vectors for two steps, not four.
  *
  *   sum(k) x[i, k] * w[k, j]   becomes   sum(k, q) x[i, 2*k + q] * w'[k, j, q]        q < 2
+ *
+ * Of pairs of bf16, which a dot of vectors takes, two go side by side in the same way, q < 4.
  */
 #include "auto.h"
 
@@ -21,16 +23,21 @@ static bool saves_vectors(const Auto *g, int64_t lanes)
     return 2 * lanes > width && (plain - twins) * LEAST_GAIN >= plain;
 }
 
-static bool is_plain(const Expr *load) { return load->op == EX_load && load->dt == DT_f32; }
+/* Floats, or bf16 in pairs where vectors multiply those. */
+static bool is_plain(const Auto *g, const Dot *d)
+{
+    const bool type = d->x->dt == d->w->dt && (d->x->dt == DT_f32 ? d->quad == 1 : d->x->dt == DT_bf16 && d->quad > 1 && !g->m->amx);
+    return type && d->x->op == EX_load && d->w->op == EX_load;
+}
 
 bool takes_twins(const Auto *g, const Stage *s, const Dot *d)
 {
-    if (g->m->lanes_f32 < LEAST_LANES || !g->m->fma || g->te->cx->small || d->lane < 0 || d->quad > 1 || s->nr == 0 || s->nr == MAX_RANK)
+    if (g->m->lanes_f32 < LEAST_LANES || !g->m->fma || g->te->cx->small || d->lane < 0 || s->nr == 0 || s->nr == MAX_RANK)
         return false;
     const Expr *v = s->rvar[s->nr - 1], *steps = s->rext[s->nr - 1], *lanes = ten(g->te, s->out)->dim[d->lane];
-    if (!is_plain(d->x) || !is_plain(d->w) || !is_constant_load(g, d->w) || ten(g->te, d->w->v.ref)->data->fill || !index_uses(d->w, v))
+    if (!is_plain(g, d) || !is_constant_load(g, d->w) || ten(g->te, d->w->v.ref)->data->fill || !index_uses(d->w, v))
         return false;
-    if (!ex_is_const(steps) || steps->v.i % TWIN || !ex_is_const(lanes) || d->group != lanes->v.i || !saves_vectors(g, lanes->v.i))
+    if (!ex_is_const(steps) || steps->v.i % (TWIN * d->quad) || !ex_is_const(lanes) || d->group != lanes->v.i || !saves_vectors(g, lanes->v.i))
         return false;
     return points_sharing(g, s, d->w) >= FEW_POINTS && steps_lie_beside(g, s, d->x, v);
 }

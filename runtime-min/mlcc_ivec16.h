@@ -847,6 +847,19 @@ static MLCC_INLINE v16i V16_SETQ(const void *p)
     return V16_ISET(q);
 }
 
+static MLCC_INLINE v16i V16_SET2Q(const void *p)
+{
+#if MLCC_X86 && defined(__AVX512F__)
+    double both;
+    memcpy(&both, p, sizeof both);
+    return (v16i)_mm512_set1_pd(both);
+#else
+    int32_t q[2];
+    memcpy(q, p, sizeof q);
+    return (v16i){q[0], q[1], q[0], q[1], q[0], q[1], q[0], q[1], q[0], q[1], q[0], q[1], q[0], q[1], q[0], q[1]};
+#endif
+}
+
 /* Bytes 0 and 2 of each lane as two 16-bit numbers, and bytes 1 and 3. */
 static MLCC_INLINE v16i mlcc_v16_even_u8(v16i a) { return a & 0x00ff00ff; }
 

@@ -716,6 +716,13 @@ static MLCC_INLINE v4i V4_SETQ(const void *p)
     return V4_ISET(q);
 }
 
+static MLCC_INLINE v4i V4_SET2Q(const void *p)
+{
+    int32_t q[2];
+    memcpy(q, p, sizeof q);
+    return (v4i){q[0], q[1], q[0], q[1]};
+}
+
 /* c + the product of the low halves as signed numbers, where the high half of a is 0. */
 #if MLCC_X86 && defined(__AVX512VNNI__) && defined(__AVX512VL__)
 static MLCC_INLINE v4i V4_IMAC(v4i a, v4i b, v4i c) { return (v4i)_mm_dpwssd_epi32((__m128i)c, (__m128i)a, (__m128i)b); }

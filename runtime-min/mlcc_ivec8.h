@@ -680,6 +680,19 @@ static MLCC_INLINE v8i V8_SETQ(const void *p)
     return V8_ISET(q);
 }
 
+static MLCC_INLINE v8i V8_SET2Q(const void *p)
+{
+#if MLCC_X86 && defined(__AVX__)
+    double both;
+    memcpy(&both, p, sizeof both);
+    return (v8i)_mm256_set1_pd(both);
+#else
+    int32_t q[2];
+    memcpy(q, p, sizeof q);
+    return (v8i){q[0], q[1], q[0], q[1], q[0], q[1], q[0], q[1]};
+#endif
+}
+
 /* Bytes 0 and 2 of each lane as two 16-bit numbers, and bytes 1 and 3. */
 static MLCC_INLINE v8i mlcc_v8_even_u8(v8i a) { return a & 0x00ff00ff; }
 

@@ -334,6 +334,9 @@ MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'scores-f32': scores
           'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'groups-f32': groups_f32, 'turned-f32': turned_f32, 'behind-i8': behind_i8}
 
 
+NARROW = ['twins-f32']  # with -ffp=bf16, too, where a row has dots of such
+
+
 def outputs(mlcc, model, folder, options, way, level='-O2'):
     built, why = models.build(mlcc, model, folder, PREFIX, options)
     if why:
@@ -345,21 +348,21 @@ def outputs(mlcc, model, folder, options, way, level='-O2'):
     return net.call([draw[dtype](shape) for dtype, shape in net.inputs])
 
 
-def differs(k, got, want):
-    """'' when output k is what it should be."""
+def differs(k, got, want, narrow):
+    """'' when output k is what it should be; narrow: of operands that were rounded to bfloat16."""
     if got.dtype.kind != 'f':
         return '' if (got == want).all() else f'output {k}: {int((got != want).sum())} of {got.size} integers differ'
-    bound = 4 * max(STEPS) * UNIT * max(1.0, float(np.abs(want).max()))
+    bound = (2.0 ** -6 if narrow else 4 * max(STEPS) * UNIT) * max(1.0, float(np.abs(want).max()))
     off = float(np.abs(got - want).max()) if got.size else 0.0
     return '' if off <= bound else f'output {k} {list(got.shape)} is off by {off:.3g}, more than {bound:.3g}'
 
 
-def check(mlcc, model, folder, march, way, want):
+def check(mlcc, model, folder, march, way, want, narrow=False):
     try:
-        got = outputs(mlcc, model, folder / march, [f'-march={march}'], way)
+        got = outputs(mlcc, model, folder / f'{march}{"-bf16" * narrow}', [f'-march={march}', *['-ffp=bf16'] * narrow], way)
     except native.Broken as broken:
         return str(broken)
-    return next((why for k, (a, b) in enumerate(zip(got, want, strict=True)) if (why := differs(k, a, b))), '')
+    return next((why for k, (a, b) in enumerate(zip(got, want, strict=True)) if (why := differs(k, a, b, narrow))), '')
 
 
 def main():
@@ -374,12 +377,14 @@ def main():
         except native.Broken as broken:
             r.check(f'kernel/{name} -O0', str(broken))
             continue
-        for march in machines.rows():
+        for march, row in machines.rows().items():
             way, why = machines.way(march)
-            if way:
-                r.check(f'kernel/{name} {march}', check(build / 'mlcc', model, folder, march, way, want))
-            else:
-                r.skip(f'kernel/{name} {march}', why)
+            for narrow in [False, True] if name in NARROW and any('bf16' in feature for feature in row.needs) else [False]:
+                label = f'kernel/{name} {march}{" -ffp=bf16" * narrow}'
+                if way:
+                    r.check(label, check(build / 'mlcc', model, folder, march, way, want, narrow))
+                else:
+                    r.skip(label, why)
     r.finish()
 
 

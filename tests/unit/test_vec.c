@@ -770,6 +770,9 @@ static void T(test_pairs)(void **state)
         V(IST)(words, V(SETQ)(x + 2));
         for (int i = 0; i < W; i++)
             assert_memory_equal(&words[i], x + 2, 4);
+        V(IST)(words, V(SET2Q)(x + 1));
+        for (int i = 0; i < W; i++)
+            assert_memory_equal(&words[i], x + 1 + 2 * (i % 2), 4);
         const int n = round % (W + 1);
         V(IST)(words, V(LDNQ)(x, n));
         assert_memory_equal(words, x, 4 * (size_t)n);

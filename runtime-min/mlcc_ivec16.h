@@ -849,15 +849,9 @@ static MLCC_INLINE v16i V16_SETQ(const void *p)
 
 static MLCC_INLINE v16i V16_SET2Q(const void *p)
 {
-#if MLCC_X86 && defined(__AVX512F__)
-    double both;
-    memcpy(&both, p, sizeof both);
-    return (v16i)_mm512_set1_pd(both);
-#else
-    int32_t q[2];
-    memcpy(q, p, sizeof q);
-    return (v16i){q[0], q[1], q[0], q[1], q[0], q[1], q[0], q[1], q[0], q[1], q[0], q[1], q[0], q[1], q[0], q[1]};
-#endif
+    float both[2];
+    memcpy(both, p, sizeof both);
+    return (v16i)V16_SET2(both);
 }
 
 /* Bytes 0 and 2 of each lane as two 16-bit numbers, and bytes 1 and 3. */
@@ -875,32 +869,20 @@ static MLCC_INLINE v16i mlcc_v16_odd_i8(v16i a) { return (v16i)((v16ss)a >> 8); 
 /* Sum of the products of the 16-bit halves. */
 #if MLCC_X86 && defined(__AVX512BW__)
 static MLCC_INLINE v16i mlcc_v16_madd(v16i a, v16i b) { return (v16i)_mm512_madd_epi16((__m512i)a, (__m512i)b); }
-#elif MLCC_X86 /* by parts: code for other processors is compiled without the features that it was made for */
+#else /* code for other processors is compiled without the features that it was made for, too: few operations for each sum */
 static MLCC_INLINE v16i mlcc_v16_madd(v16i a, v16i b)
 {
-    __m128i x[4], y[4];
-    memcpy(x, &a, sizeof x);
-    memcpy(y, &b, sizeof y);
-    for (int k = 0; k < 4; k++)
-        x[k] = _mm_madd_epi16(x[k], y[k]);
-    memcpy(&a, x, sizeof a);
-    return a;
-}
-#else
-static MLCC_INLINE v16i mlcc_v16_madd(v16i a, v16i b)
-{
-    const v16i low = V16_IMUL(V16_WRAPI16(a), V16_WRAPI16(b));
-    return V16_IADD(low, V16_IMUL(a >> 16, b >> 16));
+    const v8i lo = mlcc_v8_madd((v8i)mlcc_v16_lo((v16f)a), (v8i)mlcc_v16_lo((v16f)b));
+    const v8i hi = mlcc_v8_madd((v8i)mlcc_v16_hi((v16f)a), (v8i)mlcc_v16_hi((v16f)b));
+    return (v16i)mlcc_v16_join((v8f)lo, (v8f)hi);
 }
 #endif
 
 /* c + the product of the low halves as signed numbers, where the high half of a is 0. */
 #if MLCC_X86 && defined(__AVX512VNNI__)
 static MLCC_INLINE v16i V16_IMAC(v16i a, v16i b, v16i c) { return (v16i)_mm512_dpwssd_epi32((__m512i)c, (__m512i)a, (__m512i)b); }
-#elif MLCC_X86
-static MLCC_INLINE v16i V16_IMAC(v16i a, v16i b, v16i c) { return V16_IADD(c, mlcc_v16_madd(a, b)); }
 #else
-static MLCC_INLINE v16i V16_IMAC(v16i a, v16i b, v16i c) { return V16_IADD(c, V16_IMUL(V16_WRAPI16(a), V16_WRAPI16(b))); }
+static MLCC_INLINE v16i V16_IMAC(v16i a, v16i b, v16i c) { return V16_IADD(c, mlcc_v16_madd(a, b)); }
 #endif
 
 #if MLCC_X86 && defined(__AVX512VNNI__)

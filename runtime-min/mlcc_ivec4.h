@@ -718,9 +718,9 @@ static MLCC_INLINE v4i V4_SETQ(const void *p)
 
 static MLCC_INLINE v4i V4_SET2Q(const void *p)
 {
-    int32_t q[2];
-    memcpy(q, p, sizeof q);
-    return (v4i){q[0], q[1], q[0], q[1]};
+    float both[2];
+    memcpy(both, p, sizeof both);
+    return (v4i)V4_SET2(both);
 }
 
 /* c + the product of the low halves as signed numbers, where the high half of a is 0. */

@@ -682,15 +682,9 @@ static MLCC_INLINE v8i V8_SETQ(const void *p)
 
 static MLCC_INLINE v8i V8_SET2Q(const void *p)
 {
-#if MLCC_X86 && defined(__AVX__)
-    double both;
-    memcpy(&both, p, sizeof both);
-    return (v8i)_mm256_set1_pd(both);
-#else
-    int32_t q[2];
-    memcpy(q, p, sizeof q);
-    return (v8i){q[0], q[1], q[0], q[1], q[0], q[1], q[0], q[1]};
-#endif
+    float both[2];
+    memcpy(both, p, sizeof both);
+    return (v8i)V8_SET2(both);
 }
 
 /* Bytes 0 and 2 of each lane as two 16-bit numbers, and bytes 1 and 3. */
@@ -708,32 +702,20 @@ static MLCC_INLINE v8i mlcc_v8_odd_i8(v8i a) { return (v8i)((v8ss)a >> 8); }
 /* Sum of the products of the 16-bit halves. */
 #if MLCC_X86 && defined(__AVX2__)
 static MLCC_INLINE v8i mlcc_v8_madd(v8i a, v8i b) { return (v8i)_mm256_madd_epi16((__m256i)a, (__m256i)b); }
-#elif MLCC_X86 /* by parts: code for other processors is compiled without the features that it was made for */
+#else /* code for other processors is compiled without the features that it was made for, too: few operations for each sum */
 static MLCC_INLINE v8i mlcc_v8_madd(v8i a, v8i b)
 {
-    __m128i x[2], y[2];
-    memcpy(x, &a, sizeof x);
-    memcpy(y, &b, sizeof y);
-    for (int k = 0; k < 2; k++)
-        x[k] = _mm_madd_epi16(x[k], y[k]);
-    memcpy(&a, x, sizeof a);
-    return a;
-}
-#else
-static MLCC_INLINE v8i mlcc_v8_madd(v8i a, v8i b)
-{
-    const v8i low = V8_IMUL(V8_WRAPI16(a), V8_WRAPI16(b));
-    return V8_IADD(low, V8_IMUL(a >> 16, b >> 16));
+    const v4i lo = mlcc_v4_madd((v4i)mlcc_v8_lo((v8f)a), (v4i)mlcc_v8_lo((v8f)b));
+    const v4i hi = mlcc_v4_madd((v4i)mlcc_v8_hi((v8f)a), (v4i)mlcc_v8_hi((v8f)b));
+    return (v8i)mlcc_v8_join((v4f)lo, (v4f)hi);
 }
 #endif
 
 /* c + the product of the low halves as signed numbers, where the high half of a is 0. */
 #if MLCC_X86 && defined(__AVX512VNNI__) && defined(__AVX512VL__)
 static MLCC_INLINE v8i V8_IMAC(v8i a, v8i b, v8i c) { return (v8i)_mm256_dpwssd_epi32((__m256i)c, (__m256i)a, (__m256i)b); }
-#elif MLCC_X86
-static MLCC_INLINE v8i V8_IMAC(v8i a, v8i b, v8i c) { return V8_IADD(c, mlcc_v8_madd(a, b)); }
 #else
-static MLCC_INLINE v8i V8_IMAC(v8i a, v8i b, v8i c) { return V8_IADD(c, V8_IMUL(V8_WRAPI16(a), V8_WRAPI16(b))); }
+static MLCC_INLINE v8i V8_IMAC(v8i a, v8i b, v8i c) { return V8_IADD(c, mlcc_v8_madd(a, b)); }
 #endif
 
 #if MLCC_X86 && defined(__AVX512VNNI__) && defined(__AVX512VL__)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stack bound that a header promises holds for gcc's own figures: the deepest chain of calls from the entry, by frame sizes
 of -fcallgraph-info=su, is at most NET_STACK_BYTES; no function calls itself, and every frame has a size that the compiler bounds.
-The objects, of small models for any processor, use no more than runtime-min/README.md lists.
+The objects, for this processor and for any, use no more than runtime-min/README.md lists.
 
     stack.py BUILD_DIR
 """
@@ -50,8 +50,8 @@ def entry_of(frames):
     return next((f for f in frames if f.rpartition(':')[2] == ENTRY), None)
 
 
-def check(mlcc, model, folder, flags):
-    built, why = models.build(mlcc, model, folder, 'net')
+def check(mlcc, model, folder, options=(), flags=()):
+    built, why = models.build(mlcc, model, folder, 'net', options)
     if why:
         return why
     objects = {}
@@ -73,15 +73,23 @@ def check(mlcc, model, folder, flags):
     return '' if need <= promised else f'gcc needs {need} bytes, the header promises {promised}'
 
 
+def fresh(build, name):
+    folder = build / 'emit' / 'stack' / name
+    for old in folder.glob('*.ci'):
+        old.unlink()
+    return folder
+
+
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
     r = report.Report()
-    small = models.samples() | models.cases()
-    for name, model in (models.networks() | small).items():
-        folder = build / 'emit' / 'stack' / name
-        for old in folder.glob('*.ci'):
-            old.unlink()
-        r.check(f'stack/{name}', check(build / 'mlcc', model, folder, [] if name in small else machines.here().flags))
+    for name, model in models.cases().items():
+        r.check(f'stack/{name}', check(build / 'mlcc', model, fresh(build, name)))
+    for name, model in models.networks().items():
+        r.check(f'stack/{name}', check(build / 'mlcc', model, fresh(build, name), flags=machines.here().flags))
+        r.check(f'stack/{name} for any', check(build / 'mlcc', model, fresh(build, f'{name}-any'), ['-march=generic']))
+    for name, model in models.samples().items():
+        r.check(f'stack/{name} without its flags', check(build / 'mlcc', model, fresh(build, f'{name}-without')))
     r.finish()
 
 

@@ -85,7 +85,7 @@ static void release(const VGen *v)
     release_all(g, &v->counts);
     release_all(g, &v->divisor);
     for (int k = 0; k < v->t->nr; k++)
-        if (!tile_unrolls(v->t, k))
+        if (k != v->tap)
             c_release(g, var_ident(g, v->t->rvar[k]));
 }
 
@@ -94,7 +94,7 @@ bool c_vector_tile(CGen *g, const Tile *t)
     if (!is_vector_tile(g, t))
         return false;
     const Map none = {.arena = g->a};
-    VGen v = {.g = g, .t = t, .width = width_for(g, t), .memo = none, .pointer = none, .counts = none, .divisor = none};
+    VGen v = {.g = g, .t = t, .width = width_for(g, t), .memo = none, .pointer = none, .counts = none, .divisor = none, .tap = tile_tap(t, 0)};
     v.full = ex_var(g->x, VK_INDEX, DT_ix, "lane", 0, v.width - 1);
     v.part = ex_var(g->x, VK_INDEX, DT_ix, "lane", 0, max_i64(t->lanes % v.width - 1, 1));
     v.lane = v.full;

@@ -14,8 +14,8 @@ enum { MOST_TURNS = 7 };                     /* values computed by turns: four, 
 typedef struct Acc { const Expr *var; const char *name; } Acc;
 
 /* A product of quads: the operand that is the same in all lanes, the other, the word of the dialect; twins: two floats or pairs, in a vector
- * of half as many lanes. */
-typedef struct DotForm { const Expr *x, *w; const char *name; bool twins; } DotForm;
+ * of half as many lanes; lanes: each lane has an x of its own (depthwise). */
+typedef struct DotForm { const Expr *x, *w; const char *name; bool twins, lanes; } DotForm;
 enum { TWIN = 2 };
 
 /* Points of a tile, from the first one on. */
@@ -27,8 +27,9 @@ typedef struct Sums { const Acc *acc; int32_t np, nv; bool quads; DotForm dot; i
 
 /* ctile_point.c */
 int32_t tile_points(const Tile *t);
-/* tap loop that is unrolled: short, of a tile whose loads its neighbours share (depthwise) */
-bool tile_unrolls(const Tile *t, int k);
+/* tap loop that is unrolled, in front of `inner` variables that a dot takes: short, of a tile whose loads its neighbours share (depthwise);
+ * -1: there is none */
+int tile_tap(const Tile *t, int inner);
 /* point p, and the lane variable from lane_base on, NULL: as it is */
 uint32_t v_place(VGen *v, int32_t p, const Expr *lane_base, Subst *s);
 const Expr *v_register(VGen *v, const char *name); /* one of its own with what is known of the tile's accumulator */
@@ -67,6 +68,11 @@ void v_interleave(Out *o, Out *part, int32_t n);
  * `base` on: declares their names, which what is printed next uses; whether a tile without a reduction has such loads. */
 void v_turn_loads(VGen *v, int32_t p, const Expr *base);
 bool v_turns_loads(VGen *v);
+
+/* ctile_zip.c: how many points from `first` on are stored together, lanes from `base` on; 0: none. And their store, value(v, ctx, p) being the
+ * text of what point p stores. */
+int32_t v_zipped(VGen *v, const Expr *base, int32_t first);
+void v_zip(VGen *v, const Expr *base, int32_t first, int32_t count, const char *(*value)(VGen *v, const void *ctx, int32_t p), const void *ctx);
 
 /* The statements of a tile. */
 void v_accumulator_tile(VGen *v);                  /* ctile_acc.c */

@@ -25,30 +25,33 @@ static void reduce_step(VGen *v, const Sums *sums, Points at, const Subst *given
     CGen *g = v->g;
     const Tile *t = v->t;
     const int32_t nv = sums->nv, count = at.count * nv;
-    const bool taps = t->nr > 0 && tile_unrolls(t, t->nr - 1);
-    const int64_t steps = taps ? t->rext[t->nr - 1]->v.i : 1;
+    const bool taps = v->tap >= 0;
+    const int64_t steps = taps ? t->rext[v->tap]->v.i : 1;
     Subst more[MAX_RANK + 1];
     for (uint32_t k = 0; k < n; k++)
         more[k] = given[k];
     for (int32_t i = 0; i < count; i++) {
         const int32_t p = at.first + (taps ? i % at.count : i / nv), q = taps ? i / at.count : i % nv;
         for (int64_t k = 0; k < steps; k++) {
-            more[n] = (Subst){taps ? t->rvar[t->nr - 1] : NULL, ex_int(g->x, k)};
+            more[n] = (Subst){taps ? t->rvar[v->tap] : NULL, ex_int(g->x, k)};
             accumulate(v, sums->acc[p * nv + q].name, p, q, more, n + taps);
         }
     }
 }
 
-/* What the step asks for ahead; the innermost variable is 0 where it has no loop. */
+/* What the step asks for ahead; variables that have no loop are 0. */
 static void fetch_step(VGen *v, const Sums *sums, const Subst *given, uint32_t n)
 {
     const Tile *t = v->t;
-    const bool inside = sums->quads || (t->nr > 0 && tile_unrolls(t, t->nr - 1));
-    Subst more[MAX_RANK + 1] = {{inside ? t->rvar[t->nr - 1] : NULL, ex_int(v->g->x, 0)}};
+    Subst more[MAX_RANK + 2];
     for (uint32_t k = 0; k < n; k++)
-        more[k + inside] = given[k];
+        more[k] = given[k];
+    if (sums->quads)
+        more[n++] = (Subst){t->rvar[t->nr - 1], ex_int(v->g->x, 0)};
+    if (v->tap >= 0)
+        more[n++] = (Subst){t->rvar[v->tap], ex_int(v->g->x, 0)};
     for (uint8_t f = 0; f < t->nfetch; f++)
-        v_fetch(v, &t->fetch[f], more, n + inside);
+        v_fetch(v, &t->fetch[f], more, n);
 }
 
 void v_sum_step(VGen *v, const Sums *sums, Points at, const Subst *given, uint32_t n)
@@ -72,7 +75,7 @@ static void reduction(VGen *v, const Sums *sums)
     const Tile *t = v->t;
     int opened = 0;
     for (int k = 0; k < t->nr - sums->quads; k++) {
-        if (tile_unrolls(t, k))
+        if (k == v->tap)
             continue;
         if (k == sums->inner)
             v_open_short_loop(v, sums);
@@ -187,8 +190,53 @@ static void store_by_turns(VGen *v, const Acc *acc, int32_t nv, const Group *at,
             store_packed(v, &acc[b->p * nv + b->q], b, k, &value[k * MOST_TURNS + n]);
 }
 
+/* Accumulators of vector q of all points. */
+typedef struct Column { const Acc *acc; int32_t q, nv; } Column;
+
+static const char *column_point(VGen *v, const void *ctx, int32_t p)
+{
+    const Column *c = ctx;
+    Subst s[MAX_RANK + 2];
+    const uint32_t n = place_acc(v, &c->acc[p * c->nv + c->q], p, c->q, s);
+    return v_narrowed(v, v->t->store, s, n);
+}
+
+/* How many points are stored together, of all of these; 0: it is not always as many. */
+static int32_t zipped_points(VGen *v, Points at)
+{
+    if (v->t->open || v->t->lanes < v->width)
+        return 0;
+    v_set_vector(v, 0);
+    const int32_t count = v_zipped(v, ex_int(v->g->x, 0), at.first);
+    bool all = count && at.count % count == 0;
+    for (int32_t p = count; all && p < at.count; p += count)
+        all = v_zipped(v, ex_int(v->g->x, 0), at.first + p) == count;
+    return all ? count : 0;
+}
+
+/* `count` points together, and one by one what is left of a vector. */
+static void zipped_epilogue(VGen *v, const Acc *acc, Points at, int32_t nv, int32_t count)
+{
+    const int32_t whole = v->t->lanes / v->width;
+    for (int32_t p = at.first; p < at.first + at.count; p += count)
+        for (int32_t q = 0; q < nv; q++) {
+            const Column c = {acc, q, nv};
+            if (q < whole)
+                v_zip(v, ex_int(v->g->x, (int64_t)q * v->width), p, count, column_point, &c);
+            for (int32_t k = 0; q >= whole && k < count; k++)
+                store_alone(v, &acc[(p + k) * nv + q], &(Group){p + k, q, 1});
+        }
+    v->acc = NULL;
+    v_forget(v, true);
+}
+
 void v_epilogue(VGen *v, const Acc *acc, Points at, int32_t nv)
 {
+    const int32_t zipped = zipped_points(v, at);
+    if (zipped) {
+        zipped_epilogue(v, acc, at, nv, zipped);
+        return;
+    }
     const int32_t whole = v->t->open || !v_packs_all(v) ? 0 : v->t->lanes / v->width;
     const bool turns = v_cost(v->t) >= LONG_EPILOGUE;
     Group held[MOST_TURNS];
@@ -232,6 +280,7 @@ void v_accumulator_tile(VGen *v)
     const int32_t np = tile_points(t), nv = (t->lanes + v->width - 1) / v->width;
     Sums sums = {.np = np, .nv = nv};
     sums.quads = v_find_dot(v->g, t, &sums.dot);
+    v->tap = tile_tap(t, sums.quads);
     if (sums.quads && sums.dot.twins) {
         twin_tile(v, &sums);
         return;

@@ -16,15 +16,20 @@ static const Expr *factor_load(const Expr *e)
     return fits && load->op == EX_load ? load : NULL;
 }
 
-/* Elements side by side along the quad; lanes of w side by side too, x the same in all lanes. */
-static bool fits_dot(const CGen *g, const Tile *t, const Expr *x, const Expr *w)
+/* Whether elements of a load lie side by side along the quad, and its lanes behind each other. */
+static bool lies_by_quads(const Tile *t, const Expr *flat, bool lanes)
 {
-    const Expr *q = t->rvar[t->nr - 1], *xf = flat_index(g, buf(g->u, x->v.ref), x->a),
-               *wf = flat_index(g, buf(g->u, w->v.ref), w->a);
-    bool linear[3];
-    const bool side = ex_coef(xf, q, &linear[0]) == 1 && ex_coef(wf, q, &linear[1]) == 1 &&
-                      ex_coef(wf, t->lane, &linear[2]) == t->rext[t->nr - 1]->v.i;
-    return side && linear[0] && linear[1] && linear[2] && !ex_uses(xf, t->lane);
+    const Expr *q = t->rvar[t->nr - 1];
+    bool linear[2];
+    const bool side = ex_coef(flat, q, &linear[0]) == 1 && ex_coef(flat, t->lane, &linear[1]) == (lanes ? t->rext[t->nr - 1]->v.i : 0);
+    return side && linear[0] && linear[1];
+}
+
+static bool fits_dot(const CGen *g, const Tile *t, DotForm *d)
+{
+    const Expr *x = flat_index(g, buf(g->u, d->x->v.ref), d->x->a), *w = flat_index(g, buf(g->u, d->w->v.ref), d->w->a);
+    d->lanes = ex_uses(x, t->lane);
+    return lies_by_quads(t, w, true) && lies_by_quads(t, x, d->lanes) && !(d->lanes && d->twins);
 }
 
 /* Steps that one dot takes: those in four bytes, of floats and of bf16 also twice as many. */
@@ -46,7 +51,7 @@ bool v_find_dot(const CGen *g, const Tile *t, DotForm *d)
     d->x = swap ? q : p;
     d->w = swap ? p : q;
     d->name = p->dt == DT_f32 ? "FMA" : p->dt == DT_bf16 ? "DOTBF" : p->dt == DT_i16 ? "DOTI16" : d->x->dt != d->w->dt ? "DOTUS" : d->x->dt == DT_u8 ? "DOTUU" : "DOTSS";
-    return fits_dot(g, t, d->x, d->w);
+    return fits_dot(g, t, d);
 }
 
 /* The first lane of vector q, whose lanes are those in use now. */
@@ -59,22 +64,35 @@ static int64_t begin_vector(VGen *v, const DotForm *d, int64_t q)
     return q * v->width / (d->twins ? TWIN : 1);
 }
 
-void v_dot_step(VGen *v, const Sums *sums, Points at, const Subst *given, uint32_t ngiven)
+/* The dot of accumulator q of point p, n variables of the reduction substituted. */
+static void dot(VGen *v, const Sums *sums, int32_t p, int32_t q, const Subst *given, uint32_t ngiven)
 {
     CGen *g = v->g;
     const DotForm *d = &sums->dot;
-    const Subst first = {v->t->rvar[v->t->nr - 1], ex_int(g->x, 0)};
-    for (int32_t p = at.first; p < at.first + at.count; p++)
-        for (int32_t q = 0; q < sums->nv; q++) {
-            Subst s[2 * MAX_RANK + 3];
-            uint32_t n = v_place(v, p, ex_int(g->x, begin_vector(v, d, q)), s);
-            s[n++] = first;
-            for (uint32_t k = 0; k < ngiven; k++)
-                s[n++] = given[k];
-            const char *x = v_quad(v, ex_subst(g->x, d->x, s, n), false, d->twins),
-                       *w = v_quad(v, ex_subst(g->x, d->w, s, n), true, d->twins);
-            const bool swap = d->x->dt == DT_i8 && d->w->dt == DT_u8;
-            const char *name = sums->acc[p * sums->nv + q].name;
-            ln(g->o, "%s = V%d_%s(%s, %s, %s);", name, v->width, d->name, swap ? w : x, swap ? x : w, name);
+    Subst s[2 * MAX_RANK + 3];
+    uint32_t n = v_place(v, p, ex_int(g->x, begin_vector(v, d, q)), s);
+    for (uint32_t k = 0; k < ngiven; k++)
+        s[n++] = given[k];
+    const char *x = v_quad(v, ex_subst(g->x, d->x, s, n), d->lanes, d->twins), *w = v_quad(v, ex_subst(g->x, d->w, s, n), true, d->twins);
+    const bool swap = d->x->dt == DT_i8 && d->w->dt == DT_u8;
+    const char *name = sums->acc[p * sums->nv + q].name;
+    ln(g->o, "%s = V%d_%s(%s, %s, %s);", name, v->width, d->name, swap ? w : x, swap ? x : w, name);
+}
+
+/* Of a vector of lanes that have an x of their own all points follow each other, and of a point its taps. */
+void v_dot_step(VGen *v, const Sums *sums, Points at, const Subst *given, uint32_t ngiven)
+{
+    const Tile *t = v->t;
+    const int64_t taps = v->tap < 0 ? 1 : t->rext[v->tap]->v.i;
+    const int32_t nv = sums->nv, count = at.count * nv;
+    const bool lanes = sums->dot.lanes;
+    Subst s[MAX_RANK + 2] = {{t->rvar[t->nr - 1], ex_int(v->g->x, 0)}, {v->tap < 0 ? NULL : t->rvar[v->tap], NULL}};
+    const uint32_t fixed = v->tap < 0 ? 1 : 2;
+    for (uint32_t k = 0; k < ngiven; k++)
+        s[fixed + k] = given[k];
+    for (int32_t i = 0; i < count; i++)
+        for (int64_t k = 0; k < taps; k++) {
+            s[1] = v->tap < 0 ? s[1] : (Subst){t->rvar[v->tap], ex_int(v->g->x, k)};
+            dot(v, sums, at.first + (lanes ? i % at.count : i / nv), lanes ? i / at.count : i % nv, s, fixed + ngiven);
         }
 }

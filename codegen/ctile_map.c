@@ -3,48 +3,21 @@
  * Tiles without a reduction: strips of one vector along the lanes, several side by side where that is faster.
  */
 #include "ctile.h"
-#include "cvec_part.h"
 
-enum { MOST_ZIPPED = 4 };
-
-/* Points of a lane that lie side by side, with the next lane's behind them, as the channels of pixels do: one store takes the place of
- * as many that are spread. 0: there is no such store. */
-static int32_t zipped(VGen *v, const Expr *base)
+/* What the strip from lane `base` on stores at point p, in its low bits. */
+static const char *strip_point(VGen *v, const void *base, int32_t p)
 {
-    const Tile *t = v->t;
-    const Buf *b = buf(v->g->u, t->store->buf);
-    const int32_t count = dtype_is_byte(b->dt) ? 3 : b->dt == DT_bf16 ? 4 : 0;
-    const Expr *flat = flat_index(v->g, b, t->store->idx), *first = NULL;
-    bool linear, side = count && t->nstore == 1 && tile_points(t) == count && v_is_whole(v);
-    side = side && ex_coef(flat, t->lane, &linear) == count && linear;
-    for (int32_t p = 0; side && p < count; p++) {
-        Subst s[MAX_RANK + 1];
-        const uint32_t n = v_place(v, p, base, s);
-        const Expr *at = ex_subst(v->g->x, flat, s, n);
-        first = p ? first : at;
-        side = ex_is_int(ex_sub(v->g->x, at, first), p);
-    }
-    return side ? count : 0;
-}
-
-static void zipped_strip(VGen *v, const Expr *base, int32_t count)
-{
-    const char *value[MOST_ZIPPED];
     Subst s[MAX_RANK + 1];
-    for (int32_t p = 0; p < count; p++) {
-        const uint32_t n = v_place(v, p, base, s);
-        v_turn_loads(v, p, base);
-        value[p] = v_narrowed(v, v->t->store, s, n);
-    }
-    const uint32_t n = v_place(v, 0, base, s);
-    v_store_zipped(v, v->t->store, s, n, value, count);
+    const uint32_t n = v_place(v, p, base, s);
+    v_turn_loads(v, p, base);
+    return v_narrowed(v, v->t->store, s, n);
 }
 
 static void map_strip(VGen *v, const Expr *base)
 {
-    const int32_t np = tile_points(v->t), count = zipped(v, base);
-    if (count) {
-        zipped_strip(v, base, count);
+    const int32_t np = tile_points(v->t);
+    if (v_zipped(v, base, 0) == np) {
+        v_zip(v, base, 0, np, strip_point, base);
         return;
     }
     for (int32_t p = 0; p < np; p++) {

@@ -25,9 +25,10 @@ uint32_t v_place(VGen *v, int32_t p, const Expr *lane_base, Subst *s)
     return n;
 }
 
-bool tile_unrolls(const Tile *t, int k)
+int tile_tap(const Tile *t, int inner)
 {
-    return !t->fence && k == t->nr - 1 && t->nr > 1 && ex_is_const(t->rext[k]) && t->rext[k]->v.i <= 8;
+    const int k = t->nr - 1 - inner;
+    return !t->fence && k > 0 && ex_is_const(t->rext[k]) && t->rext[k]->v.i <= 8 ? k : -1;
 }
 
 const Expr *v_register(VGen *v, const char *name)

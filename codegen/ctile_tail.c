@@ -11,13 +11,13 @@ enum { TAIL_SUMS = 8 }; /* at a time: more than a dot takes cycles, so that none
 static int32_t points_at_once(const Sums *sums) { return max_i32(TAIL_SUMS / sums->nv, 1); }
 
 /* The innermost loop; -1: there is none, or the extent of one is not constant. */
-static int innermost_loop(const Tile *t, int loops)
+static int innermost_loop(const VGen *v, int loops)
 {
     int inner = -1;
     for (int k = 0; k < loops; k++) {
-        if (!ex_is_const(t->rext[k]))
+        if (!ex_is_const(v->t->rext[k]))
             return -1;
-        inner = tile_unrolls(t, k) ? inner : k;
+        inner = k == v->tap ? inner : k;
     }
     return inner;
 }
@@ -25,7 +25,7 @@ static int innermost_loop(const Tile *t, int loops)
 void v_find_tail(const VGen *v, Sums *sums)
 {
     const Tile *t = v->t;
-    const int cost = v_cost(t), inner = innermost_loop(t, t->nr - sums->quads);
+    const int cost = v_cost(t), inner = innermost_loop(v, t->nr - sums->quads);
     const bool pays = inner >= 0 && cost >= LONG_EPILOGUE && sums->np > points_at_once(sums);
     sums->tail = pays ? min_i64(min_i64(cost, t->tail), t->rext[inner]->v.i - 1) : 0;
     sums->inner = sums->tail > 0 ? inner : -1;

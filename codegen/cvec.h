@@ -25,6 +25,7 @@ typedef struct VGen {
     Map divisor;           /* expression id -> name of a number that does not change in the tile */
     Out head;              /* declarations of both */
     bool keep;             /* inside a reduction: hold loads in registers */
+    int tap;               /* variable of the reduction without a loop: its values follow each other; -1: none */
 } VGen;
 
 LaneKind lane_kind(DType dt);
@@ -51,8 +52,9 @@ void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n); /* with the 
 bool v_packs(VGen *v, const Store *st);
 const char *v_unpacked(VGen *v, const Store *st, const Subst *s, uint32_t n);
 void v_store_packed(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value, int32_t count);
-/* Points by turns, three of bytes or four of bf16: the value of one, whose low bits are stored, and the store, with the substitution of
- * the first. */
+/* Points by turns, three of bytes, four of bf16 or two floats that are rounded to i16 and saturated (v_is_rounded_i16): the value of one, whose
+ * low bits are stored, or the float; and the store, with the substitution of the first. */
+bool v_is_rounded_i16(const VGen *v, const Store *st);
 const char *v_narrowed(VGen *v, const Store *st, const Subst *s, uint32_t n);
 void v_store_zipped(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value, int32_t count);
 const char *v_combine(VGen *v, RedOp op, const char *acc, const Expr *body); /* op(acc, body) */

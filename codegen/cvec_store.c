@@ -63,9 +63,17 @@ const char *v_unpacked(VGen *v, const Store *st, const Subst *s, uint32_t n)
     return stored_lanes(v, ex_subst(v->g->x, st->value, s, n), &saturates);
 }
 
+bool v_is_rounded_i16(const VGen *v, const Store *st)
+{
+    const Expr *e = st->value, *whole = buf(v->g->u, st->buf)->dt == DT_i16 && e->op == EX_castsat ? e->a[0] : NULL;
+    return whole && whole->op == EX_rint && whole->dt == DT_f32 && v_by_lane(whole, v->t->lane, v->t->acc);
+}
+
 const char *v_narrowed(VGen *v, const Store *st, const Subst *s, uint32_t n)
 {
     bool saturates;
+    if (v_is_rounded_i16(v, st))
+        return v_text(v, ex_subst(v->g->x, st->value->a[0]->a[0], s, n));
     const char *value = stored_lanes(v, ex_subst(v->g->x, st->value, s, n), &saturates);
     return saturates ? v_call1(v, str_fmt(v->g->a, "SAT%s", v_element(buf(v->g->u, st->buf)->dt)->suffix), value) : value;
 }
@@ -83,7 +91,8 @@ void v_store_zipped(VGen *v, const Store *st, const Subst *s, uint32_t n, const 
     CGen *g = v->g;
     const Buf *b = buf(g->u, st->buf);
     const char *at = v_address(v, st->buf, ex_subst(g->x, flat_index(g, b, st->idx), s, n), true);
-    ln(g->o, "V%d_ZIP%d%s(%s%s);", v->width, count, store_suffix(g, v_element(b->dt)), at, arguments(g, value, count));
+    const char *what = v_is_rounded_i16(v, st) ? "RI16" : store_suffix(g, v_element(b->dt));
+    ln(g->o, "V%d_ZIP%d%s(%s%s);", v->width, count, what, at, arguments(g, value, count));
 }
 
 void v_store_packed(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value, int32_t count)

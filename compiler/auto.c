@@ -51,6 +51,7 @@ static void make_schedule(Auto *g)
     if (g->te->cx->fp == FP_bf16) {
         auto_views(g);
         auto_winograd(g);
+        auto_fixed(g);
         auto_narrow(g);
     }
     if (g->m->lanes_f32 > 1) {

@@ -57,6 +57,7 @@ typedef struct MatrixShape { int32_t down, rows, lanes; int outer; int64_t x_byt
 bool dot_of(const Auto *g, uint32_t stage, Dot *d);
 /* Dots of bytes for each multiply-add of floats. Machines that multiply signed bytes so multiply unsigned ones, too. */
 double byte_dot_rate(const Machine *m, DType x, DType w);
+static inline bool dots_lanes(const Dot *d) { return d->lane >= 0 && !d->group && d->quad > 1; } /* each lane has pairs of its own (auto_fixed.c) */
 bool is_product(const Stage *s);                       /* a contraction; a sum of squares is a statistic */
 int64_t points_sharing(const Auto *g, const Stage *s, const Expr *load); /* outputs that read the same element of it */
 bool steps_lie_beside(const Auto *g, const Stage *s, const Expr *x, const Expr *v);
@@ -145,6 +146,7 @@ void auto_join(Auto *g);                               /* layouts in which views
 bool multiplies_pairs(const Machine *m);               /* auto_narrow.c: of bf16, faster than floats */
 void auto_narrow(Auto *g);                             /* -ffp=bf16: operands of contractions as bfloat16 */
 void auto_narrow_rest(Auto *g);                        /* after placement: large tensors that no contraction reads */
+void auto_fixed(Auto *g);                              /* -ffp=bf16: what clips bound and depthwise products read in 16 bits, by pairs of columns */
 void auto_flatten(Auto *g, int64_t group);             /* columns and few channels of a first convolution as one reduction, in groups */
 void auto_pair(Auto *g);                               /* sums of two scaled bytes in floats */
 void auto_scale(Auto *g);                              /* scaled sums of integers in floats */
@@ -170,6 +172,12 @@ void auto_zero(Auto *g);                               /* zero points out of con
 void auto_outputs_apart(Auto *g);                      /* outputs become copies, so that what is computed lies as it is made */
 void auto_outputs(Auto *g);                            /* what an output copies is made there, once layouts are known */
 void auto_phases(Auto *g);                             /* transposed convolutions of large strides as products of each phase */
+/* Variable v of a stage, (v + a) = p * f + r, as two. The product of stage k, put before it, which becomes a view: its tensor. Then, when
+ * bodies are known, those maps, one after the other, that alone read what tensor t holds so and in which nothing else follows from v:
+ * the last one's. */
+typedef struct Phase { int v; int64_t a, p; } Phase;
+uint32_t auto_phase_product(Auto *g, uint32_t k, const Phase *p);
+uint32_t auto_phase_maps(Auto *g, uint32_t t, const Phase *p);
 void auto_picture(Auto *g);                            /* products with a flattened picture walk its dimensions */
 void auto_split(Auto *g);                              /* long sums in pieces, of which the second-level cache keeps what is read again */
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */

@@ -18,6 +18,9 @@ static const Expr *factor_load(const Expr *e)
     return fits && (load->op == EX_load || load->op == EX_loadp) ? load : NULL;
 }
 
+/* Columns that share pairs (auto_fixed.c) are two, and no lanes. */
+static bool shares_pairs(const Expr *x, const Expr *extent) { return x->dt == DT_i16 && ex_is_int(extent, PAIR); }
+
 /* The lane variable is an index variable that the second operand has and the first has not (columns of a product, output
  * channels); failing that one that both have (depthwise). The longest counts. */
 static int choose_lane(const Auto *g, const Stage *s, const Expr *x, const Expr *w)
@@ -26,7 +29,7 @@ static int choose_lane(const Auto *g, const Stage *s, const Expr *x, const Expr 
     int best = -1;
     for (int both = 0; both < 2 && best < 0; both++)
         for (uint8_t v = 0; v < t->rank; v++) {
-            const bool fits = index_uses(w, s->var[v]) && index_uses(x, s->var[v]) == (both == 1);
+            const bool fits = index_uses(w, s->var[v]) && index_uses(x, s->var[v]) == (both == 1) && !shares_pairs(x, t->dim[v]);
             if (fits && (best < 0 || extent_of(g, t->dim[v]) >= extent_of(g, t->dim[best])))
                 best = v;
         }
@@ -103,6 +106,14 @@ static bool has_groups(const Auto *g, const Stage *s, const Dot *d)
     return d->w->op == EX_load && !ten(g->te, d->w->v.ref)->data->fill;
 }
 
+/* Whether each lane has pairs of its own of both operands, as auto_fixed.c makes them. */
+static bool are_pairs_of_lanes(const Auto *g, const Stage *s, const Dot *d)
+{
+    const Expr *v = s->nr ? s->rvar[s->nr - 1] : NULL;
+    const bool depthwise = d->lane >= 0 && !d->group && d->x->dt == DT_i16 && d->w->dt == DT_i16;
+    return depthwise && is_constant_load(g, d->w) && ex_is_int(s->rext[s->nr - 1], PAIR) && dim_of(d->x, v) >= 0 && dim_of(d->w, v) >= 0;
+}
+
 double byte_dot_rate(const Machine *m, DType x, DType w) { return x == w ? m->dot_ss8 : m->dot_us8; }
 
 /* Steps of the innermost reduction variable that one dot takes: four bytes or two numbers of 16 bits side by side in x, or two floats or two pairs (auto_twin.c).
@@ -111,6 +122,8 @@ double byte_dot_rate(const Machine *m, DType x, DType w) { return x == w ? m->do
 static int64_t quad_of(const Auto *g, const Stage *s, const Dot *d)
 {
     const int64_t side = g->twins.at[s->out] ? TWIN : 1;
+    if (are_pairs_of_lanes(g, s, d))
+        return PAIR;
     if (!has_groups(g, s, d))
         return side;
     const Expr *v = s->rvar[s->nr - 1];

@@ -15,9 +15,6 @@
 /* A few phases stay in registers as they are (auto_shape.c). */
 enum { LEAST_PHASES = 4, LEAST_PLACES = 4 };
 
-/* Variable v of a stage, (v + a) = p * f + r. */
-typedef struct Phase { int v; int64_t a, p; } Phase;
-
 typedef struct Find { const Auto *g; const Expr *v; int64_t a, p; } Find;
 
 static void find_phase(void *ctx, const Expr *e)
@@ -121,8 +118,7 @@ static const Expr *unfolded(Auto *g, const Stage *c, const Phase *p, const Expr 
     return w;
 }
 
-/* The product of stage k by phases, put before it. */
-static uint32_t split_product(Auto *g, uint32_t k, const Phase *p)
+uint32_t auto_phase_product(Auto *g, uint32_t k, const Phase *p)
 {
     const Stage *s = g->te->stage.at[k];
     const uint8_t rank = ten(g->te, s->out)->rank;
@@ -170,18 +166,24 @@ static uint32_t split_map(Auto *g, uint32_t k, uint32_t t, const Phase *p)
     return c->out;
 }
 
+uint32_t auto_phase_maps(Auto *g, uint32_t t, const Phase *p)
+{
+    for (uint32_t m = map_of(g, t, p); m != NO_STAGE; m = map_of(g, t, p)) {
+        t = split_map(g, m, t, p);
+        auto_views(g);
+    }
+    return t;
+}
+
 void auto_phases(Auto *g)
 {
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
         Phase p;
         if (!find_variable(g, k, &p))
             continue;
-        uint32_t t = split_product(g, k, &p);
+        const uint32_t t = auto_phase_product(g, k, &p);
         auto_views(g);
-        for (uint32_t m = map_of(g, t, &p); m != NO_STAGE; m = map_of(g, t, &p)) {
-            t = split_map(g, m, t, &p);
-            auto_views(g);
-        }
+        (void)auto_phase_maps(g, t, &p);
         k++;
     }
     auto_drop_unread(g);

@@ -121,7 +121,7 @@ static uint32_t prepare_x(Auto *g, uint32_t k, const Dot *d)
     const Ten *n = ten(g->te, t);
     if (s->nr && stride_of(g, d->x, s->rvar[s->nr - 1]) == 1)
         return 0;
-    if (g->rows.at[t]) /* made as it should be */
+    if (g->rows.at[t] || dots_lanes(d)) /* made as it should be */
         return 0;
     const int c = channel_dim(g, s, d);
     const Layout last = layout_channels_last(g, t, c);
@@ -203,11 +203,11 @@ static uint32_t prepare_dot(Auto *g, uint32_t k, Dot *d)
     order_reduction(g, k, d);
     (void)dot_of(g, k, d);
     const Layout last = layout_channels_last(g, d->x->v.ref, channel_dim(g, g->te->stage.at[k], d));
-    k += auto_rows(g, k, d, &last);
+    k += dots_lanes(d) ? 0 : auto_rows(g, k, d, &last);
     (void)dot_of(g, k, d);
     g->twins.at[g->te->stage.at[k]->out] = takes_twins(g, g->te->stage.at[k], d);
     (void)dot_of(g, k, d);
-    if (d->quad > 1)
+    if (d->quad > 1 && !dots_lanes(d))
         split_reduction(g, k, d);
     (void)dot_of(g, k, d);
     k += prepare_x(g, k, d);

@@ -168,7 +168,7 @@ int outer_rows(const Stage *s, const Ten *t, const Dot *d)
 /* Few rows of one variable are joined by those of another. */
 static int64_t joined_rows(const Stage *s, const Ten *t, const Dot *d, int64_t rows)
 {
-    const int outer = rows > 1 && 2 * rows <= MAX_ROWS && !is_depthwise(d) ? outer_rows(s, t, d) : -1;
+    const int outer = rows > 1 && 2 * rows <= MAX_ROWS && (!is_depthwise(d) || dots_lanes(d)) ? outer_rows(s, t, d) : -1;
     return outer >= 0 && ex_is_const(t->dim[outer]) ? t->dim[outer]->v.i : 1;
 }
 

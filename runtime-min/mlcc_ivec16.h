@@ -419,6 +419,24 @@ static MLCC_INLINE void V16_ZIP3U8(uint8_t *p, v16i a, v16i b, v16i c)
 
 static MLCC_INLINE void V16_ZIP3I8(int8_t *p, v16i a, v16i b, v16i c) { V16_ZIP3U8((uint8_t *)p, a, b, c); }
 
+/* The nearest of -32768 to 32767, halves to even, of lane i of a and b at p[2 * i] and p[2 * i + 1]; of NaN the least. Floats below all whole
+ * numbers of 32 bits become the least of those. */
+#if MLCC_X86 && defined(__AVX512BW__)
+static MLCC_INLINE void V16_ZIP2RI16(int16_t *p, v16f a, v16f b)
+{
+    const __m512 most = _mm512_set1_ps(32767.0f);
+    const __m512i x = _mm512_cvtps_epi32(_mm512_min_ps(most, (__m512)a)), y = _mm512_cvtps_epi32(_mm512_min_ps(most, (__m512)b));
+    const __m512i order = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
+    _mm512_storeu_si512(p, _mm512_shuffle_epi8(_mm512_packs_epi32(x, y), order));
+}
+#else
+static MLCC_INLINE void V16_ZIP2RI16(int16_t *p, v16f a, v16f b)
+{
+    V8_ZIP2RI16(p, mlcc_v16_lo(a), mlcc_v16_lo(b));
+    V8_ZIP2RI16(p + 16, mlcc_v16_hi(a), mlcc_v16_hi(b));
+}
+#endif
+
 #if MLCC_X86 && defined(__AVX512F__)
 static MLCC_INLINE v16i V16_LDI16(const int16_t *p)
 {

@@ -386,6 +386,28 @@ static MLCC_INLINE void V4_ZIP3U8(uint8_t *p, v4i a, v4i b, v4i c)
 
 static MLCC_INLINE void V4_ZIP3I8(int8_t *p, v4i a, v4i b, v4i c) { V4_ZIP3U8((uint8_t *)p, a, b, c); }
 
+/* The nearest of -32768 to 32767, halves to even, of lane i of a and b at p[2 * i] and p[2 * i + 1]; of NaN the least. Floats below all whole
+ * numbers of 32 bits become the least of those. */
+#if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE void V4_ZIP2RI16(int16_t *p, v4f a, v4f b)
+{
+    const __m128 most = _mm_set1_ps(32767.0f);
+    const __m128i x = _mm_cvtps_epi32(_mm_min_ps(most, (__m128)a)), y = _mm_cvtps_epi32(_mm_min_ps(most, (__m128)b));
+    const __m128i order = _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15);
+    _mm_storeu_si128((__m128i *)(void *)p, _mm_shuffle_epi8(_mm_packs_epi32(x, y), order));
+}
+#else
+static MLCC_INLINE int16_t mlcc_rint_i16(float x) { return (int16_t)(x >= -32768.0f ? rintf(x < 32767.0f ? x : 32767.0f) : -32768.0f); }
+
+static MLCC_INLINE void V4_ZIP2RI16(int16_t *p, v4f a, v4f b)
+{
+    for (int i = 0; i < 4; i++) {
+        p[2 * i] = mlcc_rint_i16(a[i]);
+        p[2 * i + 1] = mlcc_rint_i16(b[i]);
+    }
+}
+#endif
+
 #if MLCC_NEON
 static MLCC_INLINE v4i V4_LDI16(const int16_t *p) { return (v4i)vmovl_s16(vld1_s16(p)); }
 #else

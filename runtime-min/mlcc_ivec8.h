@@ -336,6 +336,24 @@ static MLCC_INLINE void V8_ZIP3U8(uint8_t *p, v8i a, v8i b, v8i c)
 
 static MLCC_INLINE void V8_ZIP3I8(int8_t *p, v8i a, v8i b, v8i c) { V8_ZIP3U8((uint8_t *)p, a, b, c); }
 
+/* The nearest of -32768 to 32767, halves to even, of lane i of a and b at p[2 * i] and p[2 * i + 1]; of NaN the least. Floats below all whole
+ * numbers of 32 bits become the least of those. */
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE void V8_ZIP2RI16(int16_t *p, v8f a, v8f b)
+{
+    const __m256 most = _mm256_set1_ps(32767.0f);
+    const __m256i x = _mm256_cvtps_epi32(_mm256_min_ps(most, (__m256)a)), y = _mm256_cvtps_epi32(_mm256_min_ps(most, (__m256)b));
+    const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_shuffle_epi8(_mm256_packs_epi32(x, y), order));
+}
+#else
+static MLCC_INLINE void V8_ZIP2RI16(int16_t *p, v8f a, v8f b)
+{
+    V4_ZIP2RI16(p, mlcc_v8_lo(a), mlcc_v8_lo(b));
+    V4_ZIP2RI16(p + 8, mlcc_v8_hi(a), mlcc_v8_hi(b));
+}
+#endif
+
 #if MLCC_X86 && defined(__AVX2__)
 static MLCC_INLINE v8i V8_LDI16(const int16_t *p)
 {

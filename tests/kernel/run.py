@@ -177,6 +177,29 @@ def filtered_i8(path):
     return g.save(path, {'x': [3, 128, 28, 28], 'y': [4, 768]}, leaves(g))
 
 
+# What clips bound, behind 1x1 and 3x3: (channels in, of the clip, rows, columns, window, stride, borders, top of the clip, factor of what is clipped: when it is large of the bias alone). Pairs
+# of columns are made where their number is even.
+CLIPPED = [(8, 16, 6, 8, 3, 1, [1, 1, 1, 1], 6, 2), (16, 40, 9, 28, 3, 2, [1, 1, 1, 1], 6, 2), (24, 33, 5, 14, 5, 1, [2, 2, 2, 2], 1, 1), (20, 17, 8, 16, 5, 2, [1, 2, 2, 1], 6, 2),
+           (8, 8, 7, 7, 3, 1, [1, 1, 1, 1], 6, 2), (8, 64, 4, 30, 3, 1, [0, 0, 0, 0], 6, 1e12), (16, 48, 6, 12, 3, 2, [0, 0, 1, 1], 255, 100), (8, 16, 6, 10, 2, 1, [0, 1, 0, 1], 6, 2),
+           (16, 96, 112, 112, 3, 2, [1, 1, 1, 1], 6, 2), (24, 144, 56, 56, 3, 1, [1, 1, 1, 1], 6, 2)]
+
+
+def clipped_f32(path):
+    """In one product after the other, as in inverted residuals, with and without what is added and clipped again, and read by others too."""
+    g = Graph(18)
+    for k, (cin, c, h, w, size, stride, pads, top, factor) in enumerate(CLIPPED):
+        least, most = g.const(np.float32(0)), g.const(np.float32(top))
+        bias = [g.const((g.rng.standard_normal(c) * factor).astype(np.float32))] * (k != 2)
+        x, side = g.node('Relu', g.node('Slice', 'x', *slices(g, 1 + k % 2, cin, h, w))), 3 if k in (0, 3) else 1
+        x = g.node('Conv', x, g.const((g.rng.standard_normal((c, cin, side, side)) * min(factor, 100) / side).astype(np.float32)), *bias, pads=[side // 2] * 4)
+        x = g.node('Clip', x, least, most)
+        y = g.node('Conv', x, g.normal(c, 1, size, size), *([g.normal(c)] * (k % 3 > 0)), pads=pads, strides=[stride] * 2, group=c)
+        y = g.node('Clip', y, least, most) if k % 4 else y
+        g.node('Neg', g.conv(y, c, 24) if k % 2 else y)
+        g.node('Neg', x) if k == 7 else None
+    return g.save(path, {'x': [2, 24, 112, 112]}, leaves(g))
+
+
 def filtered_f32(path):
     """In strips of a picture, whose last tiles are cut or not, and of batches; what follows element for element is made there."""
     g = Graph(17)
@@ -331,10 +354,10 @@ def behind_i8(path):
 
 
 MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'filtered-f32': filtered_f32, 'filtered-i8': filtered_i8, 'windows-f32': windows_f32,
-          'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'groups-f32': groups_f32, 'turned-f32': turned_f32, 'behind-i8': behind_i8}
+          'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'groups-f32': groups_f32, 'turned-f32': turned_f32, 'behind-i8': behind_i8, 'clipped-f32': clipped_f32}
 
 
-NARROW = ['twins-f32']  # with -ffp=bf16, too, where a row has dots of such
+NARROW = {'twins-f32': 'bf16', 'clipped-f32': 'vnni'}  # with -ffp=bf16, too, where a row has such dots
 
 
 def outputs(mlcc, model, folder, options, way, level='-O2'):
@@ -379,7 +402,7 @@ def main():
             continue
         for march, row in machines.rows().items():
             way, why = machines.way(march)
-            for narrow in [False, True] if name in NARROW and any('bf16' in feature for feature in row.needs) else [False]:
+            for narrow in [False, True] if name in NARROW and any(NARROW[name] in feature for feature in row.needs) else [False]:
                 label = f'kernel/{name} {march}{" -ffp=bf16" * narrow}'
                 if way:
                     r.check(label, check(build / 'mlcc', model, folder, march, way, want, narrow))

@@ -140,7 +140,7 @@ int main(void)
         cmocka_unit_test(test_target), WIDTHS(test_unary), WIDTHS(test_quotients), WIDTHS(test_each), WIDTHS(test_binary), WIDTHS(test_fma), WIDTHS(test_masks),
         WIDTHS(test_fold), WIDTHS(test_partial), WIDTHS(test_strided), WIDTHS(test_integers), WIDTHS(test_bf16),
         VECTORS(test_pairs) VECTORS(test_lookup) WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_pow), WIDTHS(test_short_functions), WIDTHS(test_special)
-            WIDE(test_sums) WIDE(test_twins) WIDE(test_ints) WIDE(test_longs) WIDE(test_saturated) WIDE(test_packed) WIDE(test_zip4) WIDE(test_narrow) WIDE(test_halves),
+            WIDE(test_sums) WIDE(test_twins) WIDE(test_ints) WIDE(test_longs) WIDE(test_saturated) WIDE(test_packed) WIDE(test_zip2) WIDE(test_zip4) WIDE(test_narrow) WIDE(test_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
@@ -745,6 +745,27 @@ static void T(test_zip4)(void **state)
 #undef ZIPPED
     }
     assert_int_equal(by_turns[4 * W], 77);
+}
+
+/* Floats by twos: whole numbers of 16 bits, beyond them the nearest, of NaN the least; nothing behind them touched. */
+static void T(test_zip2)(void **state)
+{
+    (void)state;
+    float x[2 * W];
+    int16_t y[2 * W + 1];
+    uint64_t seed = 12;
+    y[2 * W] = 77;
+    for (int round = 0; round < 20000 / W; round++) {
+        fill(x, x + W, W, round, &seed);
+        for (int i = 0; i < 2 * W && round % 2; i++)
+            x[i] = (float)(int32_t)(next_random(&seed) % 140000 - 70000) / 2;
+        V(ZIP2RI16)(y, V(LD)(x), V(LD)(x + W));
+        for (int i = 0; i < 2 * W; i++) {
+            const float v = x[i % 2 * W + i / 2];
+            assert_int_equal(y[i], v == v ? mlcc_sat_i16(mlcc_trunc_i32((double)rintf(v))) : -32768);
+        }
+    }
+    assert_int_equal(y[2 * W], 77);
 }
 
 static void T(test_pairs)(void **state)

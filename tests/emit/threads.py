@@ -174,6 +174,18 @@ output %y
 '''
 
 
+def strips():
+    """A filtered convolution whose transforms and products are made for some rows of tiles at a time, in memory of each part's own."""
+    return f'''graph g
+input %x f32[1,16,84,64]
+const %w f32[16,16,3,3] ({numbers(2304)})
+%a ? = Relu %x
+%y ? = Conv %a %w {{pads=[1,1,1,1]}}
+%z ? = Relu %y
+output %z
+'''
+
+
 def parts_of(build, name, graph, mark, sanitizer):
     """Whether parts of a graph, whose code says `mark`, make what one does."""
     folder = build / 'emit' / 'threads' / name
@@ -220,6 +232,7 @@ def main():
     r.check('threads/dealt out to any number', '' if at == {2, 3, 7} else f'only to {sorted(at)}')
     r.check('threads/rows as needed', parts_of(build, 'depthwise', depthwise(), 'mlcc_need(800, 1, 1, 800*m', sanitizer))
     r.check('threads/rows that slide', parts_of(build, 'sliding', sliding(), 'mlcc_leads(45, 1, 46', sanitizer))
+    r.check('threads/strips', parts_of(build, 'strips', strips(), 'float *restrict y_tiles, float *restrict y_products', sanitizer))
     if platform.machine() == 'x86_64':
         r.check('threads/several levels', several_levels(build))
     else:

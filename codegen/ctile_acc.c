@@ -280,7 +280,7 @@ void v_accumulator_tile(VGen *v)
     const int32_t np = tile_points(t), nv = (t->lanes + v->width - 1) / v->width;
     Sums sums = {.np = np, .nv = nv};
     sums.quads = v_find_dot(v->g, t, &sums.dot);
-    v->tap = tile_tap(t, sums.quads);
+    v->tap = sums.quads && !sums.dot.lanes ? -1 : tile_tap(t, sums.quads);
     if (sums.quads && sums.dot.twins) {
         twin_tile(v, &sums);
         return;

@@ -37,6 +37,7 @@ X86 = Assembly('objdump', re.compile(r'\bv(?:fmadd231[ps][sd]|pdpbusd|pdpwssd|dp
 A64 = Assembly('aarch64-linux-gnu-objdump', re.compile(r'^(?:fmla\b.*\.s\[|[su]dot\b|usdot\b|bfdot\b)'), re.compile(r'\bq\d'),
                re.compile(r'^(?:b|b\.\w+|cbn?z|tbn?z)\s+(?:\w+, )?(?:#\d+, )?([0-9a-f]+) <'), re.compile(r'mov\s+x29, sp'), (re.compile(r'\[sp\b'), re.compile(r'\[(?:sp|x29)\b')))
 LEVELS = ['x86-64-v3', 'x86-64-v4', *(name for name, row in machines.rows().items() if row.isa == cross.ISA)]
+FIXED = 'znver4', ['-ffp=bf16']  # where the block with a clip has pairs of whole numbers
 ENOUGH = 6           # of these make a loop that is worth the look
 FOR_A_POINTER = 8    # multiplications that pay for one
 LINE = re.compile(r'^\s*([0-9a-f]+):\s+(\S.*)$')
@@ -93,9 +94,9 @@ def way_of(level):
     return (X86, machines.here('gcc', row.flags)) if able else (None, 'needs gcc and objdump on x86-64')
 
 
-def check(mlcc, model, folder, level, asm, way):
+def check(mlcc, model, folder, level, asm, way, options=()):
     """(complaint, hot loops seen)"""
-    built = tool.compile_model(mlcc, model, folder, 'net', [f'-march={level}'])
+    built = tool.compile_model(mlcc, model, folder, 'net', [f'-march={level}', *options])
     if built.rc:
         return built.message, 0
     seen = 0
@@ -115,11 +116,11 @@ def main():
     build, r = pathlib.Path(sys.argv[1]).resolve(), report.Report()
     models = [pathlib.Path(m) for m in sys.argv[2:]] or list(blocks.blocks(build / 'kernel').values())
     for model in models:
-        for level in LEVELS:
-            name = f'spills/{model.stem} {level}'
+        for level, options in [*((level, []) for level in LEVELS), *[FIXED] * (model.stem == 'inverted')]:
+            name = ' '.join([f'spills/{model.stem} {level}', *options])
             asm, way = way_of(level)
             if asm:
-                r.check(name, check(build / 'mlcc', model.resolve(), build / 'kernel' / f'{model.stem}-{level}', level, asm, way)[0])
+                r.check(name, check(build / 'mlcc', model.resolve(), build / 'kernel' / f'{model.stem}-{level}', level, asm, way, options)[0])
             else:
                 r.skip(name, way)
     r.finish()

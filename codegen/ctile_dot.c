@@ -25,6 +25,7 @@ static bool lies_by_quads(const Tile *t, const Expr *flat, bool lanes)
     return side && linear[0] && linear[1];
 }
 
+/* x is the same in all lanes, or lies as w does. */
 static bool fits_dot(const CGen *g, const Tile *t, DotForm *d)
 {
     const Expr *x = flat_index(g, buf(g->u, d->x->v.ref), d->x->a), *w = flat_index(g, buf(g->u, d->w->v.ref), d->w->a);
@@ -86,13 +87,14 @@ void v_dot_step(VGen *v, const Sums *sums, Points at, const Subst *given, uint32
     const int64_t taps = v->tap < 0 ? 1 : t->rext[v->tap]->v.i;
     const int32_t nv = sums->nv, count = at.count * nv;
     const bool lanes = sums->dot.lanes;
-    Subst s[MAX_RANK + 2] = {{t->rvar[t->nr - 1], ex_int(v->g->x, 0)}, {v->tap < 0 ? NULL : t->rvar[v->tap], NULL}};
     const uint32_t fixed = v->tap < 0 ? 1 : 2;
+    Subst s[MAX_RANK + 2] = {{t->rvar[t->nr - 1], ex_int(v->g->x, 0)}};
     for (uint32_t k = 0; k < ngiven; k++)
         s[fixed + k] = given[k];
     for (int32_t i = 0; i < count; i++)
         for (int64_t k = 0; k < taps; k++) {
-            s[1] = v->tap < 0 ? s[1] : (Subst){t->rvar[v->tap], ex_int(v->g->x, k)};
+            if (v->tap >= 0)
+                s[1] = (Subst){t->rvar[v->tap], ex_int(v->g->x, k)};
             dot(v, sums, at.first + (lanes ? i % at.count : i / nv), lanes ? i / at.count : i % nv, s, fixed + ngiven);
         }
 }

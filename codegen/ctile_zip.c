@@ -18,7 +18,9 @@ static int32_t zipped_of(const VGen *v, const Store *st)
 int32_t v_zipped(VGen *v, const Expr *base, int32_t first)
 {
     const Tile *t = v->t;
-    const int32_t count = t->nstore == 1 && v_is_whole(v) ? zipped_of(v, t->store) : 0;
+    if (t->nstore != 1 || !v_is_whole(v))
+        return 0;
+    const int32_t count = zipped_of(v, t->store);
     const Expr *flat = flat_index(v->g, buf(v->g->u, t->store->buf), t->store->idx), *begin = NULL;
     bool linear, side = count && first + count <= tile_points(t) && ex_coef(flat, t->lane, &linear) == count && linear;
     for (int32_t p = 0; side && p < count; p++) {

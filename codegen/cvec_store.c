@@ -66,7 +66,7 @@ const char *v_unpacked(VGen *v, const Store *st, const Subst *s, uint32_t n)
 bool v_is_rounded_i16(const VGen *v, const Store *st)
 {
     const Expr *e = st->value, *whole = buf(v->g->u, st->buf)->dt == DT_i16 && e->op == EX_castsat ? e->a[0] : NULL;
-    return whole && whole->op == EX_rint && whole->dt == DT_f32 && v_by_lane(whole, v->t->lane, v->t->acc);
+    return v->g->u->cx->fp == FP_bf16 && whole && whole->op == EX_rint && whole->dt == DT_f32 && v_by_lane(whole, v->t->lane, v->t->acc);
 }
 
 const char *v_narrowed(VGen *v, const Store *st, const Subst *s, uint32_t n)

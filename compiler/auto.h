@@ -72,6 +72,7 @@ int64_t points_of_tensor(const Auto *g, uint32_t t);
 int64_t bytes_of_tensor(const Auto *g, uint32_t t);    /* without a halo */
 int64_t points_of_stage(const Auto *g, uint32_t k);    /* elements that it defines */
 int64_t reduction_steps(const Auto *g, const Stage *s);
+bool has_known_extents(const Auto *g, const Stage *s); /* its variables and those of its reduction are constant */
 int64_t steps_of_stage(const Auto *g, uint32_t k);     /* elements x reduction steps */
 bool is_operand_of_call(const Te *te, uint32_t t);     /* a function of runtime-min reads its memory */
 bool is_pure_var(const Expr *e, const Expr *const *var, int n, int *which);
@@ -84,6 +85,7 @@ int dim_using(const Expr *load, const Expr *v);
 bool index_uses(const Expr *load, const Expr *v);
 int dim_of(const Expr *load, const Expr *v);
 int sole_dim(const Expr *load, const Expr *v);
+bool loads_element(const Auto *g, const Expr *load, const Expr *const *index); /* whether it is at these indices; dimensions of one element may be left at 0 */
 bool is_constant_load(const Auto *g, const Expr *load);
 bool reads_data(const Expr *e);                        /* whether a load is in it */
 bool has_affine_indices(const Expr *load);             /* neither quotients and remainders nor data in them */

@@ -39,7 +39,7 @@ static bool find_tap(const Auto *g, Window *w)
     const Expr *e = ex_sub(g->x, w->d.x->a[w->column], ex_mul(g->x, w->s->var[w->var], ex_int(g->x, w->step)));
     for (w->tap = 0; w->tap < w->s->nr; w->tap++) {
         const Expr *rest = ex_sub(g->x, e, w->s->rvar[w->tap]);
-        if (!ex_is_const(rest) || sole_dim(w->d.x, w->s->rvar[w->tap]) != w->column || !ex_is_const(w->s->rext[w->tap]))
+        if (!ex_is_const(rest) || sole_dim(w->d.x, w->s->rvar[w->tap]) != w->column)
             continue;
         w->at = rest->v.i;
         w->taps = w->s->rext[w->tap]->v.i;
@@ -53,17 +53,6 @@ static int64_t lead(const Window *w, int64_t p) { return (p + w->at) & 1; }
 
 /* Pairs that the window of one column spans. */
 static int64_t pairs_of(const Window *w) { return ((w->step == 1 ? 1 : lead(w, 0)) + w->taps - 1) / PAIR + 1; }
-
-static bool constant_extents(const Auto *g, const Stage *s)
-{
-    const Ten *t = ten(g->te, s->out);
-    bool yes = true;
-    for (uint8_t d = 0; d < t->rank; d++)
-        yes = yes && ex_is_const(t->dim[d]);
-    for (uint8_t r = 0; r < s->nr; r++)
-        yes = yes && ex_is_const(s->rext[r]);
-    return yes;
-}
 
 /* Whether k has an element for each lane and tap, and no others. */
 static bool has_weights(const Auto *g, const Window *w)
@@ -86,10 +75,11 @@ static bool find_window(const Auto *g, uint32_t k, Window *w)
     w->var = w->d.row;
     w->column = sole_dim(w->d.x, w->s->var[w->var]);
     w->step = w->column < 0 ? 0 : ex_coef(w->d.x->a[w->column], w->s->var[w->var], &linear);
-    if ((w->step != 1 && w->step != PAIR) || !linear || !constant_extents(g, w->s) || !has_weights(g, w) || !find_tap(g, w))
+    if ((w->step != 1 && w->step != PAIR) || !linear || !has_known_extents(g, w->s) || !has_weights(g, w) || !find_tap(g, w))
         return false;
+    const Expr *lane = w->s->var[w->d.lane];
     w->pairs = pairs_of(w);
-    return (double)w->pairs < (double)w->taps * g->m->dot_i16;
+    return dim_of(w->d.x, lane) >= 0 && sole_dim(w->d.x, lane) >= 0 && (double)w->pairs < (double)w->taps * g->m->dot_i16;
 }
 
 /* A value behind the maps that only it is made of. */
@@ -133,23 +123,15 @@ static bool find_sum(const Auto *g, const Expr *e, Clip *c)
     return e->op == EX_load && ten(g->te, e->v.ref)->kind == TEN_stage && g->nreader[e->v.ref] == 1;
 }
 
-/* Variables of the product are those of the clip. */
-static bool is_plain(const Auto *g, const Clip *c)
-{
-    const Stage *s = g->te->stage.at[c->map];
-    const Ten *t = ten(g->te, c->sum->v.ref);
-    bool same = t->rank == ten(g->te, s->out)->rank;
-    for (uint8_t d = 0; same && d < t->rank; d++)
-        same = c->sum->a[d] == s->var[d] || (ex_is_int(c->sum->a[d], 0) && ex_is_int(t->dim[d], 1));
-    return same;
-}
-
 /* Whether map k clips a dense product with a constant. */
 static bool find_clip(const Auto *g, uint32_t k, Clip *c)
 {
     *c = (Clip){.map = k};
     const Expr *in = g->te->stage.at[k]->kind == ST_map ? clipped(made_of(g, g->body[k]), &c->top) : NULL;
-    if (!in || !find_sum(g, made_of(g, in), c) || !is_plain(g, c))
+    if (!in || !find_sum(g, made_of(g, in), c))
+        return false;
+    const Stage *s = g->te->stage.at[k];
+    if (ten(g->te, c->sum->v.ref)->rank != ten(g->te, s->out)->rank || !loads_element(g, c->sum, s->var))
         return false;
     c->product = ten(g->te, c->sum->v.ref)->stage;
     if (!dot_of(g, c->product, &c->d) || c->d.lane < 0 || c->d.x->dt != DT_f32 || c->d.w->dt != DT_f32 || c->d.w->op != EX_load || !is_constant_load(g, c->d.w))

@@ -26,10 +26,7 @@ bool same_variables(const Auto *g, uint32_t host, uint32_t k)
         return true;
     if (!load || t->rank != h->rank)
         return false;
-    for (uint8_t d = 0; d < t->rank; d++)
-        if (load->a[d] != g->te->stage.at[host]->var[d] && !(ex_is_int(t->dim[d], 1) && ex_is_int(load->a[d], 0)))
-            return false;
-    return true;
+    return loads_element(g, load, g->te->stage.at[host]->var);
 }
 
 /* Dimension of x that the lanes alone index; -1: none. */

@@ -33,6 +33,15 @@ int sole_dim(const Expr *load, const Expr *v)
     return found;
 }
 
+bool loads_element(const Auto *g, const Expr *load, const Expr *const *index)
+{
+    const Ten *t = ten(g->te, load->v.ref);
+    for (uint8_t d = 0; d < t->rank; d++)
+        if (load->a[d] != index[d] && !(ex_is_int(load->a[d], 0) && ex_is_int(t->dim[d], 1)))
+            return false;
+    return true;
+}
+
 bool is_zero_outside(const Expr *load)
 {
     const Expr *fill = load->op == EX_loadp ? load->a[ex_load_rank(load)] : NULL;

@@ -132,16 +132,6 @@ static int64_t overlap_of(const Stage *s, const Dot *d)
     return linear && stride > 0 ? max_i64(s->rext[s->nr - 3]->v.i / stride, 1) : 1;
 }
 
-static bool constant_extents(const Stage *s, const Ten *t)
-{
-    bool ok = true;
-    for (uint8_t d = 0; d < t->rank; d++)
-        ok = ok && ex_is_const(t->dim[d]);
-    for (uint8_t d = 0; d < s->nr; d++)
-        ok = ok && ex_is_const(s->rext[d]);
-    return ok;
-}
-
 /* A guard that a halo makes needless. */
 static bool halo_reads(const Auto *g, const Expr *load)
 {
@@ -151,7 +141,7 @@ static bool halo_reads(const Auto *g, const Expr *load)
 static bool fits(const Auto *g, const Stage *s, const Dot *d)
 {
     const Ten *t = ten(g->te, s->out);
-    return g->m->amx && d->lane >= 0 && d->row >= 0 && d->quad > 1 && d->x->dt != DT_i16 && !g->twins.at[s->out] && s->nr > 1 && constant_extents(s, t) && halo_reads(g, d->x) && d->w->op == EX_load &&
+    return g->m->amx && d->lane >= 0 && d->row >= 0 && d->quad > 1 && d->x->dt != DT_i16 && !g->twins.at[s->out] && s->nr > 1 && has_known_extents(g, s) && halo_reads(g, d->x) && d->w->op == EX_load &&
            d->group == t->dim[d->lane]->v.i && !index_uses(d->w, s->var[d->row]);
 }
 

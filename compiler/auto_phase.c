@@ -145,9 +145,8 @@ static uint32_t map_of(const Auto *g, uint32_t t, const Phase *p)
     if (!load || load->op != EX_load || load == g->body[k] || ten(g->te, s->out)->rank + 1 != rank)
         return NO_STAGE;
     places_of(g, s, p, index);
-    for (uint8_t d = 0; d < rank; d++)
-        if (load->a[d] != index[d] && !(ex_is_int(load->a[d], 0) && ex_is_int(ten(g->te, t)->dim[d], 1)))
-            return NO_STAGE;
+    if (!loads_element(g, load, index))
+        return NO_STAGE;
     const Subst gone = {load, ex_num(g->x, (DType)load->dt, 0)};
     return ex_uses(ex_subst(g->x, g->body[k], &gone, 1), s->var[p->v]) ? NO_STAGE : k;
 }

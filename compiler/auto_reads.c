@@ -36,6 +36,17 @@ bool is_operand_of_call(const Te *te, uint32_t t)
     return false;
 }
 
+bool has_known_extents(const Auto *g, const Stage *s)
+{
+    const Ten *t = ten(g->te, s->out);
+    bool known = true;
+    for (uint8_t d = 0; d < t->rank; d++)
+        known = known && ex_is_const(t->dim[d]);
+    for (uint8_t r = 0; r < s->nr; r++)
+        known = known && ex_is_const(s->rext[r]);
+    return known;
+}
+
 int64_t reduction_steps(const Auto *g, const Stage *s)
 {
     int64_t n = 1;

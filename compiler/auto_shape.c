@@ -24,8 +24,9 @@ enum { ROWS_OF_PHASE = 4 };   /* of a tile that keeps the constant of each phase
 enum { TWIN_VECTORS = 7 };    /* of a tile of twin steps: all lanes that take them (auto_twin.c) */
 enum { FMA_LATENCY = 8, STEP_OVERHEAD = 2, TILE_OVERHEAD = 48, OPEN_ROWS = 64, MAX_ROWS = 14, MAX_VECTORS = 4 };
 /* Where all but multiplications has units of its own (Zen 4), what is stored of a tile goes beside the multiplications of the next, as far as the
- * core looks ahead, and loads are never waited for. Of n sums 0.04 n^2 cycles are left: 8 steps of pairs of bf16 in 14x2 vectors take 1.15 of
- * what their dots do, in 4x2 1.01, in 8x1, with as many sums and more loads, 1.08. In half cycles: of the latency of dots, of a load, of a sum by each other. */
+ * core looks ahead, and a step costs nothing beside its dots. Of n sums 0.04 n^2 cycles are left: 8 steps of pairs of bf16 in 14x2 vectors take
+ * 1.15 of what their dots do, in 4x2 1.01, in 8x1, with as many sums and more loads, 1.08. In half cycles: of the latency of dots, of a load
+ * (0.1 to 0.3 make no difference for networks), of a sum by each other. */
 enum { DOT_LATENCY = 14 };
 #define BESIDE_LOAD 0.15
 #define BESIDE_SUM 0.08

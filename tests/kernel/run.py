@@ -197,6 +197,9 @@ def clipped_f32(path):
         y = g.node('Clip', y, least, most) if k % 4 else y
         g.node('Neg', g.conv(y, c, 24) if k % 2 else y)
         g.node('Neg', x) if k == 7 else None
+    x = g.node('Clip', g.conv(g.node('Relu', g.node('Slice', 'x', *slices(g, 1, 8, 6, 8))), 8, 32), least, most)
+    x = g.node('Slice', x, *(g.const(np.array([v], np.int64)) for v in (8, 24, 1))) # channels that do not begin where the clip's do
+    g.node('Neg', g.node('Clip', g.conv(x, 16, 16, 3, group=16), least, most))
     return g.save(path, {'x': [2, 24, 112, 112]}, leaves(g))
 
 

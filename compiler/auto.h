@@ -21,7 +21,9 @@ typedef struct Auto {
     VEC(bool) pinned;    /* by tensor: stays at root (copies made on purpose) */
     VEC(bool) packed;    /* by tensor: an operand brought into groups at run time */
     VEC(bool) twins;     /* by tensor: a product that takes two steps side by side */
+    VEC(const struct ThirdsRows *) thirds; /* by tensor: the rows of a product that takes three steps by two multiplications (auto_thirds.c); NULL: it does not */
     VEC(Layout) layout;  /* by tensor: wanted */
+    VEC(bool) scaled;    /* by tensor: made of the rows of a product's operand (auto_thirds.c), which it reads from memory in the product's place */
     const Expr **body;   /* by stage: with inline tensors substituted */
     uint32_t **reader;   /* by tensor: stages whose substituted bodies read it */
     uint32_t *nreader;
@@ -44,6 +46,7 @@ typedef struct Dot {
     int lane;            /* variable along vectors (of the stage), -1: none */
     int row;             /* variable whose values share w: the points of the tile; -1: none */
     int64_t quad;        /* steps of the innermost reduction that one dot takes: 4 of bytes and of bf16 as twins, 2 of bf16, of i16 or of floats as twins, 1 */
+    bool thirds;         /* three steps by two multiplications: x and w are those of the first (auto_thirds.c) */
     int64_t group;       /* lanes that share x (the outputs of a group of channels); the extent of the lane variable: all */
 } Dot;
 
@@ -55,11 +58,14 @@ typedef struct MatrixShape { int32_t down, rows, lanes; int outer; int64_t x_byt
 
 /* auto_dot.c */
 bool dot_of(const Auto *g, uint32_t stage, Dot *d);
+enum { THIRDS = 3, ROW_TENSORS = 4 };
+int dot_constants(const Auto *g, uint32_t stage, const Dot *d, const Expr *w[THIRDS]); /* d->w, and of thirds the other two: how many */
 /* Dots of bytes for each multiply-add of floats. Machines that multiply signed bytes so multiply unsigned ones, too. */
 double byte_dot_rate(const Machine *m, DType x, DType w);
 static inline bool dots_lanes(const Dot *d) { return d->lane >= 0 && !d->group && d->quad > 1; } /* each lane has pairs of its own (auto_fixed.c) */
-bool is_product(const Stage *s);                       /* a contraction; a sum of squares is a statistic */
+bool is_product(const Auto *g, const Stage *s);                       /* a contraction; a sum of squares is a statistic */
 int64_t points_sharing(const Auto *g, const Stage *s, const Expr *load); /* outputs that read the same element of it */
+bool multiplies_row(const Stage *s);                    /* a sum of products of each row's elements by others of it: a statistic */
 bool steps_lie_beside(const Auto *g, const Stage *s, const Expr *x, const Expr *v);
 
 enum { TWIN = 2 };   /* steps that go side by side */
@@ -182,6 +188,10 @@ uint32_t auto_phase_product(Auto *g, uint32_t k, const Phase *p);
 uint32_t auto_phase_maps(Auto *g, uint32_t t, const Phase *p);
 void auto_picture(Auto *g);                            /* products with a flattened picture walk its dimensions */
 void auto_split(Auto *g);                              /* long sums in pieces, of which the second-level cache keeps what is read again */
+/* Tensors of a product by thirds: the rows of x, scaled, and of each its largest value, scale and sum of pairs. */
+typedef struct ThirdsRows { uint32_t y, scale, pairs, made[ROW_TENSORS]; } ThirdsRows;
+const Expr *third_constant(const Auto *g, const Expr *first, int q);
+void auto_thirds(Auto *g);                             /* products of floats by fewer multiplications and more additions, which run beside them */
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */
 void auto_winograd_bytes(Auto *g);                     /* exact, before zero points leave the sums */
 

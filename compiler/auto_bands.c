@@ -96,8 +96,62 @@ static void place_rows(Auto *g, uint32_t f)
     of->level = 1;
 }
 
+/* ---- rows of thirds ---- */
+
+/* The variable of the host for the outermost dimension of y that product k reads at more than one place; -1: there is none such. *d: that dimension. */
+static int outermost_rows(const Auto *g, uint32_t k, uint32_t host, const Expr *y, uint8_t *d)
+{
+    const Stage *s = g->te->stage.at[k], *h = g->te->stage.at[host];
+    const Expr *load = host == k ? NULL : ex_sole_load(g->body[host], s->out);
+    int v = -1;
+    for (*d = 0; *d + 1 < ten(g->te, y->v.ref)->rank && ex_is_int(ten(g->te, y->v.ref)->dim[*d], 1);)
+        ++*d;
+    if (*d + 1 == ten(g->te, y->v.ref)->rank || !is_pure_var(y->a[*d], s->var, ten(g->te, s->out)->rank, &v))
+        return -1;
+    return host == k || (load && is_pure_var(load->a[v], h->var, ten(g->te, h->out)->rank, &v)) ? v : -1;
+}
+
+/* Values of a row variable that are made at a time: as many as the first-level cache has room for, or one in the second. 0: all are as near. */
+static int64_t rows_of_thirds(const Auto *g, uint32_t y, uint8_t d)
+{
+    const int64_t n = extent_of(g, ten(g->te, y)->dim[d]), each = bytes_of_tensor(g, y) / n;
+    int64_t best = each <= g->m->l2_bytes / 8;
+    for (int64_t r = 2; r <= n / FEW_BLOCKS; r++)
+        best = n % r == 0 && r * each <= g->m->l1_bytes / 2 ? r : best;
+    return n * each <= g->m->l2_bytes / 8 ? 0 : best;
+}
+
+static void place_inside(Auto *g, uint32_t t, uint32_t host)
+{
+    StagePlan *p = &g->s->stage[ten(g->te, t)->stage];
+    p->place = PL_at;
+    p->host = host;
+    p->level = 1;
+}
+
+static void place_thirds(Auto *g, uint32_t k)
+{
+    const StagePlan *p = &g->s->stage[k];
+    const uint32_t host = p->place == PL_register ? p->host : k;
+    uint8_t dim;
+    Dot d;
+    if (!dot_of(g, k, &d) || g->s->stage[host].place != PL_root || g->block[host] || g->band[host].step || !constant_stays(g, &d))
+        return;
+    const int var = outermost_rows(g, k, host, d.x, &dim);
+    const int64_t rows = var < 0 ? 0 : rows_of_thirds(g, d.x->v.ref, dim);
+    if (!rows)
+        return;
+    g->band[host] = (LoopStep){(uint8_t)var, (int32_t)rows, 0};
+    g->host[host] = true;
+    for (int q = 0; q < ROW_TENSORS; q++)
+        place_inside(g, g->thirds.at[g->te->stage.at[k]->out]->made[q], host);
+}
+
 void auto_bands(Auto *g)
 {
+    for (uint32_t k = 0; k < g->te->stage.n; k++)
+        if (g->thirds.at[g->te->stage.at[k]->out])
+            place_thirds(g, k);
     for (uint32_t t = 1; t < g->te->ten.n; t++)
         if (g->rows.at[t] && g->nreader[t])
             place_rows(g, t);

@@ -108,11 +108,15 @@ static bool lane_apart(const Expr *w, const Expr *lane, int lane_dim)
     return true;
 }
 
-/* Dimensions of the constant in storage order: what the reduction does not walk, then the reduction's, lanes left out. */
-static uint8_t storage_order(const Stage *s, const Expr *load, uint8_t rank, int lane_dim, uint8_t *order, uint8_t *batch)
+/* Dimensions of the constant in storage order: what the reduction does not walk, then the reduction's, of thirds their number, lanes left out. */
+static uint8_t storage_order(const Stage *s, const Dot *d, int lane_dim, uint8_t *order, uint8_t *batch)
 {
+    const Expr *load = d->w;
+    const uint8_t rank = (uint8_t)ex_load_rank(load);
     uint8_t n = 0;
     bool reduced[MAX_RANK] = {false};
+    if (d->thirds)
+        reduced[rank - 2] = true;
     for (uint8_t q = 0; q < s->nr; q++)
         if (index_uses(load, s->rvar[q]))
             reduced[dim_using(load, s->rvar[q])] = true;
@@ -121,22 +125,25 @@ static uint8_t storage_order(const Stage *s, const Expr *load, uint8_t rank, int
             order[n++] = q;
     *batch = n;
     for (uint8_t q = 0; q < s->nr; q++) {
-        const int d = dim_using(load, s->rvar[q]);
-        if (d >= 0 && reduced[d])
-            order[n++] = (uint8_t)d;
-        if (d >= 0)
-            reduced[d] = false; /* the parts of a split variable share one */
+        const int by = dim_using(load, s->rvar[q]);
+        if (by >= 0 && reduced[by])
+            order[n++] = (uint8_t)by;
+        if (by >= 0)
+            reduced[by] = false; /* the parts of a split variable share one */
     }
+    if (d->thirds)
+        order[n++] = (uint8_t)(rank - 2);
     return n;
 }
 
 /* Of each dimension what the load walks, which is a part of it where a sum is made in pieces. */
-static void walked(const Auto *g, const Expr *load, Packing *p)
+static void walked(const Auto *g, const Dot *dot, Packing *p)
 {
+    const Expr *load = dot->w;
     for (uint8_t d = 0; d < p->w->rank; d++) {
         const int64_t size = p->w->dim[d]->v.i;
         int64_t lo, hi;
-        const bool known = ex_range(g->x, load->a[d], &lo, &hi) && lo >= 0 && hi < size;
+        const bool all = dot->thirds && d == p->w->rank - 2, known = !all && ex_range(g->x, load->a[d], &lo, &hi) && lo >= 0 && hi < size;
         p->first[d] = known ? lo : 0;
         p->count[d] = known ? hi - lo + 1 : size;
     }
@@ -157,8 +164,8 @@ static bool packing_of(const Auto *g, uint32_t k, const Dot *d, Packing *p)
         return false;
     const int64_t group = d->group ? d->group : w->dim[lane_dim]->v.i;
     *p = (Packing){.w = w, .lane_dim = lane_dim, .group = group, .block = min_i64(lanes_per_block(g, d, k), group), .quad = d->quad};
-    p->no = storage_order(s, d->w, w->rank, lane_dim, p->order, &p->batch);
-    walked(g, d->w, p);
+    p->no = storage_order(s, d, lane_dim, p->order, &p->batch);
+    walked(g, d, p);
     return true;
 }
 

@@ -139,17 +139,39 @@ static int serves_lanes(const Auto *g, const Expr *load)
     return constant ? 3 : g->packed.at[load->v.ref] ? 2 : load->dt == DT_f32 || load->op == EX_load;
 }
 
-bool is_product(const Stage *s)
+static bool is_load(const Expr *e) { return e->op == EX_load || e->op == EX_loadp; }
+
+/* Whether both factors are of one tensor and share all variables: nothing is used twice. */
+static bool are_of_one_row(const Stage *s, const Expr *p, const Expr *q)
 {
-    return s->kind == ST_reduce && s->op == RED_sum && s->body->op == EX_mul && s->body->a[0] != s->body->a[1];
+    bool alike = is_load(p) && is_load(q) && p->v.ref == q->v.ref;
+    for (uint8_t v = 0; alike && v < MAX_RANK && s->var[v]; v++)
+        alike = index_uses(p, s->var[v]) == index_uses(q, s->var[v]);
+    return alike;
 }
+
+bool multiplies_row(const Stage *s)
+{
+    const bool sum = s->kind == ST_reduce && s->op == RED_sum && s->body->op == EX_mul && s->body->a[0] != s->body->a[1];
+    return sum && are_of_one_row(s, s->body->a[0], s->body->a[1]);
+}
+
+/* The product in the body of a sum, of thirds that of the first; NULL: it is another sum. */
+static const Expr *product_of(const Auto *g, const Stage *s, const Expr *body)
+{
+    const Expr *e = g->thirds.at[s->out] ? body->a[0] : body;
+    return s->kind == ST_reduce && s->op == RED_sum && e->op == EX_mul && e->a[0] != e->a[1] && !are_of_one_row(s, e->a[0], e->a[1]) ? e : NULL;
+}
+
+bool is_product(const Auto *g, const Stage *s) { return s->kind == ST_reduce && product_of(g, s, s->body); }
 
 bool dot_of(const Auto *g, uint32_t k, Dot *d)
 {
     const Stage *s = g->te->stage.at[k];
-    const Expr *b = s->body ? g->body[k] : NULL;
-    if (s->kind != ST_reduce || s->op != RED_sum || b->op != EX_mul || b->a[0] == b->a[1] || !factor_load(b->a[0]) || !factor_load(b->a[1]))
+    const Expr *b = s->kind == ST_reduce ? product_of(g, s, g->body[k]) : NULL;
+    if (!b || !factor_load(b->a[0]) || !factor_load(b->a[1]))
         return false;
+    d->thirds = g->thirds.at[s->out];
     d->x = factor_load(b->a[0]);
     d->w = factor_load(b->a[1]);
     if (serves_lanes(g, d->x) > serves_lanes(g, d->w)) {
@@ -167,6 +189,17 @@ bool dot_of(const Auto *g, uint32_t k, Dot *d)
     d->group = d->lane >= 0 ? group_of(g, d->x, s->var[d->lane], extent_of(g, ten(g->te, s->out)->dim[d->lane])) : 0;
     d->quad = quad_of(g, s, d);
     return true;
+}
+
+int dot_constants(const Auto *g, uint32_t k, const Dot *d, const Expr *w[THIRDS])
+{
+    w[0] = d->w;
+    if (!d->thirds)
+        return 1;
+    const Expr *both = g->body[k]->a[1]; /* (y1 + w2) * (y2 + w1) */
+    w[1] = both->a[1]->a[1];
+    w[2] = both->a[0]->a[1];
+    return THIRDS;
 }
 
 int64_t points_sharing(const Auto *g, const Stage *s, const Expr *load)

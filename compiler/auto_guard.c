@@ -145,7 +145,7 @@ void auto_guard(Auto *g)
         if (s->kind != ST_reduce)
             continue;
         ex_walk(s->body, find_guarded, g);
-        if (is_product(s) && g->m->lanes_f32 > 1)
+        if (is_product(g, s) && g->m->lanes_f32 > 1)
             ex_walk(s->body, find_grouped, &(Product){g, s});
         const Expr *body = ex_map(g->x, s->body, with_zeros, g);
         if (body != s->body)

@@ -61,7 +61,7 @@ static void add_use(const Auto *g, Use *use, uint32_t t, uint32_t k)
     const bool view = may_inline(g, k) && is_free_view(g, g->body[k]);
     const Use *u = &use[s->out];
     use[t].reads += view ? u->reads : loads_in(g, k, t) * (double)steps_of_stage(g, k);
-    use[t].product = use[t].product || (s->body && is_product(s)) || g->packed.at[s->out] || (view && u->product);
+    use[t].product = use[t].product || (s->body && is_product(g, s)) || g->packed.at[s->out] || g->scaled.at[s->out] || (view && u->product);
     use[t].scatter = use[t].scatter || s->kind == ST_scatter || (view && u->scatter);
     use[t].call = use[t].call || s->kind == ST_call || (view && u->call);
 }
@@ -115,7 +115,7 @@ static void find_product(void *ctx, const Expr *e)
     if (p->g->s->stage[k].place == PL_inline)
         ex_walk(p->g->body[k], find_product, p);
     else
-        p->found = p->found || is_product(p->g->te->stage.at[k]);
+        p->found = p->found || is_product(p->g, p->g->te->stage.at[k]);
 }
 
 static bool is_epilogue(const Auto *g, uint32_t k)

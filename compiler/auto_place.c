@@ -55,7 +55,7 @@ static void decide_register(Auto *g, bool products)
     for (uint32_t k = g->te->stage.n; k-- > 0;) {
         const Stage *s = g->te->stage.at[k];
         StagePlan *p = &g->s->stage[k];
-        if (s->kind != ST_reduce || is_product(s) != products || ten(g->te, s->out)->output >= 0 || g->nreader[s->out] != 1 || p->place != PL_root || g->host[k])
+        if (s->kind != ST_reduce || is_product(g, s) != products || ten(g->te, s->out)->output >= 0 || g->nreader[s->out] != 1 || p->place != PL_root || g->host[k])
             continue;
         if (!products && runs_across(g, k)) {
             p->why = "it runs across vectors";

@@ -35,7 +35,7 @@ enum { DOT_LATENCY = 14 };
  * what it has where steps are twins. Bytes of x from one row to the next, of each; 0: not always the same.
  * phases: constants of one step, each of which every phases-th row takes. beside: what is stored goes beside multiplications, though no steps are
  * made apart for it (auto_tile_dot.c). */
-typedef struct ShapeWork { int64_t outer, rows, lanes, width, steps; bool depthwise, beside; int64_t outer_bytes, row_bytes, phases; } ShapeWork;
+typedef struct ShapeWork { int64_t outer, rows, lanes, width, steps; bool depthwise, beside, thirds; int64_t outer_bytes, row_bytes, phases; } ShapeWork;
 
 static int64_t vectors_of(const ShapeWork *w) { return (w->lanes + w->width - 1) / w->width; }
 
@@ -62,8 +62,9 @@ static double step_cost(const Auto *g, const ShapeWork *w, int64_t rows, int64_t
 {
     const int64_t elements = w->depthwise ? 0 : (rows + w->phases - 1) / w->phases + (w->phases > 1); /* rows between two of x share one */
     const int64_t whole = vectors * min_i64(w->phases, rows);
-    const double fma = fma_cost(g, rows * vectors), loads = load_cost(g, elements, whole), latency = w->beside ? DOT_LATENCY : FMA_LATENCY;
-    const bool streams = !w->depthwise && w->steps * vectors * g->m->lanes_f32 * 4 > g->m->l1_bytes;
+    const int64_t loaded = w->thirds ? THIRDS : 1;
+    const double fma = fma_cost(g, rows * vectors * (w->thirds ? 2 : 1)), loads = load_cost(g, loaded * elements, loaded * whole), latency = w->beside ? DOT_LATENCY : FMA_LATENCY;
+    const bool streams = !w->depthwise && w->steps * loaded * vectors * g->m->lanes_f32 * 4 > g->m->l1_bytes;
     const double least = streams ? fmax(latency, (double)(STREAM * vectors)) : latency;
     return fmax(fmax(fma, loads), least) + (w->beside ? BESIDE_LOAD * (double)(elements + whole) : STEP_OVERHEAD);
 }
@@ -229,7 +230,7 @@ static ShapeWork work_of(const Auto *g, const Dot *d, const Stage *s, int64_t la
     const int outer = d->row >= 0 ? outer_rows(s, t, d) : -1;
     const int64_t width = g->m->lanes_f32 / (g->twins.at[s->out] ? TWIN : 1);
     const bool beside = g->m->adds_apart && !dtype_is_byte((DType)d->x->dt);
-    return (ShapeWork){joined_rows(s, t, d, rows), rows, lanes, width, reduction_steps(g, s) / d->quad, is_depthwise(d), beside,
+    return (ShapeWork){joined_rows(s, t, d, rows), rows, lanes, width, reduction_steps(g, s) / d->quad, is_depthwise(d), beside, d->thirds,
                        outer >= 0 ? bytes_between(g, d->x, s->var[outer]) : 0, row ? bytes_between(g, d->x, s->var[d->row]) : 0, phases_of(s, d)};
 }
 
@@ -238,9 +239,9 @@ TileShape shape_of_tile(const Auto *g, const Dot *d, const Stage *s, int64_t lan
     const bool open = !ex_is_const(ten(g->te, s->out)->dim[d->lane]), depthwise = is_depthwise(d), twin = g->twins.at[s->out];
     const ShapeWork w = work_of(g, d, s, lanes);
     const ShapeList few = is_streamed(g, &w, d) ? stream_shapes(g, &w) : (ShapeList){0};
-    const ShapeList best = few.n ? few : best_shapes(g, &w, open ? OPEN_VECTORS : depthwise ? TAP_VECTORS : twin ? TWIN_VECTORS : MAX_VECTORS);
+    const ShapeList best = few.n ? few : best_shapes(g, &w, open ? OPEN_VECTORS : depthwise ? TAP_VECTORS : twin ? TWIN_VECTORS : d->thirds ? 1 : MAX_VECTORS);
     const char *outer = w.outer > 1 ? str_fmt(g->a, "%" PRId64 "*", w.outer) : "";
-    const char *unit = few.n ? "streamed" : depthwise ? "depthwise" : twin ? "twin" : "dense", *type = dtype_info((DType)d->w->dt)->name;
+    const char *unit = few.n ? "streamed" : depthwise ? "depthwise" : twin ? "twin" : d->thirds ? "thirds" : "dense", *type = dtype_info((DType)d->w->dt)->name;
     *kind = str_fmt(g->a, "%s %s %s%s%" PRId64 "x%" PRId64 "x%" PRId64, unit, type, open ? "open " : "", outer, w.rows, lanes, w.steps);
     return tuning_choose(g->tuning, *kind, &best);
 }

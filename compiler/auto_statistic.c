@@ -57,7 +57,7 @@ static void find_statistic(void *ctx, const Expr *e)
         return;
     const uint32_t k = ten(g->te, e->v.ref)->stage;
     const Stage *s = g->te->stage.at[k];
-    if (g->s->stage[k].place != PL_root || is_product(s))
+    if (g->s->stage[k].place != PL_root || is_product(g, s))
         return;
     if (s->kind == ST_reduce)
         f->found = true;
@@ -126,7 +126,7 @@ static bool joins(Row *r, uint32_t k)
     Auto *g = r->g;
     const Stage *s = g->te->stage.at[k];
     const uint32_t t = s->out;
-    if ((s->kind != ST_map && s->kind != ST_reduce) || is_product(s) || ten(g->te, t)->output >= 0 || g->s->stage[k].place != PL_root || g->pinned.at[t] || g->host[k])
+    if ((s->kind != ST_map && s->kind != ST_reduce) || is_product(g, s) || ten(g->te, t)->output >= 0 || g->s->stage[k].place != PL_root || g->pinned.at[t] || g->host[k])
         return false;
     int8_t *map = NEWN(g->a, int8_t, MAX_RANK);
     bool first = true;

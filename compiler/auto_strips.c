@@ -26,7 +26,7 @@ typedef struct Found { const Auto *g; const Expr *load; } Found;
 static void find_product(void *ctx, const Expr *e)
 {
     Found *f = ctx;
-    if (e->op == EX_load && ten(f->g->te, e->v.ref)->kind == TEN_stage && is_product(f->g->te->stage.at[ten(f->g->te, e->v.ref)->stage]))
+    if (e->op == EX_load && ten(f->g->te, e->v.ref)->kind == TEN_stage && is_product(f->g, f->g->te->stage.at[ten(f->g->te, e->v.ref)->stage]))
         f->load = e;
 }
 

@@ -43,12 +43,13 @@ typedef struct Across { const Auto *g; const Stage *s; bool yes; } Across;
 static void reads_along(void *ctx, const Expr *e)
 {
     Across *c = ctx;
-    if (e->op != EX_load || !e->n)
-        return;
-    c->yes = c->yes || ex_uses(e->a[order_of(c->g, e->v.ref).at[e->n - 1]], c->s->rvar[c->s->nr - 1]);
+    const Layout *l = e->op == EX_load || e->op == EX_loadp ? &c->g->layout.at[e->v.ref] : NULL;
+    const uint16_t rank = l ? ex_load_rank(e) : 0;
+    if (rank && (e->op == EX_load || layout_has_halo(l, (uint8_t)rank)))
+        c->yes = c->yes || ex_uses(e->a[order_of(c->g, e->v.ref).at[rank - 1]], c->s->rvar[c->s->nr - 1]);
 }
 
-/* Over whole vectors also with further variables outside, whose order is another one then: not for sums of floats. */
+/* Over whole vectors also with further variables outside, whose order is another one then: not for sums of floats, but those of auto_thirds.c. */
 bool runs_across(const Auto *g, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];
@@ -58,7 +59,7 @@ bool runs_across(const Auto *g, uint32_t k)
     bool alone = true;
     for (uint8_t q = 0; q + 1 < s->nr; q++)
         alone = alone && ex_is_int(s->rext[q], 1);
-    const bool any_order = s->op == RED_min || s->op == RED_max || (s->op == RED_sum && dtype_is_int((DType)s->body->dt));
+    const bool any_order = s->op == RED_min || s->op == RED_max || (s->op == RED_sum && dtype_is_int((DType)s->body->dt)) || multiplies_row(s);
     if (extent_of(g, n) < g->m->lanes_f32 || (!alone && !(any_order && ex_is_const(n) && n->v.i % g->m->lanes_f32 == 0)))
         return false;
     Across c = {g, s, false};

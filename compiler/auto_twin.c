@@ -27,7 +27,7 @@ static bool saves_vectors(const Auto *g, int64_t lanes)
 static bool is_plain(const Auto *g, const Dot *d)
 {
     const bool type = d->x->dt == d->w->dt && (d->x->dt == DT_f32 ? d->quad == 1 : d->x->dt == DT_bf16 && d->quad > 1 && !g->m->amx);
-    return type && d->x->op == EX_load && d->w->op == EX_load;
+    return type && !d->thirds && d->x->op == EX_load && d->w->op == EX_load;
 }
 
 bool takes_twins(const Auto *g, const Stage *s, const Dot *d)

@@ -55,6 +55,31 @@ def twins_f32(path):
     return g.save(path, {'x': [33, 67], 'y': [1, 24, 9, 11]}, leaves(g))
 
 
+def thirds_f32(path):
+    """Sums long enough for two multiplications in three steps, with tails in rows, lanes and steps; rows and columns of very different size,
+    each brought back to one size behind the product; rows of zeros; several products of one operand; pictures, with a step and put side by side."""
+    g = Graph(18)
+    for k, (m, n, s) in enumerate([(9, 64, 96), (14, 48, 144), (15, 65, 64), (33, 80, 67), (40, 130, 100), (25, 64, 401), (17, 96, 512), (50, 64, 528), (11, 49, 257)]):
+        x = g.node('Slice', 'x', *slices(g, m, s))
+        if k % 3:
+            size = np.exp2(g.rng.integers(-45, 45, (m, 1))).astype(np.float32)
+            size[::7] = 0
+            x = g.node('Mul', x, g.const(size))
+        column = np.exp2(g.rng.integers(-20, 20, n)).astype(np.float32)
+        y = g.node('MatMul', x, g.const((g.rng.standard_normal((s, n)) * column).astype(np.float32)))
+        y = g.node('Mul', y, g.const(np.where(size, 1 / np.where(size, size, 1), 0).astype(np.float32))) if k % 3 else y
+        g.node('Relu', g.node('Add', g.node('Mul', y, g.const(1 / column)), g.normal(n)))
+    both = g.node('Abs', 'x')
+    for n in (600, 620, 640):
+        g.node('Mul', g.node('MatMul', both, g.normal(528, n)), g.const(np.float32(0.01)))
+    for k, (cin, cout, size, stride) in enumerate([(64, 64, 1, 1), (96, 80, 1, 2), (70, 72, 1, 1)]):
+        x = g.node('Relu', g.node('Slice', 'y', *slices(g, 1, cin, 13, 11)))
+        g.node('Add', g.conv(x, cin, cout, size, stride), g.normal(cout, 1, 1)) if k % 2 else g.node('Relu', g.conv(x, cin, cout, size, stride))
+    halves = [g.node('Tanh', g.node('Slice', 'y', *slices(g, 1, c, 13, 11))) for c in (48, 64)]
+    g.node('Relu', g.conv(g.node('Concat', *halves, axis=1), 112, 64, 1, 1))
+    return g.save(path, {'x': [50, 528], 'y': [1, 96, 13, 11]}, leaves(g))
+
+
 def scores_f32(path):
     """Queries against keys that lie along the reduction as they do, keys shared by heads, scaled or not; also rows beyond few."""
     g, heads = Graph(8), 3
@@ -356,7 +381,7 @@ def behind_i8(path):
     return g.save(path, {'x': [1, 490]}, leaves(g), TensorProto.INT8)
 
 
-MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'filtered-f32': filtered_f32, 'filtered-i8': filtered_i8, 'windows-f32': windows_f32,
+MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'thirds-f32': thirds_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'filtered-f32': filtered_f32, 'filtered-i8': filtered_i8, 'windows-f32': windows_f32,
           'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'groups-f32': groups_f32, 'turned-f32': turned_f32, 'behind-i8': behind_i8, 'clipped-f32': clipped_f32}
 
 

@@ -15,11 +15,10 @@ static bool can_accumulate(const Tile *t)
     return (dt == DT_f32 || dt == DT_i32) && t->body->dt == dt && (!t->init || t->init->dt == dt);
 }
 
-/* Lanes along the last variable; with others outside they are whole vectors, and their order makes no difference. */
+/* Lanes along the last variable; with others outside, which the lanes' order then includes, they are whole vectors. */
 static bool is_across_vectors(const CGen *g, const Tile *t)
 {
-    const bool any_order = t->red == RED_min || t->red == RED_max || (t->red == RED_sum && t->acc->dt == DT_i32);
-    return t->lane == t->rvar[t->nr - 1] && (t->nr == 1 || (any_order && !t->open && t->lanes % g->lanes == 0));
+    return t->lane == t->rvar[t->nr - 1] && (t->nr == 1 || (!t->open && t->lanes % g->lanes == 0));
 }
 
 /* Short rows take shorter vectors. */

@@ -189,7 +189,7 @@ uint32_t auto_phase_maps(Auto *g, uint32_t t, const Phase *p);
 void auto_picture(Auto *g);                            /* products with a flattened picture walk its dimensions */
 void auto_split(Auto *g);                              /* long sums in pieces, of which the second-level cache keeps what is read again */
 /* Tensors of a product by thirds: the rows of x, scaled, and of each its largest value, scale and sum of pairs. */
-typedef struct ThirdsRows { uint32_t y, scale, pairs, made[ROW_TENSORS]; } ThirdsRows;
+typedef struct ThirdsRows { uint32_t x, y, scale, pairs, made[ROW_TENSORS]; } ThirdsRows;
 const Expr *third_constant(const Auto *g, const Expr *first, int q);
 void auto_thirds(Auto *g);                             /* products of floats by fewer multiplications and more additions, which run beside them */
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */

@@ -52,7 +52,7 @@ static int longest_variable(const Auto *g, const Stage *s)
 /* Whether rows pass by a constant that the second-level cache does not keep beside them. */
 static bool is_long_stream(const Auto *g, const Stage *s, const Dot *d)
 {
-    const bool plain = d->w->dt == DT_f32 && d->x->dt == DT_f32 && d->quad == 1 && d->lane >= 0;
+    const bool plain = d->w->dt == DT_f32 && d->x->dt == DT_f32 && d->quad == 1 && d->lane >= 0 && !d->thirds;
     const Ten *t = ten(g->te, s->out);
     return plain && d->group == extent_of(g, t->dim[d->lane]) && constant_bytes(g, d) > g->m->l2_bytes / 2 && points_sharing(g, s, d->w) > FEW_ROWS;
 }

@@ -7,7 +7,8 @@
  *         V[z, q, c] = input transform of x;  M[z, q, m] = sum(c) V U;  y[m, rows, j] = output transform of M
  *
  * V and M are scratch of one strip, and only the constant comes by again for each. Nothing is made twice. Seen from the stages: y is a map that
- * chooses by position and alone reads a product, whose operand is made by a map that it alone reads.
+ * chooses by position and alone reads a product, whose operand is made by a map that it alone reads. By thirds (auto_thirds.c) y reads the map in
+ * whose registers the product is, and the rows of its operand lie between that and V.
  */
 #include "auto_tile.h"
 
@@ -15,26 +16,42 @@ enum { SMALL_PART = 2 }; /* of the second-level cache: what takes no more stays 
 
 typedef struct Strips {
     uint32_t map, product, made; /* stages of y, M and V */
+    const ThirdsRows *thirds;    /* between M and V; NULL: nothing is */
     Dot d;
     int row;                     /* variable of y that moves the rows of tiles */
     int64_t tile, count;         /* rows of y in one row of tiles, and how many of those there are */
 } Strips;
 
-/* A load of a product, in the body of a map; NULL: there is none. */
-typedef struct Found { const Auto *g; const Expr *load; } Found;
+/* A load of a product, in the body of a map, or of the result of one by thirds; NULL: there is none. */
+typedef struct Found { const Auto *g; const Expr *load; uint32_t product; } Found;
 
 static void find_product(void *ctx, const Expr *e)
 {
     Found *f = ctx;
-    if (e->op == EX_load && ten(f->g->te, e->v.ref)->kind == TEN_stage && is_product(f->g, f->g->te->stage.at[ten(f->g->te, e->v.ref)->stage]))
+    const Auto *g = f->g;
+    if (e->op != EX_load || ten(g->te, e->v.ref)->kind != TEN_stage)
+        return;
+    const uint32_t k = ten(g->te, e->v.ref)->stage, in = product_in(g, k);
+    if (is_product(g, g->te->stage.at[k]) || (in != NO_STAGE && g->thirds.at[g->te->stage.at[in]->out])) {
         f->load = e;
+        f->product = in;
+    }
 }
 
-/* Whether tensor t is memory of its own that one stage alone reads. */
-static bool lies_between(const Auto *g, uint32_t t)
+/* Whether tensor t is memory of its own that so many stages read. */
+static bool lies_between(const Auto *g, uint32_t t, uint32_t readers)
 {
     const Ten *n = ten(g->te, t);
-    return n->kind == TEN_stage && n->output < 0 && g->nreader[t] == 1 && g->s->stage[n->stage].place == PL_root && !g->host[n->stage] && !g->layout.at[t].within;
+    return n->kind == TEN_stage && n->output < 0 && g->nreader[t] == readers && g->s->stage[n->stage].place == PL_root && !g->layout.at[t].within;
+}
+
+/* Between V and the product: V is read for its largest values and for its rows, those by the product and for their pairs. */
+static bool thirds_lie_between(const Auto *g, const ThirdsRows *r)
+{
+    bool yes = lies_between(g, r->x, 2) && lies_between(g, r->y, 2) && !g->host[ten(g->te, r->x)->stage];
+    for (int q = 0; q < ROW_TENSORS; q++)
+        yes = yes && g->s->stage[ten(g->te, r->made[q])->stage].place == PL_root;
+    return yes;
 }
 
 /* The outermost variable along which a map chooses by position. */
@@ -68,7 +85,7 @@ static bool is_one_piece(const Auto *g, const Strips *s, const Expr *load)
 
 static bool find_strips(const Auto *g, uint32_t k, Strips *s)
 {
-    Found f = {g, NULL};
+    Found f = {.g = g, .product = NO_STAGE};
     *s = (Strips){.map = k};
     if (g->te->stage.at[k]->kind != ST_map || g->s->stage[k].place != PL_root || g->host[k] || !find_rows(g, s))
         return false;
@@ -76,21 +93,25 @@ static bool find_strips(const Auto *g, uint32_t k, Strips *s)
     if (!f.load || !is_one_piece(g, s, f.load))
         return false;
     s->product = ten(g->te, f.load->v.ref)->stage;
-    if (!dot_of(g, s->product, &s->d) || !lies_between(g, f.load->v.ref) || !lies_between(g, s->d.x->v.ref))
+    if (f.product == NO_STAGE || !dot_of(g, f.product, &s->d) || !lies_between(g, f.load->v.ref, 1))
         return false;
-    s->made = ten(g->te, s->d.x->v.ref)->stage;
+    s->thirds = g->thirds.at[g->te->stage.at[f.product]->out];
+    if (s->thirds ? !thirds_lie_between(g, s->thirds) : !lies_between(g, s->d.x->v.ref, 1) || g->host[s->product])
+        return false;
+    s->made = ten(g->te, s->thirds ? s->thirds->x : s->d.x->v.ref)->stage;
     return g->te->stage.at[s->made]->kind == ST_map && is_constant_load(g, s->d.w);
 }
 
 /* Rows of tiles of a strip: with the constant the cache holds what they take, and the parts of a run have as many strips each. 0: not by strips. */
 static int64_t rows_of_strip(const Auto *g, const Strips *s)
 {
-    const int64_t between = bytes_of_tensor(g, g->te->stage.at[s->product]->out) + bytes_of_tensor(g, s->d.x->v.ref), constant = bytes_of_tensor(g, s->d.w->v.ref);
+    const int64_t between = bytes_of_tensor(g, g->te->stage.at[s->product]->out) + bytes_of_tensor(g, s->d.x->v.ref), rows = s->thirds ? bytes_of_tensor(g, s->thirds->x) : 0;
+    const int64_t constant = bytes_of_tensor(g, s->d.w->v.ref);
     int64_t best = 0;
     if (between <= g->m->l2_bytes / SMALL_PART)
         return 0;
     for (int64_t n = 1; n < s->count; n++)
-        best = s->count % (n * g->parts) == 0 && constant + n * (between / s->count) <= g->m->l2_bytes ? n : best;
+        best = s->count % (n * g->parts) == 0 && constant + n * ((between + rows) / s->count) <= g->m->l2_bytes ? n : best;
     return best;
 }
 
@@ -113,5 +134,7 @@ void auto_strips(Auto *g)
         g->host[k] = true;
         place_in(g, s.product, k);
         place_in(g, s.made, k);
+        for (int q = 0; s.thirds && q < ROW_TENSORS; q++)
+            place_in(g, ten(g->te, s.thirds->made[q])->stage, k);
     }
 }

@@ -24,7 +24,7 @@ enum {
     BLOCK = 16,       /* of a long sum: rows of a tile read memory at one place each */
     LONG = 400,       /* steps from which on rows, whose thirds lie far apart, would share sets of the first-level cache */
     LEAST_POINTS = 9, /* that share an element of w: fewer wait for it, not for multiply-adds */
-    PASS = 6, ROW = 24, /* cycles for a vector of x and for a row of it: the largest, y, the sum of y1*y2 */
+    PASS = 6, FAR_PASS = 18, ROW = 24, /* cycles for a vector of x, near or not, and for a row of it: the largest, y, the sum of y1*y2 */
     LEAST_GAIN = 10   /* one cycle of so many is saved */
 };
 
@@ -102,7 +102,8 @@ static void choose_blocks(Work *p)
 static bool pays(const Auto *g, const Work *p)
 {
     const int64_t width = g->m->lanes_f32, vectors = (extent_of(g, ten(g->te, p->s->out)->dim[p->d.lane]) + width - 1) / width;
-    const int64_t plain = p->steps * vectors, thirds = p->blocks * p->block * 2 * vectors + (p->steps + width - 1) / width * PASS + ROW;
+    const bool far = p->nbatch && bytes_of_tensor(g, p->x->v.ref) > g->m->l2_bytes / 2; /* what is no batch is made by a few rows (auto_bands.c) */
+    const int64_t plain = p->steps * vectors, thirds = p->blocks * p->block * 2 * vectors + (p->steps + width - 1) / width * (far ? FAR_PASS : PASS) + ROW;
     return (plain - thirds) * LEAST_GAIN >= plain;
 }
 
@@ -118,7 +119,7 @@ static bool find(const Auto *g, uint32_t k, Work *p)
         return false;
     find_variables(g, p);
     choose_blocks(p);
-    return p->nbatch == 0 && p->nrow < MAX_RANK - 2 && find_walk(g, p) && pays(g, p);
+    return p->nrow < MAX_RANK - 2 && find_walk(g, p) && pays(g, p);
 }
 
 /* ---- the constants ---- */
@@ -351,7 +352,7 @@ static ThirdsRows rows_of(Auto *g, uint32_t *k, const Work *p)
     auto_insert(g, (*k)++, scale);
     auto_insert(g, (*k)++, y);
     auto_insert(g, (*k)++, pairs);
-    return (ThirdsRows){y->out, scale->out, pairs->out, {most->out, scale->out, y->out, pairs->out}};
+    return (ThirdsRows){p->x->v.ref, y->out, scale->out, pairs->out, {most->out, scale->out, y->out, pairs->out}};
 }
 
 /* ---- the product ---- */

@@ -116,9 +116,9 @@ static int64_t rows_of_thirds(const Auto *g, uint32_t y, uint8_t d)
 {
     const int64_t n = extent_of(g, ten(g->te, y)->dim[d]), each = bytes_of_tensor(g, y) / n;
     int64_t best = each <= g->m->l2_bytes / 8;
-    for (int64_t r = 2; r <= n / FEW_BLOCKS; r++)
+    for (int64_t r = 2; r <= n / (g->parts > 1 ? FEW_BLOCKS : 2); r++)
         best = n % r == 0 && r * each <= g->m->l1_bytes / 2 ? r : best;
-    return n * each <= g->m->l2_bytes / 8 ? 0 : best;
+    return n * each <= (g->parts > 1 ? g->m->l2_bytes / 8 : g->m->l1_bytes / 2) ? 0 : best;
 }
 
 static void place_inside(Auto *g, uint32_t t, uint32_t host)

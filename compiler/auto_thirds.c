@@ -25,7 +25,8 @@ enum {
     LONG = 400,       /* steps from which on rows, whose thirds lie far apart, would share sets of the first-level cache */
     LEAST_POINTS = 9, /* that share an element of w: fewer wait for it, not for multiply-adds */
     PASS = 6, FAR_PASS = 18, ROW = 24, /* cycles for a vector of x, near or not, and for a row of it: the largest, y, the sum of y1*y2 */
-    LEAST_GAIN = 10   /* one cycle of so many is saved */
+    LEAST_GAIN = 10,  /* one cycle of so many is saved */
+    MEETINGS = 4000   /* cycles for the parts of a run, which meet once more */
 };
 
 /* What there is of a product: its stage, with variables of one value at 0, and the steps. */
@@ -104,7 +105,7 @@ static bool pays(const Auto *g, const Work *p)
     const int64_t width = g->m->lanes_f32, vectors = (extent_of(g, ten(g->te, p->s->out)->dim[p->d.lane]) + width - 1) / width;
     const bool far = p->nbatch && bytes_of_tensor(g, p->x->v.ref) > g->m->l2_bytes / 2; /* what is no batch is made by a few rows (auto_bands.c) */
     const int64_t plain = p->steps * vectors, thirds = p->blocks * p->block * 2 * vectors + (p->steps + width - 1) / width * (far ? FAR_PASS : PASS) + ROW;
-    return (plain - thirds) * LEAST_GAIN >= plain;
+    return (plain - thirds) * LEAST_GAIN >= plain && (g->parts == 1 || (plain - thirds) * points_sharing(g, p->s, p->d.w) >= g->parts * MEETINGS);
 }
 
 static bool find(const Auto *g, uint32_t k, Work *p)
@@ -153,12 +154,13 @@ static double scaled(const Made *m, const char *w, int64_t lane, int exponent, i
     return k < m->step.extent ? ldexp((double)weight_at(w, lane * m->lane.stride + k * m->step.stride), -exponent) : 0;
 }
 
+/* What w1*w2 add, with the other sign. */
 static double correction(const Made *m, const char *w, int64_t lane, int exponent)
 {
     double sum = 0;
     for (int64_t i = 0; i < m->blocks * m->block; i++)
         sum += scaled(m, w, lane, exponent, i / m->block, i % m->block, 1) * scaled(m, w, lane, exponent, i / m->block, i % m->block, 2);
-    return sum;
+    return -sum;
 }
 
 static void make_column(const Made *m, const char *w, int64_t lane, char *out)
@@ -335,11 +337,15 @@ static Stage *sum_of_pairs(Auto *g, const Work *p, uint32_t y)
     return s;
 }
 
-/* A border behind each row for what the last block has beyond it. */
-static void want_border(Auto *g, uint32_t y, const Expr *last)
+/* A border behind each row: for what the last block has beyond it, and so that rows begin at lines and not all in the same sets of a cache. */
+static void want_border(Auto *g, const Work *p, uint32_t y)
 {
+    const int64_t line = LINE / (int64_t)sizeof(float), end = p->blocks * p->block * THIRDS;
+    int64_t pitch = (end + line - 1) / line * line;
+    if (pitch * (int64_t)sizeof(float) % (PAGE / 2) == 0)
+        pitch += line;
     Layout want = layout_channels_last(g, y, -1);
-    layout_want_halo(g, last, &want);
+    want.hi[p->nrow] = (int32_t)(pitch - p->steps);
     layout_merge(g, y, &want);
 }
 
@@ -374,7 +380,7 @@ static Stage *thirds_product(Auto *g, const Work *p, const ThirdsRows *r)
         w[q] = third_constant(g, w[0], q);
     }
     s->body = ex_add(g->x, ex_mul(g->x, y[0], w[0]), ex_mul(g->x, ex_add(g->x, y[1], w[2]), ex_add(g->x, y[2], w[1])));
-    want_border(g, r->y, y[THIRDS - 1]);
+    want_border(g, p, r->y);
     return s;
 }
 
@@ -385,8 +391,8 @@ static Stage *result_of(Auto *g, const Work *p, const ThirdsRows *r, uint32_t su
     for (uint8_t q = 0; q < p->nrow; q++)
         row[q] = p->s->var[p->row[q]];
     const Expr *e = ex_load(g->x, DT_f32, sum, ten(g->te, sum)->rank, p->s->var);
+    e = ex_add(g->x, e, constant(g, p, CORRECTION, "pairs", NULL, 0)); /* what the sum starts with */
     e = ex_sub(g->x, e, ex_load(g->x, DT_f32, r->pairs, p->nrow, row));
-    e = ex_sub(g->x, e, constant(g, p, CORRECTION, "pairs", NULL, 0));
     e = ex_mul(g->x, e, ex_mul(g->x, ex_load(g->x, DT_f32, r->scale, p->nrow, row), constant(g, p, COLUMN, "columns", NULL, 0)));
     Stage *s = NEW(g->a, Stage);
     *s = (Stage){.kind = ST_map, .out = p->s->out, .node = p->s->node, .body = e};

@@ -154,12 +154,14 @@ static void tile_register(Build *b, Tile *t, uint32_t k, uint32_t r, Subst *sub,
     b->acc[red->out] = NULL;
 }
 
-/* A sum of products whose one operand is shared by all lanes; depthwise products share loads between points instead. */
+/* A sum of products whose one operand is shared by all lanes; depthwise products share loads between points instead. By thirds
+ * (auto_thirds.c) the first of each two. */
 static bool is_dot(const Tile *t)
 {
-    if (t->red != RED_sum || t->across || t->np == 0 || t->body->op != EX_mul)
+    const Expr *e = t->red == RED_sum && t->body->op == EX_add && t->body->a[1]->op == EX_mul ? t->body->a[0] : t->body;
+    if (t->red != RED_sum || t->across || t->np == 0 || !e || e->op != EX_mul)
         return false;
-    return !t->lane || !ex_uses(t->body->a[0], t->lane) || !ex_uses(t->body->a[1], t->lane);
+    return !t->lane || !ex_uses(e->a[0], t->lane) || !ex_uses(e->a[1], t->lane);
 }
 
 void tile_stage(Build *b, Nest *in, uint32_t k, const Box *box)

@@ -36,7 +36,7 @@ X86 = Assembly('objdump', re.compile(r'\bv(?:fmadd231[ps][sd]|pdpbusd|pdpwssd|dp
                re.compile(r'^j\w+\s+([0-9a-f]+)'), re.compile(r'mov\s+%rsp,%rbp'), (re.compile(r'\(%rsp\b'), re.compile(r'\(%r[sb]p\b')))
 A64 = Assembly('aarch64-linux-gnu-objdump', re.compile(r'^(?:fmla\b.*\.s\[|[su]dot\b|usdot\b|bfdot\b)'), re.compile(r'\bq\d'),
                re.compile(r'^(?:b|b\.\w+|cbn?z|tbn?z)\s+(?:\w+, )?(?:#\d+, )?([0-9a-f]+) <'), re.compile(r'mov\s+x29, sp'), (re.compile(r'\[sp\b'), re.compile(r'\[(?:sp|x29)\b')))
-LEVELS = ['x86-64-v3', 'x86-64-v4', *(name for name, row in machines.rows().items() if row.isa == cross.ISA)]
+LEVELS = ['x86-64-v3', 'x86-64-v4', 'znver4', *(name for name, row in machines.rows().items() if row.isa == cross.ISA)]
 FIXED = 'znver4', ['-ffp=bf16']  # where the block with a clip has pairs of whole numbers
 ENOUGH = 6           # of these make a loop that is worth the look
 FOR_A_POINTER = 8    # multiplications that pay for one

@@ -58,7 +58,7 @@ typedef struct MatrixShape { int32_t down, rows, lanes; int outer; int64_t x_byt
 
 /* auto_dot.c */
 bool dot_of(const Auto *g, uint32_t stage, Dot *d);
-enum { THIRDS = 3, ROW_TENSORS = 4 };
+enum { THIRDS = 3, ROW_TENSORS = 4 }; /* steps that two multiplications take, and what is made of rows for them (auto_thirds.c) */
 int dot_constants(const Auto *g, uint32_t stage, const Dot *d, const Expr *w[THIRDS]); /* d->w, and of thirds the other two: how many */
 /* Dots of bytes for each multiply-add of floats. Machines that multiply signed bytes so multiply unsigned ones, too. */
 double byte_dot_rate(const Machine *m, DType x, DType w);
@@ -191,6 +191,7 @@ void auto_split(Auto *g);                              /* long sums in pieces, o
 /* Tensors of a product by thirds: the rows of x, scaled, and of each its largest value, scale and sum of pairs. */
 typedef struct ThirdsRows { uint32_t x, y, scale, pairs, made[ROW_TENSORS]; } ThirdsRows;
 const Expr *third_constant(const Auto *g, const Expr *first, int q);
+bool takes_thirds(const Auto *g, uint32_t k);          /* whether product k will */
 void auto_thirds(Auto *g);                             /* products of floats by fewer multiplications and more additions, which run beside them */
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */
 void auto_winograd_bytes(Auto *g);                     /* exact, before zero points leave the sums */

@@ -66,13 +66,15 @@ static bool is_hint_dear(const Auto *g, int64_t rows, int64_t lanes, int64_t sha
     return load_cost(g, rows, vectors) >= fma_cost(g, rows * vectors) && 16 * share <= LINE;
 }
 
+/* Steps by thirds load as much as a core can beside what they compute: hints for each row tile halve their speed where a panel comes from the
+ * last level. */
 void plan_fetches(const Auto *g, StagePlan *p, const Dot *d, const Stage *s, const TileShape *shape, int64_t lanes)
 {
     const int64_t block_lanes = min_i64(lanes, lanes_per_block(g, d, ten(g->te, s->out)->stage));
     const int64_t run = block_lanes * (d->thirds ? THIRDS : 1) * (int64_t)dtype_bytes((DType)d->w->dt), block = reduction_steps(g, s) * run;
     if ((d->w->dt != DT_f32 && d->w->dt != DT_bf16 && d->quad == 1) || !constant_bytes(g, d))
         return;
-    if (!d->thirds && block >= g->m->l1_bytes / 2 && !is_bound_by_loads(g, shape->down * shape->rows))
+    if (block >= g->m->l1_bytes / 2 && !d->thirds && !is_bound_by_loads(g, shape->down * shape->rows))
         p->near = (int16_t)max_i64(g->m->fetch_ahead / (run * d->quad), 1);
     const int64_t rows = shape->down * shape->rows, tiles = (points_sharing(g, s, d->w) + rows - 1) / rows;
     if (d->group && block_lanes == lanes && !is_hint_dear(g, rows, lanes, run / tiles)) /* several blocks are streams enough */

@@ -231,11 +231,8 @@ void auto_prepare(Auto *g)
         auto_picture(g);
     if (g->m->lanes_f32 > 1 && !g->te->cx->small) {
         auto_phases(g);
-        if (g->parts > 1)
-            auto_thirds(g);
         auto_split(g);
-        if (g->parts == 1)
-            auto_thirds(g);
+        auto_thirds(g);
     }
     g->constants = all_constants(g);
     g->outgrown = g->constants > g->m->l2_bytes;

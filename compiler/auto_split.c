@@ -20,6 +20,8 @@
  *
  *   part[i, l] = sum(k < K/L) x[i, k*L + l] * w[k*L + l],   y[i] = sum(l) part[i, l]
  *
+ * Sums by thirds (auto_thirds.c) are cut one after the other there, too: what they read is made by all parts anyway.
+ *
  * In the same way a large picture that is summed to one value a channel is summed in groups of rows, each by who has made them:
  * there are not always as many blocks of channels as threads.
  */
@@ -52,7 +54,7 @@ static int longest_variable(const Auto *g, const Stage *s)
 /* Whether rows pass by a constant that the second-level cache does not keep beside them. */
 static bool is_long_stream(const Auto *g, const Stage *s, const Dot *d)
 {
-    const bool plain = d->w->dt == DT_f32 && d->x->dt == DT_f32 && d->quad == 1 && d->lane >= 0 && !d->thirds;
+    const bool plain = d->w->dt == DT_f32 && d->x->dt == DT_f32 && d->quad == 1 && d->lane >= 0;
     const Ten *t = ten(g->te, s->out);
     return plain && d->group == extent_of(g, t->dim[d->lane]) && constant_bytes(g, d) > g->m->l2_bytes / 2 && points_sharing(g, s, d->w) > FEW_ROWS;
 }
@@ -359,7 +361,7 @@ static uint32_t split_product(Auto *g, uint32_t k)
     Dot d;
     if (!dot_of(g, k, &d) || !is_long_stream(g, s, &d))
         return 0;
-    const bool beside = g->parts > 1;
+    const bool beside = g->parts > 1 && !takes_thirds(g, k);
     const int q = longest_variable(g, s), pieces = q < 0 ? 1 : beside ? pieces_beside(g, s, &d, q) : pieces_behind(g, k, &d, q);
     if (pieces < 2)
         return 0;

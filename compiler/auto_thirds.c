@@ -7,17 +7,18 @@
  *
  * Where additions have units of their own (Zen 4), a third of the steps as they stand and two thirds so take as many multiply-adds as
  * additions, which run side by side: 1.5 times the products of a core that multiplies and adds in every cycle. Steps go in groups of
- * three blocks of B, y and w being x and the constant by a power of two for each row and each column, so that both have magnitudes up to 1:
+ * three blocks of B, y and w being x and the constant over a power of two of each row and each column, so that both have magnitudes up to 1:
  *
  *   sum(k) x[i, k] * w[k, j] = (sum(b, e) (y0*w0 + (y1 + w2) * (y2 + w1)) - sum(b, e) y1*y2 - sum(b, e) w1*w2) * row[i] * column[j]
  *
  *   y_q = y[i, (3*b + q) * B + e],  w_q = w[(3*b + q) * B + e, j],  e < B
  *
- * Without the scales what is added would drown what it is added to. With them the error is 1 to 5 times that of the plain sum
- * (ARCHITECTURE.md), and a row of numbers of very different size loses no more than another row would lend it.
+ * Without the scales the larger operand would drown the smaller. With them errors are 1 to 5 times those of the plain sum, whose last bits
+ * depend on its order anyway, by random rows and columns, and in networks not larger at all (ARCHITECTURE.md, 47).
  */
 #include "auto_tile.h"
 
+#include <float.h>
 #include <math.h>
 
 enum {
@@ -136,7 +137,7 @@ static float weight_at(const char *w, int64_t k)
     return v;
 }
 
-/* Exponent of a power of two that is no less than any of a column. */
+/* Exponent of a power of two above all of a column, or of the largest one. */
 static int exponent_of(const Made *m, const char *w, int64_t lane)
 {
     float most = 0;
@@ -144,33 +145,33 @@ static int exponent_of(const Made *m, const char *w, int64_t lane)
     for (int64_t k = 0; k < m->step.extent; k++)
         most = fmaxf(most, fabsf(weight_at(w, lane * m->lane.stride + k * m->step.stride)));
     (void)frexpf(most, &e);
-    return e;
+    return e < FLT_MAX_EXP ? e : FLT_MAX_EXP - 1;
 }
 
-/* Of third q, element (b, e) of a column by its power of two; 0 past the end. */
-static double scaled(const Made *m, const char *w, int64_t lane, int exponent, int64_t b, int64_t e, int64_t q)
+/* Of third q, element (b, e) of a column times `by`, a power of two; 0 past the end. */
+static double scaled(const Made *m, const char *w, int64_t lane, double by, int64_t b, int64_t e, int64_t q)
 {
     const int64_t k = (THIRDS * b + q) * m->block + e;
-    return k < m->step.extent ? ldexp((double)weight_at(w, lane * m->lane.stride + k * m->step.stride), -exponent) : 0;
+    return k < m->step.extent ? by * (double)weight_at(w, lane * m->lane.stride + k * m->step.stride) : 0;
 }
 
 /* What w1*w2 add, with the other sign. */
-static double correction(const Made *m, const char *w, int64_t lane, int exponent)
+static double correction(const Made *m, const char *w, int64_t lane, double by)
 {
     double sum = 0;
     for (int64_t i = 0; i < m->blocks * m->block; i++)
-        sum += scaled(m, w, lane, exponent, i / m->block, i % m->block, 1) * scaled(m, w, lane, exponent, i / m->block, i % m->block, 2);
+        sum += scaled(m, w, lane, by, i / m->block, i % m->block, 1) * scaled(m, w, lane, by, i / m->block, i % m->block, 2);
     return -sum;
 }
 
 static void make_column(const Made *m, const char *w, int64_t lane, char *out)
 {
-    const int exponent = exponent_of(m, w, lane);
+    const double column = ldexp(1, exponent_of(m, w, lane)), by = 1 / column;
     const int64_t lanes = m->lane.extent, count = m->part == WEIGHTS ? m->blocks * m->block * THIRDS : 1;
     for (int64_t i = 0; i < count; i++) {
-        const double u = m->part == COLUMN       ? ldexp(1, exponent)
-                         : m->part == CORRECTION ? correction(m, w, lane, exponent)
-                                                 : scaled(m, w, lane, exponent, i / THIRDS / m->block, i / THIRDS % m->block, i % THIRDS);
+        const double u = m->part == COLUMN       ? column
+                         : m->part == CORRECTION ? correction(m, w, lane, by)
+                                                 : scaled(m, w, lane, by, i / THIRDS / m->block, i / THIRDS % m->block, i % THIRDS);
         const float v = (float)u;
         memcpy(out + (size_t)(i * lanes + lane) * sizeof v, &v, sizeof v);
     }
@@ -400,10 +401,18 @@ static Stage *result_of(Auto *g, const Work *p, const ThirdsRows *r, uint32_t su
     return s;
 }
 
+static bool has_thirds(const Auto *g) { return g->te->cx->fp == FP_fast && !g->te->cx->small && g->m->adds_apart && g->m->lanes_f32 >= BLOCK; }
+
+bool takes_thirds(const Auto *g, uint32_t k)
+{
+    Work p;
+    return has_thirds(g) && find(g, k, &p);
+}
+
 void auto_thirds(Auto *g)
 {
     Work p;
-    if (g->te->cx->fp != FP_fast || g->te->cx->small || !g->m->adds_apart || g->m->lanes_f32 < BLOCK)
+    if (!has_thirds(g))
         return;
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
         if (!find(g, k, &p))

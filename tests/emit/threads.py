@@ -186,13 +186,42 @@ output %z
 '''
 
 
-def parts_of(build, name, graph, mark, sanitizer):
+def thirds():
+    """Products by thirds, of rows that are made a few at a time, also those of a picture, and all at once beside a large constant."""
+    return f'''graph g
+input %x f32[300,144]
+input %p f32[1,64,36,40]
+const %w f32[144,64] ({numbers(9216)})
+const %v f32[64,64,1,1] ({numbers(4096)})
+%a ? = Relu %x
+%y ? = MatMul %a %w
+%b ? = Relu %p
+%c ? = Conv %b %v
+%z ? = Relu %c
+input %q f32[70,256]
+const %zero i64[] (0)
+const %n i64[] (147456)
+const %one i64[] (1)
+const %s i64[2] (256, 576)
+%r ? = Range %zero %n %one
+%i ? = Cast %r {{to=1}}
+%j ? = Sin %i
+%u ? = Reshape %j %s
+%d ? = Tanh %q
+%t ? = MatMul %d %u
+output %y
+output %z
+output %t
+'''
+
+
+def parts_of(build, name, graph, mark, sanitizer, march='x86-64-v2'):
     """Whether parts of a graph, whose code says `mark`, make what one does."""
     folder = build / 'emit' / 'threads' / name
     folder.mkdir(parents=True, exist_ok=True)
     model = folder / f'{name}.nn'
     model.write_text(graph)
-    built, why = models.build(build / 'mlcc', model, folder, 'net', ['-march=x86-64-v2', COUNTS, '--threads-always', '--weights=array'])
+    built, why = models.build(build / 'mlcc', model, folder, 'net', [f'-march={march}', COUNTS, '--threads-always', '--weights=array'])
     if why:
         return why
     if mark not in (folder / 'net.c').read_text():
@@ -233,6 +262,7 @@ def main():
     r.check('threads/rows as needed', parts_of(build, 'depthwise', depthwise(), 'mlcc_need(800, 1, 1, 800*m', sanitizer))
     r.check('threads/rows that slide', parts_of(build, 'sliding', sliding(), 'mlcc_leads(45, 1, 46', sanitizer))
     r.check('threads/strips', parts_of(build, 'strips', strips(), 'float *restrict y_tiles, float *restrict y_products', sanitizer))
+    r.check('threads/thirds', parts_of(build, 'thirds', thirds(), 'y_scaled', sanitizer, 'znver4'))
     if platform.machine() == 'x86_64':
         r.check('threads/several levels', several_levels(build))
     else:

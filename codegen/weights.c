@@ -79,25 +79,28 @@ static void banner(Out *o, const EmitOptions *opt, const char *what)
 }
 
 /* A row of the image as a string literal: a compiler reads them many times faster than a list of numbers. */
-typedef struct Rows { const Sink *to; size_t n; char row[ROW]; } Rows;
+typedef struct Spelled { char text[4]; uint8_t n; } Spelled; /* a byte in a literal */
+typedef struct Rows { const Sink *to; size_t n; char row[ROW]; Spelled of[UINT8_MAX + 1]; } Rows;
 
-static char *put_byte(char *at, unsigned char c)
+static Spelled spell(unsigned char c)
 {
-    if (c >= 32 && c < 127 && c != '"' && c != '\\' && c != '?') {
-        *at = (char)c;
-        return at + 1;
-    }
-    at[0] = '\\';
+    if (c >= 32 && c < 127 && c != '"' && c != '\\' && c != '?')
+        return (Spelled){{(char)c}, 1};
+    Spelled s = {{'\\'}, 4};
     for (int d = 0; d < 3; d++)
-        at[1 + d] = (char)('0' + (c >> (6 - 3 * d) & 7));
-    return at + 4;
+        s.text[1 + d] = (char)('0' + (c >> (6 - 3 * d) & 7));
+    return s;
 }
 
+/* Four characters are written for each byte, of which those of the next take what is too much: which bytes are printable follows no rule. */
 static void end_row(Rows *r)
 {
     char text[4 * ROW + 16] = "    \"", *at = text + 5;
-    for (size_t k = 0; k < r->n; k++)
-        at = put_byte(at, (unsigned char)r->row[k]);
+    for (size_t k = 0; k < r->n; k++) {
+        const Spelled *s = &r->of[(unsigned char)r->row[k]];
+        memcpy(at, s->text, sizeof s->text);
+        at += s->n;
+    }
     memcpy(at, "\",\n", 3);
     sink_put(r->to, text, (size_t)(at + 3 - text));
     r->n = 0;
@@ -119,6 +122,8 @@ static void put_rows(void *rows, const void *p, size_t n)
 static void put_literals(const void *unit, Arena *a, const Sink *to)
 {
     Rows r = {.to = to};
+    for (int c = 0; c <= UINT8_MAX; c++)
+        r.of[c] = spell((unsigned char)c);
     weights_put(unit, a, &(Sink){put_rows, &r});
     if (r.n)
         end_row(&r);

@@ -126,54 +126,70 @@ static bool find(const Auto *g, uint32_t k, Work *p)
 
 /* ---- the constants ---- */
 
-typedef enum Part { WEIGHTS, COLUMN, CORRECTION } Part;
+/* The constant by thirds, [batch..][blocks][block][third][lanes], or what goes with its columns, [batch..][COLUMN, CORRECTION][lanes]. */
+typedef struct Made { Recipe r; bool columns; ElementWalk step, lane; int64_t block, blocks, nbatch; ElementWalk batch[MAX_RANK]; int64_t at; } Made;
 
-typedef struct Made { Recipe r; Part part; ElementWalk step, lane; int64_t block, blocks, nbatch; ElementWalk batch[MAX_RANK]; int64_t at; } Made;
+enum { COLUMN, CORRECTION, COLUMN_ROWS, STRIP = 16 }; /* lanes made at a time: a line of each row, or a place of memory for each */
 
-static float weight_at(const char *w, int64_t k)
+/* Some lanes of one batch, and for each a power of two that its column is multiplied by. */
+typedef struct Columns { const Made *m; const char *w; int64_t first, count; double by[STRIP]; } Columns;
+
+static float weight_at(const Columns *c, int64_t lane, int64_t k)
 {
     float v;
-    memcpy(&v, w + (size_t)k * sizeof v, sizeof v);
+    memcpy(&v, c->w + (size_t)((c->first + lane) * c->m->lane.stride + k * c->m->step.stride) * sizeof v, sizeof v);
     return v;
 }
 
-/* Exponent of a power of two above all of a column, or of the largest one. */
-static int exponent_of(const Made *m, const char *w, int64_t lane)
+/* One over the power of two above all of a column, or over the largest there is. */
+static void find_powers(Columns *c)
 {
-    float most = 0;
-    int e = 0;
-    for (int64_t k = 0; k < m->step.extent; k++)
-        most = fmaxf(most, fabsf(weight_at(w, lane * m->lane.stride + k * m->step.stride)));
-    (void)frexpf(most, &e);
-    return e < FLT_MAX_EXP ? e : FLT_MAX_EXP - 1;
+    float most[STRIP] = {0};
+    for (int64_t k = 0; k < c->m->step.extent; k++)
+        for (int64_t l = 0; l < c->count; l++) {
+            const float v = fabsf(weight_at(c, l, k));
+            most[l] = v > most[l] ? v : most[l];
+        }
+    for (int64_t l = 0; l < c->count; l++) {
+        int e = 0;
+        (void)frexpf(most[l], &e);
+        c->by[l] = ldexp(1, e < FLT_MAX_EXP ? -e : 1 - FLT_MAX_EXP);
+    }
 }
 
-/* Of third q, element (b, e) of a column times `by`, a power of two; 0 past the end. */
-static double scaled(const Made *m, const char *w, int64_t lane, double by, int64_t b, int64_t e, int64_t q)
+/* Step k of a column; 0 past the end. */
+static double scaled_at(const Columns *c, int64_t lane, int64_t k)
 {
-    const int64_t k = (THIRDS * b + q) * m->block + e;
-    return k < m->step.extent ? by * (double)weight_at(w, lane * m->lane.stride + k * m->step.stride) : 0;
+    return k < c->m->step.extent ? c->by[lane] * (double)weight_at(c, lane, k) : 0;
 }
 
-/* What w1*w2 add, with the other sign. */
-static double correction(const Made *m, const char *w, int64_t lane, double by)
+static void put(const Columns *c, int64_t row, int64_t lane, double u, char *out)
 {
-    double sum = 0;
-    for (int64_t i = 0; i < m->blocks * m->block; i++)
-        sum += scaled(m, w, lane, by, i / m->block, i % m->block, 1) * scaled(m, w, lane, by, i / m->block, i % m->block, 2);
-    return -sum;
+    const float v = (float)u;
+    memcpy(out + (size_t)(row * c->m->lane.extent + c->first + lane) * sizeof v, &v, sizeof v);
 }
 
-static void make_column(const Made *m, const char *w, int64_t lane, char *out)
+static void make_thirds(const Columns *c, char *out)
 {
-    const double column = ldexp(1, exponent_of(m, w, lane)), by = 1 / column;
-    const int64_t lanes = m->lane.extent, count = m->part == WEIGHTS ? m->blocks * m->block * THIRDS : 1;
-    for (int64_t i = 0; i < count; i++) {
-        const double u = m->part == COLUMN       ? column
-                         : m->part == CORRECTION ? correction(m, w, lane, by)
-                                                 : scaled(m, w, lane, by, i / THIRDS / m->block, i / THIRDS % m->block, i % THIRDS);
-        const float v = (float)u;
-        memcpy(out + (size_t)(i * lanes + lane) * sizeof v, &v, sizeof v);
+    const int64_t block = c->m->block;
+    for (int64_t b = 0, row = 0; b < c->m->blocks; b++)
+        for (int64_t e = 0; e < block; e++)
+            for (int64_t q = 0; q < THIRDS; q++, row++)
+                for (int64_t l = 0; l < c->count; l++)
+                    put(c, row, l, scaled_at(c, l, (THIRDS * b + q) * block + e), out);
+}
+
+/* What w1*w2 add has the other sign here. */
+static void make_columns(const Columns *c, char *out)
+{
+    double sum[STRIP] = {0};
+    for (int64_t b = 0; b < c->m->blocks; b++)
+        for (int64_t k = (THIRDS * b + 1) * c->m->block; k < (THIRDS * b + 2) * c->m->block; k++)
+            for (int64_t l = 0; l < c->count; l++)
+                sum[l] += scaled_at(c, l, k) * scaled_at(c, l, k + c->m->block);
+    for (int64_t l = 0; l < c->count; l++) {
+        put(c, COLUMN, l, 1 / c->by[l], out);
+        put(c, CORRECTION, l, -sum[l], out);
     }
 }
 
@@ -184,37 +200,40 @@ static void make_batches(const Recipe *r, const char *from, int64_t first, int64
         int64_t at = m->at, rest = b;
         for (int64_t q = m->nbatch; q-- > 0; rest /= m->batch[q].extent)
             at += rest % m->batch[q].extent * m->batch[q].stride;
-        for (int64_t lane = 0; lane < m->lane.extent; lane++)
-            make_column(m, from + (size_t)at * sizeof(float), lane, out);
+        for (int64_t lane = 0; lane < m->lane.extent; lane += STRIP) {
+            Columns c = {.m = m, .w = from + (size_t)at * sizeof(float), .first = lane, .count = min_i64(STRIP, m->lane.extent - lane)};
+            find_powers(&c);
+            (m->columns ? make_columns : make_thirds)(&c, out);
+        }
     }
 }
 
 static const Expr *dim_of_var(const Auto *g, const Work *p, int v) { return ten(g->te, p->s->out)->dim[v]; }
 
-/* Its load; of the weights where the steps are at n indices. */
-static const Expr *constant(Auto *g, const Work *p, Part part, const char *what, const Expr *const *steps, uint8_t n)
+/* Its load at n indices between those of the batch and the lane, of dimensions of such extents. */
+static const Expr *constant(Auto *g, const Work *p, bool columns, const Expr *const *at, const int64_t *extent, uint8_t n)
 {
     const Expr *dim[MAX_RANK], *index[MAX_RANK];
     uint8_t rank = 0;
-    int64_t batches = 1;
+    int64_t batches = 1, unit = p->walk[p->nbatch + 1].extent;
     Made *m = NEW(g->a, Made);
-    *m = (Made){.part = part, .step = p->walk[p->nbatch], .lane = p->walk[p->nbatch + 1], .block = p->block, .blocks = p->blocks, .nbatch = p->nbatch, .at = p->at};
+    *m = (Made){.columns = columns, .step = p->walk[p->nbatch], .lane = p->walk[p->nbatch + 1], .block = p->block, .blocks = p->blocks, .nbatch = p->nbatch, .at = p->at};
     for (; rank < p->nbatch; rank++) {
         m->batch[rank] = p->walk[rank];
         batches *= p->walk[rank].extent;
         dim[rank] = dim_of_var(g, p, p->batch[rank]);
         index[rank] = p->s->var[p->batch[rank]];
     }
-    const int64_t extent[] = {p->blocks, p->block, THIRDS};
-    for (uint8_t q = 0; q < n; q++) {
+    for (uint8_t q = 0; q < n; q++, rank++) {
         dim[rank] = ex_int(g->x, extent[q]);
-        index[rank++] = steps[q];
+        index[rank] = at[q];
+        unit *= extent[q];
     }
     dim[rank] = dim_of_var(g, p, p->d.lane);
     index[rank++] = p->s->var[p->d.lane];
-    m->r = (Recipe){.arena = g->a, .from = ten(g->te, p->w->v.ref)->data, .unit = m->lane.extent * (n ? p->blocks * p->block * THIRDS : 1), .make = make_batches};
-    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.%s%u", ten(g->te, p->w->v.ref)->name, what, g->te->ten.n), TEN_const, rank, dim);
-    ten(g->te, t)->data = blob_made(g->a, DT_f32, batches * m->r.unit, &m->r);
+    m->r = (Recipe){.arena = g->a, .from = ten(g->te, p->w->v.ref)->data, .unit = unit, .make = make_batches};
+    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.%s%u", ten(g->te, p->w->v.ref)->name, columns ? "columns" : "thirds", g->te->ten.n), TEN_const, rank, dim);
+    ten(g->te, t)->data = blob_made(g->a, DT_f32, batches * unit, &m->r);
     return ex_load(g->x, DT_f32, t, rank, index);
 }
 
@@ -294,7 +313,7 @@ static Stage *scaled_rows(Auto *g, const Work *p, uint32_t scale)
     return s;
 }
 
-/* The load of third q, of that of the first: their number comes before the lanes. */
+/* The load of third q, of that of the first, or of another row of a table: their number comes before the lanes. */
 const Expr *third_constant(const Auto *g, const Expr *first, int q)
 {
     const Expr *index[MAX_RANK];
@@ -375,7 +394,7 @@ static Stage *thirds_product(Auto *g, const Work *p, const ThirdsRows *r)
     take_steps(g, p, s);
     for (uint8_t q = 0; q < p->nrow; q++)
         row[q] = s->var[p->row[q]];
-    w[0] = constant(g, p, WEIGHTS, "thirds", (const Expr *const[]){s->rvar[0], s->rvar[1], ex_int(g->x, 0)}, 3);
+    w[0] = constant(g, p, false, (const Expr *const[]){s->rvar[0], s->rvar[1], ex_int(g->x, 0)}, (const int64_t[]){p->blocks, p->block, THIRDS}, 3);
     for (int q = 0; q < THIRDS; q++) {
         y[q] = third_of(g, p, r->y, row, q, s->rvar[0], s->rvar[1]);
         w[q] = third_constant(g, w[0], q);
@@ -388,13 +407,13 @@ static Stage *thirds_product(Auto *g, const Work *p, const ThirdsRows *r)
 /* What p was, of the sum of its thirds. */
 static Stage *result_of(Auto *g, const Work *p, const ThirdsRows *r, uint32_t sum)
 {
-    const Expr *row[MAX_RANK];
+    const Expr *row[MAX_RANK], *first = ex_int(g->x, COLUMN), *column = constant(g, p, true, &first, &(const int64_t){COLUMN_ROWS}, 1);
     for (uint8_t q = 0; q < p->nrow; q++)
         row[q] = p->s->var[p->row[q]];
     const Expr *e = ex_load(g->x, DT_f32, sum, ten(g->te, sum)->rank, p->s->var);
-    e = ex_add(g->x, e, constant(g, p, CORRECTION, "pairs", NULL, 0)); /* what the sum starts with */
+    e = ex_add(g->x, e, third_constant(g, column, CORRECTION)); /* what the sum starts with */
     e = ex_sub(g->x, e, ex_load(g->x, DT_f32, r->pairs, p->nrow, row));
-    e = ex_mul(g->x, e, ex_mul(g->x, ex_load(g->x, DT_f32, r->scale, p->nrow, row), constant(g, p, COLUMN, "columns", NULL, 0)));
+    e = ex_mul(g->x, e, ex_mul(g->x, ex_load(g->x, DT_f32, r->scale, p->nrow, row), column));
     Stage *s = NEW(g->a, Stage);
     *s = (Stage){.kind = ST_map, .out = p->s->out, .node = p->s->node, .body = e};
     memcpy(s->var, p->s->var, sizeof s->var);

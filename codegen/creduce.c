@@ -47,16 +47,10 @@ static const Reducer *reducer(RedOp op, DType dt)
     return lane_kind(dt) == LK_f32 ? &f32[op] : &i32[op];
 }
 
-/* A sum of products: one multiply-add for each. */
-static bool adds_products(const Expr *e)
-{
-    return e->op == EX_add && e->dt == DT_f32 && e->a[0]->op == EX_mul && e->a[1]->op == EX_mul;
-}
-
 const char *v_combine(VGen *v, RedOp op, const char *acc, const Expr *body)
 {
     const CGen *g = v->g;
-    if (op == RED_sum && adds_products(body))
+    if (op == RED_sum && ex_adds_products(body))
         return v_combine(v, op, v_combine(v, op, acc, body->a[0]), body->a[1]);
     const bool product = op == RED_sum && body->op == EX_mul && !ex_is_const(body->a[1]);
     if (product && body->dt == DT_f32) {

@@ -58,12 +58,11 @@ typedef struct MatrixShape { int32_t down, rows, lanes; int outer; int64_t x_byt
 
 /* auto_dot.c */
 bool dot_of(const Auto *g, uint32_t stage, Dot *d);
-enum { THIRDS = 3, ROW_TENSORS = 4 }; /* steps that two multiplications take, and what is made of rows for them (auto_thirds.c) */
 int dot_constants(const Auto *g, uint32_t stage, const Dot *d, const Expr *w[THIRDS]); /* d->w, and of thirds the other two: how many */
 /* Dots of bytes for each multiply-add of floats. Machines that multiply signed bytes so multiply unsigned ones, too. */
 double byte_dot_rate(const Machine *m, DType x, DType w);
 static inline bool dots_lanes(const Dot *d) { return d->lane >= 0 && !d->group && d->quad > 1; } /* each lane has pairs of its own (auto_fixed.c) */
-bool is_product(const Auto *g, const Stage *s);                       /* a contraction; a sum of squares is a statistic */
+bool is_product(const Auto *g, const Stage *s);         /* a contraction; a sum of squares is a statistic */
 int64_t points_sharing(const Auto *g, const Stage *s, const Expr *load); /* outputs that read the same element of it */
 bool multiplies_row(const Stage *s);                    /* a sum of products of each row's elements by others of it: a statistic */
 bool steps_lie_beside(const Auto *g, const Stage *s, const Expr *x, const Expr *v);
@@ -188,8 +187,10 @@ uint32_t auto_phase_product(Auto *g, uint32_t k, const Phase *p);
 uint32_t auto_phase_maps(Auto *g, uint32_t t, const Phase *p);
 void auto_picture(Auto *g);                            /* products with a flattened picture walk its dimensions */
 void auto_split(Auto *g);                              /* long sums in pieces, of which the second-level cache keeps what is read again */
-/* Tensors of a product by thirds: the rows of x, scaled, and of each its largest value, scale and sum of pairs. */
-typedef struct ThirdsRows { uint32_t x, y, scale, pairs, made[ROW_TENSORS]; } ThirdsRows;
+/* Tensors that a product by thirds reads, or that those are made of: of each row of x the bits of its largest magnitude and the scale, the row
+ * over that, and the sum of its pairs. */
+typedef enum RowTensor { ROW_LARGEST, ROW_SCALE, ROW_SCALED, ROW_PAIRS, ROW_TENSORS } RowTensor;
+typedef struct ThirdsRows { uint32_t x, made[ROW_TENSORS]; } ThirdsRows;
 const Expr *third_constant(const Auto *g, const Expr *first, int q);
 bool takes_thirds(const Auto *g, uint32_t k);          /* whether product k will */
 void auto_thirds(Auto *g);                             /* products of floats by fewer multiplications and more additions, which run beside them */
@@ -230,6 +231,7 @@ void auto_within(Auto *g);                             /* what is put side by si
 bool is_put_beside(const Auto *g, uint32_t t);         /* some stage puts all of t beside something else */
 void auto_lanes(Auto *g);                              /* what depthwise products read, at blocks of channels */
 void auto_chain(Auto *g);                              /* and by bands of rows */
+void place_in_band(Auto *g, uint32_t k, uint32_t host); /* auto_bands.c: stage k, in the outermost loop of another */
 void auto_bands(Auto *g);                              /* what auto_rows made, at a few rows of its reader */
 bool makes_bytes(const Auto *g, uint32_t k);           /* auto_bands.c: stage k computes bytes of floats, as a quantization does */
 void auto_strips(Auto *g);                             /* what lies between transforms, at a few rows of tiles */

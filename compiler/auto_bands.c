@@ -77,6 +77,14 @@ static bool constant_stays(const Auto *g, const Dot *d)
     return bytes_of_tensor(g, d->w->v.ref) <= g->m->l2_bytes / 2;
 }
 
+void place_in_band(Auto *g, uint32_t k, uint32_t host)
+{
+    StagePlan *p = &g->s->stage[k];
+    p->place = PL_at;
+    p->host = host;
+    p->level = 1;
+}
+
 static void place_rows(Auto *g, uint32_t f)
 {
     Band b = {.f = f, .product = g->reader[f][0], .tight = layout_free(g, g->rows.at[f])};
@@ -90,10 +98,7 @@ static void place_rows(Auto *g, uint32_t f)
         return;
     g->band[b.host] = (LoopStep){(uint8_t)b.var, (int32_t)rows, 0};
     g->host[b.host] = true;
-    StagePlan *of = &g->s->stage[ten(g->te, f)->stage];
-    of->place = PL_at;
-    of->host = b.host;
-    of->level = 1;
+    place_in_band(g, ten(g->te, f)->stage, b.host);
 }
 
 /* ---- rows of thirds ---- */
@@ -103,10 +108,11 @@ static int outermost_rows(const Auto *g, uint32_t k, uint32_t host, const Expr *
 {
     const Stage *s = g->te->stage.at[k], *h = g->te->stage.at[host];
     const Expr *load = host == k ? NULL : ex_sole_load(g->body[host], s->out);
+    const Ten *t = ten(g->te, y->v.ref);
     int v = -1;
-    for (*d = 0; *d + 1 < ten(g->te, y->v.ref)->rank && ex_is_int(ten(g->te, y->v.ref)->dim[*d], 1);)
+    for (*d = 0; *d + 1 < t->rank && ex_is_int(t->dim[*d], 1);)
         ++*d;
-    if (*d + 1 == ten(g->te, y->v.ref)->rank || !is_pure_var(y->a[*d], s->var, ten(g->te, s->out)->rank, &v))
+    if (*d + 1 == t->rank || !is_pure_var(y->a[*d], s->var, ten(g->te, s->out)->rank, &v))
         return -1;
     return host == k || (load && is_pure_var(load->a[v], h->var, ten(g->te, h->out)->rank, &v)) ? v : -1;
 }
@@ -119,14 +125,6 @@ static int64_t rows_of_thirds(const Auto *g, uint32_t y, uint8_t d)
     for (int64_t r = 2; r <= n / (g->parts > 1 ? FEW_BLOCKS : 2); r++)
         best = n % r == 0 && r * each <= g->m->l1_bytes / 2 ? r : best;
     return n * each <= (g->parts > 1 ? g->m->l2_bytes / 8 : g->m->l1_bytes / 2) ? 0 : best;
-}
-
-static void place_inside(Auto *g, uint32_t t, uint32_t host)
-{
-    StagePlan *p = &g->s->stage[ten(g->te, t)->stage];
-    p->place = PL_at;
-    p->host = host;
-    p->level = 1;
 }
 
 static void place_thirds(Auto *g, uint32_t k)
@@ -144,7 +142,7 @@ static void place_thirds(Auto *g, uint32_t k)
     g->band[host] = (LoopStep){(uint8_t)var, (int32_t)rows, 0};
     g->host[host] = true;
     for (int q = 0; q < ROW_TENSORS; q++)
-        place_inside(g, g->thirds.at[g->te->stage.at[k]->out]->made[q], host);
+        place_in_band(g, ten(g->te, g->thirds.at[g->te->stage.at[k]->out]->made[q])->stage, host);
 }
 
 void auto_bands(Auto *g)

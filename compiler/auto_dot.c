@@ -156,11 +156,11 @@ bool multiplies_row(const Stage *s)
     return sum && are_of_one_row(s, s->body->a[0], s->body->a[1]);
 }
 
-/* The product in the body of a sum, of thirds that of the first; NULL: it is another sum. */
+/* The product in the body of a reduction, of thirds that of the first; NULL: it is no sum of them. */
 static const Expr *product_of(const Auto *g, const Stage *s, const Expr *body)
 {
     const Expr *e = g->thirds.at[s->out] ? body->a[0] : body;
-    return s->kind == ST_reduce && s->op == RED_sum && e->op == EX_mul && e->a[0] != e->a[1] && !are_of_one_row(s, e->a[0], e->a[1]) ? e : NULL;
+    return s->op == RED_sum && e->op == EX_mul && e->a[0] != e->a[1] && !are_of_one_row(s, e->a[0], e->a[1]) ? e : NULL;
 }
 
 bool is_product(const Auto *g, const Stage *s) { return s->kind == ST_reduce && product_of(g, s, s->body); }

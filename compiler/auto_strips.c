@@ -48,7 +48,7 @@ static bool lies_between(const Auto *g, uint32_t t, uint32_t readers)
 /* Between V and the product: V is read for its largest values and for its rows, those by the product and for their pairs. */
 static bool thirds_lie_between(const Auto *g, const ThirdsRows *r)
 {
-    bool yes = lies_between(g, r->x, 2) && lies_between(g, r->y, 2) && !g->host[ten(g->te, r->x)->stage];
+    bool yes = lies_between(g, r->x, 2) && lies_between(g, r->made[ROW_SCALED], 2);
     for (int q = 0; q < ROW_TENSORS; q++)
         yes = yes && g->s->stage[ten(g->te, r->made[q])->stage].place == PL_root;
     return yes;
@@ -99,7 +99,7 @@ static bool find_strips(const Auto *g, uint32_t k, Strips *s)
     if (s->thirds ? !thirds_lie_between(g, s->thirds) : !lies_between(g, s->d.x->v.ref, 1) || g->host[s->product])
         return false;
     s->made = ten(g->te, s->thirds ? s->thirds->x : s->d.x->v.ref)->stage;
-    return g->te->stage.at[s->made]->kind == ST_map && is_constant_load(g, s->d.w);
+    return g->te->stage.at[s->made]->kind == ST_map && !g->host[s->made] && is_constant_load(g, s->d.w);
 }
 
 /* Rows of tiles of a strip: with the constant the cache holds what they take, and the parts of a run have as many strips each. 0: not by strips. */
@@ -115,14 +115,6 @@ static int64_t rows_of_strip(const Auto *g, const Strips *s)
     return best;
 }
 
-static void place_in(Auto *g, uint32_t k, uint32_t host)
-{
-    StagePlan *p = &g->s->stage[k];
-    p->place = PL_at;
-    p->host = host;
-    p->level = 1;
-}
-
 void auto_strips(Auto *g)
 {
     Strips s;
@@ -132,9 +124,9 @@ void auto_strips(Auto *g)
             continue;
         g->band[k] = (LoopStep){(uint8_t)s.row, (int32_t)(rows * s.tile), 0};
         g->host[k] = true;
-        place_in(g, s.product, k);
-        place_in(g, s.made, k);
+        place_in_band(g, s.product, k);
+        place_in_band(g, s.made, k);
         for (int q = 0; s.thirds && q < ROW_TENSORS; q++)
-            place_in(g, ten(g->te, s.thirds->made[q])->stage, k);
+            place_in_band(g, ten(g->te, s.thirds->made[q])->stage, k);
     }
 }

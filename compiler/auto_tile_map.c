@@ -43,9 +43,9 @@ typedef struct Across { const Auto *g; const Stage *s; bool yes; } Across;
 static void reads_along(void *ctx, const Expr *e)
 {
     Across *c = ctx;
-    const Layout *l = e->op == EX_load || e->op == EX_loadp ? &c->g->layout.at[e->v.ref] : NULL;
-    const uint16_t rank = l ? ex_load_rank(e) : 0;
-    if (rank && (e->op == EX_load || layout_has_halo(l, (uint8_t)rank)))
+    const bool guarded = e->op == EX_loadp && layout_has_halo(&c->g->layout.at[e->v.ref], (uint8_t)ex_load_rank(e));
+    const uint16_t rank = e->op == EX_load || guarded ? ex_load_rank(e) : 0;
+    if (rank)
         c->yes = c->yes || ex_uses(e->a[order_of(c->g, e->v.ref).at[rank - 1]], c->s->rvar[c->s->nr - 1]);
 }
 

@@ -8,7 +8,7 @@
  */
 #include "build.h"
 
-enum { LINE = 64, PAGE = 4096, THIRDS = 3 }; /* bytes of a cache line, and of what the hardware follows */
+enum { LINE = 64, PAGE = 4096 }; /* bytes of a cache line, and of what the hardware follows */
 /* Lines that are asked for every step or two come with less waiting in turn from several places; steps of one product of a matrix unit. */
 enum { STREAMS = 4, DENSE = 2, PRODUCT_STEPS = 16, MATRIX_STREAMS = 8 };
 

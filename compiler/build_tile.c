@@ -158,8 +158,10 @@ static void tile_register(Build *b, Tile *t, uint32_t k, uint32_t r, Subst *sub,
  * (auto_thirds.c) the first of each two. */
 static bool is_dot(const Tile *t)
 {
-    const Expr *e = t->red == RED_sum && t->body->op == EX_add && t->body->a[1]->op == EX_mul ? t->body->a[0] : t->body;
-    if (t->red != RED_sum || t->across || t->np == 0 || !e || e->op != EX_mul)
+    if (t->red != RED_sum || t->across || t->np == 0)
+        return false;
+    const Expr *e = ex_adds_products(t->body) ? t->body->a[0] : t->body;
+    if (e->op != EX_mul)
         return false;
     return !t->lane || !ex_uses(e->a[0], t->lane) || !ex_uses(e->a[1], t->lane);
 }

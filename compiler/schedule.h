@@ -22,6 +22,8 @@
 #include "../targets/target.h"
 #include "tuning.h"
 
+enum { THIRDS = 3 }; /* steps of a sum that two multiplications take (auto_thirds.c) */
+
 typedef enum Placement { PL_root, PL_inline, PL_register, PL_at } Placement;
 
 enum { APART_first = 1, APART_last = 2 };

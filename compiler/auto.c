@@ -37,6 +37,7 @@ static Auto new_scheduler(Arena *a, const Te *te, const Machine *m, Tuning *t, i
         PUSH(a, &g.packed, false);
         PUSH(a, &g.twins, false);
         PUSH(a, &g.thirds, NULL);
+        PUSH(a, &g.slim, false);
         PUSH(a, &g.scaled, false);
         PUSH(a, &g.matrix, NULL);
         PUSH(a, &g.rows, 0);

@@ -23,6 +23,7 @@ typedef struct Auto {
     VEC(bool) twins;     /* by tensor: a product that takes two steps side by side */
     VEC(const struct ThirdsRows *) thirds; /* by tensor: the rows of a product that takes three steps by two multiplications (auto_thirds.c); NULL: it does not */
     VEC(Layout) layout;  /* by tensor: wanted */
+    VEC(bool) slim;      /* by tensor: a product whose constant has four steps in three lines (auto_slim.c) */
     VEC(bool) scaled;    /* by tensor: made of the rows of a product's operand (auto_thirds.c), which it reads from memory in the product's place */
     const Expr **body;   /* by stage: with inline tensors substituted */
     uint32_t **reader;   /* by tensor: stages whose substituted bodies read it */
@@ -47,6 +48,8 @@ typedef struct Dot {
     int row;             /* variable whose values share w: the points of the tile; -1: none */
     int64_t quad;        /* steps of the innermost reduction that one dot takes: 4 of bytes and of bf16 as twins, 2 of bf16, of i16 or of floats as twins, 1 */
     bool thirds;         /* three steps by two multiplications: x and w are those of the first (auto_thirds.c) */
+    bool slim;           /* four steps of a constant of 24 bits, the same (auto_slim.c) */
+    int lines;           /* loads of the constant in a step: of those two LINES, otherwise 1 */
     int64_t group;       /* lanes that share x (the outputs of a group of channels); the extent of the lane variable: all */
 } Dot;
 
@@ -58,7 +61,6 @@ typedef struct MatrixShape { int32_t down, rows, lanes; int outer; int64_t x_byt
 
 /* auto_dot.c */
 bool dot_of(const Auto *g, uint32_t stage, Dot *d);
-int dot_constants(const Auto *g, uint32_t stage, const Dot *d, const Expr *w[THIRDS]); /* d->w, and of thirds the other two: how many */
 /* Dots of bytes for each multiply-add of floats. Machines that multiply signed bytes so multiply unsigned ones, too. */
 double byte_dot_rate(const Machine *m, DType x, DType w);
 static inline bool dots_lanes(const Dot *d) { return d->lane >= 0 && !d->group && d->quad > 1; } /* each lane has pairs of its own (auto_fixed.c) */
@@ -191,9 +193,11 @@ void auto_split(Auto *g);                              /* long sums in pieces, o
  * over that, and the sum of its pairs. */
 typedef enum RowTensor { ROW_LARGEST, ROW_SCALE, ROW_SCALED, ROW_PAIRS, ROW_TENSORS } RowTensor;
 typedef struct ThirdsRows { uint32_t x, made[ROW_TENSORS]; } ThirdsRows;
-const Expr *third_constant(const Auto *g, const Expr *first, int q);
+const Expr *constant_line(const Auto *g, const Expr *first, int q); /* auto_product.c: of a load of the first line of a step, that of another: their number is the dimension before the lanes */
 bool takes_thirds(const Auto *g, uint32_t k);          /* whether product k will */
 void auto_thirds(Auto *g);                             /* products of floats by fewer multiplications and more additions, which run beside them */
+enum { SLIM_STEPS = LINES + 1 }; /* in LINES lines */
+void auto_slim(Auto *g);                               /* constants of 24 bits, where a product waits for its constant */
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */
 void auto_winograd_bytes(Auto *g);                     /* exact, before zero points leave the sums */
 

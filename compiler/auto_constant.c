@@ -108,14 +108,14 @@ static bool lane_apart(const Expr *w, const Expr *lane, int lane_dim)
     return true;
 }
 
-/* Dimensions of the constant in storage order: what the reduction does not walk, then the reduction's, of thirds their number, lanes left out. */
+/* Dimensions of the constant in storage order: what the reduction does not walk, then the reduction's, of several lines a step their number, lanes left out. */
 static uint8_t storage_order(const Stage *s, const Dot *d, int lane_dim, uint8_t *order, uint8_t *batch)
 {
     const Expr *load = d->w;
     const uint8_t rank = (uint8_t)ex_load_rank(load);
     uint8_t n = 0;
     bool reduced[MAX_RANK] = {false};
-    if (d->thirds)
+    if (d->lines > 1)
         reduced[rank - 2] = true;
     for (uint8_t q = 0; q < s->nr; q++)
         if (index_uses(load, s->rvar[q]))
@@ -131,7 +131,7 @@ static uint8_t storage_order(const Stage *s, const Dot *d, int lane_dim, uint8_t
         if (by >= 0)
             reduced[by] = false; /* the parts of a split variable share one */
     }
-    if (d->thirds)
+    if (d->lines > 1)
         order[n++] = (uint8_t)(rank - 2);
     return n;
 }
@@ -143,7 +143,7 @@ static void walked(const Auto *g, const Dot *dot, Packing *p)
     for (uint8_t d = 0; d < p->w->rank; d++) {
         const int64_t size = p->w->dim[d]->v.i;
         int64_t lo, hi;
-        const bool all = dot->thirds && d == p->w->rank - 2, known = !all && ex_range(g->x, load->a[d], &lo, &hi) && lo >= 0 && hi < size;
+        const bool all = dot->lines > 1 && d == p->w->rank - 2, known = !all && ex_range(g->x, load->a[d], &lo, &hi) && lo >= 0 && hi < size;
         p->first[d] = known ? lo : 0;
         p->count[d] = known ? hi - lo + 1 : size;
     }

@@ -9,12 +9,14 @@ enum { QUAD = 4, PAIR = 2 };
 
 static bool is_byte(const Expr *load) { return dtype_is_byte((DType)load->dt); }
 
-/* The load behind a factor; NULL: it is something else. */
-static const Expr *factor_load(const Expr *e)
+/* The load behind a factor; NULL: it is something else. slim: floats may be whole numbers, or what is above a byte of them. */
+static const Expr *factor_load(const Expr *e, bool slim)
 {
     const bool wide = e->op == EX_cast && (e->dt == DT_i32 || e->dt == DT_f32);
     const Expr *load = wide ? e->a[0] : e;
-    const bool fits = wide ? (e->dt == DT_i32 ? is_byte(load) || load->dt == DT_i16 : load->dt == DT_bf16) : e->dt == DT_f32;
+    if (slim && load->op == EX_band)
+        load = load->a[0];
+    const bool fits = wide ? (e->dt == DT_i32 ? is_byte(load) || load->dt == DT_i16 : load->dt == DT_bf16 || (slim && load->dt == DT_i32)) : e->dt == DT_f32;
     return fits && (load->op == EX_load || load->op == EX_loadp) ? load : NULL;
 }
 
@@ -156,10 +158,12 @@ bool multiplies_row(const Stage *s)
     return sum && are_of_one_row(s, s->body->a[0], s->body->a[1]);
 }
 
-/* The product in the body of a reduction, of thirds that of the first; NULL: it is no sum of them. */
+/* The product in the body of a reduction, of several steps that of the first; NULL: it is no sum of them. */
 static const Expr *product_of(const Auto *g, const Stage *s, const Expr *body)
 {
-    const Expr *e = g->thirds.at[s->out] ? body->a[0] : body;
+    const Expr *e = body;
+    while ((g->thirds.at[s->out] || g->slim.at[s->out]) && e->op == EX_add)
+        e = e->a[0];
     return s->op == RED_sum && e->op == EX_mul && e->a[0] != e->a[1] && !are_of_one_row(s, e->a[0], e->a[1]) ? e : NULL;
 }
 
@@ -169,15 +173,13 @@ bool dot_of(const Auto *g, uint32_t k, Dot *d)
 {
     const Stage *s = g->te->stage.at[k];
     const Expr *b = s->kind == ST_reduce ? product_of(g, s, g->body[k]) : NULL;
-    if (!b || !factor_load(b->a[0]) || !factor_load(b->a[1]))
+    const bool slim = g->slim.at[s->out];
+    const Expr *p = b ? factor_load(b->a[0], slim) : NULL, *q = b ? factor_load(b->a[1], slim) : NULL;
+    if (!p || !q)
         return false;
-    d->thirds = g->thirds.at[s->out];
-    d->x = factor_load(b->a[0]);
-    d->w = factor_load(b->a[1]);
-    if (serves_lanes(g, d->x) > serves_lanes(g, d->w)) {
-        d->w = factor_load(b->a[0]);
-        d->x = factor_load(b->a[1]);
-    }
+    const bool swap = serves_lanes(g, p) > serves_lanes(g, q);
+    *d = (Dot){.x = swap ? q : p, .w = swap ? p : q, .thirds = g->thirds.at[s->out], .slim = slim};
+    d->lines = d->thirds || d->slim ? LINES : 1;
     d->lane = choose_lane(g, s, d->x, d->w);
     if (d->lane < 0 && !is_constant_load(g, d->w)) { /* perhaps the other way round */
         const Expr *t = d->x;
@@ -189,17 +191,6 @@ bool dot_of(const Auto *g, uint32_t k, Dot *d)
     d->group = d->lane >= 0 ? group_of(g, d->x, s->var[d->lane], extent_of(g, ten(g->te, s->out)->dim[d->lane])) : 0;
     d->quad = quad_of(g, s, d);
     return true;
-}
-
-int dot_constants(const Auto *g, uint32_t k, const Dot *d, const Expr *w[THIRDS])
-{
-    w[0] = d->w;
-    if (!d->thirds)
-        return 1;
-    const Expr *both = g->body[k]->a[1]; /* (y1 + w2) * (y2 + w1) */
-    w[1] = both->a[1]->a[1];
-    w[2] = both->a[0]->a[1];
-    return THIRDS;
 }
 
 int64_t points_sharing(const Auto *g, const Stage *s, const Expr *load)

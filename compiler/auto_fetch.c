@@ -71,7 +71,7 @@ static bool is_hint_dear(const Auto *g, int64_t rows, int64_t lanes, int64_t sha
 void plan_fetches(const Auto *g, StagePlan *p, const Dot *d, const Stage *s, const TileShape *shape, int64_t lanes)
 {
     const int64_t block_lanes = min_i64(lanes, lanes_per_block(g, d, ten(g->te, s->out)->stage));
-    const int64_t run = block_lanes * (d->thirds ? THIRDS : 1) * (int64_t)dtype_bytes((DType)d->w->dt), block = reduction_steps(g, s) * run;
+    const int64_t run = block_lanes * d->lines * (int64_t)dtype_bytes((DType)d->w->dt), block = reduction_steps(g, s) * run;
     if ((d->w->dt != DT_f32 && d->w->dt != DT_bf16 && d->quad == 1) || !constant_bytes(g, d))
         return;
     if (block >= g->m->l1_bytes / 2 && !d->thirds && !is_bound_by_loads(g, shape->down * shape->rows))

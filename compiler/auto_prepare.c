@@ -181,11 +181,9 @@ static uint32_t prepare_w(Auto *g, uint32_t k, const Dot *d)
 {
     if (!is_constant_load(g, d->w))
         return d->quad > 1 ? pack_activation(g, k, d) : transpose_activation(g, k, d);
-    const Expr *w[THIRDS];
-    const int n = dot_constants(g, k, d, w);
     const Expr *packed = auto_constant(g, k, d);
-    for (int q = 0; packed && q < n; q++)
-        auto_exchange(g, k, w[q], n == 1 ? packed : third_constant(g, packed, q));
+    for (int q = 0; packed && q < d->lines; q++)
+        auto_exchange(g, k, d->lines == 1 ? d->w : constant_line(g, d->w, q), d->lines == 1 ? packed : constant_line(g, packed, q));
     return 0;
 }
 
@@ -233,6 +231,7 @@ void auto_prepare(Auto *g)
         auto_phases(g);
         auto_split(g);
         auto_thirds(g);
+        auto_slim(g);
     }
     g->constants = all_constants(g);
     g->outgrown = g->constants > g->m->l2_bytes;

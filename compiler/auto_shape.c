@@ -33,9 +33,10 @@ enum { DOT_LATENCY = 14 };
 
 /* What a tile covers: rows of one variable, and those of an outer one that could join them; 1: none could. Lanes of one vector: half of
  * what it has where steps are twins. Bytes of x from one row to the next, of each; 0: not always the same.
+ * lines, products: of a step, vectors of the constant for each of lanes, and multiply-adds for each sum.
  * phases: constants of one step, each of which every phases-th row takes. beside: what is stored goes beside multiplications, though no steps are
  * made apart for it (auto_tile_dot.c). */
-typedef struct ShapeWork { int64_t outer, rows, lanes, width, steps; bool depthwise, beside, thirds; int64_t outer_bytes, row_bytes, phases; } ShapeWork;
+typedef struct ShapeWork { int64_t outer, rows, lanes, width, steps, lines, products; bool depthwise, beside; int64_t outer_bytes, row_bytes, phases; } ShapeWork;
 
 static int64_t vectors_of(const ShapeWork *w) { return (w->lanes + w->width - 1) / w->width; }
 
@@ -62,9 +63,8 @@ static double step_cost(const Auto *g, const ShapeWork *w, int64_t rows, int64_t
 {
     const int64_t elements = w->depthwise ? 0 : (rows + w->phases - 1) / w->phases + (w->phases > 1); /* rows between two of x share one */
     const int64_t whole = vectors * min_i64(w->phases, rows);
-    const int64_t loaded = w->thirds ? THIRDS : 1;
-    const double fma = fma_cost(g, rows * vectors * (w->thirds ? 2 : 1)), loads = load_cost(g, loaded * elements, loaded * whole), latency = w->beside ? DOT_LATENCY : FMA_LATENCY;
-    const bool streams = !w->depthwise && w->steps * loaded * vectors * g->m->lanes_f32 * 4 > g->m->l1_bytes;
+    const double fma = fma_cost(g, rows * vectors * w->products), loads = load_cost(g, w->lines * elements, w->lines * whole), latency = w->beside ? DOT_LATENCY : FMA_LATENCY;
+    const bool streams = !w->depthwise && w->steps * w->lines * vectors * g->m->lanes_f32 * 4 > g->m->l1_bytes;
     const double least = streams ? fmax(latency, (double)(STREAM * vectors)) : latency;
     return fmax(fmax(fma, loads), least) + (w->beside ? BESIDE_LOAD * (double)(elements + whole) : STEP_OVERHEAD);
 }
@@ -131,7 +131,7 @@ static ShapeList best_shapes(const Auto *g, const ShapeWork *w, int64_t most)
 static bool is_streamed(const Auto *g, const ShapeWork *w, const Dot *d)
 {
     const bool plain = is_constant_load(g, d->w) && d->w->op == EX_load && d->quad == 1 && d->group == w->lanes;
-    const int64_t run = places[0].block * g->m->lanes_f32 * (int64_t)dtype_bytes((DType)d->w->dt);
+    const int64_t run = places[0].block * g->m->lanes_f32 * d->lines * (int64_t)dtype_bytes((DType)d->w->dt);
     return plain && !g->te->cx->small && w->outer * w->rows <= STREAM_ROWS && w->steps * run >= PAGE && g->outgrown;
 }
 
@@ -230,7 +230,7 @@ static ShapeWork work_of(const Auto *g, const Dot *d, const Stage *s, int64_t la
     const int outer = d->row >= 0 ? outer_rows(s, t, d) : -1;
     const int64_t width = g->m->lanes_f32 / (g->twins.at[s->out] ? TWIN : 1);
     const bool beside = g->m->adds_apart && !dtype_is_byte((DType)d->x->dt);
-    return (ShapeWork){joined_rows(s, t, d, rows), rows, lanes, width, reduction_steps(g, s) / d->quad, is_depthwise(d), beside, d->thirds,
+    return (ShapeWork){joined_rows(s, t, d, rows), rows, lanes, width, reduction_steps(g, s) / d->quad, d->lines, d->slim ? SLIM_STEPS : d->thirds ? 2 : 1, is_depthwise(d), beside,
                        outer >= 0 ? bytes_between(g, d->x, s->var[outer]) : 0, row ? bytes_between(g, d->x, s->var[d->row]) : 0, phases_of(s, d)};
 }
 
@@ -241,7 +241,7 @@ TileShape shape_of_tile(const Auto *g, const Dot *d, const Stage *s, int64_t lan
     const ShapeList few = is_streamed(g, &w, d) ? stream_shapes(g, &w) : (ShapeList){0};
     const ShapeList best = few.n ? few : best_shapes(g, &w, open ? OPEN_VECTORS : depthwise ? TAP_VECTORS : twin ? TWIN_VECTORS : d->thirds ? 1 : MAX_VECTORS);
     const char *outer = w.outer > 1 ? str_fmt(g->a, "%" PRId64 "*", w.outer) : "";
-    const char *unit = few.n ? "streamed" : depthwise ? "depthwise" : twin ? "twin" : d->thirds ? "thirds" : "dense", *type = dtype_info((DType)d->w->dt)->name;
+    const char *unit = few.n ? "streamed" : depthwise ? "depthwise" : twin ? "twin" : d->thirds ? "thirds" : d->slim ? "slim" : "dense", *type = dtype_info((DType)d->w->dt)->name;
     *kind = str_fmt(g->a, "%s %s %s%s%" PRId64 "x%" PRId64 "x%" PRId64, unit, type, open ? "open " : "", outer, w.rows, lanes, w.steps);
     return tuning_choose(g->tuning, *kind, &best);
 }

@@ -12,6 +12,7 @@ uint32_t auto_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, cons
     PUSH(g->a, &g->packed, false);
     PUSH(g->a, &g->twins, false);
     PUSH(g->a, &g->thirds, NULL);
+    PUSH(g->a, &g->slim, false);
     PUSH(g->a, &g->scaled, false);
     PUSH(g->a, &g->matrix, NULL);
     PUSH(g->a, &g->rows, 0);

@@ -37,7 +37,7 @@ static bool has_blocks(Stream *s, const Expr *flat, int64_t least, int64_t most)
     s->by_lane = ex_coef(in_first, l, &linear);
     for (s->step = s->t->nr - 1; linear && s->by_lane > 0 && s->step >= 0; s->step--) {
         s->run = ex_coef(in_first, s->t->rvar[s->step], &again);
-        s->block = s->run == THIRDS * most * s->by_lane ? most : s->run / s->by_lane; /* of thirds three lie side by side */
+        s->block = s->run == LINES * most * s->by_lane ? most : s->run / s->by_lane; /* of a step of several lines each has so many lanes */
         if (again && s->run % s->by_lane == 0 && s->block >= least && s->block <= most)
             return true;
     }

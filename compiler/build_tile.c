@@ -154,13 +154,15 @@ static void tile_register(Build *b, Tile *t, uint32_t k, uint32_t r, Subst *sub,
     b->acc[red->out] = NULL;
 }
 
-/* A sum of products whose one operand is shared by all lanes; depthwise products share loads between points instead. By thirds
- * (auto_thirds.c) the first of each two. */
+/* A sum of products whose one operand is shared by all lanes; depthwise products share loads between points instead. Of several
+ * products in a step the first. */
 static bool is_dot(const Tile *t)
 {
     if (t->red != RED_sum || t->across || t->np == 0)
         return false;
-    const Expr *e = ex_adds_products(t->body) ? t->body->a[0] : t->body;
+    const Expr *e = t->body;
+    while (ex_adds_products(e))
+        e = e->a[0];
     if (e->op != EX_mul)
         return false;
     return !t->lane || !ex_uses(e->a[0], t->lane) || !ex_uses(e->a[1], t->lane);

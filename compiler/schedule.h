@@ -22,7 +22,7 @@
 #include "../targets/target.h"
 #include "tuning.h"
 
-enum { THIRDS = 3 }; /* steps of a sum that two multiplications take (auto_thirds.c) */
+enum { LINES = 3 }; /* of a constant that one step reads: three steps by two multiplications (auto_thirds.c), four of 24 bits (auto_slim.c) */
 
 typedef enum Placement { PL_root, PL_inline, PL_register, PL_at } Placement;
 

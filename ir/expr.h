@@ -99,8 +99,12 @@ static inline const Expr *ex_mod(Exprs *x, const Expr *a, const Expr *b) { retur
 /* Questions. */
 static inline bool ex_is_const(const Expr *e) { return e->op == EX_const; }
 static inline bool ex_is_int(const Expr *e, int64_t v) { return e->op == EX_const && !dtype_is_float((DType)e->dt) && e->v.i == v; }
-/* p*q + r*s of floats: one multiply-add for each product. */
-static inline bool ex_adds_products(const Expr *e) { return e->op == EX_add && e->dt == DT_f32 && e->a[0]->op == EX_mul && e->a[1]->op == EX_mul; }
+/* p*q + r*s + .. of floats: one multiply-add for each product. */
+static inline bool ex_adds_products(const Expr *e)
+{
+    const bool sum = e->op == EX_add && e->dt == DT_f32 && e->a[1]->op == EX_mul;
+    return sum && (e->a[0]->op == EX_mul || ex_adds_products(e->a[0]));
+}
 bool ex_uses(const Expr *e, const Expr *var);
 int ex_cost(const Expr *e);                                      /* sum of the costs of distinct nodes */
 bool ex_range(const Exprs *x, const Expr *e, int64_t *lo, int64_t *hi); /* of integer and ix values; false: unknown */

@@ -215,6 +215,24 @@ output %t
 '''
 
 
+def slim():
+    """One row of constants of 24 bits, more than the second level holds."""
+    return '''graph g
+input %x f32[1,512]
+const %zero i64[] (0)
+const %n i64[] (589824)
+const %one i64[] (1)
+const %s i64[2] (512, 1152)
+%r ? = Range %zero %n %one
+%i ? = Cast %r {to=1}
+%j ? = Sin %i
+%u ? = Reshape %j %s
+%y ? = MatMul %x %u
+%z ? = Tanh %y
+output %z
+'''
+
+
 def parts_of(build, name, graph, mark, sanitizer, march='x86-64-v2'):
     """Whether parts of a graph, whose code says `mark`, make what one does."""
     folder = build / 'emit' / 'threads' / name
@@ -262,6 +280,7 @@ def main():
     r.check('threads/rows as needed', parts_of(build, 'depthwise', depthwise(), 'mlcc_need(800, 1, 1, 800*m', sanitizer))
     r.check('threads/rows that slide', parts_of(build, 'sliding', sliding(), 'mlcc_leads(45, 1, 46', sanitizer))
     r.check('threads/strips', parts_of(build, 'strips', strips(), 'float *restrict y_tiles, float *restrict y_products', sanitizer))
+    r.check('threads/slim', parts_of(build, 'slim', slim(), '_lines', sanitizer))
     r.check('threads/thirds', parts_of(build, 'thirds', thirds(), 'y_scaled', sanitizer, 'znver4'))
     if platform.machine() == 'x86_64':
         r.check('threads/several levels', several_levels(build))

@@ -80,6 +80,21 @@ def thirds_f32(path):
     return g.save(path, {'x': [50, 528], 'y': [1, 96, 13, 11]}, leaves(g))
 
 
+def slim_f32(path):
+    """Few rows of constants that take more than the second level, 24 bits of each number: tails of lanes, columns of very different size, each
+    brought back to one size behind the product; columns of zeros, and whole numbers, which 24 bits hold; a batch; a sum that four do not divide."""
+    g = Graph(19)
+    for k, (m, n, s) in enumerate([(1, 640, 256), (1, 100, 260), (2, 65, 512), (3, 33, 600), (4, 96, 128), (1, 17, 1024), (1, 1000, 64), (1, 512, 256), (1, 64, 255)]):
+        column = np.exp2(g.rng.integers(-40, 40, n)).astype(np.float32)
+        column[::9] = 0
+        w = g.rng.integers(-2 ** 22, 2 ** 22, (s, n)) if k % 4 == 1 else g.rng.standard_normal((s, n))
+        y = g.node('MatMul', g.node('Slice', 'x', *slices(g, m, s)), g.const((w * column).astype(np.float32)))
+        y = g.node('Mul', y, g.const((1 / np.where(column, column, 1) / np.abs(w).max()).astype(np.float32)))
+        g.node('Relu', g.node('Add', y, g.normal(n))) if k % 2 else None
+    g.node('MatMul', g.node('Reshape', g.node('Slice', 'x', *slices(g, 3, 256)), g.const(np.array([3, 1, 256]))), g.normal(3, 256, 72))
+    return g.save(path, {'x': [4, 1024]}, leaves(g))
+
+
 def scores_f32(path):
     """Queries against keys that lie along the reduction as they do, keys shared by heads, scaled or not; also rows beyond few."""
     g, heads = Graph(8), 3
@@ -381,7 +396,7 @@ def behind_i8(path):
     return g.save(path, {'x': [1, 490]}, leaves(g), TensorProto.INT8)
 
 
-MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'thirds-f32': thirds_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'filtered-f32': filtered_f32, 'filtered-i8': filtered_i8, 'windows-f32': windows_f32,
+MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'thirds-f32': thirds_f32, 'slim-f32': slim_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'filtered-f32': filtered_f32, 'filtered-i8': filtered_i8, 'windows-f32': windows_f32,
           'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'groups-f32': groups_f32, 'turned-f32': turned_f32, 'behind-i8': behind_i8, 'clipped-f32': clipped_f32}
 
 

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Products of floats with a constant, and constants made of its columns, as recipes: some lanes at a time, when the weights are written.
+ */
+#include "auto_product.h"
+
+#include <math.h>
+
+/* ---- which products ---- */
+
+/* The one reduction variable of more than one value; false: there are several. The others are 0 in the operands. */
+static bool find_step(const Auto *g, Product *p)
+{
+    Subst zero[MAX_RANK];
+    uint32_t n = 0;
+    for (uint8_t q = 0; q < p->s->nr; q++) {
+        const bool trivial = ex_is_int(p->s->rext[q], 1);
+        if (!ex_is_const(p->s->rext[q]) || (!trivial && p->k))
+            return false;
+        if (trivial)
+            zero[n++] = (Subst){p->s->rvar[q], ex_int(g->x, 0)};
+        else {
+            p->k = p->s->rvar[q];
+            p->steps = p->s->rext[q]->v.i;
+        }
+    }
+    p->x = ex_subst(g->x, p->d.x, zero, n);
+    p->w = ex_subst(g->x, p->d.w, zero, n);
+    return p->k && p->x->op == EX_load && p->w->op == EX_load;
+}
+
+static void find_variables(const Auto *g, Product *p)
+{
+    for (uint8_t v = 0; v < ten(g->te, p->s->out)->rank; v++)
+        if (v != p->d.lane && (ex_uses(p->x, p->s->var[v]) || ex_uses(p->w, p->s->var[v]))) {
+            p->row[p->nrow++] = v;
+            if (ex_uses(p->w, p->s->var[v]))
+                p->batch[p->nbatch++] = v;
+        }
+}
+
+/* How the constant is walked; false: it is no sum of multiples of the variables. */
+static bool find_walk(const Auto *g, Product *p)
+{
+    const Ten *t = ten(g->te, p->s->out);
+    const Expr *var[MAX_RANK + 2], *extent[MAX_RANK + 2];
+    uint8_t n = 0;
+    for (; n < p->nbatch; n++) {
+        var[n] = p->s->var[p->batch[n]];
+        extent[n] = t->dim[p->batch[n]];
+    }
+    var[n] = p->k;
+    extent[n++] = ex_int(g->x, p->steps);
+    var[n] = p->s->var[p->d.lane];
+    extent[n++] = t->dim[p->d.lane];
+    return auto_walks(g, p->w, var, extent, n, p->walk, &p->at);
+}
+
+bool auto_product(const Auto *g, uint32_t k, Product *p)
+{
+    *p = (Product){.s = g->te->stage.at[k]};
+    if (!dot_of(g, k, &p->d) || p->d.lane < 0 || p->d.quad != 1 || p->d.lines != 1 || p->d.x->dt != DT_f32 || p->d.w->dt != DT_f32)
+        return false;
+    const Ten *t = ten(g->te, p->s->out);
+    if (!is_constant_load(g, p->d.w) || ten(g->te, p->d.w->v.ref)->data->fill || !has_known_extents(g, p->s) || p->d.group != extent_of(g, t->dim[p->d.lane]))
+        return false;
+    if (!find_step(g, p))
+        return false;
+    find_variables(g, p);
+    return find_walk(g, p);
+}
+
+/* ---- columns ---- */
+
+/* By bits, among which those of NaN are the largest. */
+void largest_of_columns(const Columns *c, float *most)
+{
+    uint32_t bits[COLUMN_STRIP] = {0};
+    for (int64_t k = 0; k < c->step.extent; k++)
+        for (int64_t l = 0; l < c->count; l++) {
+            const float v = fabsf(column_at(c, l, k));
+            uint32_t b;
+            memcpy(&b, &v, sizeof b);
+            bits[l] = b > bits[l] ? b : bits[l];
+        }
+    memcpy(most, bits, (size_t)c->count * sizeof *most);
+}
+
+/* Batches of columns: `unit` elements are made of each. */
+typedef struct Made { Recipe r; MakeColumns make; const void *how; ElementWalk step, lane, batch[MAX_RANK]; int64_t nbatch, at; } Made;
+
+static Made made_of(const Product *p)
+{
+    Made m = {.step = p->walk[p->nbatch], .lane = p->walk[p->nbatch + 1], .nbatch = p->nbatch, .at = p->at};
+    memcpy(m.batch, p->walk, p->nbatch * sizeof *m.batch);
+    return m;
+}
+
+static int64_t batches_of(const Made *m)
+{
+    int64_t n = 1;
+    for (int64_t q = 0; q < m->nbatch; q++)
+        n *= m->batch[q].extent;
+    return n;
+}
+
+/* As many as lie side by side, or places of memory that share no set of a cache too many. */
+static int64_t strip_of_lanes(const Made *m) { return m->lane.stride == 1 ? COLUMN_STRIP : COLUMN_STRIP / 8; }
+
+/* The strip of batch b of the constant at `from` that begins at lane `first`. */
+static Columns strip_of(const Made *m, const char *from, int64_t b, int64_t first)
+{
+    int64_t at = m->at, rest = b;
+    for (int64_t q = m->nbatch; q-- > 0; rest /= m->batch[q].extent)
+        at += rest % m->batch[q].extent * m->batch[q].stride;
+    return (Columns){.how = m->how, .w = from + (size_t)at * sizeof(float), .step = m->step, .lane = m->lane, .batch = b,
+                     .first = first, .count = min_i64(strip_of_lanes(m), m->lane.extent - first)};
+}
+
+static void make_batches(const Recipe *r, const char *from, int64_t first, int64_t n, char *out)
+{
+    const Made *m = (const Made *)r;
+    for (int64_t b = first / r->unit; b < (first + n) / r->unit; b++, out += (size_t)r->unit * sizeof(float))
+        for (int64_t lane = 0; lane < m->lane.extent; lane += strip_of_lanes(m)) {
+            const Columns c = strip_of(m, from, b, lane);
+            m->make(&c, out);
+        }
+}
+
+/* A new tensor of n dimensions of such extents between those of the batch and the lane, and its load at these indices. */
+static const Expr *table_of(Auto *g, const Product *p, const char *what, DType dt, const Blob *data, const Expr *const *at, const int64_t *extent, uint8_t n)
+{
+    const Expr *dim[MAX_RANK], *index[MAX_RANK];
+    const Ten *out = ten(g->te, p->s->out);
+    uint8_t rank = 0;
+    for (; rank < p->nbatch; rank++) {
+        dim[rank] = out->dim[p->batch[rank]];
+        index[rank] = p->s->var[p->batch[rank]];
+    }
+    for (uint8_t q = 0; q < n; q++, rank++) {
+        dim[rank] = ex_int(g->x, extent[q]);
+        index[rank] = at[q];
+    }
+    dim[rank] = out->dim[p->d.lane];
+    index[rank++] = p->s->var[p->d.lane];
+    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.%s%u", ten(g->te, p->w->v.ref)->name, what, g->te->ten.n), TEN_const, rank, dim);
+    ten(g->te, t)->dt = dt;
+    ten(g->te, t)->data = data;
+    return ex_load(g->x, dt, t, rank, index);
+}
+
+const Expr *product_constant(Auto *g, const Product *p, const char *what, DType dt, MakeColumns make, const void *how, const Expr *const *at, const int64_t *extent, uint8_t n)
+{
+    int64_t unit = p->walk[p->nbatch + 1].extent;
+    for (uint8_t q = 0; q < n; q++)
+        unit *= extent[q];
+    Made *m = NEW(g->a, Made);
+    *m = made_of(p);
+    m->r = (Recipe){.arena = g->a, .from = ten(g->te, p->w->v.ref)->data, .unit = unit, .make = make_batches};
+    m->make = make;
+    m->how = how;
+    return table_of(g, p, what, dt, blob_made(g->a, dt, batches_of(m) * unit, &m->r), at, extent, n);
+}
+
+int64_t count_columns(const Product *p)
+{
+    const Made m = made_of(p);
+    return batches_of(&m) * m.lane.extent;
+}
+
+const Expr *product_table(Auto *g, const Product *p, const char *what, const float *v)
+{
+    return table_of(g, p, what, DT_f32, blob_view(g->a, DT_f32, count_columns(p), v), NULL, NULL, 0);
+}
+
+const Expr *constant_line(const Auto *g, const Expr *first, int q)
+{
+    const Expr *index[MAX_RANK];
+    memcpy(index, first->a, first->n * sizeof *index);
+    index[first->n - 2] = ex_int(g->x, q);
+    return ex_load(g->x, (DType)first->dt, first->v.ref, first->n, index);
+}
+
+Stage *product_result(Auto *g, const Product *p, const Expr *value)
+{
+    Stage *s = NEW(g->a, Stage);
+    *s = (Stage){.kind = ST_map, .out = p->s->out, .node = p->s->node, .body = value};
+    memcpy(s->var, p->s->var, sizeof s->var);
+    return s;
+}
+
+void product_columns(const Auto *g, const Product *p, SeeColumns fn, void *ctx)
+{
+    const Made m = made_of(p);
+    Arena *scratch = arena_child(g->a);
+    const Blob *from = blob_held(ten(g->te, p->w->v.ref)->data, scratch);
+    for (int64_t b = 0; b < batches_of(&m); b++)
+        for (int64_t lane = 0; lane < m.lane.extent; lane += strip_of_lanes(&m)) {
+            const Columns c = strip_of(&m, from->data, b, lane);
+            fn(&c, ctx);
+        }
+    arena_free(scratch);
+}

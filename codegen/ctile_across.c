@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reductions along the lanes: vectors of them, combined at last, then the lanes that make no whole vector.
+ * Reductions along the lanes: vectors of them, combined at last, then the lanes that make no whole vector: of sums in a part of a vector where
+ * loads have masks, otherwise one by one.
  */
 #include "ctile.h"
 
-enum { MOST_SUMS = 4 }; /* vectors of sums that do not wait for each other */
+enum {
+    MOST_SUMS = 4,   /* vectors of sums that do not wait for each other */
+    MASKS_WIDTH = 8, /* of vectors whose loads have masks (AVX2, AVX-512) */
+    LEAST_PART = 3   /* lanes that take longer one by one */
+};
 
 /* Vectors of sums: as many as divide the vectors that are taken, which have to be known. */
 static int32_t sums_of(const VGen *v, const Expr *whole)
@@ -50,6 +55,36 @@ static void join_sums(VGen *v, const Acc *c, int32_t sums)
     v->memo = (Map){.arena = v->g->a};
 }
 
+/* Whether e is 0 in lanes whose loads are. */
+static bool is_zero_at_zero(const VGen *v, const Expr *e)
+{
+    switch (e->op) {
+    case EX_load: return ex_uses(e, v->t->lane);
+    case EX_mul: return is_zero_at_zero(v, e->a[0]) || is_zero_at_zero(v, e->a[1]);
+    case EX_add: case EX_sub: return is_zero_at_zero(v, e->a[0]) && is_zero_at_zero(v, e->a[1]);
+    case EX_neg: case EX_abs: case EX_cast: return is_zero_at_zero(v, e->a[0]);
+    default: return false;
+    }
+}
+
+/* Lanes behind the whole vectors that a part of one takes; 0: they go one by one. */
+static int64_t part_of(const VGen *v, const Expr *lanes)
+{
+    const int64_t n = ex_is_const(lanes) ? lanes->v.i % v->width : 0;
+    const bool fits = v->t->red == RED_sum && v->width >= MASKS_WIDTH && !v->g->u->cx->small && n >= LEAST_PART;
+    return fits && is_zero_at_zero(v, v->t->body) ? n : 0;
+}
+
+static void across_part(VGen *v, int32_t p, const Acc *c, const Expr *whole, int64_t count)
+{
+    Subst s[MAX_RANK + 2];
+    v_set_count(v, count);
+    const uint32_t n = v_place(v, p, whole, s);
+    const char *value = v_combine(v, v->t->red, c->name, ex_subst(v->g->x, v->t->body, s, n));
+    ln(v->g->o, "%s = %s;", c->name, value);
+    v_forget(v, true);
+}
+
 /* total = op(total, body) for the lanes behind the whole vectors, one by one. */
 static void across_tail(VGen *v, int32_t p, const Expr *total, const Expr *whole)
 {
@@ -89,6 +124,8 @@ static void across_point(VGen *v, int32_t p)
     const Expr *width = ex_int(g->x, v->width), *lanes = tile_lanes(g->x, t),
                *whole = ex_mul(g->x, ex_fdiv(g->x, lanes, width), width);
     const DType dt = (DType)t->acc->dt;
+    const int64_t part = part_of(v, lanes);
+    const bool tail = whole != lanes && !part;
     const Expr *total = v_register(v, "total");
     const int32_t sums = sums_of(v, whole);
     Acc c[MOST_SUMS];
@@ -101,12 +138,14 @@ static void across_point(VGen *v, int32_t p)
         c_open_loop(g, t->rvar[k], t->rext[k]);
     if (!ex_is_int(whole, 0))
         across_vectors(v, p, c, sums, whole);
+    if (part)
+        across_part(v, p, &c[sums - 1], whole, part);
     for (int k = 0; k + 1 < t->nr; k++)
         close_block(g->o, "");
     join_sums(v, c, sums);
-    ln(g->o, "%s%s %s = %s;", whole != lanes ? "" : "const ", c_type(g, dt), var_ident(g, total),
+    ln(g->o, "%s%s %s = %s;", tail ? "" : "const ", c_type(g, dt), var_ident(g, total),
        v_fold(v, t->red, dt, c[0].name));
-    if (whole != lanes)
+    if (tail)
         across_tail(v, p, total, whole);
     across_store(v, p, total);
 }

@@ -190,9 +190,9 @@ uint32_t auto_phase_maps(Auto *g, uint32_t t, const Phase *p);
 void auto_picture(Auto *g);                            /* products with a flattened picture walk its dimensions */
 void auto_split(Auto *g);                              /* long sums in pieces, of which the second-level cache keeps what is read again */
 /* Tensors that a product by thirds reads, or that those are made of: of each row of x the bits of its largest magnitude and the scale, the row
- * over that, and the sum of its pairs. */
+ * over that, and the sum of its pairs. left: the result reads that row, too. */
 typedef enum RowTensor { ROW_LARGEST, ROW_SCALE, ROW_SCALED, ROW_PAIRS, ROW_TENSORS } RowTensor;
-typedef struct ThirdsRows { uint32_t x, made[ROW_TENSORS]; } ThirdsRows;
+typedef struct ThirdsRows { uint32_t x, made[ROW_TENSORS]; bool left; } ThirdsRows;
 const Expr *constant_line(const Auto *g, const Expr *first, int q); /* auto_product.c: of a load of the first line of a step, that of another: their number is the dimension before the lanes */
 bool takes_thirds(const Auto *g, uint32_t k);          /* whether product k will */
 void auto_thirds(Auto *g);                             /* products of floats by fewer multiplications and more additions, which run beside them */

@@ -48,7 +48,7 @@ static bool lies_between(const Auto *g, uint32_t t, uint32_t readers)
 /* Between V and the product: V is read for its largest values and for its rows, those by the product and for their pairs. */
 static bool thirds_lie_between(const Auto *g, const ThirdsRows *r)
 {
-    bool yes = lies_between(g, r->x, 2) && lies_between(g, r->made[ROW_SCALED], 2);
+    bool yes = lies_between(g, r->x, 2) && lies_between(g, r->made[ROW_SCALED], r->left ? 3 : 2);
     for (int q = 0; q < ROW_TENSORS; q++)
         yes = yes && g->s->stage[ten(g->te, r->made[q])->stage].place == PL_root;
     return yes;

@@ -33,16 +33,17 @@ enum {
     MEETINGS = 4000   /* cycles for each part of a run, which meet once more: with 2000 each keyword spotting on two threads took 1.02 to 1.04 */
 };
 
-/* A product, and how its steps go in groups of three blocks. */
-typedef struct Blocks { int64_t block, blocks; } Blocks;
+/* A product, and how its steps go in groups of three blocks; of a single group up to two are left, which its result adds. */
+typedef struct Blocks { int64_t block, blocks, left; } Blocks;
 typedef struct Work { Product p; Blocks in; } Work;
 
 /* ---- which products ---- */
 
 static Blocks blocks_of(int64_t steps)
 {
-    const int64_t block = steps > LONG || steps % (THIRDS * BLOCK) == 0 ? BLOCK : (steps + THIRDS - 1) / THIRDS;
-    return (Blocks){block, (steps + THIRDS * block - 1) / (THIRDS * block)};
+    if (steps > LONG || steps % (THIRDS * BLOCK) == 0)
+        return (Blocks){BLOCK, (steps + THIRDS * BLOCK - 1) / (THIRDS * BLOCK), 0};
+    return (Blocks){steps / THIRDS, 1, steps % THIRDS};
 }
 
 /* In cycles of a row. */
@@ -51,7 +52,7 @@ static bool pays(const Auto *g, const Work *w)
     const Product *p = &w->p;
     const int64_t width = g->m->lanes_f32, vectors = (extent_of(g, ten(g->te, p->s->out)->dim[p->d.lane]) + width - 1) / width;
     const bool far = p->nbatch && bytes_of_tensor(g, p->x->v.ref) > g->m->l2_bytes / 2; /* what is no batch is made by a few rows (auto_bands.c) */
-    const int64_t plain = p->steps * vectors, thirds = w->in.blocks * w->in.block * 2 * vectors + (p->steps + width - 1) / width * (far ? FAR_PASS : PASS) + ROW;
+    const int64_t plain = p->steps * vectors, thirds = (w->in.blocks * w->in.block * 2 + w->in.left) * vectors + (p->steps + width - 1) / width * (far ? FAR_PASS : PASS) + ROW;
     return (plain - thirds) * LEAST_GAIN >= plain && (g->parts == 1 || (plain - thirds) * points_sharing(g, p->s, p->d.w) >= g->parts * MEETINGS);
 }
 
@@ -65,8 +66,8 @@ static bool find(const Auto *g, uint32_t k, Work *w)
 
 /* ---- the constants ---- */
 
-/* By thirds, [batch..][blocks][block][third][lanes], and what goes with its columns, [batch..][COLUMN, CORRECTION][lanes]. */
-enum { COLUMN, CORRECTION, COLUMN_ROWS };
+/* By thirds, [batch..][blocks][block][third][lanes], and what goes with its columns, [batch..][COLUMN, CORRECTION, LEFT..][lanes]. */
+enum { COLUMN, CORRECTION, LEFT };
 
 /* For each column a power of two that it is multiplied by: one over that above all of it, or over the largest there is. */
 static void find_powers(const Columns *c, double *by)
@@ -114,6 +115,8 @@ static void make_columns(const Columns *c, char *out)
     for (int64_t l = 0; l < c->count; l++) {
         put(c, COLUMN, l, 1 / by[l], out);
         put(c, CORRECTION, l, -sum[l], out);
+        for (int64_t q = 0; q < in->left; q++)
+            put(c, LEFT + q, l, scaled_at(c, l, THIRDS * in->block + q, by[l]), out);
     }
 }
 
@@ -200,7 +203,7 @@ static const Expr *third_of(const Auto *g, const Work *w, uint32_t y, const Expr
     const Expr *index[MAX_RANK], *k = ex_add(g->x, ex_mul(g->x, b, ex_int(g->x, THIRDS)), ex_int(g->x, q));
     memcpy(index, var, n * sizeof *index);
     index[n] = ex_add(g->x, ex_mul(g->x, k, ex_int(g->x, w->in.block)), e);
-    const bool whole = w->in.blocks * w->in.block * THIRDS == w->p.steps;
+    const bool whole = w->in.blocks * w->in.block * THIRDS <= w->p.steps;
     return whole ? ex_load(g->x, DT_f32, y, (uint16_t)(n + 1), index) : ex_loadp(g->x, DT_f32, y, (uint16_t)(n + 1), index, ex_const_f(g->x, DT_f32, 0));
 }
 
@@ -220,10 +223,6 @@ static Stage *sum_of_pairs(Auto *g, const Work *w, uint32_t y)
     const Place at = place_of(g, &w->p);
     Stage *s = new_stage(g, &w->p, ST_reduce, "pairs", w->p.nrow, &at);
     take_steps(g, w, s);
-    if (w->in.blocks == 1) { /* behind the last step all is 0 */
-        s->rext[1] = ex_int(g->x, w->p.steps - 2 * w->in.block);
-        s->rvar[1] = ex_index(g->x, "e", s->rext[1]);
-    }
     s->body = ex_mul(g->x, third_of(g, w, y, s->var, 1, s->rvar[0], s->rvar[1]), third_of(g, w, y, s->var, 2, s->rvar[0], s->rvar[1]));
     return s;
 }
@@ -231,7 +230,7 @@ static Stage *sum_of_pairs(Auto *g, const Work *w, uint32_t y)
 /* A border behind each row: for what the last block has beyond it, and so that rows begin at lines and not all in the same sets of a cache. */
 static void want_border(Auto *g, const Work *w, uint32_t y)
 {
-    const int64_t line = LINE / (int64_t)sizeof(float), end = w->in.blocks * w->in.block * THIRDS;
+    const int64_t line = LINE / (int64_t)sizeof(float), end = max_i64(w->in.blocks * w->in.block * THIRDS, w->p.steps);
     int64_t pitch = (end + line - 1) / line * line;
     if (pitch * (int64_t)sizeof(float) % (PAGE / 2) == 0)
         pitch += line;
@@ -250,7 +249,7 @@ static ThirdsRows rows_of(Auto *g, uint32_t *k, const Work *w)
     auto_insert(g, (*k)++, scale);
     auto_insert(g, (*k)++, y);
     auto_insert(g, (*k)++, pairs);
-    return (ThirdsRows){p->x->v.ref, {[ROW_LARGEST] = most->out, [ROW_SCALE] = scale->out, [ROW_SCALED] = y->out, [ROW_PAIRS] = pairs->out}};
+    return (ThirdsRows){p->x->v.ref, {[ROW_LARGEST] = most->out, [ROW_SCALE] = scale->out, [ROW_SCALED] = y->out, [ROW_PAIRS] = pairs->out}, w->in.left > 0};
 }
 
 /* ---- the product ---- */
@@ -289,11 +288,15 @@ static const Expr *result_of(Auto *g, const Work *w, const ThirdsRows *r, uint32
 {
     const Product *p = &w->p;
     const Expr *row[MAX_RANK], *first = ex_int(g->x, COLUMN);
-    const Expr *column = product_constant(g, p, "columns", DT_f32, make_columns, arena_copy(g->a, &w->in, sizeof w->in), &first, &(const int64_t){COLUMN_ROWS}, 1);
+    const Expr *column = product_constant(g, p, "columns", DT_f32, make_columns, arena_copy(g->a, &w->in, sizeof w->in), &first, &(const int64_t){LEFT + w->in.left}, 1);
     for (uint8_t q = 0; q < p->nrow; q++)
         row[q] = p->s->var[p->row[q]];
     const Expr *e = ex_load(g->x, DT_f32, sum, ten(g->te, sum)->rank, p->s->var);
     e = ex_add(g->x, e, constant_line(g, column, CORRECTION)); /* what the sum starts with */
+    for (int q = 0; q < w->in.left; q++) {
+        row[p->nrow] = ex_int(g->x, THIRDS * w->in.block + q);
+        e = ex_add(g->x, e, ex_mul(g->x, ex_load(g->x, DT_f32, r->made[ROW_SCALED], p->nrow + 1, row), constant_line(g, column, LEFT + q)));
+    }
     e = ex_sub(g->x, e, ex_load(g->x, DT_f32, r->made[ROW_PAIRS], p->nrow, row));
     return ex_mul(g->x, e, ex_mul(g->x, ex_load(g->x, DT_f32, r->made[ROW_SCALE], p->nrow, row), column));
 }

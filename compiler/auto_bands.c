@@ -117,14 +117,17 @@ static int outermost_rows(const Auto *g, uint32_t k, uint32_t host, const Expr *
     return host == k || (load && is_pure_var(load->a[v], h->var, ten(g->te, h->out)->rank, &v)) ? v : -1;
 }
 
-/* Values of a row variable that are made at a time: as many as the first-level cache has room for, or one in the second. 0: all are as near. */
+/* Values of a row variable that are made at a time: as many as the first-level cache has room for, or one in the second. 0: all are as near, or
+ * so few that parts would share them unevenly. A part that makes its own rows has no meeting more. */
 static int64_t rows_of_thirds(const Auto *g, uint32_t y, uint8_t d)
 {
     const int64_t n = extent_of(g, ten(g->te, y)->dim[d]), each = bytes_of_tensor(g, y) / n;
     int64_t best = each <= g->m->l2_bytes / 8;
+    if (g->parts == 1 ? n * each <= g->m->l1_bytes / 2 : n < FEW_BLOCKS && n * each <= g->m->l2_bytes / 8)
+        return 0;
     for (int64_t r = 2; r <= n / (g->parts > 1 ? FEW_BLOCKS : 2); r++)
         best = n % r == 0 && r * each <= g->m->l1_bytes / 2 ? r : best;
-    return n * each <= (g->parts > 1 ? g->m->l2_bytes / 8 : g->m->l1_bytes / 2) ? 0 : best;
+    return best;
 }
 
 static void place_thirds(Auto *g, uint32_t k)

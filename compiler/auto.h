@@ -17,6 +17,7 @@ typedef struct Auto {
     Tuning *tuning;      /* choices of tiles; NULL: the model's */
     int32_t parts;       /* the most that a run is cut into */
     Map *sums;           /* by tensor: bounds of auto_sums */
+    Map *made;           /* by what is said of them: constants made of others, which several stages may read */
     Schedule *s;
     VEC(bool) pinned;    /* by tensor: stays at root (copies made on purpose) */
     VEC(bool) packed;    /* by tensor: an operand brought into groups at run time */

@@ -3,6 +3,8 @@
  * Constants in the order in which register tiles read them, as recipes: rows are gathered when the weights are written.
  * A row holds the lanes of one block at one place of the other dimensions, a quad of the last of these together.
  */
+#include <inttypes.h>
+
 #include "auto.h"
 
 /* ---- the recipe ---- */
@@ -198,14 +200,27 @@ static Packed dims_of(Auto *g, const Packing *p, const Expr *w, const Expr *lane
     return to;
 }
 
+/* What a packing of tensor w is known by. */
+static const char *key_of(const Auto *g, uint32_t w, const Packing *p)
+{
+    Text t = {.arena = g->a};
+    text_add(&t, "pack %u %d %d %" PRId64 " %" PRId64 " %" PRId64, w, p->lane_dim, p->batch, p->group, p->block, p->quad);
+    for (int q = 0; q < p->no; q++)
+        text_add(&t, " %d:%" PRId64 "+%" PRId64, p->order[q], p->first[p->order[q]], p->count[p->order[q]]);
+    return text_str(&t);
+}
+
 const Expr *auto_constant(Auto *g, uint32_t k, const Dot *d)
 {
     Packing p;
     if (!packing_of(g, k, d, &p))
         return NULL;
     const Packed to = dims_of(g, &p, d->w, g->te->stage.at[k]->var[d->lane]);
-    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.packed%u", p.w->name, g->te->ten.n), TEN_const, to.rank, to.dim);
-    ten(g->te, t)->dt = p.w->dt;
-    ten(g->te, t)->data = recipe_of(g->a, &p);
-    return ex_load(g->x, p.w->dt, t, to.rank, to.index);
+    uint64_t *t = map_str(g->made, key_of(g, d->w->v.ref, &p), true);
+    if (!*t) {
+        *t = auto_tensor(g, str_fmt(g->a, "%s.packed%u", p.w->name, g->te->ten.n), TEN_const, to.rank, to.dim);
+        ten(g->te, (uint32_t)*t)->dt = p.w->dt;
+        ten(g->te, (uint32_t)*t)->data = recipe_of(g->a, &p);
+    }
+    return ex_load(g->x, p.w->dt, (uint32_t)*t, to.rank, to.index);
 }

@@ -4,6 +4,7 @@
  */
 #include "auto_product.h"
 
+#include <inttypes.h>
 #include <math.h>
 
 /* ---- which products ---- */
@@ -127,8 +128,19 @@ static void make_batches(const Recipe *r, const char *from, int64_t first, int64
         }
 }
 
-/* A new tensor of n dimensions of such extents between those of the batch and the lane, and its load at these indices. */
-static const Expr *table_of(Auto *g, const Product *p, const char *what, DType dt, const Blob *data, const Expr *const *at, const int64_t *extent, uint8_t n)
+/* What a table of the product's constant is known by. */
+static const char *key_of(const Auto *g, const Product *p, const char *what)
+{
+    Text t = {.arena = g->a};
+    text_add(&t, "%s %u %" PRId64, what, p->w->v.ref, p->at);
+    for (int q = 0; q < p->nbatch + 2; q++)
+        text_add(&t, " %" PRId64 "*%" PRId64, p->walk[q].extent, p->walk[q].stride);
+    return text_str(&t);
+}
+
+/* A tensor of n dimensions of such extents between those of the batch and the lane, and its load at these indices. Made once: its data are
+ * still to come, or those of another product with that constant. */
+static const Expr *table_of(Auto *g, const Product *p, const char *what, DType dt, const Expr *const *at, const int64_t *extent, uint8_t n)
 {
     const Expr *dim[MAX_RANK], *index[MAX_RANK];
     const Ten *out = ten(g->te, p->s->out);
@@ -143,14 +155,19 @@ static const Expr *table_of(Auto *g, const Product *p, const char *what, DType d
     }
     dim[rank] = out->dim[p->d.lane];
     index[rank++] = p->s->var[p->d.lane];
-    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.%s%u", ten(g->te, p->w->v.ref)->name, what, g->te->ten.n), TEN_const, rank, dim);
-    ten(g->te, t)->dt = dt;
-    ten(g->te, t)->data = data;
-    return ex_load(g->x, dt, t, rank, index);
+    uint64_t *t = map_str(g->made, key_of(g, p, what), true);
+    if (!*t)
+        *t = auto_tensor(g, str_fmt(g->a, "%s.%s%u", ten(g->te, p->w->v.ref)->name, what, g->te->ten.n), TEN_const, rank, dim);
+    ten(g->te, (uint32_t)*t)->dt = dt;
+    return ex_load(g->x, dt, (uint32_t)*t, rank, index);
 }
 
 const Expr *product_constant(Auto *g, const Product *p, const char *what, DType dt, MakeColumns make, const void *how, const Expr *const *at, const int64_t *extent, uint8_t n)
 {
+    const Expr *load = table_of(g, p, what, dt, at, extent, n);
+    Ten *t = ten(g->te, load->v.ref);
+    if (t->data)
+        return load;
     int64_t unit = p->walk[p->nbatch + 1].extent;
     for (uint8_t q = 0; q < n; q++)
         unit *= extent[q];
@@ -159,7 +176,8 @@ const Expr *product_constant(Auto *g, const Product *p, const char *what, DType 
     m->r = (Recipe){.arena = g->a, .from = ten(g->te, p->w->v.ref)->data, .unit = unit, .make = make_batches};
     m->make = make;
     m->how = how;
-    return table_of(g, p, what, dt, blob_made(g->a, dt, batches_of(m) * unit, &m->r), at, extent, n);
+    t->data = blob_made(g->a, dt, batches_of(m) * unit, &m->r);
+    return load;
 }
 
 int64_t count_columns(const Product *p)
@@ -170,7 +188,10 @@ int64_t count_columns(const Product *p)
 
 const Expr *product_table(Auto *g, const Product *p, const char *what, const float *v)
 {
-    return table_of(g, p, what, DT_f32, blob_view(g->a, DT_f32, count_columns(p), v), NULL, NULL, 0);
+    const Expr *load = table_of(g, p, what, DT_f32, NULL, NULL, 0);
+    Ten *t = ten(g->te, load->v.ref);
+    t->data = t->data ? t->data : blob_view(g->a, DT_f32, count_columns(p), v);
+    return load;
 }
 
 const Expr *constant_line(const Auto *g, const Expr *first, int q)

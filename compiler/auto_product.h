@@ -49,7 +49,7 @@ void largest_of_columns(const Columns *c, float *most);
 typedef void (*MakeColumns)(const Columns *c, char *out); /* out: where that batch begins */
 typedef void (*SeeColumns)(const Columns *c, void *ctx);
 
-/* The load of a constant of n dimensions of such extents between those of the batch and the lane, at these indices; f32 or i32. */
+/* The load of a constant, which products of one constant that is walked alike share by the name `what`, of n dimensions of such extents between those of the batch and the lane, at these indices; f32 or i32. */
 const Expr *product_constant(Auto *g, const Product *p, const char *what, DType dt, MakeColumns make, const void *how, const Expr *const *at, const int64_t *extent, uint8_t n);
 
 /* Columns in all, and the load of a number for each, which the constant then holds. */

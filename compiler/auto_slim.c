@@ -21,7 +21,7 @@
 #include "auto_tile.h"
 
 enum {
-    UNPACK = 8,      /* operations on vectors beside the multiply-adds of four steps: conversions, shifts, what joins them */
+    UNPACK = 8,      /* operations on vectors beside the multiply-adds of four steps: conversions, shifts, what joins them (and three masks) */
     LEAST_GAIN = 10, /* one cycle of so many is saved */
     LEAST_SHARE = 4  /* of the first level that it takes at least: what is smaller is a trifle */
 };
@@ -74,7 +74,11 @@ static float worth_of(float most, bool exact)
 }
 
 /* Numbers of a column are its numbers of 32 bits times this. */
-static double units_of(float most, bool exact) { return most > 0 ? 1 / (double)worth_of(most, exact) : 0; }
+static double units_of(float most, bool exact)
+{
+    const double worth = (double)worth_of(most, exact);
+    return worth > 0 ? 1 / worth : 0;
+}
 
 /* spread: over columns, of the square of their largest over that of their mean size; not a number where what the largest is worth has less than
  * the 24 bits of a float, or something is no number. */
@@ -95,7 +99,7 @@ static void look_at(const Columns *c, void *ctx)
             s->to.exact = s->to.exact && v == rint(v);
         }
     for (int64_t l = 0; l < c->count; l++) {
-        const bool fits = worth_of(most[l], true) >= FLT_MIN && isfinite(most[l]);
+        const bool fits = worth_of(most[l], false) >= FLT_MIN && isfinite(most[l]);
         s->spread += most[l] == 0 ? 0 : fits ? (double)c->step.extent * (double)most[l] * (double)most[l] / squares[l] : NAN;
     }
 }
@@ -182,7 +186,7 @@ static const Expr *column_worth(Auto *g, const Product *p, const Numbers *n)
     float *worth = NEWN(g->a, float, columns);
     for (int64_t k = 0; k < columns; k++)
         worth[k] = worth_of(n->most[k], n->exact);
-    return product_table(g, p, "columns", worth);
+    return product_table(g, p, "worth", worth);
 }
 
 static Stage *slim_product(Auto *g, const Product *p, const Numbers *n)

@@ -83,9 +83,34 @@ static void test_pieces(void **state)
     assert_true(packed >= 2);
 }
 
+static uint32_t constants(const Unit *u)
+{
+    uint32_t n = 0;
+    for (uint32_t k = 1; k < u->buf.n; k++)
+        n += buf(u, k)->cls == BC_const;
+    return n;
+}
+
+/* Products that walk one constant alike read one copy: of its lines for a row, of its thirds for sixteen and a table of its columns; of
+ * floats for both. */
+static void test_shared(void **state)
+{
+    (void)state;
+    Text t = {.arena = arena};
+    text_add(&t, "graph g\ninput %%x f32[1,%d]\ninput %%y f32[16,%d]\n", N, N);
+    add_constant(&t, "w", N, N);
+    text_add(&t, "%%a f32 = MatMul %%x %%w\n%%b f32 = Tanh %%a\n%%c f32 = MatMul %%b %%w\n%%d f32 = MatMul %%y %%w\n%%e f32 = Tanh %%d\n%%f f32 = MatMul %%e %%w\n"
+                 "output %%c\noutput %%f\n");
+    const char *graph = text_str(&t);
+    assert_int_equal(constants(compiled(graph, 3, "znver4").unit), 3); /* all columns of lines are worth the same: a number */
+    cx.fp = FP_strict;
+    assert_int_equal(constants(compiled(graph, 3, "znver4").unit), 2); /* blocks of several widths */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_shared, setup, teardown),
         cmocka_unit_test_setup_teardown(test_large, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pieces, setup, teardown),
     };

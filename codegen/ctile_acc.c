@@ -15,8 +15,7 @@ static void accumulate(VGen *v, const char *acc, int32_t p, int32_t q, const Sub
     uint32_t n = v_place(v, p, ex_int(g->x, (int64_t)q * v->width), s);
     for (uint32_t k = 0; k < nmore; k++)
         s[n++] = more[k];
-    const char *value = v_combine(v, v->t->red, acc, ex_subst(g->x, v->t->body, s, n));
-    ln(g->o, "%s = %s;", acc, value);
+    v_accumulate(v, v->t->red, acc, ex_subst(g->x, v->t->body, s, n));
 }
 
 /* Of a point the unrolled taps follow each other, so that what neighbours share lives shortly. */

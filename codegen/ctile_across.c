@@ -34,8 +34,7 @@ static void across_vectors(VGen *v, int32_t p, const Acc *c, int32_t sums, const
     for (int32_t k = 0; k < sums; k++) {
         Subst s[MAX_RANK + 2];
         const uint32_t n = v_place(v, p, ex_add(g->x, q, ex_int(g->x, (int64_t)k * v->width)), s);
-        const char *value = v_combine(v, v->t->red, c[k].name, ex_subst(g->x, v->t->body, s, n));
-        ln(g->o, "%s = %s;", c[k].name, value);
+        v_accumulate(v, v->t->red, c[k].name, ex_subst(g->x, v->t->body, s, n));
     }
     v->strip = NULL;
     v_forget(v, true);
@@ -49,8 +48,7 @@ static void join_sums(VGen *v, const Acc *c, int32_t sums)
     for (int32_t half = 1; half < sums; half *= 2)
         for (int32_t k = 0; k + half < sums; k += 2 * half) {
             *map_u64(&v->memo, c[k + half].var->id, true) = (uint64_t)(uintptr_t)c[k + half].name;
-            const char *value = v_combine(v, v->t->red, c[k].name, c[k + half].var);
-            ln(v->g->o, "%s = %s;", c[k].name, value);
+            v_accumulate(v, v->t->red, c[k].name, c[k + half].var);
         }
     v->memo = (Map){.arena = v->g->a};
 }
@@ -80,8 +78,7 @@ static void across_part(VGen *v, int32_t p, const Acc *c, const Expr *whole, int
     Subst s[MAX_RANK + 2];
     v_set_count(v, count);
     const uint32_t n = v_place(v, p, whole, s);
-    const char *value = v_combine(v, v->t->red, c->name, ex_subst(v->g->x, v->t->body, s, n));
-    ln(v->g->o, "%s = %s;", c->name, value);
+    v_accumulate(v, v->t->red, c->name, ex_subst(v->g->x, v->t->body, s, n));
     v_forget(v, true);
 }
 

@@ -44,8 +44,7 @@ static void fold_step(VGen *v, const char *const *sum, const Expr *k)
             uint32_t n = v_place(v, p, NULL, s);
             s[n++] = (Subst){t->lane, ex_int(g->x, i)};
             s[n++] = (Subst){t->rvar[0], ex_add(g->x, k, v->lane)};
-            const char *acc = sum[p * t->lanes + i], *value = v_combine(v, t->red, acc, ex_subst(g->x, t->body, s, n));
-            ln(g->o, "%s = %s;", acc, value);
+            v_accumulate(v, t->red, sum[p * t->lanes + i], ex_subst(g->x, t->body, s, n));
         }
 }
 

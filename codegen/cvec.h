@@ -57,7 +57,8 @@ void v_store_packed(VGen *v, const Store *st, const Subst *s, uint32_t n, const 
 bool v_is_rounded_i16(const VGen *v, const Store *st); /* with -ffp=bf16: not every way to store NaN gives the same */
 const char *v_narrowed(VGen *v, const Store *st, const Subst *s, uint32_t n);
 void v_store_zipped(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value, int32_t count);
-const char *v_combine(VGen *v, RedOp op, const char *acc, const Expr *body); /* op(acc, body) */
+const char *v_combine(VGen *v, RedOp op, const char *acc, const Expr *body); /* op(acc, body); acc itself when it is that */
+void v_accumulate(VGen *v, RedOp op, const char *acc, const Expr *body);      /* acc = op(acc, body) */
 const char *v_fold(VGen *v, RedOp op, DType dt, const char *acc);            /* one value from all lanes */
 void v_forget(VGen *v, bool block_ends);       /* values change; where a C block ends too, the names are free again */
 

@@ -26,7 +26,7 @@ static Life *lives(Arena *a, const Unit *u)
 
 static const char *const fp_meaning[] = {
     [FP_fast] =
-        "-ffp=fast, f32; sums are reassociated, 3x3 convolutions may be filtered (Winograd), constants of products of few rows may have 24 bits to the largest of a column, real biases of integer products are rounded to units of the sum, exp, log, tanh and erf are polynomials where loops are vectors, and what is made of them and of sums is multiplied by reciprocals",
+        "-ffp=fast, f32; sums are reassociated, 3x3 convolutions may be filtered (Winograd), constants of products of few rows may have 24 bits to the largest of a column, weights are not multiplied with the zeros beside a picture, real biases of integer products are rounded to units of the sum, exp, log, tanh and erf are polynomials where loops are vectors, and what is made of them and of sums is multiplied by reciprocals",
     [FP_strict] = "-ffp=strict, f32 as the model writes it; sums are reassociated, functions are libm's",
     [FP_bf16] =
         "-ffp=bf16, what products read may be rounded to bfloat16, or to 16 bits of fixed point; sums and epilogues are f32, sigmoid and erf within 2^-12",

@@ -151,6 +151,25 @@ def mean_fault(mlcc, folder):
     return why or ('' if (got[0] == got[1]).all() else f'{int((got[0] != got[1]).sum())} of {got[0].size} bytes differ')
 
 
+def border_fault(mlcc, folder):
+    """What lies beside a picture as narrow as a tile is not multiplied, but by -ffp=strict, where an infinite weight makes NaN of it."""
+    w = np.random.default_rng(5).standard_normal((32, 1, 3, 3)).astype(np.float32)
+    w[3, 0, :, 0] = np.inf
+    nodes = [helper.make_node('Relu', ['x'], ['r']), helper.make_node('Conv', ['r', 'w'], ['c'], pads=[1] * 4, group=32), helper.make_node('Tanh', ['c'], ['y'])]
+    x = np.random.default_rng(6).uniform(0.5, 1, [1, 32, 6, 5]).astype(np.float32)
+    at = {}
+    for mode in 'strict', 'fast':
+        (folder / mode).mkdir(parents=True, exist_ok=True)
+        model = save(folder / 'f.onnx', nodes, [float_tensor('x', x.shape)], [float_tensor('y', x.shape)], [onnx.numpy_helper.from_array(w, 'w')])
+        built, why = models.build(mlcc, model, folder / mode, 'net', [f'-ffp={mode}'])
+        if why:
+            return why
+        at[mode] = native.Model(native.load(native.library('cc', built, 'net', FLAGS)), 0).call([x])[0].reshape(x.shape)[0, 3, :, 0]
+    if not np.isnan(at['strict']).all():
+        return 'strict leaves out what the model multiplies'
+    return '' if np.isfinite(at['fast']).all() else 'fast multiplies what lies beside the picture'
+
+
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
     r = report.Report()
@@ -158,6 +177,7 @@ def main():
         for op in [*FUNCTIONS, 'Sigmoid']:
             r.check(f'fp/{op} {mode}', function_fault(build / 'mlcc', build / 'emit' / 'fp' / f'{op}_{mode}', op, mode))
     r.check('fp/clamp', clamp_fault(build / 'mlcc', build / 'emit' / 'fp' / 'clamp'))
+    r.check('fp/border', border_fault(build / 'mlcc', build / 'emit' / 'fp' / 'border'))
     r.check('fp/mean', mean_fault(build / 'mlcc', build / 'emit' / 'fp' / 'mean'))
     for make in picture_model, attention_model:
         r.check(f'fp/{make.__name__} bf16', bf16_fault(build / 'mlcc', build / 'emit' / 'fp' / make.__name__, make))

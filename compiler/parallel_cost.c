@@ -47,13 +47,29 @@ static double dot_steps(const Cost *s, const Tile *t, const Work *w)
     return product && group && ex_is_int(t->rext[t->nr - 1], group) ? (double)group * (t->matrix ? s->m->amx_gain : 1) : 0;
 }
 
-/* A step of a reduction: the combination, which takes a product along, and loads where points do not share them. */
+/* Products that the combination of a sum takes along. */
+static int products_of(const Tile *t)
+{
+    int n = 0;
+    const Expr *e = t->body;
+    for (; t->red == RED_sum && ex_adds_products(e); e = e->a[0])
+        n++;
+    return n + (t->red == RED_sum && e->op == EX_mul);
+}
+
+/* A step of a reduction: the combination, what else is computed, beside it where units for that lie apart, and loads where points do not share
+ * them. */
 static double step_work(const Cost *s, const Tile *t, double points)
 {
     const Work w = work_of(t->body);
-    const double dot = dot_steps(s, t, &w);
-    const bool fused = t->red == RED_sum && t->body->op == EX_mul;
-    return dot > 0 ? 1 / dot : fmax(w.all - (points > 2 ? w.loads : w.loads / 2) + !fused, 1);
+    const double dot = dot_steps(s, t, &w), loads = points > 2 ? 0 : w.loads / 2;
+    const int products = products_of(t);
+    if (dot > 0)
+        return 1 / dot;
+    if (!products)
+        return fmax(w.all - w.loads + loads + 1, 1);
+    const double others = w.all - w.loads - (2 * products - 1);
+    return (s->m->adds_apart ? fmax(products, others) : products + others) + loads;
 }
 
 static double tile_cycles(const Cost *s, const Tile *t)

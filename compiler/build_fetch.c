@@ -13,8 +13,9 @@ enum { LINE = 64, PAGE = 4096 }; /* bytes of a cache line, and of what the hardw
 enum { STREAMS = 4, DENSE = 2, PRODUCT_STEPS = 16, MATRIX_STREAMS = 8 };
 
 /* The constant of a tile lies in blocks of lanes, of which the tile has one, several, or at the end a part of one; most: lanes of a
- * whole tile. by_lane, run: elements of it from one lane to the next, and from one value of reduction variable `step`. */
-typedef struct Stream { Build *b; const Tile *t; int64_t most, block; const Expr *load, *flat; int64_t by_lane, run; int step; } Stream;
+ * whole tile. by_lane, run: elements of it from one lane to the next, and from one value of reduction variable `step`, which has so many lines of
+ * a block. */
+typedef struct Stream { Build *b; const Tile *t; int64_t most, block; const Expr *load, *flat; int64_t by_lane, run, lines; int step; } Stream;
 
 /* Element offset in the buffer of a load. */
 static const Expr *flat_of(Build *b, const Expr *load)
@@ -37,7 +38,8 @@ static bool has_blocks(Stream *s, const Expr *flat, int64_t least, int64_t most)
     s->by_lane = ex_coef(in_first, l, &linear);
     for (s->step = s->t->nr - 1; linear && s->by_lane > 0 && s->step >= 0; s->step--) {
         s->run = ex_coef(in_first, s->t->rvar[s->step], &again);
-        s->block = s->run == LINES * most * s->by_lane ? most : s->run / s->by_lane; /* of a step of several lines each has so many lanes */
+        s->lines = s->run == LINES * most * s->by_lane ? LINES : 1;
+        s->block = s->run / s->by_lane / s->lines;
         if (again && s->run % s->by_lane == 0 && s->block >= least && s->block <= most)
             return true;
     }
@@ -87,8 +89,9 @@ static void fetch_near(const Stream *s, int64_t steps, Fetch *f, uint8_t *n)
     const int64_t line = LINE / (int64_t)dtype_bytes((DType)s->load->dt);
     for (int64_t first = 0; first < s->t->lanes; first += s->block) {
         const Expr *at = ex_add(x, offset(s, first, s->step + 1), ex_int(x, steps * s->run));
-        for (int64_t q = 0; q * line < s->by_lane * min_i64(s->block, s->t->lanes - first) && *n < UINT8_MAX; q++)
-            f[(*n)++] = (Fetch){s->load->v.ref, ex_add(x, at, ex_int(x, q * line)), NULL, false};
+        const int64_t each = (s->by_lane * min_i64(s->block, s->t->lanes - first) + line - 1) / line;
+        for (int64_t q = 0; q < each * s->lines && *n < UINT8_MAX; q++)
+            f[(*n)++] = (Fetch){s->load->v.ref, ex_add(x, at, ex_int(x, q / each * s->by_lane * s->block + q % each * line)), NULL, false};
     }
 }
 

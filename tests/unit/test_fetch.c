@@ -130,7 +130,7 @@ static const Buf *constant_of(const Unit *u)
     return NULL;
 }
 
-/* Rows that wait for their constant walk it at several places: blocks of so many lanes. (Slim ones have no hints.) */
+/* Rows that wait for their constant walk it at several places: blocks of so many lanes. (Those of 24 bits: tests/text/schedule_slim.nn.) */
 static void test_few_rows(void **state)
 {
     (void)state;

@@ -12,6 +12,7 @@ enum { COMPACT_TILE = 4 };    /* vectors of sums under -Os: enough to keep two m
 enum { OPEN_VECTORS = 2 };    /* of a tile whose lanes are known at run time: a part of them is wasted */
 enum { TAP_REGISTERS = 8 };   /* of a depthwise tile: the constants of a row of taps and what they are multiplied with */
 enum { STREAM = 9 };          /* half cycles for a vector out of the second-level cache */
+enum { SLIM_REGISTERS = 3 };
 enum { TAP_VECTORS = 2 };     /* more would walk as many places of memory at a time */
 /* Tiles of few rows wait for their constant alone. A core reads memory faster at several places than at one, some lines after each
  * other at each: 16.2 GB/s at one, 17.8, 18.1 and 18.1 at two, three and four in pages of 4 KB; at one 13.3 where the pages lay worse
@@ -37,6 +38,15 @@ enum { DOT_LATENCY = 14 };
  * phases: constants of one step, each of which every phases-th row takes. beside: what is stored goes beside multiplications, though no steps are
  * made apart for it (auto_tile_dot.c). */
 typedef struct ShapeWork { int64_t outer, rows, lanes, width, steps, lines, products; bool depthwise, beside; int64_t outer_bytes, row_bytes, phases; } ShapeWork;
+
+/* Registers beside those of sums: of the constant, what a step has of each vector, where rows that share four numbers of 24 bits find them made,
+ * and what x and those numbers are made in. */
+static int64_t beside_sums(const ShapeWork *w, int64_t rows, int64_t vectors)
+{
+    if (w->depthwise)
+        return TAP_REGISTERS;
+    return w->products == SLIM_STEPS && rows > 1 ? SLIM_STEPS * vectors + SLIM_REGISTERS : vectors * min_i64(w->phases, rows) + 1;
+}
 
 static int64_t vectors_of(const ShapeWork *w) { return (w->lanes + w->width - 1) / w->width; }
 
@@ -103,7 +113,7 @@ static double shape_cost(const Auto *g, const ShapeWork *w, int64_t down, int64_
 
 static void try_shape(const Auto *g, const ShapeWork *w, int64_t down, int64_t rows, int64_t vectors, ShapeList *best)
 {
-    if (down * rows * vectors + (w->depthwise ? TAP_REGISTERS : vectors * min_i64(w->phases, rows) + 1) > g->m->vregs)
+    if (down * rows * vectors + beside_sums(w, down * rows, vectors) > g->m->vregs)
         return;
     if (rows % w->phases && rows < w->rows) /* which constant a row takes is known in each tile */
         return;
@@ -148,7 +158,7 @@ static ShapeList stream_shapes(const Auto *g, const ShapeWork *w)
     ShapeList best = {0};
     for (size_t k = 0; k < COUNT(places); k++) {
         const int64_t n = places[k].vectors, lanes = n * g->m->lanes_f32;
-        if (w->outer * w->rows * n + n < g->m->vregs && lanes <= w->lanes)
+        if (w->outer * w->rows * n + beside_sums(w, w->outer * w->rows, n) <= g->m->vregs && lanes <= w->lanes)
             shapes_add(&best, (TileShape){(int32_t)w->outer, (int32_t)w->rows, (int32_t)lanes, streams_cost(g, w, &places[k])});
     }
     return best;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accumulators stay in registers: what the C compiler makes of fused functions, read in the disassembly.
 
-    spills.py BUILD_DIR [MODEL ...]     without models: the blocks of blocks.py
+    spills.py BUILD_DIR [MODEL ...]     without models: the blocks of blocks.py, and rows that share constants of 24 bits
 
 The innermost loops that accumulate are looked at. A vector that is kept on the stack in one of them found no register, which
 costs 20 to 140 % of a tile (the order of loads in a tile is there to prevent it), so there may be none; a pointer that is loaded
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness import cross, machines, report, tool
-from kernel import blocks
+from kernel import blocks, run
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def check(mlcc, model, folder, level, asm, way, options=()):
 
 def main():
     build, r = pathlib.Path(sys.argv[1]).resolve(), report.Report()
-    models = [pathlib.Path(m) for m in sys.argv[2:]] or list(blocks.blocks(build / 'kernel').values())
+    models = [pathlib.Path(m) for m in sys.argv[2:]] or [*blocks.blocks(build / 'kernel').values(), run.slim_f32(build / 'kernel' / 'slim.onnx')]
     for model in models:
         for level, options in [*((level, []) for level in LEVELS), *[FIXED] * (model.stem == 'inverted')]:
             name = ' '.join([f'spills/{model.stem} {level}', *options])

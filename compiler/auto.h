@@ -197,7 +197,7 @@ typedef struct ThirdsRows { uint32_t x, made[ROW_TENSORS]; bool left; } ThirdsRo
 const Expr *constant_line(const Auto *g, const Expr *first, int q); /* auto_product.c: of a load of the first line of a step, that of another: their number is the dimension before the lanes */
 bool takes_thirds(const Auto *g, uint32_t k);          /* whether product k will */
 void auto_thirds(Auto *g);                             /* products of floats by fewer multiplications and more additions, which run beside them */
-enum { SLIM_STEPS = LINES + 1 }; /* in LINES lines */
+enum { SLIM_STEPS = LINES + 1, SLIM_REGISTERS = 3 }; /* in LINES lines; beside their numbers, to make them in */
 void auto_slim(Auto *g);                               /* constants of 24 bits, where a product waits for its constant */
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */
 void auto_winograd_bytes(Auto *g);                     /* exact, before zero points leave the sums */

@@ -12,7 +12,6 @@ enum { COMPACT_TILE = 4 };    /* vectors of sums under -Os: enough to keep two m
 enum { OPEN_VECTORS = 2 };    /* of a tile whose lanes are known at run time: a part of them is wasted */
 enum { TAP_REGISTERS = 8 };   /* of a depthwise tile: the constants of a row of taps and what they are multiplied with */
 enum { STREAM = 9 };          /* half cycles for a vector out of the second-level cache */
-enum { SLIM_REGISTERS = 3 };
 enum { TAP_VECTORS = 2 };     /* more would walk as many places of memory at a time */
 /* Tiles of few rows wait for their constant alone. A core reads memory faster at several places than at one, some lines after each
  * other at each: 16.2 GB/s at one, 17.8, 18.1 and 18.1 at two, three and four in pages of 4 KB; at one 13.3 where the pages lay worse

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Constants of 24 bits. A product of one row waits for its constant: 64 bytes of it come from the second level in two cycles or more, from
+ * Constants of 24 bits. A product of one row, or of a few, waits for its constant: 64 bytes of it come from the second level in two cycles or more, from
  * memory in nine and more, and are used once. Four steps of a column take three lines here, as whole numbers v0 .. v3 of 24 bits above the
  * place of a byte, times one float for each column:
  *
@@ -23,6 +23,7 @@
 enum {
     UNPACK = 8,      /* operations on vectors beside the multiply-adds of four steps: conversions, shifts, what joins them (and three masks) */
     LEAST_GAIN = 10, /* one cycle of so many is saved */
+    MOST_ROWS = 5,   /* that share a constant */
     LEAST_SHARE = 4  /* of the first level that it takes at least: what is smaller is a trifle */
 };
 
@@ -47,9 +48,18 @@ static double cycles_of(const Auto *g, double rate, int lines, int64_t products,
     return fmax(bytes / rate, fmax((double)products / g->m->fma_rate, (double)(products + others) / 2));
 }
 
+/* Rows that share numbers have registers for two vectors of them: with one, sums wait for each other (AVX2: three rows 1.23 of the time). Six
+ * rows and more do not gain either (Zen 4, from memory: 1.17). */
+static bool has_registers(const Auto *g, int64_t rows)
+{
+    return rows == 1 || (rows <= MOST_ROWS && 2 * (rows + SLIM_STEPS) + SLIM_REGISTERS <= g->m->vregs);
+}
+
 static bool pays(const Auto *g, const Product *p, double rate)
 {
     const int64_t rows = points_sharing(g, p->s, p->d.w);
+    if (!has_registers(g, rows))
+        return false;
     const double plain = cycles_of(g, rate, SLIM_STEPS, SLIM_STEPS * rows, 0), slim = cycles_of(g, rate, LINES, SLIM_STEPS * rows, UNPACK);
     return LEAST_SHARE * constant_bytes(g, &p->d) >= g->m->l1_bytes && (plain - slim) * LEAST_GAIN >= plain;
 }

@@ -231,8 +231,9 @@ void auto_prepare(Auto *g)
         auto_phases(g);
         auto_split(g);
         auto_thirds(g);
-        auto_slim(g);
     }
+    if (g->m->lanes_f32 > 1)
+        auto_slim(g);
     g->constants = all_constants(g);
     g->outgrown = g->constants > g->m->l2_bytes;
     for (uint32_t k = 0; k < g->te->stage.n && g->m->lanes_f32 > 1; k++) {

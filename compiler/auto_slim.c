@@ -13,6 +13,7 @@
  * the number: since it is known, the upper three are those nearest to what the line should be with it. So errors are those of a float of the
  * size of the largest, where floats themselves have finer ones for what is smaller: two to seven units of 2^-24 of a sum's size in columns of
  * most networks, beside two to seven of the sum itself in floats (ARCHITECTURE.md, 48). Not where some are much larger than the rest.
+ * With -Os, too: a quarter of such a constant is more than the code that unpacks it.
  */
 #include <float.h>
 #include <math.h>

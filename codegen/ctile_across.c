@@ -53,13 +53,12 @@ static void join_sums(VGen *v, const Acc *c, int32_t sums)
     v->memo = (Map){.arena = v->g->a};
 }
 
-/* Whether e is 0 in lanes whose loads are. */
+/* Whether e is 0 in lanes whose loads are. A factor that has one value for all lanes may be infinite. */
 static bool is_zero_at_zero(const VGen *v, const Expr *e)
 {
     switch (e->op) {
     case EX_load: return ex_uses(e, v->t->lane);
-    case EX_mul: return is_zero_at_zero(v, e->a[0]) || is_zero_at_zero(v, e->a[1]);
-    case EX_add: case EX_sub: return is_zero_at_zero(v, e->a[0]) && is_zero_at_zero(v, e->a[1]);
+    case EX_mul: case EX_add: case EX_sub: return is_zero_at_zero(v, e->a[0]) && is_zero_at_zero(v, e->a[1]);
     case EX_neg: case EX_abs: case EX_cast: return is_zero_at_zero(v, e->a[0]);
     default: return false;
     }

@@ -50,7 +50,6 @@ typedef struct Dot {
     int64_t quad;        /* steps of the innermost reduction that one dot takes: 4 of bytes and of bf16 as twins, 2 of bf16, of i16 or of floats as twins, 1 */
     bool thirds;         /* three steps by two multiplications: x and w are those of the first (auto_thirds.c) */
     bool slim;           /* four steps of a constant of 24 bits, the same (auto_slim.c) */
-    int lines;           /* loads of the constant in a step: of those two LINES, otherwise 1 */
     int64_t group;       /* lanes that share x (the outputs of a group of channels); the extent of the lane variable: all */
 } Dot;
 
@@ -62,6 +61,7 @@ typedef struct MatrixShape { int32_t down, rows, lanes; int outer; int64_t x_byt
 
 /* auto_dot.c */
 bool dot_of(const Auto *g, uint32_t stage, Dot *d);
+static inline int dot_lines(const Dot *d) { return d->thirds || d->slim ? LINES : 1; } /* loads of the constant in a step */
 /* Dots of bytes for each multiply-add of floats. Machines that multiply signed bytes so multiply unsigned ones, too. */
 double byte_dot_rate(const Machine *m, DType x, DType w);
 static inline bool dots_lanes(const Dot *d) { return d->lane >= 0 && !d->group && d->quad > 1; } /* each lane has pairs of its own (auto_fixed.c) */
@@ -197,7 +197,10 @@ typedef struct ThirdsRows { uint32_t x, made[ROW_TENSORS]; bool left; } ThirdsRo
 const Expr *constant_line(const Auto *g, const Expr *first, int q); /* auto_product.c: of a load of the first line of a step, that of another: their number is the dimension before the lanes */
 bool takes_thirds(const Auto *g, uint32_t k);          /* whether product k will */
 void auto_thirds(Auto *g);                             /* products of floats by fewer multiplications and more additions, which run beside them */
-enum { SLIM_STEPS = LINES + 1, SLIM_REGISTERS = 3 }; /* in LINES lines; beside their numbers, to make them in */
+enum { SLIM_STEPS = LINES + 1 };                       /* in LINES lines */
+/* Registers for numbers of so many vectors of 24 bits that rows share, a quarter of all to make them in: with less gcc kept some of 3 x 4 and 5 x 3
+ * vectors on the stack (AVX-512). */
+static inline int64_t slim_registers(const Machine *m, int64_t vectors) { return SLIM_STEPS * vectors + m->vregs / 4; }
 void auto_slim(Auto *g);                               /* constants of 24 bits, where a product waits for its constant */
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */
 void auto_winograd_bytes(Auto *g);                     /* exact, before zero points leave the sums */

@@ -117,7 +117,7 @@ static uint8_t storage_order(const Stage *s, const Dot *d, int lane_dim, uint8_t
     const uint8_t rank = (uint8_t)ex_load_rank(load);
     uint8_t n = 0;
     bool reduced[MAX_RANK] = {false};
-    if (d->lines > 1)
+    if (dot_lines(d) > 1)
         reduced[rank - 2] = true;
     for (uint8_t q = 0; q < s->nr; q++)
         if (index_uses(load, s->rvar[q]))
@@ -133,7 +133,7 @@ static uint8_t storage_order(const Stage *s, const Dot *d, int lane_dim, uint8_t
         if (by >= 0)
             reduced[by] = false; /* the parts of a split variable share one */
     }
-    if (d->lines > 1)
+    if (dot_lines(d) > 1)
         order[n++] = (uint8_t)(rank - 2);
     return n;
 }
@@ -145,7 +145,7 @@ static void walked(const Auto *g, const Dot *dot, Packing *p)
     for (uint8_t d = 0; d < p->w->rank; d++) {
         const int64_t size = p->w->dim[d]->v.i;
         int64_t lo, hi;
-        const bool all = dot->lines > 1 && d == p->w->rank - 2, known = !all && ex_range(g->x, load->a[d], &lo, &hi) && lo >= 0 && hi < size;
+        const bool all = dot_lines(dot) > 1 && d == p->w->rank - 2, known = !all && ex_range(g->x, load->a[d], &lo, &hi) && lo >= 0 && hi < size;
         p->first[d] = known ? lo : 0;
         p->count[d] = known ? hi - lo + 1 : size;
     }

@@ -179,7 +179,6 @@ bool dot_of(const Auto *g, uint32_t k, Dot *d)
         return false;
     const bool swap = serves_lanes(g, p) > serves_lanes(g, q);
     *d = (Dot){.x = swap ? q : p, .w = swap ? p : q, .thirds = g->thirds.at[s->out], .slim = slim};
-    d->lines = d->thirds || d->slim ? LINES : 1;
     d->lane = choose_lane(g, s, d->x, d->w);
     if (d->lane < 0 && !is_constant_load(g, d->w)) { /* perhaps the other way round */
         const Expr *t = d->x;

@@ -6,8 +6,6 @@
  */
 #include "auto_tile.h"
 
-enum { HINTED_LINE = 3 }; /* cycles */
-
 int64_t constant_bytes(const Auto *g, const Dot *d)
 {
     return is_constant_load(g, d->w) ? bytes_of_tensor(g, d->w->v.ref) : 0;
@@ -54,15 +52,14 @@ int32_t fetch_distance(const Auto *g, const Dot *d, int64_t block)
  * three cycles on Zen 4, from wherever, and the last level gives it sooner (27 bytes a cycle for 22 and 23). */
 static bool is_bound_by_loads(const Auto *g, int64_t rows)
 {
-    const bool fast = g->constants <= g->m->l3_bytes && HINTED_LINE * g->m->l3_rate > LINE;
+    const bool fast = g->constants <= g->m->l3_bytes && g->m->hint_cycles * g->m->l3_rate > LINE;
     return rows == 1 && (!g->outgrown || fast);
 }
 
-/* Where additions have units of their own hints make lines of 24 bits half as fast (Zen 4, from memory: 30 GB/s without, 15 to 18 with them),
- * elsewhere they are as good as for floats (a core of Granite Rapids' class: 10.5 to 13 without, 13.5 to 15 with them). */
+/* Lines of 24 bits are unpacked meanwhile, which leaves no cycles for hints that take some. */
 static bool takes_hints(const Auto *g, const Dot *d)
 {
-    return d->w->dt == DT_f32 || d->w->dt == DT_bf16 || d->quad > 1 || (d->slim && !g->m->adds_apart);
+    return d->w->dt == DT_f32 || d->w->dt == DT_bf16 || d->quad > 1 || (d->slim && !g->m->hint_cycles);
 }
 
 /* A step whose loads take as long as its multiply-adds has no place for a hint that names a line for the sixteenth time: 14 rows of one
@@ -78,7 +75,7 @@ static bool is_hint_dear(const Auto *g, int64_t rows, int64_t lanes, int64_t sha
 void plan_fetches(const Auto *g, StagePlan *p, const Dot *d, const Stage *s, const TileShape *shape, int64_t lanes)
 {
     const int64_t block_lanes = min_i64(lanes, lanes_per_block(g, d, ten(g->te, s->out)->stage));
-    const int64_t run = block_lanes * d->lines * (int64_t)dtype_bytes((DType)d->w->dt), block = reduction_steps(g, s) * run;
+    const int64_t run = block_lanes * dot_lines(d) * (int64_t)dtype_bytes((DType)d->w->dt), block = reduction_steps(g, s) * run;
     if (!takes_hints(g, d) || !constant_bytes(g, d))
         return;
     if (block >= g->m->l1_bytes / 2 && !d->thirds && !is_bound_by_loads(g, shape->down * shape->rows))

@@ -182,8 +182,9 @@ static uint32_t prepare_w(Auto *g, uint32_t k, const Dot *d)
     if (!is_constant_load(g, d->w))
         return d->quad > 1 ? pack_activation(g, k, d) : transpose_activation(g, k, d);
     const Expr *packed = auto_constant(g, k, d);
-    for (int q = 0; packed && q < d->lines; q++)
-        auto_exchange(g, k, d->lines == 1 ? d->w : constant_line(g, d->w, q), d->lines == 1 ? packed : constant_line(g, packed, q));
+    const int lines = dot_lines(d);
+    for (int q = 0; packed && q < lines; q++)
+        auto_exchange(g, k, lines == 1 ? d->w : constant_line(g, d->w, q), lines == 1 ? packed : constant_line(g, packed, q));
     return 0;
 }
 

@@ -60,7 +60,7 @@ static bool find_walk(const Auto *g, Product *p)
 bool auto_product(const Auto *g, uint32_t k, Product *p)
 {
     *p = (Product){.s = g->te->stage.at[k]};
-    if (!dot_of(g, k, &p->d) || p->d.lane < 0 || p->d.quad != 1 || p->d.lines != 1 || p->d.x->dt != DT_f32 || p->d.w->dt != DT_f32)
+    if (!dot_of(g, k, &p->d) || p->d.lane < 0 || p->d.quad != 1 || dot_lines(&p->d) != 1 || p->d.x->dt != DT_f32 || p->d.w->dt != DT_f32)
         return false;
     const Ten *t = ten(g->te, p->s->out);
     if (!is_constant_load(g, p->d.w) || ten(g->te, p->d.w->v.ref)->data->fill || !has_known_extents(g, p->s) || p->d.group != extent_of(g, t->dim[p->d.lane]))

@@ -40,11 +40,11 @@ typedef struct ShapeWork { int64_t outer, rows, lanes, width, steps, lines, prod
 
 /* Registers beside those of sums: of the constant, what a step has of each vector, where rows that share four numbers of 24 bits find them made,
  * and what x and those numbers are made in. */
-static int64_t beside_sums(const ShapeWork *w, int64_t rows, int64_t vectors)
+static int64_t beside_sums(const Auto *g, const ShapeWork *w, int64_t rows, int64_t vectors)
 {
     if (w->depthwise)
         return TAP_REGISTERS;
-    return w->products == SLIM_STEPS && rows > 1 ? SLIM_STEPS * vectors + SLIM_REGISTERS : vectors * min_i64(w->phases, rows) + 1;
+    return w->products == SLIM_STEPS && rows > 1 ? slim_registers(g->m, vectors) : vectors * min_i64(w->phases, rows) + 1;
 }
 
 static int64_t vectors_of(const ShapeWork *w) { return (w->lanes + w->width - 1) / w->width; }
@@ -112,7 +112,7 @@ static double shape_cost(const Auto *g, const ShapeWork *w, int64_t down, int64_
 
 static void try_shape(const Auto *g, const ShapeWork *w, int64_t down, int64_t rows, int64_t vectors, ShapeList *best)
 {
-    if (down * rows * vectors + beside_sums(w, down * rows, vectors) > g->m->vregs)
+    if (down * rows * vectors + beside_sums(g, w, down * rows, vectors) > g->m->vregs)
         return;
     if (rows % w->phases && rows < w->rows) /* which constant a row takes is known in each tile */
         return;
@@ -140,7 +140,7 @@ static ShapeList best_shapes(const Auto *g, const ShapeWork *w, int64_t most)
 static bool is_streamed(const Auto *g, const ShapeWork *w, const Dot *d)
 {
     const bool plain = is_constant_load(g, d->w) && d->w->op == EX_load && d->quad == 1 && d->group == w->lanes;
-    const int64_t run = places[0].block * g->m->lanes_f32 * d->lines * (int64_t)dtype_bytes((DType)d->w->dt);
+    const int64_t run = places[0].block * g->m->lanes_f32 * dot_lines(d) * (int64_t)dtype_bytes((DType)d->w->dt);
     return plain && !g->te->cx->small && w->outer * w->rows <= STREAM_ROWS && w->steps * run >= PAGE && g->outgrown;
 }
 
@@ -157,7 +157,7 @@ static ShapeList stream_shapes(const Auto *g, const ShapeWork *w)
     ShapeList best = {0};
     for (size_t k = 0; k < COUNT(places); k++) {
         const int64_t n = places[k].vectors, lanes = n * g->m->lanes_f32;
-        if (w->outer * w->rows * n + beside_sums(w, w->outer * w->rows, n) <= g->m->vregs && lanes <= w->lanes)
+        if (w->outer * w->rows * n + beside_sums(g, w, w->outer * w->rows, n) <= g->m->vregs && lanes <= w->lanes)
             shapes_add(&best, (TileShape){(int32_t)w->outer, (int32_t)w->rows, (int32_t)lanes, streams_cost(g, w, &places[k])});
     }
     return best;
@@ -239,7 +239,7 @@ static ShapeWork work_of(const Auto *g, const Dot *d, const Stage *s, int64_t la
     const int outer = d->row >= 0 ? outer_rows(s, t, d) : -1;
     const int64_t width = g->m->lanes_f32 / (g->twins.at[s->out] ? TWIN : 1);
     const bool beside = g->m->adds_apart && !dtype_is_byte((DType)d->x->dt);
-    return (ShapeWork){joined_rows(s, t, d, rows), rows, lanes, width, reduction_steps(g, s) / d->quad, d->lines, d->slim ? SLIM_STEPS : d->thirds ? 2 : 1, is_depthwise(d), beside,
+    return (ShapeWork){joined_rows(s, t, d, rows), rows, lanes, width, reduction_steps(g, s) / d->quad, dot_lines(d), d->slim ? SLIM_STEPS : d->thirds ? 2 : 1, is_depthwise(d), beside,
                        outer >= 0 ? bytes_between(g, d->x, s->var[outer]) : 0, row ? bytes_between(g, d->x, s->var[d->row]) : 0, phases_of(s, d)};
 }
 

@@ -24,7 +24,6 @@
 enum {
     UNPACK = 8,      /* operations on vectors beside the multiply-adds of four steps: conversions, shifts, what joins them (and three masks) */
     LEAST_GAIN = 10, /* one cycle of so many is saved */
-    MOST_ROWS = 5,   /* that share a constant */
     LEAST_SHARE = 4  /* of the first level that it takes at least: what is smaller is a trifle */
 };
 
@@ -49,12 +48,9 @@ static double cycles_of(const Auto *g, double rate, int lines, int64_t products,
     return fmax(bytes / rate, fmax((double)products / g->m->fma_rate, (double)(products + others) / 2));
 }
 
-/* Rows that share numbers have registers for two vectors of them: with one, sums wait for each other (AVX2: three rows 1.23 of the time). Six
- * rows and more do not gain either (Zen 4, from memory: 1.17). */
-static bool has_registers(const Auto *g, int64_t rows)
-{
-    return rows == 1 || (rows <= MOST_ROWS && 2 * (rows + SLIM_STEPS) + SLIM_REGISTERS <= g->m->vregs);
-}
+/* Rows that share numbers have registers for three vectors of them: a sum takes four steps one after the other, and too few sums wait for
+ * each other (two rows by two vectors with AVX2, from a last level of 27 bytes a cycle: 1.20 of the time; six rows, from memory: 1.17). */
+static bool has_registers(const Auto *g, int64_t rows) { return rows == 1 || 3 * rows + slim_registers(g->m, 3) <= g->m->vregs; }
 
 static bool pays(const Auto *g, const Product *p, double rate)
 {
@@ -125,9 +121,12 @@ static bool find_numbers(Auto *g, const Product *p, Numbers *n)
     return s.to.exact ? !isnan(s.spread) : s.spread * ROUNDING <= MOST_ERROR * (double)columns;
 }
 
+/* -Os: what other stages read as it is would be stored twice. */
+static bool may_store(const Auto *g, const Product *p) { return !g->te->cx->small || g->nreader[p->w->v.ref] == 1; }
+
 static bool find(Auto *g, uint32_t k, double rate, Product *p, Numbers *n)
 {
-    return auto_product(g, k, p) && p->steps % SLIM_STEPS == 0 && p->nbatch < MAX_RANK - 3 && pays(g, p, rate) && find_numbers(g, p, n);
+    return auto_product(g, k, p) && may_store(g, p) && p->steps % SLIM_STEPS == 0 && p->nbatch < MAX_RANK - 3 && pays(g, p, rate) && find_numbers(g, p, n);
 }
 
 /* The number nearest to v whose low byte is this, or, when that is none of the number's, v with it. */

@@ -26,6 +26,7 @@ typedef struct Machine {
     double pull_rate; /* bytes a cycle of what another core has written: over, and back when its place is written again */
     int32_t fetch_ahead; /* bytes from what is read of a stream to what is asked for */
     int32_t tail_steps; /* steps of a dot of bytes, the last, that are made beside what a tile stores; 0: this gains nothing */
+    int32_t hint_cycles; /* of a line that a hint asks for, which other work beside it does not hide; 0: nothing of it shows */
     const char *cpu;   /* processor features, apart by spaces */
     const char *flags; /* options of a C compiler for such a processor, apart by spaces */
 } Machine;

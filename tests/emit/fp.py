@@ -170,6 +170,18 @@ def border_fault(mlcc, folder):
     return '' if np.isfinite(at['fast']).all() else 'fast multiplies what lies beside the picture'
 
 
+def part_fault(mlcc, folder):
+    """A sum whose last elements make no whole vector: an infinite factor of all makes an infinity, not what it makes of lanes that are not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    nodes = [helper.make_node('Slice', ['x', 'zero', 'one', 'last'], ['s']), helper.make_node('Mul', ['x', 's'], ['m']), helper.make_node('ReduceSum', ['m', 'last'], ['y'], keepdims=0)]
+    constants = [onnx.numpy_helper.from_array(np.array([v], np.int64), name) for name, v in (('zero', 0), ('one', 1), ('last', 1))]
+    model = save(folder / 'f.onnx', nodes, [float_tensor('x', [3, LANES])], [float_tensor('y', [3])], constants)
+    x = np.random.default_rng(7).uniform(1, 2, [3, LANES]).astype(np.float32)
+    x[1, 0] = np.inf
+    got, why = results(mlcc, folder, model, x, ['-march=native'], (r'V\d+_HSUM\(', 'no sum is in vectors'))
+    return why or ('' if np.allclose(got[0], got[1], rtol=1e-5) else f'{got[1]}, not {got[0]}')
+
+
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
     r = report.Report()
@@ -178,6 +190,7 @@ def main():
             r.check(f'fp/{op} {mode}', function_fault(build / 'mlcc', build / 'emit' / 'fp' / f'{op}_{mode}', op, mode))
     r.check('fp/clamp', clamp_fault(build / 'mlcc', build / 'emit' / 'fp' / 'clamp'))
     r.check('fp/border', border_fault(build / 'mlcc', build / 'emit' / 'fp' / 'border'))
+    r.check('fp/part', part_fault(build / 'mlcc', build / 'emit' / 'fp' / 'part'))
     r.check('fp/mean', mean_fault(build / 'mlcc', build / 'emit' / 'fp' / 'mean'))
     for make in picture_model, attention_model:
         r.check(f'fp/{make.__name__} bf16', bf16_fault(build / 'mlcc', build / 'emit' / 'fp' / make.__name__, make))

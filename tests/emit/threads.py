@@ -186,6 +186,19 @@ output %z
 '''
 
 
+def waves(rows, columns):
+    """The constant %u: sines of whole numbers, which are none that few bits hold."""
+    return f'''const %zero i64[] (0)
+const %n i64[] ({rows * columns})
+const %one i64[] (1)
+const %s i64[2] ({rows}, {columns})
+%r ? = Range %zero %n %one
+%i ? = Cast %r {{to=1}}
+%j ? = Sin %i
+%u ? = Reshape %j %s
+'''
+
+
 def thirds():
     """Products by thirds, of rows that are made a few at a time, also those of a picture, and all at once beside a large constant."""
     return f'''graph g
@@ -199,15 +212,7 @@ const %v f32[64,64,1,1] ({numbers(4096)})
 %c ? = Conv %b %v
 %z ? = Relu %c
 input %q f32[70,256]
-const %zero i64[] (0)
-const %n i64[] (147456)
-const %one i64[] (1)
-const %s i64[2] (256, 576)
-%r ? = Range %zero %n %one
-%i ? = Cast %r {{to=1}}
-%j ? = Sin %i
-%u ? = Reshape %j %s
-%d ? = Tanh %q
+{waves(256, 576)}%d ? = Tanh %q
 %t ? = MatMul %d %u
 output %y
 output %z
@@ -217,17 +222,9 @@ output %t
 
 def slim():
     """One row of constants of 24 bits, more than the second level holds."""
-    return '''graph g
+    return f'''graph g
 input %x f32[1,512]
-const %zero i64[] (0)
-const %n i64[] (589824)
-const %one i64[] (1)
-const %s i64[2] (512, 1152)
-%r ? = Range %zero %n %one
-%i ? = Cast %r {to=1}
-%j ? = Sin %i
-%u ? = Reshape %j %s
-%y ? = MatMul %x %u
+{waves(512, 1152)}%y ? = MatMul %x %u
 %z ? = Tanh %y
 output %z
 '''

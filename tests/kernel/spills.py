@@ -38,6 +38,7 @@ A64 = Assembly('aarch64-linux-gnu-objdump', re.compile(r'^(?:fmla\b.*\.s\[|[su]d
                re.compile(r'^(?:b|b\.\w+|cbn?z|tbn?z)\s+(?:\w+, )?(?:#\d+, )?([0-9a-f]+) <'), re.compile(r'mov\s+x29, sp'), (re.compile(r'\[sp\b'), re.compile(r'\[(?:sp|x29)\b')))
 LEVELS = ['x86-64-v3', 'x86-64-v4', 'znver4', *(name for name, row in machines.rows().items() if row.isa == cross.ISA)]
 FIXED = 'znver4', ['-ffp=bf16']  # where the block with a clip has pairs of whole numbers
+SHARED = (2, 260, 512), (3, 192, 512), (4, 192, 512)  # rows, lanes and steps of constants that the second level does not hold
 ENOUGH = 6           # of these make a loop that is worth the look
 FOR_A_POINTER = 8    # multiplications that pay for one
 LINE = re.compile(r'^\s*([0-9a-f]+):\s+(\S.*)$')
@@ -114,7 +115,7 @@ def check(mlcc, model, folder, level, asm, way, options=()):
 
 def main():
     build, r = pathlib.Path(sys.argv[1]).resolve(), report.Report()
-    models = [pathlib.Path(m) for m in sys.argv[2:]] or [*blocks.blocks(build / 'kernel').values(), run.slim_f32(build / 'kernel' / 'slim.onnx')]
+    models = [pathlib.Path(m) for m in sys.argv[2:]] or [*blocks.blocks(build / 'kernel').values(), run.slim_f32(build / 'kernel' / 'slim.onnx', SHARED)]
     for model in models:
         for level, options in [*((level, []) for level in LEVELS), *[FIXED] * (model.stem == 'inverted')]:
             name = ' '.join([f'spills/{model.stem} {level}', *options])

@@ -67,6 +67,8 @@ static void sizes(Api *p)
     const char *up = p->names.upper;
     const char *how = u->arena_optimal ? "exact; proven optimal for this order of functions"
                                        : str_fmt(p->a, "exact; lower bound %" PRId64, u->arena_bound);
+    if (u->apart_bytes)
+        how = str_fmt(p->a, "%s; %" PRId64 " keep the lines of parts apart", how, u->apart_bytes);
     ln(&p->o, "#define %s_ABI          1", up);
     ln(&p->o, "#define %s_ARENA_BYTES  %" PRId64 "u /* %s */", up, u->arena_bytes, how);
     for (uint32_t k = 1; k <= u->npool; k++)

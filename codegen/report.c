@@ -232,6 +232,8 @@ static void memory(Report *r, const EmitOptions *opt)
     ln(&r->o, "  \"arena_bytes\": %" PRId64 ",", u->arena_bytes);
     ln(&r->o, "  \"arena_bound\": %" PRId64 ",", u->arena_bound);
     ln(&r->o, "  \"arena_optimal\": %s,", u->arena_optimal ? "true" : "false");
+    if (u->threads.n)
+        ln(&r->o, "  \"arena_apart\": %" PRId64 ",", u->apart_bytes);
     ln(&r->o, "  \"arena_align\": %d,", u->arena_align);
     threads(r, opt);
     ln(&r->o, "  \"ram_with_io_bytes\": %" PRId64 ",", u->ram_with_io);

@@ -239,6 +239,7 @@ void auto_within(Auto *g);                             /* what is put side by si
 bool is_put_beside(const Auto *g, uint32_t t);         /* some stage puts all of t beside something else */
 void auto_lanes(Auto *g);                              /* what depthwise products read, at blocks of channels */
 void auto_chain(Auto *g);                              /* and by bands of rows */
+enum { FEW_BLOCKS = 8 };                               /* of rows that parts of a run can share */
 void place_in_band(Auto *g, uint32_t k, uint32_t host); /* auto_bands.c: stage k, in the outermost loop of another */
 void auto_bands(Auto *g);                              /* what auto_rows made, at a few rows of its reader */
 bool makes_bytes(const Auto *g, uint32_t k);           /* auto_bands.c: stage k computes bytes of floats, as a quantization does */

@@ -6,8 +6,7 @@
  */
 #include "auto.h"
 
-enum { FEW_BLOCKS = 8 };     /* blocks of rows that parts of a run can share */
-enum { MOST_ROWS = 16 };     /* of y made of one block of f */
+enum { MOST_ROWS = 16 }; /* of y made of one block of f */
 
 /* Rows of f that so many rows of y read. */
 typedef struct Band { uint32_t f, product, host; int var; int64_t step, taps, row_bytes; bool tight; } Band;

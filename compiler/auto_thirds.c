@@ -30,7 +30,7 @@ enum {
     PASS = 6, ROW = 24, /* cycles for a vector of x and for a row of it, the largest, y, the sum of y1*y2: 64 steps take 38 of the 48 */
     FAR_PASS = 18,    /* where the last level has it, 27 bytes a cycle: x comes twice, y goes there, comes and is fetched for that */
     LEAST_GAIN = 10,  /* one cycle of so many is saved */
-    MEETINGS = 4000   /* cycles for each part of a run, which meet once more: with 2000 each keyword spotting on two threads took 1.02 to 1.04 */
+    MEETINGS = 1000   /* cycles for each part of a run, where all meet once more as parts do not make rows for themselves */
 };
 
 /* A product, and how its steps go in groups of three blocks; of a single group up to two are left, which its result adds. */
@@ -46,6 +46,16 @@ static Blocks blocks_of(int64_t steps)
     return (Blocks){steps / THIRDS, 1, steps % THIRDS};
 }
 
+/* Whether rows are so many that a part makes those that it reads (auto_bands.c). */
+static bool parts_make_rows(const Auto *g, const Product *p)
+{
+    const Ten *t = ten(g->te, p->s->out);
+    uint8_t q = 0;
+    while (q < p->nrow && ex_is_int(t->dim[p->row[q]], 1))
+        q++;
+    return q < p->nrow && extent_of(g, t->dim[p->row[q]]) >= FEW_BLOCKS;
+}
+
 /* In cycles of a row. */
 static bool pays(const Auto *g, const Work *w)
 {
@@ -53,7 +63,7 @@ static bool pays(const Auto *g, const Work *w)
     const int64_t width = g->m->lanes_f32, vectors = (extent_of(g, ten(g->te, p->s->out)->dim[p->d.lane]) + width - 1) / width;
     const bool far = p->nbatch && bytes_of_tensor(g, p->x->v.ref) > g->m->l2_bytes / 2; /* what is no batch is made by a few rows (auto_bands.c) */
     const int64_t plain = p->steps * vectors, thirds = (w->in.blocks * w->in.block * 2 + w->in.left) * vectors + (p->steps + width - 1) / width * (far ? FAR_PASS : PASS) + ROW;
-    return (plain - thirds) * LEAST_GAIN >= plain && (g->parts == 1 || (plain - thirds) * points_sharing(g, p->s, p->d.w) >= g->parts * MEETINGS);
+    return (plain - thirds) * LEAST_GAIN >= plain && (g->parts == 1 || parts_make_rows(g, p) || (plain - thirds) * points_sharing(g, p->s, p->d.w) >= g->parts * MEETINGS);
 }
 
 static bool find(const Auto *g, uint32_t k, Work *w)

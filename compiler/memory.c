@@ -6,7 +6,7 @@
  * writes the same element of its output may do so in place when that input dies there: both then are one block. Where it
  * reads elsewhere too, the output may still lie over that input as far as overlap.h says.
  */
-#include "memory.h"
+#include "memory_blocks.h"
 
 #include "../ir/part.h"
 #include "../ir/traffic.h"
@@ -14,8 +14,6 @@
 #include "plan_check.h"
 
 enum { REPORT_NODES = 1 << 14 }; /* search effort for a figure that nothing depends on */
-
-typedef struct Life { int32_t first, last; } Life;
 
 /* By function: the last one that some part may have entered before all have left this. */
 static int32_t *ends(const Unit *u, Arena *a)
@@ -114,17 +112,40 @@ static void no_room(const Unit *u, const PlanPool *pool, uint32_t npool, const P
     diag_help(u->cx->diags, g, "enlarge a pool, or add a slower one behind it");
 }
 
-typedef struct Jobs { PlanBuf *b; PlanPlace *at; uint32_t *id; uint32_t n; } Jobs; /* of buffers id */
-
-static Jobs collect(const Unit *u, Arena *a, const uint32_t *root, const Life *life)
+static Blocks no_blocks(const Unit *u, Arena *a)
 {
-    Jobs j = {NEWN(a, PlanBuf, u->buf.n), NEWN(a, PlanPlace, u->buf.n), NEWN(a, uint32_t, u->buf.n), 0};
+    return (Blocks){.b = NEWN(a, PlanBuf, u->buf.n), .at = NEWN(a, PlanPlace, u->buf.n), .id = NEWN(a, uint32_t, u->buf.n)};
+}
+
+static void add_block(const Unit *u, Blocks *j, uint32_t id, Life life)
+{
+    j->b[j->n] = (PlanBuf){.bytes = buf(u, id)->bytes, .align = u->arena_align, .first = life.first, .last = life.last, .pools = 1, .fixed = -1};
+    j->id[j->n++] = id;
+}
+
+Blocks memory_blocks(const Unit *u, Arena *a)
+{
+    Blocks j = no_blocks(u, a);
+    j.life = lifetimes(u, a);
+    j.root = share(u, a, j.life);
+    outlive(u, a, j.life);
     for (uint32_t k = 1; k < u->buf.n; k++)
-        if (planned(buf(u, k)) && root[k] == k && life[k].last >= 0 && !(u->threads.n && buf(u, k)->cls == BC_scratch)) {
-            j.b[j.n] = (PlanBuf){.bytes = buf(u, k)->bytes, .align = u->arena_align, .first = life[k].first, .last = life[k].last, .pools = 1, .fixed = -1};
-            j.id[j.n++] = k;
-        }
+        if (planned(buf(u, k)) && j.root[k] == k && j.life[k].last >= 0 && !(u->threads.n && buf(u, k)->cls == BC_scratch))
+            add_block(u, &j, k, j.life[k]);
     return j;
+}
+
+void memory_place(Unit *u, const Blocks *j)
+{
+    for (uint32_t k = 0; k < j->n; k++) {
+        buf(u, j->id[k])->offset = j->at[k].offset;
+        buf(u, j->id[k])->pool = j->at[k].pool;
+    }
+    for (uint32_t k = 1; k < u->buf.n; k++)
+        if (planned(buf(u, k)) && j->root[k] != k) {
+            buf(u, k)->offset = buf(u, j->root[k])->offset;
+            buf(u, k)->pool = buf(u, j->root[k])->pool;
+        }
 }
 
 /* ---- overlaps ---- */
@@ -132,9 +153,9 @@ static Jobs collect(const Unit *u, Arena *a, const uint32_t *root, const Life *l
 /* Function f may write block `out` over block `in`, which dies there; both by number in the jobs. */
 typedef struct Pair { uint32_t f, in, out; uint32_t in_buf, out_buf; int64_t gap; } Pair;
 
-typedef struct Pairs { const Unit *u; Jobs *j; int64_t *load, *saving; VEC(Pair) v; } Pairs;
+typedef struct Pairs { const Unit *u; Blocks *j; int64_t *load, *saving; VEC(Pair) v; } Pairs;
 
-static void find_pairs(Pairs *p, Arena *a, const uint32_t *root)
+static void find_pairs(Pairs *p, Arena *a)
 {
     const Unit *u = p->u;
     uint32_t *job = NEWN(a, uint32_t, u->buf.n); /* by block, plus one */
@@ -142,9 +163,9 @@ static void find_pairs(Pairs *p, Arena *a, const uint32_t *root)
         job[p->j->id[k]] = k + 1;
     for (uint32_t f = 0; f < u->func.n; f++) {
         const Func *fn = u->func.at[f];
-        const uint32_t out = output_of(fn), to = out ? job[root[out]] : 0;
+        const uint32_t out = output_of(fn), to = out ? job[p->j->root[out]] : 0;
         for (uint32_t q = 0; to && buf(u, out)->cls == BC_arena && q + 1 < fn->param.n; q++) {
-            const uint32_t in = fn->param.at[q], from = job[root[in]];
+            const uint32_t in = fn->param.at[q], from = job[p->j->root[in]];
             if (from && from != to && buf(u, in)->cls == BC_arena && p->j->b[from - 1].last == (int32_t)f && p->j->b[from - 1].first < (int32_t)f && p->j->b[to - 1].first == (int32_t)f)
                 PUSH(a, &p->v, ((Pair){f, from - 1, to - 1, in, out, -p->j->b[from - 1].bytes}));
         }
@@ -175,12 +196,12 @@ static int64_t least_height(Pairs *p)
 }
 
 /* Only functions whose buffers stand higher than that gain by an overlap; it costs the others what `restrict` says. */
-static void add_overlaps(const Unit *u, Arena *a, Jobs *j, const uint32_t *root)
+static void add_overlaps(const Unit *u, Arena *a, Blocks *j)
 {
     if (u->threads.n) /* one part may still read what another writes over */
         return;
     Pairs p = {.u = u, .j = j, .load = NEWN(a, int64_t, u->func.n + 1), .saving = NEWN(a, int64_t, u->func.n + 1)};
-    find_pairs(&p, a, root);
+    find_pairs(&p, a);
     find_loads(&p);
     for (int pass = 0; pass < 2; pass++) {
         const int64_t enough = least_height(&p);
@@ -203,17 +224,17 @@ static void add_overlaps(const Unit *u, Arena *a, Jobs *j, const uint32_t *root)
 }
 
 /* Of a block: of all buffers that lie there. */
-static void add_traffic(const Unit *u, Arena *a, Jobs *j, const uint32_t *root)
+static void add_traffic(const Unit *u, Arena *a, Blocks *j)
 {
     const int64_t *bytes = unit_traffic(a, u);
     int64_t *of_block = NEWN(a, int64_t, u->buf.n);
     for (uint32_t k = 1; k < u->buf.n; k++)
-        of_block[root[k]] += bytes[k];
+        of_block[j->root[k]] += bytes[k];
     for (uint32_t k = 0; k < j->n; k++)
         j->b[k].traffic = of_block[j->id[k]];
 }
 
-static void prove(const Jobs *j, const PlanPool *pool, uint32_t npool, const PlanResult *r)
+void memory_prove(const Blocks *j, const PlanPool *pool, uint32_t npool, const PlanResult *r)
 {
     char why[256];
     if (!plan_check(j->b, j->n, pool, npool, j->at, r->peak, why, sizeof why))
@@ -222,28 +243,27 @@ static void prove(const Jobs *j, const PlanPool *pool, uint32_t npool, const Pla
 
 /* ---- scratch of parts ---- */
 
-/* Each part has a block for its scratch behind what is shared; here it runs the functions in order. */
+/* Each part has a block for its scratch behind what is shared, and apart from the others'; here it runs the functions in order. */
 static void plan_scratch(Unit *u, Arena *a)
 {
     static const PlanPool block = {"scratch", 0};
-    Jobs j = {NEWN(a, PlanBuf, u->buf.n), NEWN(a, PlanPlace, u->buf.n), NEWN(a, uint32_t, u->buf.n), 0};
+    Blocks j = no_blocks(u, a);
     for (uint32_t f = 0; f < u->func.n; f++)
         for (uint32_t p = 0; p < u->func.at[f]->param.n; p++) {
             const uint32_t id = u->func.at[f]->param.at[p];
-            if (!planned(buf(u, id)) || buf(u, id)->cls != BC_scratch)
-                continue;
-            j.b[j.n] = (PlanBuf){.bytes = buf(u, id)->bytes, .align = u->arena_align, .first = (int32_t)f, .last = (int32_t)f, .pools = 1, .fixed = -1};
-            j.id[j.n++] = id;
+            if (planned(buf(u, id)) && buf(u, id)->cls == BC_scratch)
+                add_block(u, &j, id, (Life){(int32_t)f, (int32_t)f});
         }
     PlanResult r = {0};
     if (!j.n || !plan_pack(a, j.b, j.n, &block, 1, 0, j.at, &r))
         return;
-    prove(&j, &block, 1, &r);
-    const int64_t shared = align_up(u->arena_bytes, u->arena_align);
+    memory_prove(&j, &block, 1, &r);
+    const int64_t gap = u->arena_bytes ? LINES_APART : 0, shared = align_up(u->arena_bytes, u->arena_align) + gap;
     for (uint32_t k = 0; k < j.n; k++)
         buf(u, j.id[k])->offset = shared + j.at[k].offset;
-    u->part_bytes = align_up(r.peak[0], u->arena_align);
+    u->part_bytes = align_up(r.peak[0], u->arena_align) + LINES_APART;
     u->arena_bytes = shared + u->part_bytes;
+    u->apart_bytes = gap + LINES_APART;
     u->arena_bound = align_up(u->arena_bound, u->arena_align) + r.bound[0];
     u->arena_optimal = u->arena_optimal && r.optimal;
 }
@@ -254,31 +274,20 @@ bool plan_memory(Unit *u, const PlanPool *pool, uint32_t npool)
     Arena *a = u->cx->arena;
     pool = npool ? pool : &unlimited;
     npool = npool ? npool : 1;
-    Life *life = lifetimes(u, a);
-    const uint32_t *root = share(u, a, life);
-    outlive(u, a, life);
-    Jobs j = collect(u, a, root, life);
+    Blocks j = memory_blocks(u, a);
     for (uint32_t k = 0; k < j.n; k++)
         j.b[k].pools = npool >= 32 ? UINT32_MAX : (1u << npool) - 1;
     if (npool > 1)
-        add_traffic(u, a, &j, root);
-    add_overlaps(u, a, &j, root);
+        add_traffic(u, a, &j);
+    add_overlaps(u, a, &j);
     PlanResult r = {0};
     const bool fits = plan_pack(a, j.b, j.n, pool, npool, 0, j.at, &r);
     if (!fits) {
         no_room(u, pool, npool, &r);
         return false;
     }
-    prove(&j, pool, npool, &r);
-    for (uint32_t k = 0; k < j.n; k++) {
-        buf(u, j.id[k])->offset = j.at[k].offset;
-        buf(u, j.id[k])->pool = j.at[k].pool;
-    }
-    for (uint32_t k = 1; k < u->buf.n; k++)
-        if (planned(buf(u, k)) && root[k] != k) {
-            buf(u, k)->offset = buf(u, root[k])->offset;
-            buf(u, k)->pool = buf(u, root[k])->pool;
-        }
+    memory_prove(&j, pool, npool, &r);
+    memory_place(u, &j);
     u->npool = npool - 1;
     u->pool_name = NEWN(a, const char *, npool);
     u->pool_bytes = arena_copy(a, r.peak, npool * sizeof *r.peak);
@@ -296,10 +305,8 @@ bool plan_memory(Unit *u, const PlanPool *pool, uint32_t npool)
 int64_t ram_with_io(Unit *u)
 {
     Arena *a = arena_child(u->cx->arena);
-    Life *life = lifetimes(u, a);
-    const uint32_t *root = share(u, a, life);
-    outlive(u, a, life);
-    Jobs j = collect(u, a, root, life);
+    Blocks j = memory_blocks(u, a);
+    const Life *life = j.life;
     for (uint32_t k = 0; k < j.n; k++)
         j.b[k].align = 1;
     for (uint32_t k = 1; k < u->buf.n; k++) {
@@ -310,10 +317,11 @@ int64_t ram_with_io(Unit *u)
         else if (b->cls == BC_output && life[k].last >= 0)
             j.b[j.n++] = (PlanBuf){.bytes = b->bytes, .align = 1, .first = life[k].first, .last = end, .pools = 1, .fixed = -1};
     }
-    add_overlaps(u, a, &j, root);
+    add_overlaps(u, a, &j);
     static const PlanPool one = {"ram", 0};
     PlanResult r = {0};
-    const int64_t peak = plan_pack(a, j.b, j.n, &one, 1, REPORT_NODES, j.at, &r) ? r.peak[0] + u->part_bytes : -1;
+    const int64_t scratch = u->part_bytes ? u->part_bytes - LINES_APART : 0;
+    const int64_t peak = plan_pack(a, j.b, j.n, &one, 1, REPORT_NODES, j.at, &r) ? r.peak[0] + scratch + u->apart_bytes : -1;
     arena_free(a);
     return peak;
 }

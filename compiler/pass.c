@@ -210,6 +210,17 @@ bool pass_plan(Program *p)
     return plan_memory(p->unit, p->pool, p->npool);
 }
 
+/* Half of the second-level caches of the fewest parts; not where memory is what counts. */
+bool pass_lines(Program *p)
+{
+    const Unit *u = p->unit;
+    const int64_t most = u->threads.n && !p->opt->small && p->opt->max_ram < 0 ? (int64_t)p->machine.l2_bytes * u->threads.at[0] / 2 : 0;
+    const bool done = most && plan_lines(p->unit, most);
+    if (u->threads.n)
+        remark(p, "lines", done, done ? "%lld bytes more, and parts write where no other has been" : "%lld bytes that parts share stay packed", (long long)(done ? u->apart_bytes : u->arena_bytes - u->part_bytes));
+    return true;
+}
+
 bool pass_parts(Program *p)
 {
     const char *why = part_check(p->cx->arena, p->unit);

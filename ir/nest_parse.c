@@ -703,6 +703,8 @@ static bool arena_line(Parser *p)
     if (!integer(p, 0, INT64_MAX, &u->arena_bytes) || !expect(p, "bound") || !integer(p, 0, INT64_MAX, &u->arena_bound))
         return false;
     u->arena_optimal = accept(p, "proven");
+    if (accept(p, "apart") && !integer(p, 0, INT64_MAX, &u->apart_bytes))
+        return false;
     return expect(p, "align") && int32(p, 1, &u->arena_align) && end_line(p);
 }
 

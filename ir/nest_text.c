@@ -479,7 +479,8 @@ void unit_print(Text *out, const Unit *u)
     for (uint32_t k = 0; k < u->sym.n; k++)
         print_symbol(&p, k);
     if (u->arena_bytes)
-        text_add(out, "arena %" PRId64 " bound %" PRId64 "%s align %d\n", u->arena_bytes, u->arena_bound, u->arena_optimal ? " proven" : "", u->arena_align);
+        text_add(out, "arena %" PRId64 " bound %" PRId64 "%s%s align %d\n", u->arena_bytes, u->arena_bound, u->arena_optimal ? " proven" : "",
+                 u->apart_bytes ? str_fmt(a, " apart %" PRId64, u->apart_bytes) : "", u->arena_align);
     for (uint32_t k = 0; k < u->threads.n; k++)
         text_add(out, "%s%d%s%s", k ? " " : "threads ", u->threads.at[k], k + 1 == u->awake ? " awake" : "",
                  k + 1 < u->threads.n ? "" : str_fmt(a, " scratch %" PRId64 "\n", u->part_bytes));

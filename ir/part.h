@@ -37,6 +37,11 @@ bool buf_same_layout(const Buf *p, const Buf *q);
 void touches_rename(Touches *t, const uint32_t *name);
 bool part_may_share(Arena *a, const Unit *u, const uint32_t *name);
 
+/* part_owner.c: by block, a number that blocks have in common whose bytes the same parts write, and the same ones read, at each
+ * count; 0 for other buffers. block: by buffer, the one that stands for all that lie in its place. */
+enum { OWNED_BY_FIRST = 1 }; /* nobody but part 0 */
+uint32_t *part_owners(Arena *a, const Unit *u, const uint32_t *block);
+
 /* part_deal.c: what lies between two places where parts meet, at whichever count, is a step: functions f .. step_end - 1. One
  * that is dealt out at a count (Func.shares) is cut into so many shares instead of parts, and parts take them one after the
  * other. So all parts meet before it and behind it, each share has the scratch of the part that runs it, and no two shares

@@ -8,6 +8,9 @@
 
 enum { MOST_ROWS = 16 }; /* of y made of one block of f */
 
+/* A slower part has fewer of them than the others. */
+static int64_t few_blocks(const Auto *g) { return max_i64(FEW_BLOCKS, 2 * (int64_t)g->parts); }
+
 /* Rows of f that so many rows of y read. */
 typedef struct Band { uint32_t f, product, host; int var; int64_t step, taps, row_bytes; bool tight; } Band;
 
@@ -65,7 +68,7 @@ static int64_t rows_of_band(const Auto *g, const Band *b)
         return 0;
     if (b->tight)
         return n > unit && scratch_of(b, unit) <= room ? unit : 0;
-    for (int64_t r = unit; r <= min_i64(n / FEW_BLOCKS, MOST_ROWS); r += unit)
+    for (int64_t r = unit; r <= min_i64(n / few_blocks(g), MOST_ROWS); r += unit)
         best = n % r == 0 && scratch_of(b, r) <= room ? r : best;
     return best;
 }
@@ -124,7 +127,7 @@ static int64_t rows_of_thirds(const Auto *g, uint32_t y, uint8_t d)
     int64_t best = each <= g->m->l2_bytes / 8;
     if (g->parts == 1 ? n * each <= g->m->l1_bytes / 2 : n < FEW_BLOCKS && n * each <= g->m->l2_bytes / 8)
         return 0;
-    for (int64_t r = 2; r <= n / (g->parts > 1 ? FEW_BLOCKS : 2); r++)
+    for (int64_t r = 2; r <= n / (g->parts > 1 ? few_blocks(g) : 2); r++)
         best = n % r == 0 && r * each <= g->m->l1_bytes / 2 ? r : best;
     return best;
 }

@@ -28,7 +28,7 @@ enum {
     BEAM_ALIKE = 2        /* of them with the same choice for the last function */
 };
 
-/* Choices for functions 0 .. one of them, by way of those before. cost: cycles times parts, summed over functions and counts. */
+/* Choices for functions 0 .. one of them, by way of those before. cost: cycles times parts, with what a slower core may add, summed over functions and counts. */
 typedef struct State { const struct State *before; const Choice *is; int32_t *meet; double cost; } State;
 typedef struct States { VEC(State *) v; } States;
 
@@ -71,8 +71,11 @@ static State *continued(Split *s, const State *at, const Choice *c)
     State *next = NEW(s->work, State);
     *next = (State){at, c, meeting_before(s->work, s->u, s->before.by, s->before.n, c->of), at ? at->cost : 0};
     next->cost += meeting_cost(s, next->meet);
-    for (uint32_t t = 0; t < s->u->threads.n; t++)
-        next->cost += choice_cycles(&s->cost, c, &s->before, t) * s->u->threads.at[t];
+    for (uint32_t t = 0; t < s->u->threads.n; t++) {
+        const int32_t parts = s->u->threads.at[t];
+        const double cycles = choice_cycles(&s->cost, c, &s->before, t);
+        next->cost += (cycles + (c->body ? uneven_cycles(cycles, c->units, parts) : 0)) * parts;
+    }
     return next;
 }
 

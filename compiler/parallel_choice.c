@@ -33,6 +33,7 @@ static void measure(const Cost *cost, const Func *f, Choice *c)
     c->of = touched_by(a, u, f);
     c->cycles = NEWN(a, double *, u->threads.n);
     c->slowest = NEWN(a, double, u->threads.n);
+    c->units = units_dealt_well(f);
     for (uint32_t t = 0; t < u->threads.n; t++) {
         const int32_t parts = u->threads.at[t];
         c->cycles[t] = NEWN(a, double, parts);

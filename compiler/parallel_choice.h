@@ -9,9 +9,9 @@
 #include "parallel_cost.h"
 #include "parallel_meet.h"
 
-/* body NULL: part 0 alone does it. cycles: of its own work, by count of parts and part; slowest: the most of them, by count. All
- * of it is in the arena, which is the choice's own. */
-typedef struct Choice { Arena *arena; Nest *body; Touched *of; double **cycles, *slowest; } Choice;
+/* body NULL: part 0 alone does it. cycles: of its own work, by count of parts and part; slowest: the most of them, by count;
+ * units: that it deals out well. All of it is in the arena, which is the choice's own. */
+typedef struct Choice { Arena *arena; Nest *body; Touched *of; double **cycles, *slowest; int64_t units; } Choice;
 typedef struct Choices { VEC(Choice *) v; double alone; } Choices; /* alone: cycles on one part */
 
 /* Sound ones, least work first, a few for each dimension that comes outermost; and none, unless `always` and there is another. */

@@ -8,7 +8,10 @@
 
 enum {
     ALL_CYCLES = 1200, /* a meeting of all parts: two transfers of a cache line there and back, and who is late */
-    EACH_CYCLES = 60   /* and of each of them, whose line must come */
+    EACH_CYCLES = 60,  /* and of each of them, whose line must come */
+    TAKE_CYCLES = 40,  /* 10 ns alone, 14 with a second thread (mlcc_pool_take, Sapphire Rapids), and the loops begin once more */
+    LOOK_CYCLES = 10,  /* for each part: who has nothing left looks at what the others have, a cache line each, every few shares */
+    ENOUGH_SHARES = 3  /* of a part: cuts are not chosen for more, which would only keep functions from being dealt out together */
 };
 
 typedef struct Work { double all, loads; bool choice; size_t widest; } Work; /* widest: bytes of an element loaded */
@@ -188,4 +191,40 @@ double meet_cycles(int32_t reach, int32_t parts)
 {
     const int32_t awaited = 2 * reach < parts ? 2 * reach : parts - 1;
     return reach ? (reach < parts - 1 ? ALL_CYCLES / 2 : ALL_CYCLES) + EACH_CYCLES * awaited : 0;
+}
+
+typedef struct Units { int64_t all, outer; bool twice; } Units;
+
+static void find_units(void *ctx, Nest *n)
+{
+    Units *u = ctx;
+    if (n->op != NS_for || n->kind != FOR_parallel)
+        return;
+    u->all = max_i64(u->all, n->share.of * (n->share.each > 1 ? n->share.each : 1));
+    u->outer = max_i64(u->outer, n->share.each > 1 ? n->share.of : 0);
+    u->twice = u->twice || n->share.times;
+}
+
+static Units units_of(const Nest *body)
+{
+    Units u = {0};
+    nest_walk((Nest *)(uintptr_t)body, find_units, &u);
+    return u;
+}
+
+int64_t units_dealt(const Func *f) { return units_of(f->body).all; }
+
+int64_t units_dealt_well(const Func *f)
+{
+    const Units u = units_of(f->body);
+    return u.twice && u.outer ? u.outer : u.all;
+}
+
+double take_cycles(int32_t parts) { return TAKE_CYCLES + LOOK_CYCLES * parts; }
+
+/* The slowest of more cores is further behind the others: SLOWER that of sixteen. To be dealt out may take a meeting more. */
+double uneven_cycles(double cycles, int64_t units, int32_t parts)
+{
+    const double slower = SLOWER * log2(parts) / 4 * cycles;
+    return fmin(slower, slower / (double)max_i64(min_i64(units / parts, ENOUGH_SHARES), 1) + meet_cycles(parts - 1, parts));
 }

@@ -21,12 +21,9 @@
  * of which little is left behind a network (largest error of ResNet-50 3.2e-3 for 2.8e-3 of the largest output); F(4x4, 3x3), whose
  * transforms take differences of numbers ten times as large, by 2.0e-2, so it is left out.
  */
-#include <math.h>
+#include "auto_winograd.h"
 
-#include "auto.h"
-#include "parallel_cost.h"
-
-enum { TAPS = 3, MAX_POINTS = 6, MIN_CHANNELS = 16, SMALL_PART = 4 };
+enum { MAX_POINTS = 6, SMALL_PART = 4 };
 
 /* Points 0, 1, -1, infinity; and 0, 1, -1, 2, -2, infinity. Whole: row r of G and column r of A times whole numbers whose product is 2 or 24. */
 static const double bt2[] = {1, 0, -1, 0, 0, 1, 1, 0, 0, -1, 1, 0, 0, 1, 0, -1};
@@ -43,223 +40,9 @@ static const double whole_g2[] = {1, 0, 0, 1, 1, 1, 1, -1, 1, 0, 0, 1};
 static const double whole_at4[] = {2, 4, 4, 1, 1, 0, 0, 4, -4, 2, -2, 0, 0, 4, 4, 4, 4, 0, 0, 4, -4, 8, -8, 8};
 static const double whole_g4[] = {3, 0, 0, -1, -1, -1, -1, 1, -1, 1, 2, 4, 1, -2, 4, 0, 0, 3};
 
-/* bt[p][p], at[t][p], g[p][3]; growth: of a value's magnitude by both of bt. The output transform gives y << shift, modulo 2^32 times what
- * `inverse` undoes. */
-typedef struct Filtering { int tile, points; const double *bt, *at, *g; int32_t growth, shift, inverse; } Filtering;
 enum { INVERSE_OF_9 = 0x38e38e39 };
 static const Filtering of_floats[] = {{2, 4, bt2, at2, g2, 4, 0, 1}, {4, 6, bt4, at4, g4, 100, 0, 1}};
 static const Filtering of_bytes[] = {{2, 4, bt2, whole_at2, whole_g2, 4, 2, 1}, {4, 6, bt4, whole_at4, whole_g4, 100, 6, INVERSE_OF_9}};
-
-/* y[.., out, .., row, col] = sum(channel, tap, tap) x * w, as found in a stage. Numbers of variables and dimensions. */
-typedef struct Conv {
-    const Stage *s;
-    const Expr *x, *w;          /* loads */
-    const Expr *zero;           /* of bytes: what is taken from x; NULL: nothing */
-    DType sum, factor;          /* of the sums, and of the numbers that are multiplied instead */
-    int out, channel;           /* variable of the output channel, reduction variable of the input channel */
-    int side[2], tap[2];        /* variables of row and column, reduction variables of the taps */
-    int dim[2], channel_dim;    /* dimensions of x */
-    int64_t from[2];            /* x is read at side + tap + from */
-} Conv;
-
-/* ---- recognising ---- */
-
-static bool has_window(const Auto *g, Conv *c, int d, int k)
-{
-    const Expr *e = c->x->a[d];
-    bool linear;
-    for (int r = 0; r < c->s->nr; r++) {
-        if (!ex_is_int(c->s->rext[r], TAPS) || ex_coef(e, c->s->rvar[r], &linear) != 1 || !linear)
-            continue;
-        for (int v = 0; v < ten(g->te, c->s->out)->rank; v++) {
-            if (ex_coef(e, c->s->var[v], &linear) != 1 || !linear)
-                continue;
-            const Expr *rest = ex_sub(g->x, ex_sub(g->x, e, c->s->var[v]), c->s->rvar[r]);
-            c->side[k] = v;
-            c->tap[k] = r;
-            c->dim[k] = d;
-            c->from[k] = ex_is_const(rest) ? rest->v.i : 0;
-            return ex_is_const(rest);
-        }
-    }
-    return false;
-}
-
-/* Every index of x is a window, the channel, another variable of the output alone, or a number. */
-static bool has_windows(const Auto *g, Conv *c)
-{
-    int windows = 0, v;
-    c->channel = -1;
-    for (int d = 0; d < ex_load_rank(c->x); d++) {
-        const Expr *e = c->x->a[d];
-        if (ex_is_const(e) || is_pure_var(e, c->s->var, ten(g->te, c->s->out)->rank, &v))
-            continue;
-        if (c->channel < 0 && is_pure_var(e, c->s->rvar, c->s->nr, &v)) {
-            c->channel = v;
-            c->channel_dim = d;
-        } else if (windows == 2 || !has_window(g, c, d, windows++)) {
-            return false;
-        }
-    }
-    return windows == 2 && c->channel >= 0 && c->side[0] != c->side[1];
-}
-
-/* w has one element for each output channel, input channel and tap. */
-static bool has_weights(const Auto *g, Conv *c)
-{
-    int used = 0;
-    c->out = -1;
-    for (int d = 0; d < ex_load_rank(c->w); d++) {
-        int v;
-        if (is_pure_var(c->w->a[d], c->s->rvar, c->s->nr, &v))
-            used |= 1 << v;
-        else if (c->out < 0 && is_pure_var(c->w->a[d], c->s->var, ten(g->te, c->s->out)->rank, &v))
-            c->out = v;
-        else if (!ex_is_int(c->w->a[d], 0))
-            return false;
-    }
-    const int need = 1 << c->channel | 1 << c->tap[0] | 1 << c->tap[1];
-    return c->out >= 0 && (used & need) == need && !ex_uses(c->x, c->s->var[c->out]) && ex_load_rank(c->w) == (uint16_t)__builtin_popcount((unsigned)used) + 1;
-}
-
-static bool is_known(const Auto *g, const Conv *c)
-{
-    const Ten *t = ten(g->te, c->s->out);
-    for (uint8_t d = 0; d < t->rank; d++)
-        if (!ex_is_const(t->dim[d]))
-            return false;
-    for (uint8_t r = 0; r < c->s->nr; r++)
-        if (!ex_is_const(c->s->rext[r]) || (r != c->channel && r != c->tap[0] && r != c->tap[1] && !ex_is_int(c->s->rext[r], 1)))
-            return false;
-    return true;
-}
-
-static bool is_conv(const Auto *g, Conv *c, const Dot *d)
-{
-    const Ten *w = ten(g->te, d->w->v.ref);
-    c->x = d->x;
-    c->w = d->w;
-    return w->kind == TEN_const && !w->data->fill && d->w->op == EX_load && layout_free(g, d->x->v.ref) && has_windows(g, c) && has_weights(g, c) && is_known(g, c);
-}
-
-static bool conv_of(const Auto *g, uint32_t k, Conv *c)
-{
-    Dot d;
-    *c = (Conv){.s = g->te->stage.at[k], .sum = DT_f32, .factor = DT_f32};
-    return dot_of(g, k, &d) && d.w->dt == DT_f32 && is_zero_outside(d.x) && is_conv(g, c, &d);
-}
-
-/* Of x less its zero point, a number, and w as it is, with a border of any number. */
-static bool conv_of_bytes(Auto *g, uint32_t k, Conv *c)
-{
-    Factor p, q;
-    Dot d;
-    *c = (Conv){.s = g->te->stage.at[k], .sum = DT_i32, .factor = DT_i16};
-    if (!byte_product(g, k, &p, &q, &d) || !is_conv(g, c, &d))
-        return false;
-    const Factor *x = p.load == d.x ? &p : &q, *w = p.load == d.x ? &q : &p;
-    c->zero = x->zero;
-    return !w->zero && (!x->zero || ex_is_const(x->zero)) && (d.x->op == EX_load || ex_is_const(d.x->a[d.x->n - 1])) && c->s->rext[c->channel]->v.i % 2 == 0;
-}
-
-/* A byte less its zero point. */
-static const Expr *without_zero(const Auto *g, const Conv *c, const Expr *load)
-{
-    const Expr *e = ex_cast(g->x, DT_i32, load);
-    return c->zero ? ex_sub(g->x, e, c->zero) : e;
-}
-
-/* Whether what is added and multiplied stays within its bits. */
-static bool is_exact(const Auto *g, const Conv *c, const Filtering *f)
-{
-    const Reach y = auto_sums(g, ex_load(g->x, DT_i32, c->s->out, ten(g->te, c->s->out)->rank, c->s->var));
-    int64_t lo, hi;
-    const bool narrow = ex_range(g->x, without_zero(g, c, c->x), &lo, &hi) && max_i64(-lo, hi) * f->growth <= INT16_MAX;
-    return narrow && ldexp(fmax(-y.lo, y.hi), f->shift) < 0x1p31;
-}
-
-/* ---- what pays ---- */
-
-static int64_t extent(const Auto *g, const Conv *c, int v) { return ten(g->te, c->s->out)->dim[v]->v.i; }
-static int64_t tiles(const Auto *g, const Conv *c, int side, int t) { return (extent(g, c, c->side[side]) + t - 1) / t; }
-
-/* Elements of the output that are not one channel's image: batches. */
-static int64_t images(const Auto *g, const Conv *c)
-{
-    return points_of_stage(g, ten(g->te, c->s->out)->stage) / extent(g, c, c->out) / extent(g, c, c->side[0]) / extent(g, c, c->side[1]);
-}
-
-/* Products are as slow as the arithmetic or the constant, which is asked for ahead, whichever takes longer.
- * Cycles to read n bytes once, when they do not stay in the second-level cache between uses: of constants, which come from memory
- * where the last level does not hold those of the model; of what is made shortly before. */
-static double stream_cost(const Auto *g, double bytes, double rate) { return bytes > g->m->l2_bytes / 2.0 ? bytes / rate : 0; }
-static double constant_cost(const Auto *g, double bytes) { return stream_cost(g, bytes, all_constants(g) > g->m->l3_bytes ? g->m->ram_rate : g->m->l3_rate); }
-static double made_cost(const Auto *g, double bytes) { return stream_cost(g, bytes, bytes > g->m->l3_bytes ? g->m->ram_rate : g->m->l3_rate); }
-
-/* Products of floats become those of pairs of bf16 (auto_narrow.c), as the direct ones would. */
-static bool is_bf16(const Auto *g) { return g->te->cx->fp == FP_bf16 && multiplies_pairs(g->m); }
-
-/* Multiply-adds of a cycle, and bytes of an operand: of the direct sum, and of the products that take its place. */
-typedef struct Rate { double macs, bytes; } Rate;
-
-static Rate rate_of(const Auto *g, double by_lane, double bytes) { return (Rate){g->m->fma_rate * g->m->lanes_f32 * by_lane, bytes}; }
-static Rate rate_of_floats(const Auto *g) { return is_bf16(g) ? rate_of(g, 2 * g->m->dot_bf16, 2) : rate_of(g, 1, 4); }
-static Rate direct_rate(const Auto *g, const Conv *c) { return c->sum == DT_f32 ? rate_of_floats(g) : rate_of(g, 4 * byte_dot_rate(g->m, (DType)c->x->dt, (DType)c->w->dt), 1); }
-static Rate product_rate(const Auto *g, const Conv *c) { return c->sum == DT_f32 ? rate_of_floats(g) : rate_of(g, 2 * g->m->dot_i16, 2); }
-
-static double direct_cost(const Auto *g, const Conv *c)
-{
-    const double in = (double)c->s->rext[c->channel]->v.i, out = (double)extent(g, c, c->out);
-    const double pixels = (double)(images(g, c) * extent(g, c, c->side[0]) * extent(g, c, c->side[1]));
-    const Rate r = direct_rate(g, c);
-    return fmax(pixels * in * out * TAPS * TAPS / r.macs, constant_cost(g, in * out * TAPS * TAPS * r.bytes));
-}
-
-/* What is made of a row of tiles stays in the second-level cache beside the constant, so that all goes by strips (auto_strips.c). */
-static double between_cost(const Auto *g, const Conv *c, const Filtering *f, double constant, double all)
-{
-    return images(g, c) == 1 && constant + all / (double)tiles(g, c, 0, f->tile) <= (double)g->m->l2_bytes ? 0 : 2 * made_cost(g, all);
-}
-
-/* Bytes that the constant grows by: of bytes eightfold, where floats grow fourfold. */
-static int64_t growth_of(const Auto *g, const Conv *c, const Filtering *f)
-{
-    const int64_t taps = TAPS * TAPS * (int64_t)dtype_bytes((DType)c->w->dt);
-    return (f->points * f->points * (int64_t)dtype_bytes(c->factor) - taps) * c->s->rext[c->channel]->v.i * extent(g, c, c->out);
-}
-
-/* So those of bytes have to be worth what it takes to read them from memory once: on Zen 4 ResNet-50 would take 0.98 of the time with twice its constants. */
-static double growth_cost(const Auto *g, const Conv *c, const Filtering *f) { return c->sum == DT_f32 ? 0 : (double)growth_of(g, c, f) / g->m->ram_rate; }
-
-/* A transform's steps are some three operations for each of its points, and as many loads and stores beside them. */
-static double winograd_cost(const Auto *g, const Conv *c, const Filtering *f)
-{
-    enum { STEPS = 3 };
-    const double in = (double)c->s->rext[c->channel]->v.i, out = (double)extent(g, c, c->out), lanes = g->m->lanes_f32;
-    const double q = (double)(images(g, c) * tiles(g, c, 0, f->tile) * tiles(g, c, 1, f->tile)), points = f->points * f->points;
-    const Rate r = product_rate(g, c);
-    const double products = points * q * in * out / r.macs, transforms = 2 * STEPS * points * q * (in + out) / (g->m->fma_rate * lanes);
-    const double constant = points * in * out * r.bytes, all = points * q * (in * r.bytes + out * 4);
-    return fmax(products, constant_cost(g, constant)) + transforms + between_cost(g, c, f, constant, all) + growth_cost(g, c, f);
-}
-
-/* Where a run is cut, its parts wait for each other behind both stages that are new. */
-static double meetings_cost(const Auto *g) { return 2 * meet_cycles(g->parts - 1, g->parts) * g->parts; }
-
-/* The fastest of n, when it gains enough. */
-static const Filtering *choose(const Auto *g, const Conv *c, const Filtering *f, size_t n)
-{
-    const Filtering *best = NULL;
-    double least = 0.9 * direct_cost(g, c) - meetings_cost(g);
-    if (c->s->rext[c->channel]->v.i < MIN_CHANNELS || extent(g, c, c->out) < MIN_CHANNELS)
-        return NULL;
-    for (size_t k = 0; k < n; k++)
-        if (winograd_cost(g, c, &f[k]) < least) {
-            least = winograd_cost(g, c, &f[k]);
-            best = &f[k];
-        }
-    return best;
-}
 
 /* ---- the transforms as expressions ---- */
 
@@ -347,8 +130,8 @@ static const Expr *of_tile(const Grid *t, const Expr *q, int v)
     q = ex_fdiv(x, q, ex_int(x, t->rows));
     for (int e = ten(t->g->te, t->c->s->out)->rank - 1; e > v; e--)
         if (is_image(t->c, e))
-            q = ex_fdiv(x, q, ex_int(x, extent(t->g, t->c, e)));
-    return ex_mod(x, q, ex_int(x, extent(t->g, t->c, v)));
+            q = ex_fdiv(x, q, ex_int(x, winograd_extent(t->g, t->c, e)));
+    return ex_mod(x, q, ex_int(x, winograd_extent(t->g, t->c, v)));
 }
 
 /* The tile that holds element var of the output. */
@@ -358,7 +141,7 @@ static const Expr *tile_of(const Grid *t, const Expr *const *var, const Filterin
     const Expr *q = ex_int(x, 0), *size = ex_int(x, f->tile);
     for (int v = 0; v < ten(t->g->te, t->c->s->out)->rank; v++)
         if (is_image(t->c, v))
-            q = ex_add(x, ex_mul(x, q, ex_int(x, extent(t->g, t->c, v))), var[v]);
+            q = ex_add(x, ex_mul(x, q, ex_int(x, winograd_extent(t->g, t->c, v))), var[v]);
     q = ex_add(x, ex_mul(x, q, ex_int(x, t->rows)), ex_fdiv(x, var[t->c->side[0]], size));
     return ex_add(x, ex_mul(x, q, ex_int(x, t->cols)), ex_fdiv(x, var[t->c->side[1]], size));
 }
@@ -425,7 +208,7 @@ static Stage *input_stage(Auto *g, const Grid *t, const Filtering *f, int64_t q,
             const Expr *load = input_of(t, f, s->var[1], s->var[2], a, b);
             if (may_pad)
                 layout_want_halo(g, load, &want);
-            in[a] = t->c->sum == DT_f32 ? load : without_zero(g, t->c, load);
+            in[a] = t->c->sum == DT_f32 ? load : winograd_without_zero(g, t->c, load);
         }
         by_parity(g, f->bt, n, in, column);
         for (int a = 0; a < n; a++)
@@ -556,7 +339,7 @@ static void make_points(const Recipe *r, const char *from, int64_t first, int64_
 
 static const Blob *transformed(Auto *g, const Conv *c, const Filtering *f)
 {
-    const int64_t in = c->s->rext[c->channel]->v.i, out = extent(g, c, c->out), count = f->points * f->points * in * out;
+    const int64_t in = c->s->rext[c->channel]->v.i, out = winograd_extent(g, c, c->out), count = f->points * f->points * in * out;
     Points *p = NEW(g->a, Points);
     *p = (Points){.r = {.arena = g->a, .from = ten(g->te, c->w->v.ref)->data, .unit = count, .make = make_points},
                   .f = f, .dt = (DType)c->w->dt, .in = in, .out = out,
@@ -578,9 +361,9 @@ static uint32_t tensor_of(Auto *g, const Conv *c, const char *what, TenKind kind
 /* Stage k as three; returns how many were put before it. */
 static uint32_t split(Auto *g, uint32_t k, const Conv *c, const Filtering *f)
 {
-    const Grid t = {g, c, tiles(g, c, 0, f->tile), tiles(g, c, 1, f->tile)};
-    const int64_t q = images(g, c) * t.rows * t.cols, points = f->points * f->points;
-    const int64_t in = c->s->rext[c->channel]->v.i, out = extent(g, c, c->out);
+    const Grid t = {g, c, winograd_tiles(g, c, 0, f->tile), winograd_tiles(g, c, 1, f->tile)};
+    const int64_t q = winograd_images(g, c) * t.rows * t.cols, points = f->points * f->points;
+    const int64_t in = c->s->rext[c->channel]->v.i, out = winograd_extent(g, c, c->out);
     const uint32_t u = tensor_of(g, c, "points", TEN_const, c->factor, (const int64_t[]){points, in, out});
     const uint32_t v = tensor_of(g, c, "tiles", TEN_stage, c->factor, (const int64_t[]){points, q, in});
     const uint32_t m = tensor_of(g, c, "products", TEN_stage, c->sum, (const int64_t[]){points, q, out});
@@ -599,7 +382,7 @@ void auto_winograd(Auto *g)
     if (g->m->lanes_f32 < 2 || g->te->cx->small || (g->m->amx && g->te->cx->fp == FP_bf16)) /* a matrix unit is done before the transforms are */
         return;
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
-        const Filtering *f = conv_of(g, k, &c) ? choose(g, &c, of_floats, is_bf16(g) ? 1 : COUNT(of_floats)) : NULL;
+        const Filtering *f = winograd_conv(g, k, &c) ? winograd_choose(g, &c, of_floats, winograd_in_bf16(g) ? 1 : COUNT(of_floats)) : NULL;
         if (!f)
             continue;
         k += split(g, k, &c, f);
@@ -610,8 +393,8 @@ void auto_winograd(Auto *g)
 /* What is made in between is a small part of what the model takes in memory anyway: one of few constants is for small memories. */
 static bool has_room(const Auto *g, const Conv *c, const Filtering *f, int64_t room)
 {
-    const int64_t in = c->s->rext[c->channel]->v.i * (int64_t)dtype_bytes(c->factor), out = extent(g, c, c->out) * (int64_t)dtype_bytes(c->sum);
-    return f->points * f->points * images(g, c) * tiles(g, c, 0, f->tile) * tiles(g, c, 1, f->tile) * (in + out) <= room;
+    const int64_t in = c->s->rext[c->channel]->v.i * (int64_t)dtype_bytes(c->factor), out = winograd_extent(g, c, c->out) * (int64_t)dtype_bytes(c->sum);
+    return f->points * f->points * winograd_images(g, c) * winograd_tiles(g, c, 0, f->tile) * winograd_tiles(g, c, 1, f->tile) * (in + out) <= room;
 }
 
 /* Constants of the model are twice as large at most; layers of few channels, which come first, gain more for what they grow by. */
@@ -624,10 +407,10 @@ void auto_winograd_bytes(Auto *g)
     const int64_t room = all_constants(g);
     int64_t grown = 0;
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
-        const Filtering *f = conv_of_bytes(g, k, &c) ? choose(g, &c, of_bytes, COUNT(of_bytes)) : NULL;
-        if (!f || !has_room(g, &c, f, room / SMALL_PART) || grown + growth_of(g, &c, f) > room || !is_exact(g, &c, f))
+        const Filtering *f = winograd_conv_of_bytes(g, k, &c) ? winograd_choose(g, &c, of_bytes, COUNT(of_bytes)) : NULL;
+        if (!f || !has_room(g, &c, f, room / SMALL_PART) || grown + winograd_growth(g, &c, f) > room || !winograd_is_exact(g, &c, f))
             continue;
-        grown += growth_of(g, &c, f);
+        grown += winograd_growth(g, &c, f);
         k += split(g, k, &c, f);
         auto_views(g);
     }

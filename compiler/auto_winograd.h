@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Convolutions that minimal filtering does (auto_winograd.c): what they look like, and whether it pays. */
+#ifndef MLCC_AUTO_WINOGRAD_H
+#define MLCC_AUTO_WINOGRAD_H
+
+#include "auto.h"
+
+enum { TAPS = 3 };
+
+/* bt[p][p], at[t][p], g[p][3]; growth: of a value's magnitude by both of bt. The output transform gives y << shift, modulo 2^32 times what
+ * `inverse` undoes. */
+typedef struct Filtering { int tile, points; const double *bt, *at, *g; int32_t growth, shift, inverse; } Filtering;
+
+/* y[.., out, .., row, col] = sum(channel, tap, tap) x * w, as found in a stage. Numbers of variables and dimensions. */
+typedef struct Conv {
+    const Stage *s;
+    const Expr *x, *w;          /* loads */
+    const Expr *zero;           /* of bytes: what is taken from x; NULL: nothing */
+    DType sum, factor;          /* of the sums, and of the numbers that are multiplied instead */
+    int out, channel;           /* variable of the output channel, reduction variable of the input channel */
+    int side[2], tap[2];        /* variables of row and column, reduction variables of the taps */
+    int dim[2], channel_dim;    /* dimensions of x */
+    int64_t from[2];            /* x is read at side + tap + from */
+} Conv;
+
+/* auto_winograd_conv.c: whether stage k is such a sum, of floats with zeros around x, or of bytes. */
+bool winograd_conv(const Auto *g, uint32_t k, Conv *c);
+bool winograd_conv_of_bytes(Auto *g, uint32_t k, Conv *c);
+const Expr *winograd_without_zero(const Auto *g, const Conv *c, const Expr *load); /* a byte less its zero point */
+bool winograd_is_exact(const Auto *g, const Conv *c, const Filtering *f);          /* what is added and multiplied stays within its bits */
+
+/* Values of a variable of the output; tiles along side 0 or 1; elements of the output that are not one channel's image. */
+static inline int64_t winograd_extent(const Auto *g, const Conv *c, int v) { return ten(g->te, c->s->out)->dim[v]->v.i; }
+static inline int64_t winograd_tiles(const Auto *g, const Conv *c, int side, int t) { return (winograd_extent(g, c, c->side[side]) + t - 1) / t; }
+int64_t winograd_images(const Auto *g, const Conv *c);
+
+/* auto_winograd_cost.c: the fastest of n, NULL where none gains enough; bytes that the constant grows by; whether products of floats become those
+ * of pairs of bf16 (auto_narrow.c). */
+const Filtering *winograd_choose(const Auto *g, const Conv *c, const Filtering *f, size_t n);
+int64_t winograd_growth(const Auto *g, const Conv *c, const Filtering *f);
+bool winograd_in_bf16(const Auto *g);
+
+#endif

@@ -133,7 +133,7 @@ static bool find(Auto *g, uint32_t k, double rate, Product *p, Numbers *n)
 static uint32_t with_low_byte(double v, uint32_t low, bool exact)
 {
     const double upper = rint((exact ? v : v - (double)low) / BYTE);
-    return (uint32_t)(int32_t)fmin(upper, MOST_UPPER) * BYTE + low;
+    return (uint32_t)(int32_t)(upper < MOST_UPPER ? upper : MOST_UPPER) * BYTE + low;
 }
 
 static uint32_t byte_of(uint32_t v, int k) { return v >> 8 * k & 255; }

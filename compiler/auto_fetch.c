@@ -76,11 +76,12 @@ void plan_fetches(const Auto *g, StagePlan *p, const Dot *d, const Stage *s, con
 {
     const int64_t block_lanes = min_i64(lanes, lanes_per_block(g, d, ten(g->te, s->out)->stage));
     const int64_t run = block_lanes * dot_lines(d) * (int64_t)dtype_bytes((DType)d->w->dt), block = reduction_steps(g, s) * run;
-    if (!takes_hints(g, d) || !constant_bytes(g, d))
+    const int64_t points = points_sharing(g, s, d->w);
+    if (!takes_hints(g, d) || !constant_bytes(g, d) || !points)
         return;
     if (block >= g->m->l1_bytes / 2 && !d->thirds && !is_bound_by_loads(g, shape->down * shape->rows))
         p->near = (int16_t)max_i64(g->m->fetch_ahead / (run * d->quad), 1);
-    const int64_t rows = shape->down * shape->rows, tiles = (points_sharing(g, s, d->w) + rows - 1) / rows;
+    const int64_t rows = shape->down * shape->rows, tiles = (points + rows - 1) / rows;
     if (!d->slim && d->group && block_lanes == lanes && !is_hint_dear(g, rows, lanes, run / tiles)) /* several blocks are streams enough */
         p->far = fetch_distance(g, d, block);
 }

@@ -290,13 +290,14 @@ bool infer_Pad(OpCtx *c)
     return set_shape(c, 0, x->rank, dim);
 }
 
-/* Place in 0..n-1 that position v of an endless line shows. Reflection has period 2(n - 1). */
+/* Place in 0..n-1 that position v of an endless line shows. Reflection has period 2(n - 1), and that of one element is the element. Of an extent
+ * that may be 0 some place outside. */
 static const Expr *extended(OpCtx *c, PadMode mode, const Expr *v, const Expr *n)
 {
     const Expr *last = SUB(n, IX(1));
     if (mode == PAD_edge) return clamp(c, v, IX(0), last);
-    if (mode == PAD_wrap) return MOD(v, n);
-    const Expr *m = MOD(v, MUL(last, IX(2)));
+    if (mode == PAD_wrap) return MOD(v, MAX(n, IX(1)));
+    const Expr *m = MOD(v, MAX(MUL(last, IX(2)), IX(1)));
     return MIN(m, SUB(MUL(last, IX(2)), m));
 }
 

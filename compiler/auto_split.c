@@ -200,7 +200,7 @@ static Stage *partial_sums(Auto *g, const Stage *s, const Expr *body, const Expr
     uint32_t count;
     Stage *c = copy_of(g, s, auto_tensor(g, str_fmt(g->a, "%s.partial", t->name), TEN_stage, (uint8_t)(t->rank + 1), dim), 1, of, &count);
     c->var[0] = p;
-    ten(g->te, c->out)->dt = t->dt;
+    ten(g->te, c->out)->dt = (DType)body->dt; /* which is wider where bytes are summed */
     take_steps(g, s, c, q, ex_mul(g->x, p, ex_int(g->x, n)), 1, n, of, &count);
     c->body = ex_subst(g->x, body, of, count);
     if (!constant)
@@ -223,7 +223,7 @@ static Stage *total_of_partial(Auto *g, const Stage *s, uint32_t partial, int pi
     memcpy(index + 1, c->var, rank * sizeof *index);
     for (int p = 0; p < pieces; p++) {
         index[0] = ex_int(g->x, p);
-        const Expr *part = ex_load(g->x, ten(g->te, s->out)->dt, partial, (uint8_t)(rank + 1), index);
+        const Expr *part = ex_load(g->x, ten(g->te, partial)->dt, partial, (uint8_t)(rank + 1), index);
         sum = sum ? ex_add(g->x, sum, part) : part;
     }
     become_map(c, sum);
@@ -277,7 +277,7 @@ static Stage *sums_by_lane(Auto *g, const Stage *s, const Dot *d, uint8_t q)
     memcpy(dim, t->dim, t->rank * sizeof *dim);
     dim[t->rank] = ex_int(g->x, lanes);
     const uint32_t to = auto_tensor(g, str_fmt(g->a, "%s.lanes", t->name), TEN_stage, (uint8_t)(t->rank + 1), dim);
-    ten(g->te, to)->dt = t->dt;
+    ten(g->te, to)->dt = (DType)g->body[t->stage]->dt;
     Stage *c = copy_of(g, s, to, 0, of, &count);
     const Expr *l = c->var[t->rank] = ex_index(g->x, "l", dim[t->rank]);
     take_steps(g, s, c, q, l, lanes, n, of, &count);

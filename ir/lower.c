@@ -98,17 +98,36 @@ static bool is_clamped(const Expr *e)
     return found;
 }
 
-/* What a read gives where the tensor has no elements: a clamp into 0..extent-1 has no value then. *always: there are never
- * any. NULL: every index is inside wherever the read is done at all. */
+typedef struct Moving { const Exprs *x; bool yes; } Moving;
+
+static void find_moving(void *ctx, const Expr *e)
+{
+    Moving *m = ctx;
+    m->yes = m->yes || (e->op == EX_var && ex_var_info(m->x, e)->kind == VK_INDEX && ex_var_info(m->x, e)->hi > 0);
+}
+
+/* Whether a read that is done for some extents, but not for all, may be outside for the others: a clamp, or one place, as of a slice that has one
+ * element or none. Loops of more steps end in time. */
+static bool may_be_outside(OpCtx *c, const Expr *dim, const Expr *i)
+{
+    int64_t lo, hi;
+    Moving m = {c->x, false};
+    ex_walk(i, find_moving, &m);
+    if (ex_is_const(dim) && dim->v.i > 0) return false;
+    if (m.yes) return (!ex_range(c->x, dim, &lo, &hi) || lo < 1) && is_clamped(i);
+    return !ex_range(c->x, SUB(SUB(dim, IX(1)), i), &lo, &hi) || lo < 0 || !ex_range(c->x, i, &lo, &hi) || lo < 0;
+}
+
+/* What a read gives where it may be outside, as where the tensor has no elements: a clamp into 0..extent-1 has no value then. *always: there are
+ * never any. NULL: every index is inside wherever the read is done at all. */
 static const Expr *when_empty(OpCtx *c, const Ten *p, const Expr *const *i, bool *always)
 {
     const DClass cls = dtype_info(p->dt)->cls;
     bool guard = false;
     *always = false;
     for (int k = 0; k < p->rank; k++) {
-        int64_t lo, hi;
         *always |= ex_is_int(p->dim[k], 0);
-        guard |= (!ex_range(c->x, p->dim[k], &lo, &hi) || lo < 1) && (ex_is_const(i[k]) || is_clamped(i[k]));
+        guard |= may_be_outside(c, p->dim[k], i[k]);
     }
     if ((!guard && !*always) || cls == DC_S || cls == DC_C) return NULL;
     return cls == DC_F ? ex_const_f(c->x, p->dt, 0) : ex_const_i(c->x, p->dt, 0);

@@ -13,6 +13,7 @@
 static int64_t pack_kind(Arena *a, Blocks *all, const uint32_t *owner, uint32_t number, int64_t base)
 {
     static const PlanPool pool = {"arena", 0};
+    /* id: the number of the block among all */
     Blocks j = {.b = NEWN(a, PlanBuf, all->n), .at = NEWN(a, PlanPlace, all->n), .id = NEWN(a, uint32_t, all->n)};
     for (uint32_t k = 0; k < all->n; k++)
         if (owner[all->id[k]] == number) {
@@ -21,8 +22,10 @@ static int64_t pack_kind(Arena *a, Blocks *all, const uint32_t *owner, uint32_t 
             j.id[j.n++] = k;
         }
     PlanResult r = {0};
-    if (!j.n || !plan_pack(a, j.b, j.n, &pool, 1, 0, j.at, &r))
+    if (!j.n)
         return base;
+    if (!plan_pack(a, j.b, j.n, &pool, 1, 0, j.at, &r))
+        return INT64_MAX;
     memory_prove(&j, &pool, 1, &r);
     for (uint32_t k = 0; k < j.n; k++)
         all->at[j.id[k]].offset = base + j.at[k].offset;

@@ -50,7 +50,7 @@ static void outlive(const Unit *u, Arena *a, Life *life)
             life[k].last = end[life[k].last];
 }
 
-static bool planned(const Buf *b)
+bool memory_plans(const Buf *b)
 {
     return b->cls == BC_arena || (b->cls == BC_scratch && !b->on_stack);
 }
@@ -130,7 +130,7 @@ Blocks memory_blocks(const Unit *u, Arena *a)
     j.root = share(u, a, j.life);
     outlive(u, a, j.life);
     for (uint32_t k = 1; k < u->buf.n; k++)
-        if (planned(buf(u, k)) && j.root[k] == k && j.life[k].last >= 0 && !(u->threads.n && buf(u, k)->cls == BC_scratch))
+        if (memory_plans(buf(u, k)) && j.root[k] == k && j.life[k].last >= 0 && !(u->threads.n && buf(u, k)->cls == BC_scratch))
             add_block(u, &j, k, j.life[k]);
     return j;
 }
@@ -142,7 +142,7 @@ void memory_place(Unit *u, const Blocks *j)
         buf(u, j->id[k])->pool = j->at[k].pool;
     }
     for (uint32_t k = 1; k < u->buf.n; k++)
-        if (planned(buf(u, k)) && j->root[k] != k) {
+        if (memory_plans(buf(u, k)) && j->root[k] != k) {
             buf(u, k)->offset = buf(u, j->root[k])->offset;
             buf(u, k)->pool = buf(u, j->root[k])->pool;
         }
@@ -243,7 +243,7 @@ void memory_prove(const Blocks *j, const PlanPool *pool, uint32_t npool, const P
 
 /* ---- scratch of parts ---- */
 
-/* Each part has a block for its scratch behind what is shared, and apart from the others'; here it runs the functions in order. */
+/* Each part has a block for its scratch behind what is shared; here it runs the functions in order. */
 static void plan_scratch(Unit *u, Arena *a)
 {
     static const PlanPool block = {"scratch", 0};
@@ -251,19 +251,18 @@ static void plan_scratch(Unit *u, Arena *a)
     for (uint32_t f = 0; f < u->func.n; f++)
         for (uint32_t p = 0; p < u->func.at[f]->param.n; p++) {
             const uint32_t id = u->func.at[f]->param.at[p];
-            if (planned(buf(u, id)) && buf(u, id)->cls == BC_scratch)
+            if (memory_plans(buf(u, id)) && buf(u, id)->cls == BC_scratch)
                 add_block(u, &j, id, (Life){(int32_t)f, (int32_t)f});
         }
     PlanResult r = {0};
     if (!j.n || !plan_pack(a, j.b, j.n, &block, 1, 0, j.at, &r))
         return;
     memory_prove(&j, &block, 1, &r);
-    const int64_t gap = u->arena_bytes ? LINES_APART : 0, shared = align_up(u->arena_bytes, u->arena_align) + gap;
+    const int64_t shared = align_up(u->arena_bytes, u->arena_align);
     for (uint32_t k = 0; k < j.n; k++)
         buf(u, j.id[k])->offset = shared + j.at[k].offset;
-    u->part_bytes = align_up(r.peak[0], u->arena_align) + LINES_APART;
+    u->part_bytes = align_up(r.peak[0], u->arena_align);
     u->arena_bytes = shared + u->part_bytes;
-    u->apart_bytes = gap + LINES_APART;
     u->arena_bound = align_up(u->arena_bound, u->arena_align) + r.bound[0];
     u->arena_optimal = u->arena_optimal && r.optimal;
 }
@@ -320,8 +319,7 @@ int64_t ram_with_io(Unit *u)
     add_overlaps(u, a, &j);
     static const PlanPool one = {"ram", 0};
     PlanResult r = {0};
-    const int64_t scratch = u->part_bytes ? u->part_bytes - LINES_APART : 0;
-    const int64_t peak = plan_pack(a, j.b, j.n, &one, 1, REPORT_NODES, j.at, &r) ? r.peak[0] + scratch + u->apart_bytes : -1;
+    const int64_t peak = plan_pack(a, j.b, j.n, &one, 1, REPORT_NODES, j.at, &r) ? r.peak[0] + u->apart_bytes + u->part_bytes : -1;
     arena_free(a);
     return peak;
 }

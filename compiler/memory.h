@@ -10,8 +10,8 @@
  * in the pools, with a diagnostic that says what is needed. npool 0: one pool without limit. */
 bool plan_memory(Unit *u, const PlanPool *pool, uint32_t npool);
 
-/* On a unit that has been planned for several parts: lets lines stay with their part where that takes at most so many bytes of
- * what parts share. False: nothing has changed. */
+/* On a unit that has been planned for several parts: puts the scratch of parts a page apart, and what they share so that lines stay with
+ * their part where that takes at most so many bytes. False: what they share lies as it did. */
 bool plan_lines(Unit *u, int64_t most);
 
 /* Peak bytes when the caller's inputs and outputs share one memory with the arena: each input lives from the start to

@@ -9,6 +9,10 @@
 
 #include "../ir/part.h"
 
+/* Bytes between what different parts of a run use: a core fetches ahead as far as the page ends, and takes lines of the next
+ * part's from the core that writes them (ARCHITECTURE.md, 50). */
+enum { LINES_APART = 4096 };
+
 /* Blocks of one number, behind `base`; how far they reach. */
 static int64_t pack_kind(Arena *a, Blocks *all, const uint32_t *owner, uint32_t number, int64_t base)
 {
@@ -32,18 +36,9 @@ static int64_t pack_kind(Arena *a, Blocks *all, const uint32_t *owner, uint32_t 
     return base + align_up(r.peak[0], all->b[0].align) + (number == OWNED_BY_FIRST ? LINES_APART : 0);
 }
 
-static void move_scratch(Unit *u, int64_t by)
+/* What parts share, each kind of owners by itself; how far that reaches, INT64_MAX where it is further than `most`. */
+static int64_t pack_kinds(Unit *u, int64_t most)
 {
-    for (uint32_t k = 1; k < u->buf.n; k++)
-        if (buf(u, k)->cls == BC_scratch && buf(u, k)->offset >= 0 && !buf(u, k)->on_stack)
-            buf(u, k)->offset += by;
-}
-
-bool plan_lines(Unit *u, int64_t most)
-{
-    const int64_t shared = u->arena_bytes - u->part_bytes;
-    if (!u->threads.n || !shared || shared > most)
-        return false;
     Arena *a = u->cx->arena;
     Blocks j = memory_blocks(u, a);
     const uint32_t *owner = part_owners(a, u, j.root);
@@ -54,10 +49,31 @@ bool plan_lines(Unit *u, int64_t most)
     for (uint32_t number = 1; number <= last && end <= most; number++)
         end = pack_kind(a, &j, owner, number, end);
     if (end > most)
-        return false;
+        return INT64_MAX;
     memory_place(u, &j);
-    move_scratch(u, end - shared);
-    u->apart_bytes += end - shared;
-    u->arena_bytes += end - shared;
-    return true;
+    return end;
+}
+
+static void move_scratch(Unit *u, int64_t by)
+{
+    for (uint32_t k = 1; k < u->buf.n; k++)
+        if (buf(u, k)->cls == BC_scratch && memory_plans(buf(u, k)))
+            buf(u, k)->offset += by;
+}
+
+bool plan_lines(Unit *u, int64_t most)
+{
+    const int64_t shared = u->arena_bytes - u->part_bytes;
+    if (!u->threads.n)
+        return false;
+    const int64_t kinds = shared && shared <= most ? pack_kinds(u, most) : INT64_MAX;
+    const bool done = kinds < INT64_MAX;
+    if (done)
+        u->apart_bytes = kinds - shared;
+    else if (shared && u->part_bytes)
+        u->apart_bytes = LINES_APART;
+    move_scratch(u, u->apart_bytes);
+    u->part_bytes += u->part_bytes ? LINES_APART : 0;
+    u->arena_bytes = shared + u->apart_bytes + u->part_bytes;
+    return done;
 }

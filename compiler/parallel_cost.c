@@ -9,8 +9,6 @@
 enum {
     ALL_CYCLES = 1200, /* a meeting of all parts: two transfers of a cache line there and back, and who is late */
     EACH_CYCLES = 60,  /* and of each of them, whose line must come */
-    TAKE_CYCLES = 40,  /* 10 ns alone, 14 with a second thread (mlcc_pool_take, Sapphire Rapids), and the loops begin once more */
-    LOOK_CYCLES = 10,  /* for each part: who has nothing left looks at what the others have, a cache line each, every few shares */
     ENOUGH_SHARES = 3  /* of a part: cuts are not chosen for more, which would only keep functions from being dealt out together */
 };
 
@@ -219,8 +217,6 @@ int64_t units_dealt_well(const Func *f)
     const Units u = units_of(f->body);
     return u.twice && u.outer ? u.outer : u.all;
 }
-
-double take_cycles(int32_t parts) { return TAKE_CYCLES + LOOK_CYCLES * parts; }
 
 /* The slowest of more cores is further behind the others: SLOWER that of sixteen. To be dealt out may take a meeting more. */
 double uneven_cycles(double cycles, int64_t units, int32_t parts)

@@ -18,12 +18,11 @@ double constant_cycles(const Cost *s, const Touches *constants); /* beside that,
 bool constants_stay(const Cost *s, const Touches *constants);    /* in the second-level cache, for the next share that reads them */
 double meet_cycles(int32_t reach, int32_t parts); /* of a meeting of those at most so far away; 0: of none */
 
-/* Cores are not alike (parallel_deal.c). Units that a function deals out, and those of them whose shares do nothing twice; cycles to take a
- * share; what a slower core costs a step whose longest part takes so many cycles, of units that so many parts can take in shares. */
+/* Cores are not alike (parallel_deal.c). Units that a function deals out, and those of them whose shares do nothing twice; what a slower core
+ * costs a step whose longest part takes so many cycles, of units that so many parts can take in shares. */
 static const double SLOWER = 0.125; /* assumed, not measured: how far cores are apart between two meetings */
 int64_t units_dealt(const Func *f);
 int64_t units_dealt_well(const Func *f);
-double take_cycles(int32_t parts);
 double uneven_cycles(double cycles, int64_t units, int32_t parts);
 
 #endif

@@ -17,7 +17,11 @@
 #include "parallel_cost.h"
 #include "pass.h"
 
-enum { MOST_EACH = 64 };
+enum {
+    TAKE_CYCLES = 40, /* 10 ns alone, 14 with a second thread (mlcc_pool_take, Sapphire Rapids), and the loops begin once more */
+    LOOK_CYCLES = 10, /* for each part: who has nothing left looks at what the others have, a cache line each, every few shares */
+    MOST_EACH = 64
+};
 
 typedef struct Deal {
     const Program *p;
@@ -29,6 +33,8 @@ typedef struct Deal {
     int32_t parts;
     uint32_t first, end; /* functions to be dealt out together */
 } Deal;
+
+static double take_cycles(const Deal *d) { return TAKE_CYCLES + LOOK_CYCLES * d->parts; }
 
 static double slowest_part(const Deal *d)
 {
@@ -52,7 +58,7 @@ static int64_t units_of(const Deal *d)
 /* As many whole units each as the best number has about. */
 static int32_t shares_each(const Deal *d)
 {
-    const double best = d->p->opt->always ? 4 : fmin(sqrt(SLOWER * slowest_part(d) / take_cycles(d->parts)), MOST_EACH);
+    const double best = d->p->opt->always ? 4 : fmin(sqrt(SLOWER * slowest_part(d) / take_cycles(d)), MOST_EACH);
     const double units = (double)units_of(d) / d->parts;
     return (int32_t)ceil(units / fmax(round(units / best), 1));
 }
@@ -103,7 +109,7 @@ static double more_meeting(const Deal *d, uint32_t f)
 
 static double cycles_dealt(const Deal *d, int32_t each)
 {
-    double sum = each * take_cycles(d->parts) + more_meeting(d, d->first) + more_meeting(d, d->end);
+    double sum = each * take_cycles(d) + more_meeting(d, d->first) + more_meeting(d, d->end);
     for (uint32_t k = d->first; k < d->end; k++)
         sum += function_cycles(d, k, each);
     return sum;

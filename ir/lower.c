@@ -112,8 +112,8 @@ static bool may_be_outside(OpCtx *c, const Expr *dim, const Expr *i)
 {
     int64_t lo, hi;
     Moving m = {c->x, false};
-    ex_walk(i, find_moving, &m);
     if (ex_is_const(dim) && dim->v.i > 0) return false;
+    ex_walk(i, find_moving, &m);
     if (m.yes) return (!ex_range(c->x, dim, &lo, &hi) || lo < 1) && is_clamped(i);
     return !ex_range(c->x, SUB(SUB(dim, IX(1)), i), &lo, &hi) || lo < 0 || !ex_range(c->x, i, &lo, &hi) || lo < 0;
 }

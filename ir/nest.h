@@ -149,7 +149,7 @@ typedef struct Unit {
     VEC(int32_t) threads;         /* counts of parts above 1 that it is made for, ascending; none: it runs on one thread */
     uint32_t awake;               /* so many of them, the first, are for threads that are awake: to wake one costs more than they gain */
     int64_t part_bytes;           /* scratch of one part: at arena_bytes, those of the others follow */
-    int64_t apart_bytes;          /* of arena_bytes, what keeps the lines of parts apart */
+    int64_t apart_bytes;          /* of arena_bytes, what keeps the lines of parts apart in front of it */
     uint32_t npool;               /* further memory pools beside the arena (pool 0), passed by the caller */
     const char **pool_name;       /* by pool, 0 included */
     int64_t *pool_bytes, *pool_bound;

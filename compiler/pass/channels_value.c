@@ -208,6 +208,17 @@ static bool exact_in_double(DType dt)
     return dtype_is_float(dt) || (dtype_is_int(dt) && dtype_bytes(dt) <= 4);
 }
 
+/* No channel can be known: those of an operand are not. */
+static bool hopeless(const Channels *k, NodeId id)
+{
+    const Node *n = node(k->g, id);
+    bool unknown = !exact_in_double(tensor(k->g, n->out[0])->dt);
+    for (uint16_t q = 0; q < n->nin && k->role[id.i] != CR_mix && k->role[id.i] != CR_depth; q++)
+        unknown =
+            unknown || (!is_none(n->in[q]) && tensor(k->g, n->in[q])->kind != TK_CONST && !k->of[n->in[q].i].known);
+    return unknown;
+}
+
 /* A window that cannot be tried over one place: over a constant, which has its own extents and is folded, or without taps. */
 static bool has_no_place(const Channels *k, NodeId id)
 {
@@ -215,19 +226,11 @@ static bool has_no_place(const Channels *k, NodeId id)
     if (k->role[id.i] != CR_mix && k->role[id.i] != CR_depth && k->role[id.i] != CR_window) return false;
     const Tensor *x = tensor(k->g, n->in[k->row[id.i]->x]);
     bool none = x->kind == TK_CONST;
-    for (uint8_t d = 2; d < x->rank && !none; d++) none = ex_is_const(reach(k, id, d)) && reach(k, id, d)->v.i < 1;
+    for (uint8_t d = 2; d < x->rank && !none; d++) {
+        const Expr *e = reach(k, id, d);
+        none = ex_is_const(e) && e->v.i < 1;
+    }
     return none;
-}
-
-/* No channel can be known: those of an operand are not. */
-static bool hopeless(const Channels *k, NodeId id)
-{
-    const Node *n = node(k->g, id);
-    bool unknown = !exact_in_double(tensor(k->g, n->out[0])->dt) || has_no_place(k, id);
-    for (uint16_t q = 0; q < n->nin && k->role[id.i] != CR_mix && k->role[id.i] != CR_depth; q++)
-        unknown =
-            unknown || (!is_none(n->in[q]) && tensor(k->g, n->in[q])->kind != TK_CONST && !k->of[n->in[q].i].known);
-    return unknown;
 }
 
 static bool value_of(Channels *k, NodeId id)
@@ -246,7 +249,7 @@ static bool value_of(Channels *k, NodeId id)
         some[m] = is_known[k->role[id.i]](k, id, m);
         any = any || some[m];
     }
-    if (!any) return true;
+    if (!any || has_no_place(k, id)) return true;
     f->known = some;
     f->value = NEWN(k->a, double, f->n);
     if (k->role[id.i] == CR_view) memcpy(f->value, k->of[n->in[0].i].value, (size_t)f->n * sizeof *f->value);

@@ -38,10 +38,14 @@ static const char rows[] =
     "    }\n"
     "  }\n"
     "func n003_d macs 0 split meet 1 3\n"
-    "  var i < 8, j < 64\n"
+    "  var i < 8, j < 64, j_2 < 64\n"
+    "  buf %9.row scratch f32[64]\n"
     "  for i = 0, 8 parallel 0 of 8 {\n"
     "    for j = 0, 64 {\n"
-    "      %5.d[i,j] = %4.c[min(2*i + 2, 15),j]\n"
+    "      %9.row[j] = %4.c[min(2*i + 2, 15),j]\n"
+    "    }\n"
+    "    for j_2 = 0, 64 {\n"
+    "      %5.d[i,j_2] = %9.row[j_2]\n"
     "    }\n"
     "  }\n"
     "func n004_e macs 0 meet 1 3\n"
@@ -60,7 +64,7 @@ static const char rows[] =
     "    %8.y[i] = %7.g[7 - i]\n"
     "  }\n";
 
-enum { A = 2, B, C, D, E, G, ROWS = 4096, APART = 4096 };
+enum { A = 2, B, C, D, E, G, ROW = 9, ROWS = 4096, SCRATCH = 256, APART = 4096 };
 
 static Unit *planned(void)
 {
@@ -68,7 +72,8 @@ static Unit *planned(void)
     if (!u)
         fail_msg("%s", problems());
     assert_true(plan_memory(u, NULL, 0));
-    assert_int_equal(u->arena_bytes, 2 * ROWS);
+    assert_int_equal(u->part_bytes, SCRATCH);
+    assert_int_equal(u->arena_bytes, 2 * ROWS + SCRATCH);
     assert_true(u->arena_optimal);
     return u;
 }
@@ -101,31 +106,36 @@ static bool are_apart(const Unit *u, uint32_t p, uint32_t q)
 static void test_places(void **state)
 {
     (void)state;
-    static const uint32_t shared[] = {A, B, D, E};
+    static const uint32_t apart[] = {A, B, D, E, ROW};
     Unit *u = planned();
     assert_true(plan_lines(u, INT64_MAX));
     assert_int_equal(at(u, C), at(u, A));
-    for (size_t p = 0; p < COUNT(shared); p++)
+    for (size_t p = 0; p < COUNT(apart); p++)
         for (size_t q = 0; q < p; q++)
-            assert_true(are_apart(u, shared[p], shared[q]));
+            assert_true(are_apart(u, apart[p], apart[q]));
     assert_false(are_apart(u, E, G));
-    assert_int_equal(u->arena_bytes, u->apart_bytes + 2 * ROWS);
+    assert_int_equal(u->part_bytes, SCRATCH + APART);
+    assert_int_equal(u->arena_bytes, 2 * ROWS + u->apart_bytes + u->part_bytes);
     assert_null(part_check(arena, u));
 }
 
-/* What is asked for is a limit: as much is enough, a byte less is not, and then nothing has moved. */
+/* What is asked for is a limit: as much is enough, a byte less is not, and then scratch alone has moved. */
 static void test_limit(void **state)
 {
     (void)state;
     Unit *all = planned();
     assert_true(plan_lines(all, INT64_MAX));
-    assert_true(plan_lines(planned(), all->arena_bytes));
+    const int64_t enough = all->arena_bytes - all->part_bytes;
+    assert_true(plan_lines(planned(), enough));
     Unit *u = planned();
     const int64_t before[] = {at(u, A), at(u, B), at(u, C), at(u, D), at(u, E), at(u, G)};
-    assert_false(plan_lines(u, all->arena_bytes - 1));
+    assert_false(plan_lines(u, enough - 1));
     for (uint32_t k = A; k <= G; k++)
         assert_int_equal(at(u, k), before[k - A]);
-    assert_int_equal(u->apart_bytes, 0);
+    assert_int_equal(at(u, ROW), 2 * ROWS + APART);
+    assert_int_equal(u->part_bytes, SCRATCH + APART);
+    assert_int_equal(u->arena_bytes, 2 * ROWS + APART + u->part_bytes);
+    assert_null(part_check(arena, u));
 }
 
 static void test_one_thread(void **state)

@@ -140,12 +140,17 @@ Accesses *part_accesses(Arena *a, const Unit *u, const Func *f)
     return to;
 }
 
+int32_t part_reach_on(const Unit *u, int32_t reach, uint32_t g, uint32_t count)
+{
+    return (int32_t)min_i64((int64_t)reach + func_meet(u->func.at[g], count), u->threads.at[count]);
+}
+
 int32_t part_reach(const Unit *u, uint32_t f, uint32_t g, uint32_t count)
 {
-    int64_t reach = 0;
+    int32_t reach = 0;
     for (uint32_t k = f + 1; k <= g; k++)
-        reach = min_i64(reach + func_meet(u->func.at[k], count), u->threads.at[count]);
-    return (int32_t)reach;
+        reach = part_reach_on(u, reach, k, count);
+    return reach;
 }
 
 bool part_ordered(const Unit *u, uint32_t f, uint32_t g)

@@ -29,6 +29,7 @@ double touched_missing(const Unit *u, const Touches *t, uint32_t id, const Touch
 /* Between function f and a later one g at the count-th number of parts: part p enters g when those at most so many away
  * have left f. Distances of meetings add up: who is met has met others. */
 int32_t part_reach(const Unit *u, uint32_t f, uint32_t g, uint32_t count);
+int32_t part_reach_on(const Unit *u, int32_t reach, uint32_t g, uint32_t count); /* that of f and g, of that of f and the function before g */
 bool part_ordered(const Unit *u, uint32_t f, uint32_t g); /* all parts have left f before any enters g, at each count */
 
 /* part_share.c: buffers of one layout in one place. name: by buffer, what they all are called, 0 for the others; may_share:

@@ -97,7 +97,7 @@ static void check_from(Prove *c, uint32_t f)
 {
     int32_t reach = 0;
     for (uint32_t g = f; g < c->u->func.n && !c->why; g++) {
-        reach = g == f ? 0 : part_reach(c->u, f, g, c->count);
+        reach = g == f ? 0 : part_reach_on(c->u, reach, g, c->count);
         if (reach >= c->parts - 1)
             return;
         if (c->u->func.at[f]->split || c->u->func.at[g]->split)

@@ -26,8 +26,8 @@ typedef struct CGen {
     bool uses_amx;          /* some function so far */
     /* loops around a tile of which each stores the rows of the one before (camx_tile.c), NULL: none */
     struct Turns *turns;
-    const Nest *outer;      /* parallel loop that deals out the units of those inside, NULL: stands in none */
-    const char *outer_at;   /* its iteration, as units of it */
+    const char *units_base; /* units before those of the outer iteration around (Share), NULL: stands in none */
+    int64_t units;          /* all that are dealt out there */
     int64_t array_bytes;    /* of the largest array that a statement of the function declares */
 } CGen;
 

@@ -78,52 +78,60 @@ static void find_mention(void *ctx, const Nest *at, const Expr *e, bool store)
     m->yes = m->yes || ex_uses(e, m->var);
 }
 
-/* Units before those of the inner loops: at + those of the outer iteration, "4*(i + 2)". */
-static const char *first_unit(const CGen *g, int64_t at)
+/* Unit `at` of those of the outer iteration around: "4*(i + 2) + at". */
+static const char *unit_at(const CGen *g, int64_t at)
 {
-    if (!g->outer)
+    if (!g->units_base)
         return str_fmt(g->a, "%lld", (long long)at);
-    const char *base = str_fmt(g->a, "%lld*%s", (long long)g->outer->share.each, g->outer_at);
-    return at ? str_fmt(g->a, "%s + %lld", base, (long long)at) : base;
+    return at ? str_fmt(g->a, "%s + %lld", g->units_base, (long long)at) : g->units_base;
 }
+
+/* All units that are dealt out. */
+static long long all_units(const CGen *g, const Share *s) { return (long long)(g->units_base ? g->units : s->of * s->each); }
 
 /* Expressions for the first iteration of a part and for what follows the last. */
 static void own(CGen *g, const Nest *n, const char **first, const char **end)
 {
     const Share *s = &n->share;
-    const long long all = g->outer ? (long long)(g->outer->share.of * g->outer->share.each) : (long long)s->of;
+    const long long all = all_units(g, s);
     const char *extent = c_expr(g, n->extent);
     if (s->each > 1) {
-        const char *rest = str_fmt(g->a, "%s, %lld, %lld, %lld, part, parts", extent, (long long)s->at,
-                                   (long long)s->of, (long long)s->each);
+        const char *rest = str_fmt(g->a, "%s, %s, %lld, %lld, part, parts", extent, unit_at(g, s->at * s->each), (long long)s->each, all);
         *first = str_fmt(g->a, "mlcc_own_outer(%s)", rest);
         *end = str_fmt(g->a, "mlcc_own_outer_end(%s)", rest);
     } else if (s->times) {
-        const char *rest = str_fmt(g->a, "%s, %lld, %lld, part, parts", first_unit(g, 0), (long long)s->of, all);
+        const char *rest = str_fmt(g->a, "%s, %lld, %lld, part, parts", unit_at(g, 0), (long long)s->of, all);
         *first = str_fmt(g->a, "mlcc_need(%s, %lld, %lld, %s)", extent, (long long)s->times,
                          (long long)(s->below + s->at), rest);
         *end = str_fmt(g->a, "mlcc_need_end(%s, %lld, %lld, %s)", extent, (long long)s->times,
                        (long long)(s->above - s->at), rest);
     } else {
-        const char *rest = str_fmt(g->a, "%s, %s, %lld", extent, first_unit(g, s->at), all);
+        const char *rest = str_fmt(g->a, "%s, %s, %lld", extent, unit_at(g, s->at), all);
         *first = str_fmt(g->a, "mlcc_own(%s, part, parts)", rest);
         *end = str_fmt(g->a, "mlcc_own(%s, part + 1, parts)", rest);
     }
 }
 
+/* "4*(i + 2)", behind what the loops around have before. iteration NULL: the only one. */
+static const char *units_before(const CGen *g, const Share *s, const char *iteration)
+{
+    const long long at = (long long)s->at, each = (long long)s->each;
+    const char *units = !iteration ? str_fmt(g->a, "%lld", at * each)
+                        : at       ? str_fmt(g->a, "%lld*(%s + %lld)", each, iteration, at)
+                                   : str_fmt(g->a, "%lld*%s", each, iteration);
+    return g->units_base ? str_fmt(g->a, "%s + %s", g->units_base, units) : units;
+}
+
 /* What an iteration runs; the loops inside see which one of an outer loop it is. NULL: the only one. */
 static void c_own(CGen *g, const Nest *n, const char *iteration)
 {
-    const long long at = (long long)n->share.at;
+    const char *around = g->units_base;
     if (n->share.each > 1) {
-        g->outer = n;
-        g->outer_at = !iteration ? str_fmt(g->a, "%lld", at)
-                      : at       ? str_fmt(g->a, "(%s + %lld)", iteration, at)
-                                 : iteration;
+        g->units = all_units(g, &n->share);
+        g->units_base = units_before(g, &n->share, iteration);
     }
     c_nest(g, n);
-    if (n->share.each > 1)
-        g->outer = NULL;
+    g->units_base = around;
 }
 
 /* The iteration of the first unit that a part owns. */
@@ -147,9 +155,8 @@ static void c_parallel(CGen *g, const Nest *n)
     own(g, n, &first, &end);
     if (ex_is_int(n->extent, 1) && !m.yes) {
         const bool plain = n->share.each == 1 && !n->share.times;
-        const long long all = (long long)(g->outer ? g->outer->share.of * g->outer->share.each : n->share.of);
         if (plain)
-            open_block(g->o, "if (mlcc_owns(%s, %lld, part, parts))", first_unit(g, n->share.at), all);
+            open_block(g->o, "if (mlcc_owns(%s, %lld, part, parts))", unit_at(g, n->share.at), all_units(g, &n->share));
         else
             open_block(g->o, "if (%s < %s)", first, end);
         c_own(g, n, NULL);

@@ -57,7 +57,7 @@ static double all_work(const Unit *u, const Choice *c)
 
 static void add_trial(Trials *s, const Cut *cut)
 {
-    Trial t = {.is = new_choice(s->a), .f = *s->f, .outermost = cut->outer.of ? cut->outer.d : cut->inner.d};
+    Trial t = {.is = new_choice(s->a), .f = *s->f, .outermost = cut->axis[0].d};
     t.f.split = true;
     t.f.body = t.is->body = cut_body(t.is->arena, s->cost->u, &t.f, cut);
     if (!t.f.body) {
@@ -69,20 +69,30 @@ static void add_trial(Trials *s, const Cut *cut)
     PUSH(s->a, &s->v, t);
 }
 
-/* Along one axis, or along two: more even parts, or such as own what those of the functions before own. */
-static void add_trials(Trials *s)
+static bool goes_along(const Cut *cut, const Axis *x)
 {
-    const Unit *u = s->cost->u;
-    const Axes axes = cut_axes(s->a, u, s->f);
-    for (uint32_t p = 0; p < axes.v.n; p++)
-        add_trial(s, &(Cut){.buf = axes.buf, .inner = axes.v.at[p]});
-    for (uint32_t p = 0; p < axes.v.n; p++)
-        for (uint32_t q = 0; q < axes.v.n; q++) {
-            const Axis outer = axes.v.at[p], inner = axes.v.at[q];
-            const Cut cut = {axes.buf, outer, inner};
-            if (outer.d != inner.d && outer.of <= MAX_SHARE_UNITS / inner.of && cut_nests(s->a, u, s->f, &cut))
-                add_trial(s, &cut);
-        }
+    int64_t units = x->of;
+    for (uint8_t k = 0; k < cut->n; k++) {
+        if (cut->axis[k].d == x->d)
+            return false;
+        units *= cut->axis[k].of;
+    }
+    return units <= MAX_SHARE_UNITS;
+}
+
+/* The cut, and those along one axis more inside it: more even parts, finer shares, or such as own what those of the functions before own. */
+static void add_trials(Trials *s, const Axes *axes, const Cut *cut)
+{
+    if (cut->n > 1 && !cut_nests(s->a, s->cost->u, s->f, cut))
+        return;
+    if (cut->n)
+        add_trial(s, cut);
+    for (uint32_t p = 0; p < axes->v.n && cut->n < CUT_AXES; p++) {
+        Cut more = *cut;
+        more.axis[more.n++] = axes->v.at[p];
+        if (goes_along(cut, &axes->v.at[p]))
+            add_trials(s, axes, &more);
+    }
 }
 
 static int by_work(const void *p, const void *q)
@@ -122,7 +132,8 @@ Choices choices_of(Arena *a, const Cost *cost, const Func *f, bool always)
     Choice *none = new_choice(a);
     measure(cost, f, none);
     r.alone = none->slowest[0];
-    add_trials(&s);
+    const Axes axes = cut_axes(a, cost->u, f);
+    add_trials(&s, &axes, &(Cut){.buf = axes.buf});
     keep_sound(&s, &r);
     if (!always || !r.v.n)
         PUSH(a, &r.v, none);

@@ -9,7 +9,8 @@
 enum {
     ALL_CYCLES = 1200, /* a meeting of all parts: two transfers of a cache line there and back, and who is late */
     EACH_CYCLES = 60,  /* and of each of them, whose line must come */
-    ENOUGH_SHARES = 3  /* of a part: cuts are not chosen for more, which would only keep functions from being dealt out together */
+    TAKE_CYCLES = 40,  /* of a share: 10 ns alone, 14 with a second thread (mlcc_pool_take, Sapphire Rapids), and the loops begin once more */
+    LOOK_CYCLES = 10   /* for each part: who has nothing left looks at what the others have, a cache line each, every few shares */
 };
 
 typedef struct Work { double all, loads; bool choice; size_t widest; } Work; /* widest: bytes of an element loaded */
@@ -98,7 +99,7 @@ static double call_cycles(const Cost *s, const Nest *n)
     return bytes;
 }
 
-typedef struct Scope { const Cost *s; int32_t part, parts; const Piece *piece; } Scope; /* piece: of the outer loop around */
+typedef struct Scope { const Cost *s; int32_t part, parts; bool outer; Units own; } Scope; /* own: of an outer loop around */
 
 static double cycles(const Scope *at, const Nest *n);
 
@@ -121,15 +122,19 @@ static double length(Run r) { return r.last < r.first ? 0 : (double)(r.last - r.
 static double parallel_cycles(const Scope *at, const Nest *n)
 {
     const Exprs *x = at->s->u->cx->x;
-    Piece own[PIECES];
+    const Units own = at->outer ? at->own : part_units(&n->share, at->part, at->parts);
+    Piece piece[PIECES];
     double sum = 0;
-    if (at->piece)
-        return length(part_inner_run(x, n, at->piece)) * (cycles_inside(at, n) + 1);
-    const int pieces = part_pieces(&n->share, at->part, at->parts, own);
+    if (own.from >= own.end)
+        return 0;
+    if (n->share.each <= 1)
+        return length(part_inner_run(x, n, own)) * (cycles_inside(at, n) + 1);
+    const int pieces = units_pieces(&n->share, own, piece);
     for (int k = 0; k < pieces; k++) {
         Scope in = *at;
-        in.piece = n->share.each > 1 ? &own[k] : NULL;
-        sum += length(n->share.each > 1 ? part_outer_run(x, n, &own[k]) : part_inner_run(x, n, &own[k])) * (cycles_inside(&in, n) + 1);
+        in.outer = true;
+        in.own = piece[k].in;
+        sum += length(part_outer_run(x, n, &piece[k])) * (cycles_inside(&in, n) + 1);
     }
     return sum;
 }
@@ -175,7 +180,7 @@ Cost cost_on(const Unit *u, const Machine *m)
 
 double share_cycles(const Cost *s, const Func *f, const Touches *touched, int32_t share, int32_t shares)
 {
-    const Scope at = {s, share, shares, NULL};
+    const Scope at = {.s = s, .part = share, .parts = shares};
     return fmax(cycles(&at, f->body), touched_bytes(s->u, touched) / s->rate);
 }
 
@@ -191,36 +196,43 @@ double meet_cycles(int32_t reach, int32_t parts)
     return reach ? (reach < parts - 1 ? ALL_CYCLES / 2 : ALL_CYCLES) + EACH_CYCLES * awaited : 0;
 }
 
-typedef struct Units { int64_t all, outer; bool twice; } Units;
+typedef struct Dealt { int64_t all, well; } Dealt; /* units of a function; those of them that nothing is done for twice */
+typedef struct Place { int64_t around; bool owned; } Place; /* units of the outer loops around, 0: in none; only their owner goes there */
 
-static void find_units(void *ctx, Nest *n)
+/* What no loop of single units deals out, or one of those needed, each share does that has a unit of the iteration around. */
+static void add_units(Dealt *u, const Nest *n, Place at)
 {
-    Units *u = ctx;
-    if (n->op != NS_for || n->kind != FOR_parallel)
-        return;
-    u->all = max_i64(u->all, n->share.of * (n->share.each > 1 ? n->share.each : 1));
-    u->outer = max_i64(u->outer, n->share.each > 1 ? n->share.of : 0);
-    u->twice = u->twice || n->share.times;
+    const Share *s = &n->share;
+    if (nest_is_shared(n)) {
+        u->all = max_i64(u->all, s->of * s->each);
+        at.owned = at.owned || (s->each == 1 && !s->times);
+        at.around = s->each > 1 ? max_i64(at.around, 1) * s->of : at.around;
+    }
+    if ((n->op == NS_store || n->op == NS_tile) && at.around && !at.owned)
+        u->well = min_i64(u->well, at.around);
+    for (uint32_t k = 0; k < n->body.n; k++)
+        add_units(u, n->body.at[k], at);
+    for (uint32_t k = 0; k < n->other.n; k++)
+        add_units(u, n->other.at[k], at);
 }
 
-static Units units_of(const Nest *body)
+static Dealt dealt_by(const Func *f)
 {
-    Units u = {0};
-    nest_walk((Nest *)(uintptr_t)body, find_units, &u);
-    return u;
+    Dealt u = {0, INT64_MAX};
+    add_units(&u, f->body, (Place){0, false});
+    return (Dealt){u.all, min_i64(u.all, u.well)};
 }
 
-int64_t units_dealt(const Func *f) { return units_of(f->body).all; }
+int64_t units_dealt(const Func *f) { return dealt_by(f).all; }
+int64_t units_dealt_well(const Func *f) { return dealt_by(f).well; }
 
-int64_t units_dealt_well(const Func *f)
-{
-    const Units u = units_of(f->body);
-    return u.twice && u.outer ? u.outer : u.all;
-}
+double take_cycles(int32_t parts) { return TAKE_CYCLES + LOOK_CYCLES * parts; }
 
-/* The slowest of more cores is further behind the others: SLOWER that of sixteen. To be dealt out may take a meeting more. */
+/* The slowest of more cores is further behind the others: SLOWER that of sixteen. To be dealt out takes a meeting more and the shares. Half
+ * of the best number of them (parallel_deal.c) costs little more, and cuts that have no more keep together with others. */
 double uneven_cycles(double cycles, int64_t units, int32_t parts)
 {
-    const double slower = SLOWER * log2(parts) / 4 * cycles;
-    return fmin(slower, slower / (double)max_i64(min_i64(units / parts, ENOUGH_SHARES), 1) + meet_cycles(parts - 1, parts));
+    const double slower = SLOWER * log2(parts) / 4 * cycles, take = take_cycles(parts);
+    const double shares = fmax(fmin((double)(units / parts), sqrt(slower / take) / 2), 1);
+    return fmin(slower, slower / shares + shares * take + meet_cycles(parts - 1, parts));
 }

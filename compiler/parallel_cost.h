@@ -16,6 +16,7 @@ Cost cost_on(const Unit *u, const Machine *m);
 double share_cycles(const Cost *s, const Func *f, const Touches *touched, int32_t share, int32_t shares); /* touched: by it */
 double constant_cycles(const Cost *s, const Touches *constants); /* beside that, the first time */
 bool constants_stay(const Cost *s, const Touches *constants);    /* in the second-level cache, for the next share that reads them */
+double take_cycles(int32_t parts); /* of a share that a part takes */
 double meet_cycles(int32_t reach, int32_t parts); /* of a meeting of those at most so far away; 0: of none */
 
 /* Cores are not alike (parallel_deal.c). Units that a function deals out, and those of them whose shares do nothing twice; what a slower core

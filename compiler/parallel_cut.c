@@ -104,25 +104,21 @@ static void find_moves(void *ctx, Nest *n)
     m->yes = m->yes || is_along(m->c, m->in, m->x, n);
 }
 
-/* Whether a loop along the inner axis stands in one along the outer. */
-static bool nests(const Cutter *c, Nest *n)
+/* Whether loops along axis k and those behind it stand in each other. */
+static bool nests(const Cutter *c, Nest *n, uint8_t k)
 {
     const Stores in = stores_of(c->a, c->u, n);
-    bool yes = false;
-    if (is_along(c, &in, &c->cut->outer, n)) {
-        Moves m = {c, &in, &c->cut->inner, false};
-        nest_walk(n, find_moves, &m);
-        return m.yes;
-    }
-    for (uint32_t k = 0; k < n->body.n && !yes; k++)
-        yes = nests(c, n->body.at[k]);
+    const bool along = is_along(c, &in, &c->cut->axis[k], n);
+    bool yes = along && k + 1 == c->cut->n;
+    for (uint32_t q = 0; q < n->body.n && !yes; q++)
+        yes = nests(c, n->body.at[q], (uint8_t)(k + along));
     return yes;
 }
 
 bool cut_nests(Arena *a, const Unit *u, const Func *f, const Cut *cut)
 {
     const Cutter c = {a, u, u->cx->x, cut};
-    return nests(&c, f->body);
+    return nests(&c, f->body, 0);
 }
 
 /* Unit of the first element along the axis that the nest stores to. */
@@ -135,22 +131,31 @@ static int64_t place_along(const Cutter *c, const Stores *in, const Axis *x)
     return least == INT64_MAX ? 0 : max_i64(least, 0) / x->unit;
 }
 
-static void cut_children(const Cutter *c, Nest *n, const Axis *x);
+static void cut_children(const Cutter *c, Nest *n, uint8_t k);
 
-/* The iterations of the loop are units of the axis; those of an outer axis are dealt out further inside. */
-static Nest *parallel_loop(const Cutter *c, Nest *loop, const Stores *in, const Axis *x)
+/* Units that an iteration along axis k has. */
+static int64_t units_each(const Cut *cut, uint8_t k)
 {
-    const int64_t n = ex_upper(c->x, loop->extent), of = c->cut->outer.of ? x->of : max_i64(x->of, n);
-    const bool outer = x == &c->cut->outer;
+    int64_t each = 1;
+    for (k++; k < cut->n; k++)
+        each *= cut->axis[k].of;
+    return each;
+}
+
+/* The iterations of the loop are units of axis k; those of an outer axis are dealt out further inside. */
+static Nest *parallel_loop(const Cutter *c, Nest *loop, const Stores *in, uint8_t k)
+{
+    const Axis *x = &c->cut->axis[k];
+    const int64_t n = ex_upper(c->x, loop->extent), of = c->cut->n > 1 ? x->of : max_i64(x->of, n);
     loop->kind = FOR_parallel;
-    loop->share = (Share){.at = min_i64(place_along(c, in, x), of - n), .of = of, .each = outer ? c->cut->inner.of : 1};
-    if (outer)
-        cut_children(c, loop, &c->cut->inner);
+    loop->share = (Share){.at = min_i64(place_along(c, in, x), of - n), .of = of, .each = units_each(c->cut, k)};
+    if (k + 1 < c->cut->n)
+        cut_children(c, loop, (uint8_t)(k + 1));
     return loop;
 }
 
 /* for once = 0, 1 parallel: the owner of the place runs it. */
-static Nest *owned(const Cutter *c, Nest *n, const Stores *in, const Axis *x)
+static Nest *owned(const Cutter *c, Nest *n, const Stores *in, uint8_t k)
 {
     Nest *loop = NEW(c->a, Nest);
     loop->op = NS_for;
@@ -158,33 +163,34 @@ static Nest *owned(const Cutter *c, Nest *n, const Stores *in, const Axis *x)
     loop->lo = ex_int(c->x, 0);
     loop->extent = ex_int(c->x, 1);
     PUSH(c->a, &loop->body, n);
-    return parallel_loop(c, loop, in, x);
+    return parallel_loop(c, loop, in, k);
 }
 
-/* n with the loops along the axis made parallel; what parts do not share is left to each. */
-static Nest *cut_nest(const Cutter *c, Nest *n, const Axis *x)
+/* n with the loops along axis k made parallel; what parts do not share is left to each. */
+static Nest *cut_nest(const Cutter *c, Nest *n, uint8_t k)
 {
     const Stores in = stores_of(c->a, c->u, n);
+    const Axis *x = &c->cut->axis[k];
     if (!in.shared)
         return n;
     Moves m = {c, &in, x, false};
     nest_walk(n, find_moves, &m);
     if (n->op == NS_for && ex_is_int(n->extent, 1) && !m.yes)
-        return parallel_loop(c, n, &in, x);
+        return parallel_loop(c, n, &in, k);
     if (n->op == NS_store || n->op == NS_tile || (!m.yes && !in.scratch && n->op == NS_for))
-        return owned(c, n, &in, x);
-    if (is_along(c, &in, x, n) && (!c->cut->outer.of || ex_upper(c->x, n->extent) <= x->of))
-        return parallel_loop(c, n, &in, x);
-    cut_children(c, n, x);
+        return owned(c, n, &in, k);
+    if (is_along(c, &in, x, n) && (c->cut->n == 1 || ex_upper(c->x, n->extent) <= x->of))
+        return parallel_loop(c, n, &in, k);
+    cut_children(c, n, k);
     return n;
 }
 
-static void cut_children(const Cutter *c, Nest *n, const Axis *x)
+static void cut_children(const Cutter *c, Nest *n, uint8_t k)
 {
-    for (uint32_t k = 0; k < n->body.n; k++)
-        n->body.at[k] = cut_nest(c, n->body.at[k], x);
-    for (uint32_t k = 0; k < n->other.n; k++)
-        n->other.at[k] = cut_nest(c, n->other.at[k], x);
+    for (uint32_t q = 0; q < n->body.n; q++)
+        n->body.at[q] = cut_nest(c, n->body.at[q], k);
+    for (uint32_t q = 0; q < n->other.n; q++)
+        n->other.at[q] = cut_nest(c, n->other.at[q], k);
 }
 
 /* ---- scratch as needed ---- */
@@ -387,8 +393,9 @@ Nest *cut_body(Arena *a, const Unit *u, const Func *f, const Cut *cut)
 {
     const Cutter c = {a, u, u->cx->x, cut};
     Nest *body = copy_nest(a, f->body);
-    cut_children(&c, body, cut->outer.of ? &cut->outer : &cut->inner);
-    limit_scratch(&c, body);
+    cut_children(&c, body, 0);
+    if (cut->n <= 2)
+        limit_scratch(&c, body);
     return is_led(body) ? body : NULL;
 }
 

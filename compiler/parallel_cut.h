@@ -10,15 +10,16 @@
 
 typedef struct Axis { uint8_t d; int64_t unit, of; } Axis; /* dimension; elements that stay together; how many such units */
 
-/* Of the tensor `buf`. A unit is one of inner, or with outer.of > 0 one of inner within one of outer. */
-typedef struct Cut { uint32_t buf; Axis outer, inner; } Cut;
+/* Of the tensor `buf`, along n axes, the outermost first. A unit is one of the last axis within one of each before. */
+enum { CUT_AXES = OUTER_LOOPS + 1 };
+typedef struct Cut { uint32_t buf; Axis axis[CUT_AXES]; uint8_t n; } Cut;
 
 typedef struct Axes { uint32_t buf; VEC(Axis) v; } Axes; /* buf 0: nothing can be cut */
 
 /* Steps of loops over the largest tensor that the function stores to. */
 Axes cut_axes(Arena *a, const Unit *u, const Func *f);
 
-bool cut_nests(Arena *a, const Unit *u, const Func *f, const Cut *c); /* some loop along c->outer holds one along c->inner */
+bool cut_nests(Arena *a, const Unit *u, const Func *f, const Cut *c); /* somewhere loops along all of its axes stand in each other */
 
 /* Body of f with the loops along the cut parallel. What no such loop holds is run by the part that owns its place; what
  * stores to scratch alone by every part, as far as the part reads it where that is known. The cut need not be sound:

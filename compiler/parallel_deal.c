@@ -17,11 +17,7 @@
 #include "parallel_cost.h"
 #include "pass.h"
 
-enum {
-    TAKE_CYCLES = 40, /* 10 ns alone, 14 with a second thread (mlcc_pool_take, Sapphire Rapids), and the loops begin once more */
-    LOOK_CYCLES = 10, /* for each part: who has nothing left looks at what the others have, a cache line each, every few shares */
-    MOST_EACH = 64
-};
+enum { MOST_EACH = 64 };
 
 typedef struct Deal {
     const Program *p;
@@ -33,8 +29,6 @@ typedef struct Deal {
     int32_t parts;
     uint32_t first, end; /* functions to be dealt out together */
 } Deal;
-
-static double take_cycles(const Deal *d) { return TAKE_CYCLES + LOOK_CYCLES * d->parts; }
 
 static double slowest_part(const Deal *d)
 {
@@ -58,14 +52,30 @@ static int64_t units_of(const Deal *d)
 /* As many whole units each as the best number has about. */
 static int32_t shares_each(const Deal *d)
 {
-    const double best = d->p->opt->always ? 4 : fmin(sqrt(SLOWER * slowest_part(d) / take_cycles(d)), MOST_EACH);
+    const double best = d->p->opt->always ? 4 : fmin(sqrt(SLOWER * slowest_part(d) / take_cycles(d->parts)), MOST_EACH);
     const double units = (double)units_of(d) / d->parts;
     return (int32_t)ceil(units / fmax(round(units / best), 1));
+}
+
+/* Whole units each of the function that has the fewest: shares that begin where all functions have units; 0: there are none. */
+static int32_t common_each(const Deal *d)
+{
+    int64_t fewest = INT32_MAX;
+    for (uint32_t k = d->first; k < d->end; k++)
+        fewest = min_i64(fewest, units_dealt_well(d->u->func.at[k]));
+    return fewest % d->parts ? 0 : (int32_t)(fewest / d->parts);
 }
 
 static bool is_sound(const Deal *d, int32_t each)
 {
     return each * d->parts <= MAX_SHARES && !deal_fault(d->a, d->u, d->first, d->end, d->of + d->first, each * d->parts, NULL);
+}
+
+/* The most that is sound, of those that may be good; 0: none. */
+static int32_t sound_each(const Deal *d)
+{
+    const int32_t each = (int32_t)max_i64(shares_each(d), 2), common = common_each(d);
+    return is_sound(d, each) ? each : common > 1 && common < each && is_sound(d, common) ? common : 0;
 }
 
 /* ---- what it costs ---- */
@@ -109,25 +119,34 @@ static double more_meeting(const Deal *d, uint32_t f)
 
 static double cycles_dealt(const Deal *d, int32_t each)
 {
-    double sum = each * take_cycles(d) + more_meeting(d, d->first) + more_meeting(d, d->end);
+    double sum = each * take_cycles(d->parts) + more_meeting(d, d->first) + more_meeting(d, d->end);
     for (uint32_t k = d->first; k < d->end; k++)
         sum += function_cycles(d, k, each);
     return sum;
 }
 
-/* 0: it does not pay. */
+typedef struct Best { int32_t each; double cycles; } Best; /* each 0: it does not pay */
+
+/* So many, and halves of them. */
+static void try_halves(const Deal *d, int32_t each, Best *b)
+{
+    for (; each > 1; each /= 2) {
+        const double cycles = cycles_dealt(d, each);
+        if (cycles < b->cycles && is_sound(d, each))
+            *b = (Best){each, cycles};
+    }
+}
+
 static int32_t best_each(const Deal *d)
 {
-    double least = slowest_part(d) * (1 + SLOWER);
-    int32_t best = 0;
+    const int32_t each = shares_each(d), common = common_each(d);
     if (d->p->opt->always)
-        return shares_each(d);
-    for (int32_t each = shares_each(d); each > 1; each /= 2) {
-        const double cycles = cycles_dealt(d, each);
-        best = cycles < least ? each : best;
-        least = fmin(cycles, least);
-    }
-    return best;
+        return (int32_t)min_i64(sound_each(d), each);
+    Best b = {0, slowest_part(d) * (1 + SLOWER)};
+    try_halves(d, each, &b);
+    if (common < each)
+        try_halves(d, common, &b);
+    return b.each;
 }
 
 /* ---- dealing ---- */
@@ -155,7 +174,7 @@ static void deal_out(const Deal *d, int32_t each)
 static bool goes_together(Deal *d, uint32_t end)
 {
     d->end = end;
-    return is_sound(d, (int32_t)max_i64(shares_each(d), 2));
+    return sound_each(d) > 0;
 }
 
 /* What follows the functions from d->first on that can be dealt out together: twice as many each time, then in halves between. */
@@ -175,7 +194,7 @@ static uint32_t deal_from(Deal *d, uint32_t f)
     d->first = f;
     d->end = together(d, step_end(d->u, f));
     const int32_t each = d->end > f ? best_each(d) : 0;
-    if (each < 2 || !is_sound(d, each))
+    if (each < 2)
         return f + 1;
     deal_out(d, each);
     return d->end;

@@ -57,13 +57,13 @@ typedef enum ForKind { FOR_serial, FOR_unroll, FOR_parallel, FOR_lead } ForKind;
  * iteration, counted from 0, belongs to units:
  *   plain    unit at + k of `of`
  *   outer    each > 1: units (at + k)*each and what follows, `each` of them, of of*each; the parallel loops inside deal them out
- *   inner    inside an outer loop, of = its each: unit at + k of those that the outer iteration has
+ *   inner    inside an outer loop: units of those that the outer iteration has, of*each of them; up to OUTER_LOOPS such loops stand in each other
  *   needed   times > 0, plain or inner: wherever the part owns a unit v with v*times - below <= at + k <= v*times + above. Parts
  *            may run the same iteration: it stores to scratch alone, which each part has for itself
  * FOR_lead: iteration k stands for unit at + k of `of`, and a part runs the one of the first unit that it owns, if at all: it makes in the
  * part's scratch what the unit before would have left there. So one part alone, which begins with unit 0, runs none. */
 typedef struct Share { int64_t at, of, each, times, below, above; } Share;
-enum { MAX_SHARE_UNITS = 1 << 30 }; /* emitted code counts them in int */
+enum { MAX_SHARE_UNITS = 1 << 30 /* emitted code counts them in int */, OUTER_LOOPS = 2 /* around one whose iterations are single units */ };
 
 typedef struct Store { uint32_t buf; const Expr *idx[MAX_RANK]; const Expr *value; } Store;
 

@@ -10,16 +10,22 @@
 typedef struct Access {
     uint32_t buf;
     bool write, whole;          /* whole: where is not known */
-    const Nest *outer, *inner;  /* parallel loops around it; neither: every part does it */
+    const Nest *loop[OUTER_LOOPS + 1]; /* parallel loops around it, the outermost first; none: every part does it */
+    uint8_t loops;
     const Expr *idx[MAX_RANK];
     bool linear[MAX_RANK];      /* sum of coef * variable, + lo..hi */
-    int64_t coef[MAX_RANK][2], lo[MAX_RANK], hi[MAX_RANK]; /* of the outer loop's variable, of the inner one's */
+    int64_t coef[MAX_RANK][OUTER_LOOPS + 1], lo[MAX_RANK], hi[MAX_RANK]; /* coef: by loop */
 } Access;
 
-/* own: variables of an outer loop's values and of an inner one's, by first and last of them: ranges come again and again. */
+/* own: by loop around an access, variables of its values, by first and last of them: ranges come again and again. */
 struct Accesses { const Unit *u; bool split; VEC(Access) v; Map *own; };
 
-typedef struct Collect { Arena *a; Accesses *to; const Nest *outer, *inner; } Collect;
+typedef struct Collect { Arena *a; Accesses *to; const Nest *loop[OUTER_LOOPS + 1]; uint8_t loops; } Collect;
+
+/* Part of what a part does, by the loops around an access: the iterations of each outer one, counted from unit 0; the units of the innermost. */
+typedef struct Box { Run outer[OUTER_LOOPS]; Units own; } Box;
+enum { BOXES = 7 }; /* PIECES of an outer loop, of which two are PIECES of the next */
+typedef struct Boxes { Box at[BOXES]; int n; } Boxes;
 
 /* Elements of dimension d, halo included. */
 static void whole_dimension(const Unit *u, const Buf *b, uint8_t d, int64_t *lo, int64_t *hi)
@@ -36,10 +42,12 @@ static void clip(const Unit *u, const Buf *b, uint8_t d, int64_t *lo, int64_t *h
     *hi = min_i64(*hi, last);
 }
 
+static bool is_outer(const Nest *loop) { return loop->share.each > 1; }
+
 /* idx less what is linear in the loop's variable. */
 static const Expr *without(Exprs *pool, const Expr *idx, const Nest *loop, int64_t *coef, bool *linear)
 {
-    if (!loop || !*linear)
+    if (!*linear)
         return idx;
     *coef = ex_coef(idx, loop->var, linear);
     return *linear ? ex_sub(pool, idx, ex_mul(pool, ex_int(pool, *coef), loop->var)) : idx;
@@ -49,24 +57,33 @@ static void split_index(const Collect *c, Access *x, uint8_t d)
 {
     Exprs *pool = c->to->u->cx->x;
     x->linear[d] = true;
-    const Expr *rest = without(pool, x->idx[d], c->outer, &x->coef[d][0], &x->linear[d]);
-    rest = without(pool, rest, c->inner, &x->coef[d][1], &x->linear[d]);
+    const Expr *rest = x->idx[d];
+    for (uint8_t k = 0; k < c->loops; k++)
+        rest = without(pool, rest, c->loop[k], &x->coef[d][k], &x->linear[d]);
     if (!x->linear[d])
         return;
     if (!ex_range(pool, rest, &x->lo[d], &x->hi[d]) || x->lo[d] == INT64_MIN || x->hi[d] == INT64_MAX) {
-        x->coef[d][0] = x->coef[d][1] = 0;
+        memset(x->coef[d], 0, sizeof x->coef[d]);
         whole_dimension(c->to->u, buf(c->to->u, x->buf), d, &x->lo[d], &x->hi[d]);
     }
 }
 
-static bool starts_anywhere(const Nest *loop) { return loop && !ex_is_const(loop->lo); }
+/* A loop begins where only a run knows. */
+static bool starts_anywhere(const Collect *c)
+{
+    for (uint8_t k = 0; k < c->loops; k++)
+        if (!ex_is_const(c->loop[k]->lo))
+            return true;
+    return false;
+}
 
 static void add(const Collect *c, uint32_t id, const Expr *const *idx, bool write)
 {
     const Buf *b = buf(c->to->u, id);
     if (!id)
         return;
-    Access x = {.buf = id, .write = write, .outer = c->outer, .inner = c->inner, .whole = !idx || starts_anywhere(c->outer) || starts_anywhere(c->inner)};
+    Access x = {.buf = id, .write = write, .loops = c->loops, .whole = !idx || starts_anywhere(c)};
+    memcpy(x.loop, c->loop, sizeof x.loop);
     for (uint8_t d = 0; d < b->rank && !x.whole; d++) {
         x.idx[d] = idx[d];
         split_index(c, &x, d);
@@ -111,8 +128,8 @@ static void add_call(const Collect *c, const Nest *n)
 static void collect(const Collect *up, const Nest *n)
 {
     Collect c = *up;
-    if (nest_is_shared(n))
-        *(n->share.each > 1 ? &c.outer : &c.inner) = n;
+    if (nest_is_shared(n) && c.loops < COUNT(c.loop))
+        c.loop[c.loops++] = n;
     add_loads(&c, n->expr);
     add_loads(&c, n->lo);
     add_loads(&c, n->extent);
@@ -133,9 +150,10 @@ Accesses *part_accesses(Arena *a, const Unit *u, const Func *f)
     Accesses *to = NEW(a, Accesses);
     to->u = u;
     to->split = f->split;
-    to->own = NEWN(a, Map, 2);
-    to->own[0].arena = to->own[1].arena = a;
-    const Collect c = {a, to, NULL, NULL};
+    to->own = NEWN(a, Map, OUTER_LOOPS + 1);
+    for (int k = 0; k <= OUTER_LOOPS; k++)
+        to->own[k].arena = a;
+    const Collect c = {.a = a, .to = to};
     collect(&c, f->body);
     return to;
 }
@@ -161,86 +179,94 @@ bool part_ordered(const Unit *u, uint32_t f, uint32_t g)
     return true;
 }
 
-int part_pieces(const Share *s, int32_t part, int32_t parts, Piece piece[PIECES])
+Units part_units(const Share *s, int32_t part, int32_t parts)
 {
-    const int64_t each = s->each > 1 ? s->each : s->of, units = s->each > 1 ? s->of * each : s->of;
-    const int64_t end = part_first(units, part + 1, parts);
+    const int64_t units = s->of * (s->each > 1 ? s->each : 1);
+    return (Units){part_first(units, part, parts), part_first(units, part + 1, parts)};
+}
+
+int units_pieces(const Share *s, Units own, Piece piece[PIECES])
+{
     int n = 0;
-    for (int64_t at = part_first(units, part, parts); at < end; n++) {
-        const int64_t from = at % each, rows = from ? 0 : (end - at) / each;
-        piece[n] = (Piece){at / each, at / each + max_i64(rows, 1) - 1, from, rows ? each : min_i64(from + end - at, each)};
-        at += rows ? rows * each : piece[n].end - from;
+    for (int64_t at = own.from; at < own.end; n++) {
+        const int64_t from = at % s->each, rows = from ? 0 : (own.end - at) / s->each;
+        piece[n] = (Piece){at / s->each, at / s->each + max_i64(rows, 1) - 1, {from, rows ? s->each : min_i64(from + own.end - at, s->each)}};
+        at += rows ? rows * s->each : piece[n].in.end - from;
     }
     return n;
 }
 
-Run part_outer_run(const Exprs *x, const Nest *outer, const Piece *p)
+static Run outer_run(const Exprs *x, const Nest *outer, Run units)
 {
-    return (Run){max_i64(p->first - outer->share.at, 0), min_i64(p->last - outer->share.at, ex_upper(x, outer->extent) - 1)};
+    return (Run){max_i64(units.first - outer->share.at, 0), min_i64(units.last - outer->share.at, ex_upper(x, outer->extent) - 1)};
 }
 
-Run part_inner_run(const Exprs *x, const Nest *inner, const Piece *p)
+Run part_outer_run(const Exprs *x, const Nest *outer, const Piece *p) { return outer_run(x, outer, (Run){p->first, p->last}); }
+
+Run part_inner_run(const Exprs *x, const Nest *inner, Units own)
 {
     const Share *s = &inner->share;
-    const int64_t times = s->times ? s->times : 1, lead = p->from - s->at;
+    const int64_t times = s->times ? s->times : 1, lead = own.from - s->at;
     if (inner->kind == FOR_lead)
         return lead >= 0 && lead < ex_upper(x, inner->extent) ? (Run){lead, lead} : (Run){0, -1};
-    return (Run){max_i64(times * p->from - s->below - s->at, 0), min_i64(times * (p->end - 1) + s->above - s->at, ex_upper(x, inner->extent) - 1)};
+    return (Run){max_i64(times * own.from - s->below - s->at, 0), min_i64(times * (own.end - 1) + s->above - s->at, ex_upper(x, inner->extent) - 1)};
 }
 
 /* Values of a loop's variable. */
 static Run values(const Nest *loop, Run r)
 {
-    return loop && ex_is_const(loop->lo) ? (Run){r.first + loop->lo->v.i, r.last + loop->lo->v.i} : r;
+    return ex_is_const(loop->lo) ? (Run){r.first + loop->lo->v.i, r.last + loop->lo->v.i} : r;
 }
 
-static const Expr *own_values(const Accesses *of, int inner, Run r)
+static const Expr *own_values(const Accesses *of, int loop, Run r)
 {
     Exprs *x = of->u->cx->x;
     if (r.first < 0 || r.last > INT32_MAX)
         return ex_var(x, VK_INDEX, DT_ix, "own", r.first, r.last);
-    uint64_t *at = map_u64(&of->own[inner], (uint64_t)r.first << 32 | (uint64_t)r.last, true);
+    uint64_t *at = map_u64(&of->own[loop], (uint64_t)r.first << 32 | (uint64_t)r.last, true);
     if (!*at)
         *at = (uint64_t)(uintptr_t)ex_var(x, VK_INDEX, DT_ix, "own", r.first, r.last);
     return (const Expr *)(uintptr_t)*at;
 }
 
-static void index_range(const Accesses *of, const Access *x, uint8_t d, Run outer, Run inner, int64_t *lo, int64_t *hi)
+/* r: values, by loop */
+static void index_range(const Accesses *of, const Access *x, uint8_t d, const Run *r, int64_t *lo, int64_t *hi)
 {
     Exprs *pool = of->u->cx->x;
-    const int64_t *c = x->coef[d];
-    if (x->linear[d]) {
-        *lo = x->lo[d] + c[0] * (c[0] < 0 ? outer.last : outer.first) + c[1] * (c[1] < 0 ? inner.last : inner.first);
-        *hi = x->hi[d] + c[0] * (c[0] < 0 ? outer.first : outer.last) + c[1] * (c[1] < 0 ? inner.first : inner.last);
-        return;
+    Subst s[OUTER_LOOPS + 1];
+    *lo = x->lo[d];
+    *hi = x->hi[d];
+    for (uint8_t k = 0; k < x->loops && x->linear[d]; k++) {
+        const int64_t c = x->coef[d][k];
+        *lo += c * (c < 0 ? r[k].last : r[k].first);
+        *hi += c * (c < 0 ? r[k].first : r[k].last);
     }
-    Subst s[2];
-    uint32_t n = 0;
-    if (x->outer)
-        s[n++] = (Subst){x->outer->var, own_values(of, 0, outer)};
-    if (x->inner)
-        s[n++] = (Subst){x->inner->var, own_values(of, 1, inner)};
-    if (!ex_range(pool, ex_subst(pool, x->idx[d], s, n), lo, hi))
+    if (x->linear[d])
+        return;
+    for (uint8_t k = 0; k < x->loops; k++)
+        s[k] = (Subst){x->loop[k]->var, own_values(of, k, r[k])};
+    if (!ex_range(pool, ex_subst(pool, x->idx[d], s, x->loops), lo, hi))
         *lo = INT64_MIN, *hi = INT64_MAX;
 }
 
-/* What the access reaches in one piece; false: nothing. */
-static bool touch(const Accesses *of, const Access *x, const Piece *p, Touch *t)
+/* What the access reaches in one box; false: nothing. */
+static bool touch(const Accesses *of, const Access *x, const Box *box, Touch *t)
 {
+    const Exprs *pool = of->u->cx->x;
     const Buf *b = buf(of->u, x->buf);
-    Run outer = {0, 0}, inner = {0, 0};
+    Run r[OUTER_LOOPS + 1];
     *t = (Touch){.buf = x->buf, .write = x->write};
-    if (x->outer)
-        outer = values(x->outer, part_outer_run(of->u->cx->x, x->outer, p));
-    if (x->inner)
-        inner = values(x->inner, part_inner_run(of->u->cx->x, x->inner, p));
-    if (outer.last < outer.first || inner.last < inner.first)
-        return false;
+    for (uint8_t k = 0; k < x->loops; k++) {
+        const Nest *loop = x->loop[k];
+        r[k] = values(loop, is_outer(loop) ? outer_run(pool, loop, box->outer[k]) : part_inner_run(pool, loop, box->own));
+        if (r[k].last < r[k].first)
+            return false;
+    }
     for (uint8_t d = 0; d < b->rank; d++) {
         if (x->whole)
             whole_dimension(of->u, b, d, &t->lo[d], &t->hi[d]);
         else
-            index_range(of, x, d, outer, inner, &t->lo[d], &t->hi[d]);
+            index_range(of, x, d, r, &t->lo[d], &t->hi[d]);
         clip(of->u, b, d, &t->lo[d], &t->hi[d]);
         if (t->hi[d] < t->lo[d])
             return false;
@@ -248,27 +274,45 @@ static bool touch(const Accesses *of, const Access *x, const Piece *p, Touch *t)
     return true;
 }
 
-/* Of an access that every part does, one piece that is everything. */
-static int pieces_of(const Access *x, int32_t part, int32_t parts, Piece piece[PIECES])
+/* Adds the units of loop k and those inside it to what the box says of the loops around. */
+static void add_boxes(Boxes *to, const Access *x, uint8_t k, const Box *around, Units own)
 {
-    if (x->outer || x->inner)
-        return part_pieces(&(x->outer ? x->outer : x->inner)->share, part, parts, piece);
-    piece[0] = (Piece){0, 0, 0, 1};
-    return 1;
+    Box box = *around;
+    Piece piece[PIECES];
+    box.own = own;
+    if (k >= x->loops || !is_outer(x->loop[k])) {
+        if (own.from < own.end)
+            to->at[to->n++] = box;
+        return;
+    }
+    const int n = units_pieces(&x->loop[k]->share, own, piece);
+    for (int q = 0; q < n; q++) {
+        box.outer[k] = (Run){piece[q].first, piece[q].last};
+        add_boxes(to, x, k + 1, &box, piece[q].in);
+    }
+}
+
+/* Of an access that every part does, one box that is everything. */
+static Boxes boxes_of(const Access *x, int32_t part, int32_t parts)
+{
+    Boxes r = {.n = 0};
+    add_boxes(&r, x, 0, &(Box){.own = {0, 1}}, x->loops ? part_units(&x->loop[0]->share, part, parts) : (Units){0, 1});
+    return r;
 }
 
 /* What a part touches of buffers of some classes. */
 static Touches touches_of(Arena *a, const Accesses *of, int32_t part, int32_t parts, bool constants)
 {
     Touches r = {0};
-    Piece piece[PIECES];
     for (uint32_t k = 0; k < of->v.n && (of->split || part == 0); k++) {
         const Access *x = &of->v.at[k];
         const BufClass cls = buf(of->u, x->buf)->cls;
-        const int n = cls == BC_scratch || (cls == BC_const) != constants ? 0 : pieces_of(x, part, parts, piece);
-        for (int q = 0; q < n; q++) {
+        if (cls == BC_scratch || (cls == BC_const) != constants)
+            continue;
+        const Boxes boxes = boxes_of(x, part, parts);
+        for (int q = 0; q < boxes.n; q++) {
             Touch t;
-            if (touch(of, x, &piece[q], &t))
+            if (touch(of, x, &boxes.at[q], &t))
                 PUSH(a, &r.v, t);
         }
     }
@@ -323,34 +367,47 @@ bool nest_same_outer(const Nest *p, const Nest *q)
     return p == q || (once && p->share.at == q->share.at && p->share.of == q->share.of && p->share.each == q->share.each);
 }
 
-/* Every part does all of it. */
-static bool is_everywhere(const Access *x) { return !x->outer && !x->inner; }
+static uint8_t outer_loops(const Access *x) { return (uint8_t)(x->loops - (x->loops && !is_outer(x->loop[x->loops - 1]))); }
 
-/* Whether a part has written what this read of scratch reaches in a piece, in the same iterations of an outer loop. */
-static bool is_filled(Arena *a, const Accesses *of, const Access *read, const Piece *p, int32_t part, int32_t parts)
+/* Where in a box of the read the part does w: in the same iterations of outer loops, or its own units of a single loop; false: not known. */
+static bool box_of_write(const Access *w, const Access *read, const Box *box, int32_t part, int32_t parts, Box *own)
+{
+    const uint8_t outer = outer_loops(w), around = outer_loops(read);
+    const bool inner = w->loops > outer;
+    *own = *box;
+    if (inner && !outer)
+        own->own = part_units(&w->loop[0]->share, part, parts);
+    bool same = !w->loops || (inner ? outer == around : outer <= around);
+    for (uint8_t k = 0; k < outer && same; k++)
+        same = nest_same_outer(w->loop[k], read->loop[k]);
+    return same && own->own.from < own->own.end;
+}
+
+/* Whether a part has written what this read of scratch reaches in a box. */
+static bool is_filled(Arena *a, const Accesses *of, const Access *read, const Box *box, int32_t part, int32_t parts)
 {
     Touches by = {0};
     Touch want;
-    if (!touch(of, read, p, &want))
+    if (!touch(of, read, box, &want))
         return true;
     for (uint32_t k = 0; k < of->v.n; k++) {
         const Access *w = &of->v.at[k];
-        Piece own[PIECES] = {*p};
+        Box own;
         Touch t;
-        if (!w->write || w->buf != read->buf || !(nest_same_outer(w->outer, read->outer) || is_everywhere(w)) || (!w->outer && !pieces_of(w, part, parts, own)))
-            continue;
-        if (touch(of, w, own, &t))
+        if (w->write && w->buf == read->buf && box_of_write(w, read, box, part, parts, &own) && touch(of, w, &own, &t))
             PUSH(a, &by.v, t);
     }
     return covered(&want, by.v.at, by.v.n, buf(of->u, read->buf)->rank);
 }
+
+static bool same_loops(const Access *p, const Access *q) { return p->loops == q->loops && memcmp(p->loop, q->loop, p->loops * sizeof *p->loop) == 0; }
 
 /* What one iteration writes and reads follows from no part. */
 static bool stays_inside(const Accesses *of, const Access *read)
 {
     for (uint32_t k = 0; k < of->v.n; k++) {
         const Access *w = &of->v.at[k];
-        if (w->write && w->buf == read->buf && (w->outer != read->outer || w->inner != read->inner))
+        if (w->write && w->buf == read->buf && !same_loops(w, read))
             return false;
     }
     return true;
@@ -358,12 +415,13 @@ static bool stays_inside(const Accesses *of, const Access *read)
 
 uint32_t part_unfilled(Arena *a, const Accesses *of, int32_t part, int32_t parts)
 {
-    Piece piece[PIECES];
     for (uint32_t k = 0; k < of->v.n && of->split; k++) {
         const Access *x = &of->v.at[k];
-        const int n = x->write || buf(of->u, x->buf)->cls != BC_scratch || stays_inside(of, x) ? 0 : pieces_of(x, part, parts, piece);
-        for (int q = 0; q < n; q++)
-            if (!is_filled(a, of, x, &piece[q], part, parts))
+        if (x->write || buf(of->u, x->buf)->cls != BC_scratch || stays_inside(of, x))
+            continue;
+        const Boxes boxes = boxes_of(x, part, parts);
+        for (int q = 0; q < boxes.n; q++)
+            if (!is_filled(a, of, x, &boxes.at[q], part, parts))
                 return x->buf;
     }
     return 0;

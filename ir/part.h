@@ -53,15 +53,17 @@ bool shares_clash(Arena *a, const Unit *u, const Touches *by_share, int32_t shar
 /* NULL, or why functions f .. end-1 cannot be dealt out together in so many shares; of: their accesses; name: as below. */
 const char *deal_fault(Arena *a, const Unit *u, uint32_t f, uint32_t end, Accesses *const *of, int32_t shares, const uint32_t *name);
 
-/* The units of a part as runs of iterations first .. last of the outer loop, counted as units of it, in each of which the
- * part owns units from .. end-1: the rest of one, those between, the beginning of another. Without an outer loop, one. */
+/* Units from .. end-1 of those that a loop deals out. Of an outer loop they are runs of iterations first .. last, counted from
+ * unit 0 of the loop, in each of which the part owns units from .. end-1: the rest of one, those between, the beginning of another. */
 enum { PIECES = 3 };
-typedef struct Piece { int64_t first, last, from, end; } Piece;
+typedef struct Units { int64_t from, end; } Units;
+typedef struct Piece { int64_t first, last; Units in; } Piece;
 typedef struct Run { int64_t first, last; } Run; /* iterations from 0; last < first: none */
 bool nest_same_outer(const Nest *p, const Nest *q); /* the same loop, or single iterations of the same units */
-int part_pieces(const Share *s, int32_t part, int32_t parts, Piece piece[PIECES]); /* s: of the outer loop, or the only one */
+Units part_units(const Share *s, int32_t part, int32_t parts); /* s: of the outermost loop */
+int units_pieces(const Share *s, Units own, Piece piece[PIECES]); /* s: of an outer loop */
 Run part_outer_run(const Exprs *x, const Nest *outer, const Piece *p);
-Run part_inner_run(const Exprs *x, const Nest *inner, const Piece *p);
+Run part_inner_run(const Exprs *x, const Nest *inner, Units own);
 
 /* part_check.c: the proof that parts do not disturb each other, on the planned unit. For every count of parts: two parts
  * never touch one element, at whichever buffer's name its bytes are known, that one of them writes, unless they have met

@@ -185,16 +185,16 @@ static void name_places(Prove *c)
     }
 }
 
-typedef struct Around { const Func *f; const Nest *outer, *inner; } Around; /* parallel loops */
+typedef struct Around { const Func *f; const Nest *outer, *inner; int outers; } Around; /* parallel loops; outer: the next one of so many */
 
 static const char *wrong_loop(const Around *at, const Nest *n)
 {
     const Share *s = &n->share;
     if (!at->f->split)
         return "in a function that part 0 alone runs";
-    if (at->inner || (at->outer && s->each > 1))
+    if (at->inner || (s->each > 1 && at->outers == OUTER_LOOPS))
         return "inside one that deals out the same units";
-    if (at->outer && s->of != at->outer->share.each)
+    if (at->outer && s->of * s->each != at->outer->share.each)
         return "of other units than the loop around it has";
     return s->each > 1 && s->times ? "of units that it both deals out and needs" : NULL;
 }
@@ -206,6 +206,7 @@ static void check_loops(Prove *c, const Nest *n, Around at)
         if (wrong)
             c->why = str_fmt(c->a, "%s has a parallel loop over '%s' %s", at.f->name, ex_var_info(c->u->cx->x, n->var)->name, wrong);
         *(n->share.each > 1 ? &at.outer : &at.inner) = n;
+        at.outers += n->share.each > 1;
     }
     for (uint32_t k = 0; k < n->body.n && !c->why; k++)
         check_loops(c, n->body.at[k], at);

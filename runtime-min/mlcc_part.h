@@ -19,19 +19,19 @@ static inline int mlcc_leads(int n, int at, int of, int part, int parts)
     return first >= 0 && first < n && first < end;
 }
 
-/* Of n iterations that have `each` units apiece, for iterations at .. at+n-1 of `of`: the first that has a unit of the part,
- * and what follows the last. */
-static inline int mlcc_own_outer(int n, int at, int of, int each, int part, int parts)
+/* Of n iterations that have `each` units apiece, unit `at` of `of` and what follows: the first that has a unit of the part, and
+ * what follows the last. */
+static inline int mlcc_own_outer(int n, int at, int each, int of, int part, int parts)
 {
-    const int64_t first = ((int64_t)of * each * part + parts - 1) / parts / each - at;
+    const int64_t first = (((int64_t)of * part + parts - 1) / parts - at) / each;
     return first < 0 ? 0 : first > n ? n : (int)first;
 }
 
-static inline int mlcc_own_outer_end(int n, int at, int of, int each, int part, int parts)
+static inline int mlcc_own_outer_end(int n, int at, int each, int of, int part, int parts)
 {
-    const int64_t units = (int64_t)of * each, first = (units * part + parts - 1) / parts, end = (units * (part + 1) + parts - 1) / parts;
-    const int64_t last = first < end ? (end + each - 1) / each - at : 0;
-    return last < 0 ? 0 : last > n ? n : (int)last;
+    const int64_t first = ((int64_t)of * part + parts - 1) / parts, end = ((int64_t)of * (part + 1) + parts - 1) / parts;
+    const int64_t last = first < end && end > at ? (end - at + each - 1) / each : 0;
+    return last > n ? n : (int)last;
 }
 
 /* Of n iterations those from v*times - below to v*times + above for some v, where the part owns unit at + v of `of` and v is

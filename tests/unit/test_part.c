@@ -273,13 +273,58 @@ static void test_pairs(void **state)
         /* the units inside are not those that are dealt out */
         {"of 3 each 8", "of 3 each 7", "of other units than the loop around it has"},
         {"of 3 each 8", "of 3", "inside one that deals out the same units"},
-        {"for z = 0, 4 {", "for z = 0, 4 parallel 0 of 4 each 2 {", "inside one that deals out the same units"},
+        {"for z = 0, 4 {", "for z = 0, 4 parallel 0 of 4 each 3 {", "of other units than the loop around it has"},
+        {"for z = 0, 4 {", "for z = 0, 4 parallel 0 of 4 each 2 {", "reads of buffer 3 what it has not written"},
         {"macs 0 split", "macs 0", "in a function that part 0 alone runs"},
         /* a row of a block is shared by two parts, so all of it is both's */
         {"%2.y[c,i,j_2] = acc", "%2.y[c,i - mod(i,2),j_2] = acc", "in n000_rows and part"},
         {"%2.y[c,i,j_2] = acc", "%2.y[0,i,j_2] = acc", "in n000_rows and part"},
     };
     judge(pairs, change, COUNT(change));
+}
+
+/* Columns of rows of pieces: units of three loops. Each part makes the rows of scratch that it has units in. */
+static const char triples[] =
+    "unit triples\n"
+    "arena 640 bound 640 align 64\n"
+    "threads 2 3 5 7 scratch 640\n"
+    "buf %1.x input 0 f32[2,3,4]\n"
+    "buf %2.y output 0 f32[2,3,4]\n"
+    "func n000_columns macs 0 split\n"
+    "  var p < 2, i < 3, z < 4, j < 4\n"
+    "  buf %3.row scratch f32[4] at 0 pool 0\n"
+    "  for p = 0, 2 parallel 0 of 2 each 12 {\n"
+    "    for i = 0, 3 parallel 0 of 3 each 4 {\n"
+    "      for z = 0, 4 {\n"
+    "        %3.row[z] = %1.x[p,i,z]\n"
+    "      }\n"
+    "      for j = 0, 4 parallel 0 of 4 {\n"
+    "        %2.y[p,i,j] = %3.row[j]\n"
+    "      }\n"
+    "    }\n"
+    "  }\n";
+
+static void test_triples(void **state)
+{
+    (void)state;
+    static const Change change[] = {
+        {"for z = 0, 4 {", "for z = 0, 4 parallel 0 of 4 {", NULL},
+        {"%3.row[j]", "%3.row[min(j,1)]", NULL},
+        /* the row made from those of a part's own columns, of which it reads another */
+        {"for z = 0, 4 {\n        %3.row[z] = %1.x[p,i,z]\n      }\n      for j = 0, 4 parallel 0 of 4 {\n        %2.y[p,i,j] = %3.row[j]",
+         "for z = 0, 4 parallel 0 of 4 {\n        %3.row[z] = %1.x[p,i,z]\n      }\n      for j = 0, 4 parallel 0 of 4 {\n        %2.y[p,i,j] = %3.row[3 - j]", "reads of buffer 3 what it has not written"},
+        {"%3.row[z] = %1.x[p,i,z]", "%3.row[min(z,2)] = %1.x[p,i,z]", "reads of buffer 3 what it has not written"},
+        /* units that are not those of the loops around */
+        {"of 2 each 12", "of 2 each 11", "of other units than the loop around it has"},
+        {"of 3 each 4", "of 3 each 3", "of other units than the loop around it has"},
+        {"of 3 each 4", "of 4 each 3", "of other units than the loop around it has"},
+        {"for z = 0, 4 {", "for z = 0, 4 parallel 0 of 2 each 2 {", "inside one that deals out the same units"},
+        /* a column, a row and a piece that two parts write */
+        {"%2.y[p,i,j] = ", "%2.y[p,i,j - mod(j,2)] = ", "in n000_columns and part"},
+        {"%2.y[p,i,j] = ", "%2.y[p,max(i - 1,0),j] = ", "in n000_columns and part"},
+        {"%2.y[p,i,j] = ", "%2.y[0,i,j] = ", "in n000_columns and part"},
+    };
+    judge(triples, change, COUNT(change));
 }
 
 /* %3 lies where %2 does: each element is written by the part that has read it there. */
@@ -450,6 +495,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ring, setup, teardown),
         cmocka_unit_test_setup_teardown(test_extent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pairs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_triples, setup, teardown),
         cmocka_unit_test_setup_teardown(test_in_place, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dealt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dealt_scratch, setup, teardown),

@@ -905,11 +905,22 @@ static MLCC_INLINE v16i V16_IMAC(v16i a, v16i b, v16i c) { return V16_IADD(c, ml
 
 #if MLCC_X86 && defined(__AVX512VNNI__)
 static MLCC_INLINE v16i V16_DOTUS(v16i x, v16i w, v16i c) { return (v16i)_mm512_dpbusd_epi32((__m512i)c, (__m512i)x, (__m512i)w); }
-#else
+#elif defined(__AVX512F__)
 static MLCC_INLINE v16i V16_DOTUS(v16i x, v16i w, v16i c)
 {
     const v16i even = mlcc_v16_madd(mlcc_v16_even_u8(x), mlcc_v16_even_i8(w));
     return V16_IADD(c, V16_IADD(even, mlcc_v16_madd(mlcc_v16_odd_u8(x), mlcc_v16_odd_i8(w))));
+}
+#else
+static MLCC_ONCE void mlcc_v16_dotus(v16i *c, const v16i *x, const v16i *w)
+{
+    const v16i even = mlcc_v16_madd(mlcc_v16_even_u8(*x), mlcc_v16_even_i8(*w));
+    *c = V16_IADD(*c, V16_IADD(even, mlcc_v16_madd(mlcc_v16_odd_u8(*x), mlcc_v16_odd_i8(*w))));
+}
+static MLCC_INLINE v16i V16_DOTUS(v16i x, v16i w, v16i c)
+{
+    mlcc_v16_dotus(&c, &x, &w);
+    return c;
 }
 #endif
 
@@ -920,11 +931,22 @@ static MLCC_INLINE v16i V16_DOTSS(v16i x, v16i w, v16i c)
     const v16i flip = V16_ISET(INT32_C(-0x7f7f7f80));
     return V16_ISUB(V16_DOTUS(x ^ flip, w, c), V16_DOTUS(flip, w, V16_ISET(0)));
 }
-#else
+#elif defined(__AVX512F__)
 static MLCC_INLINE v16i V16_DOTSS(v16i x, v16i w, v16i c)
 {
     const v16i even = mlcc_v16_madd(mlcc_v16_even_i8(x), mlcc_v16_even_i8(w));
     return V16_IADD(c, V16_IADD(even, mlcc_v16_madd(mlcc_v16_odd_i8(x), mlcc_v16_odd_i8(w))));
+}
+#else
+static MLCC_ONCE void mlcc_v16_dotss(v16i *c, const v16i *x, const v16i *w)
+{
+    const v16i even = mlcc_v16_madd(mlcc_v16_even_i8(*x), mlcc_v16_even_i8(*w));
+    *c = V16_IADD(*c, V16_IADD(even, mlcc_v16_madd(mlcc_v16_odd_i8(*x), mlcc_v16_odd_i8(*w))));
+}
+static MLCC_INLINE v16i V16_DOTSS(v16i x, v16i w, v16i c)
+{
+    mlcc_v16_dotss(&c, &x, &w);
+    return c;
 }
 #endif
 

@@ -126,6 +126,14 @@
 #define MLCC_INLINE inline
 #endif
 
+/* What takes many operations where the vectors are wider than those of the processor: once in a file, behind pointers. Compiled without
+ * the features it was made for, a small network of bytes takes gcc 90 s otherwise. */
+#if defined(__GNUC__)
+#define MLCC_ONCE __attribute__((noinline, unused))
+#else
+#define MLCC_ONCE
+#endif
+
 /* Registers of 16 and 32 bytes: AVX-512 has more of them. */
 #if MLCC_NEON
 #define MLCC_REG "+w"

@@ -14,6 +14,7 @@ typedef struct Access {
     uint8_t loops;
     const Expr *idx[MAX_RANK];
     bool linear[MAX_RANK];      /* sum of coef * variable, + lo..hi */
+    bool looked_up[MAX_RANK];   /* depends on values, as the row of a table does */
     int64_t coef[MAX_RANK][OUTER_LOOPS + 1], lo[MAX_RANK], hi[MAX_RANK]; /* coef: by loop */
 } Access;
 
@@ -53,9 +54,16 @@ static const Expr *without(Exprs *pool, const Expr *idx, const Nest *loop, int64
     return *linear ? ex_sub(pool, idx, ex_mul(pool, ex_int(pool, *coef), loop->var)) : idx;
 }
 
+static void find_load(void *ctx, const Expr *e)
+{
+    bool *yes = ctx;
+    *yes = *yes || e->op == EX_load || e->op == EX_loadp;
+}
+
 static void split_index(const Collect *c, Access *x, uint8_t d)
 {
     Exprs *pool = c->to->u->cx->x;
+    ex_walk(x->idx[d], find_load, &x->looked_up[d]);
     x->linear[d] = true;
     const Expr *rest = x->idx[d];
     for (uint8_t k = 0; k < c->loops; k++)
@@ -312,8 +320,11 @@ static Touches touches_of(Arena *a, const Accesses *of, int32_t part, int32_t pa
         const Boxes boxes = boxes_of(x, part, parts);
         for (int q = 0; q < boxes.n; q++) {
             Touch t;
-            if (touch(of, x, &boxes.at[q], &t))
-                PUSH(a, &r.v, t);
+            if (!touch(of, x, &boxes.at[q], &t))
+                continue;
+            for (uint8_t d = 0; d < MAX_RANK && constants; d++)
+                t.hi[d] = x->looked_up[d] ? t.lo[d] : t.hi[d];
+            PUSH(a, &r.v, t);
         }
     }
     return r;

@@ -18,7 +18,7 @@ typedef struct Touches { VEC(Touch) v; } Touches;
 typedef struct Accesses Accesses;
 Accesses *part_accesses(Arena *a, const Unit *u, const Func *f);
 Touches part_touches(Arena *a, const Accesses *of, int32_t part, int32_t parts);
-Touches part_constants(Arena *a, const Accesses *of, int32_t part, int32_t parts); /* which those leave out */
+Touches part_constants(Arena *a, const Accesses *of, int32_t part, int32_t parts); /* which those leave out; of a table, one of the rows that are looked up */
 uint32_t part_unfilled(Arena *a, const Accesses *of, int32_t part, int32_t parts); /* scratch of which it reads what it has not written; 0: none */
 bool touches_clash(const Unit *u, const Touches *p, const Touches *q); /* an element that both touch and one of them writes */
 

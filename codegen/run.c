@@ -215,14 +215,21 @@ void writer_extents(Writer *w)
 }
 
 /* Without a function that touches a tensor of the caller, and without a symbol, nothing reads the structure. */
-bool writer_uses_io(const Writer *w)
+bool writer_passes_io(const Writer *w)
 {
     const Unit *u = w->u;
-    bool uses = u->npool > 0 || (writer_uses_weights(w) && w->opt->weights == WM_file);
+    bool uses = false;
     for (uint32_t f = 0; f < u->func.n; f++)
         for (uint32_t k = 0; k < u->func.at[f]->param.n; k++)
             uses = uses || buf(u, u->func.at[f]->param.at[k])->cls == BC_input ||
                    buf(u, u->func.at[f]->param.at[k])->cls == BC_output;
+    return uses;
+}
+
+bool writer_uses_io(const Writer *w)
+{
+    const Unit *u = w->u;
+    bool uses = writer_passes_io(w) || u->npool > 0 || (writer_uses_weights(w) && w->opt->weights == WM_file);
     for (uint32_t k = 0; k < u->sym.n; k++)
         uses = uses || u->sym_input.at[k] >= 0;
     for (uint32_t k = 0; k < u->output.n; k++)

@@ -67,7 +67,7 @@ static void step_function(Writer *w)
        w->opt->prefix);
     ln(o, "{");
     o->depth++;
-    if (writer_uses_io(w))
+    if (writer_passes_io(w))
         ln(o, "const struct %s_io *io = f->io;", w->opt->prefix);
     if (writer_uses_pool(w, 0))
         ln(o, "unsigned char *a = f->a;");

@@ -27,6 +27,7 @@ bool writer_apart(const Writer *w);                   /* weights are not arrays 
 bool writer_uses_pool(const Writer *w, int32_t pool);
 bool writer_uses_weights(const Writer *w);
 bool writer_uses_io(const Writer *w);                 /* anything reads the structure of inputs and outputs */
+bool writer_passes_io(const Writer *w);               /* some function has one of them as a parameter */
 /* arena, pools, weights, symbols: checked, and where functions find them */
 void writer_prologue(Writer *w);
 /* prints a return of `status` where the field of symbol k, behind `io`, holds none of its values */

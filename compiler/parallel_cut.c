@@ -389,6 +389,17 @@ static bool is_led(const Nest *n)
     return led;
 }
 
+/* Whether iterations that parts share out are independent of each other but for memory. */
+static bool is_loose(const Nest *n)
+{
+    bool loose = !nest_is_shared(n) || !loop_carries(n);
+    for (uint32_t k = 0; k < n->body.n && loose; k++)
+        loose = is_loose(n->body.at[k]);
+    for (uint32_t k = 0; k < n->other.n && loose; k++)
+        loose = is_loose(n->other.at[k]);
+    return loose;
+}
+
 Nest *cut_body(Arena *a, const Unit *u, const Func *f, const Cut *cut)
 {
     const Cutter c = {a, u, u->cx->x, cut};
@@ -396,7 +407,7 @@ Nest *cut_body(Arena *a, const Unit *u, const Func *f, const Cut *cut)
     cut_children(&c, body, 0);
     if (cut->n <= 2)
         limit_scratch(&c, body);
-    return is_led(body) ? body : NULL;
+    return is_led(body) && is_loose(body) ? body : NULL;
 }
 
 void drop_leads(Nest *body)

@@ -23,7 +23,8 @@ bool cut_nests(Arena *a, const Unit *u, const Func *f, const Cut *c); /* somewhe
 
 /* Body of f with the loops along the cut parallel. What no such loop holds is run by the part that owns its place; what
  * stores to scratch alone by every part, as far as the part reads it where that is known. The cut need not be sound:
- * parts may clash, and scratch may be read where it is not filled (ir/part.h). NULL: parts would begin where a lead does not. */
+ * parts may clash, and scratch may be read where it is not filled (ir/part.h). NULL: parts would begin where a lead does not, or where
+ * a register comes from the iteration before. */
 Nest *cut_body(Arena *a, const Unit *u, const Func *f, const Cut *c);
 
 /* Takes out what only parts run, of a function that is not cut. */

@@ -9,8 +9,8 @@
  *   dealt   T + S T/g + g C  for its last share; C: to take one, and to begin its loops
  * of which the best g is sqrt(S T / C); fewer where shares do work twice, as with rows around a window.
  *
- * Functions between two meetings are dealt out together as far as that is sound, a share of each in turn; what cannot be with
- * them keeps its parts, and all meet in between.
+ * Functions between two meetings are dealt out together as far as that is sound, a share of each in turn, if need be in as many as
+ * they have units in common; what cannot be with them keeps its parts, and all meet in between.
  */
 #include <math.h>
 
@@ -57,7 +57,7 @@ static int32_t shares_each(const Deal *d)
     return (int32_t)ceil(units / fmax(round(units / best), 1));
 }
 
-/* Whole units each of the function that has the fewest: shares that begin where all functions have units; 0: there are none. */
+/* A unit each of the function that has the fewest: shares that begin where finer functions have units, too; 0: parts do not have as many each. */
 static int32_t common_each(const Deal *d)
 {
     int64_t fewest = INT32_MAX;

@@ -136,7 +136,7 @@ static void add_call(const Collect *c, const Nest *n)
 static void collect(const Collect *up, const Nest *n)
 {
     Collect c = *up;
-    if (nest_is_shared(n) && c.loops < COUNT(c.loop))
+    if (nest_is_shared(n) && c.loops < (is_outer(n) ? OUTER_LOOPS : OUTER_LOOPS + 1))
         c.loop[c.loops++] = n;
     add_loads(&c, n->expr);
     add_loads(&c, n->lo);
@@ -350,6 +350,35 @@ bool touches_clash(const Unit *u, const Touches *p, const Touches *q)
                 return true;
         }
     return false;
+}
+
+/* ---- registers ---- */
+
+typedef struct Own { const Expr *var; bool yes; } Own;
+
+static void find_let(void *ctx, Nest *n)
+{
+    Own *o = ctx;
+    o->yes = o->yes || (n->op == NS_let && n->var == o->var);
+}
+
+typedef struct Carries { const Nest *loop; bool yes; } Carries;
+
+static void find_set(void *ctx, Nest *n)
+{
+    Carries *c = ctx;
+    Own o = {.var = n->var};
+    if (n->op != NS_set || c->yes)
+        return;
+    nest_walk((Nest *)(uintptr_t)c->loop, find_let, &o);
+    c->yes = !o.yes;
+}
+
+bool loop_carries(const Nest *loop)
+{
+    Carries c = {.loop = loop};
+    nest_walk((Nest *)(uintptr_t)loop, find_set, &c);
+    return c.yes;
 }
 
 /* ---- scratch ---- */

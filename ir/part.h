@@ -22,6 +22,8 @@ Touches part_constants(Arena *a, const Accesses *of, int32_t part, int32_t parts
 uint32_t part_unfilled(Arena *a, const Accesses *of, int32_t part, int32_t parts); /* scratch of which it reads what it has not written; 0: none */
 bool touches_clash(const Unit *u, const Touches *p, const Touches *q); /* an element that both touch and one of them writes */
 
+bool loop_carries(const Nest *loop); /* an iteration sets a register that is not its own: the next may read it */
+
 /* part_bytes.c, about: of each buffer once; of buffer id what is read and not written by any of by[0 .. n-1]. */
 double touched_bytes(const Unit *u, const Touches *t);
 double touched_missing(const Unit *u, const Touches *t, uint32_t id, const Touches *const *by, uint32_t n);

@@ -196,6 +196,8 @@ static const char *wrong_loop(const Around *at, const Nest *n)
         return "inside one that deals out the same units";
     if (at->outer && s->of * s->each != at->outer->share.each)
         return "of other units than the loop around it has";
+    if (loop_carries(n))
+        return "that hands a register on from one iteration to the next";
     return s->each > 1 && s->times ? "of units that it both deals out and needs" : NULL;
 }
 

@@ -6,7 +6,8 @@
  * Integers must be equal, floats within the rounding that another order of summation may bring. Rounding can be blown up
  * by what follows it (a comparison, a division by a difference). So a difference counts only when the reference itself
  * stays calm: it is run again with inputs and constants moved by a few units in the last place, and a result that moves as
- * much as the difference is no evidence. A quarter of the graphs is compiled with -ffp=bf16, whose rounding of what
+ * much as the difference is no evidence. Half of the emitted code is made for three and seven threads, too, and must give the same bytes
+ * whichever part runs first. A quarter of the graphs is compiled with -ffp=bf16, whose rounding of what
  * contractions read is compared with -O0, which rounds nothing: allowed and moved is then what bfloat16 cannot tell apart.
  */
 #include "random.h"
@@ -20,6 +21,7 @@
 #include "codegen/emit.h"
 #include "compiler/driver.h"
 #include "ir/op.h"
+#include "runtime-min/mlcc_parallel.h"
 
 enum { GUARD = 256, TRIALS = 6, CALM = 32 };
 static const unsigned char poisons[] = {0x00, 0xA5};
@@ -56,6 +58,10 @@ static Side *side_new(Arena *a, uint64_t seed, int narg, char **arg)
     s->p = (Program){.cx = &s->cx, .opt = &s->opt, .name = "random", .log = NEW(a, Text)};
     s->p.log->arena = a;
     s->cx.fp = options_fp(&s->opt);
+    for (char *at = (char *)(uintptr_t)s->opt.threads; *at; at += strspn(at, ",")) {
+        const int32_t n = (int32_t)strtol(at, &at, 10);
+        if (n > 1) PUSH(a, &s->p.threads, n);
+    }
     if (!machine_for(&s->diags, s->opt.target, s->opt.march, &s->p.machine)) ICE("target: %s", first_error(a, &s->diags));
     return s;
 }
@@ -377,6 +383,7 @@ static const char *build(Side *s, const char *cc, const char *folder, const char
     EmitFiles files = {.arena = s->a};
     weights_layout(s->p.unit);
     e.weights = rng_chance(&r, 50) ? WM_array : WM_string;
+    e.threads = s->p.threads.n > 0;
     s->p.unit->ram_with_io = ram_with_io(s->p.unit);
     emit_c(s->p.unit, &e, &files);
     if (!write_files(s->a, &files, folder, name)) ICE("cannot write to %s", folder);
@@ -385,16 +392,37 @@ static const char *build(Side *s, const char *cc, const char *folder, const char
                                  folder, cc, checks, sources(s->a, &files, name), name));
 }
 
-static const char *call_once(const Side *s, const mlcc_model_info *info, unsigned char fill, mlcc_tensor *out)
+typedef int ThreadsCall(const mlcc_tensor *in, mlcc_tensor *out, void *arena, const mlcc_parallel *parallel);
+
+/* An emitted model; its call for threads is NULL where it has none. */
+typedef struct Model { const mlcc_model_info *info; ThreadsCall *on_threads; } Model;
+
+/* run of mlcc_parallel: one part after the other in some order. */
+static int run_shuffled(void *user, void (*fn)(void *arg, int part, int parts), void *arg, int parts)
+{
+    int *order = calloc((size_t)parts, sizeof *order);
+    if (!order) return -1;
+    for (int k = 0; k < parts; k++) {
+        const int at = (int)rng_range(user, 0, k);
+        order[k] = order[at];
+        order[at] = k;
+    }
+    for (int k = 0; k < parts; k++) fn(arg, order[k], parts);
+    free(order);
+    return 0;
+}
+
+/* parallel NULL: as for one thread. */
+static const char *call_once(const Side *s, const Model *m, const mlcc_parallel *parallel, unsigned char fill, mlcc_tensor *out)
 {
     const Unit *u = s->p.unit;
-    const Guarded arena = guarded(s->a, info->arena_bytes, fill);
+    const Guarded arena = guarded(s->a, m->info->arena_bytes + (parallel ? (size_t)(parallel->parts - 1) * (size_t)u->part_bytes : 0), fill);
     Guarded *room = NEWN(s->a, Guarded, u->output.n + 1);
     for (uint32_t k = 0; k < u->output.n; k++) {
         room[k] = guarded(s->a, (size_t)buf(u, u->output.at[k])->bytes, fill);
         out[k] = (mlcc_tensor){.data = room[k].at, .dtype = s->out[k].dtype, .rank = s->out[k].rank};
     }
-    const int status = info->call(s->in, out, arena.at);
+    const int status = parallel ? m->on_threads(s->in, out, arena.at, parallel) : m->info->call(s->in, out, arena.at);
     if (status) return str_fmt(s->a, "status: the call returned %d", status);
     if (!intact(&arena)) return "guard: the call wrote outside the arena";
     for (uint32_t k = 0; k < u->output.n; k++)
@@ -407,28 +435,47 @@ static bool same_bytes(const mlcc_tensor *p, const mlcc_tensor *q)
     return same_shape_now(p, q) && memcmp(p->data, q->data, (size_t)count_of(p) * dtype_bytes(dtype_by_onnx(p->dtype))) == 0;
 }
 
-static Verdict call_twice(const Side *s, const char *text, int narg, char **arg, const mlcc_model_info *info, const char **why)
+/* NULL: all outputs have the same bytes. */
+static const char *changed(const Side *s, const mlcc_tensor *p, const mlcc_tensor *q, const char *what)
+{
+    for (uint32_t k = 0; k < s->p.unit->output.n; k++)
+        if (!same_bytes(&p[k], &q[k])) return str_fmt(s->a, "%s: output %u", what, k);
+    return NULL;
+}
+
+static const char *call_parts(const Side *s, const Model *m, const mlcc_tensor *want)
+{
+    Rng r = rng_of(s->seed, "parts");
+    const char *why = s->p.unit->threads.n && !m->on_threads ? "link: no call for threads" : NULL;
+    for (uint32_t k = 0; k < s->p.unit->threads.n && !why; k++) {
+        mlcc_tensor *out = NEWN(s->a, mlcc_tensor, s->p.unit->output.n + 1);
+        const mlcc_parallel parallel = {.user = &r, .parts = s->p.unit->threads.at[k], .run = run_shuffled};
+        why = call_once(s, m, &parallel, poisons[k % COUNT(poisons)], out);
+        why = why ? why : changed(s, want, out, str_fmt(s->a, "parts: %d of them change", parallel.parts));
+    }
+    return why;
+}
+
+static Verdict call_all(const Side *s, const char *text, int narg, char **arg, const Model *m, const char **why)
 {
     mlcc_tensor *out[COUNT(poisons)];
-    for (size_t k = 0; k < COUNT(poisons); k++) {
+    *why = NULL;
+    for (size_t k = 0; k < COUNT(poisons) && !*why; k++) {
         out[k] = NEWN(s->a, mlcc_tensor, s->p.unit->output.n + 1);
-        *why = call_once(s, info, poisons[k], out[k]);
-        if (*why) return V_differ;
+        *why = call_once(s, m, NULL, poisons[k], out[k]);
     }
-    for (uint32_t k = 0; k < s->p.unit->output.n; k++)
-        if (!same_bytes(&out[0][k], &out[1][k])) {
-            *why = str_fmt(s->a, "poison: output %u depends on what the arena or the output held before", k);
-            return V_differ;
-        }
-    return compare(s, out[0], text, narg, arg, why);
+    *why = *why ? *why : changed(s, out[0], out[1], "poison: what the arena or the output held before changes");
+    *why = *why ? *why : call_parts(s, m, out[0]);
+    return *why ? V_differ : compare(s, out[0], text, narg, arg, why);
 }
 
 Verdict check_emitted(Arena *a, const char *text, uint64_t seed, const char *cc, const char *folder, const char **why)
 {
-    static char level[][4] = {"-O0", "-O3", "-O3", "-O3"};
+    static char level[][4] = {"-O0", "-O3", "-O3", "-O3"}, one[] = "--threads=1", several[] = "--threads=3,7", always[] = "--threads-always";
     Rng r = rng_of(seed, "level");
-    char *arg[] = {(char[]){"mlcc"}, (char[]){"-"}, level[rng_next(&r) % COUNT(level)], random_machine(a, seed), random_mode(a, seed), NULL};
-    Side *s = made(a, text, seed, 5, arg, why);
+    char *at = level[rng_next(&r) % COUNT(level)], *threads = rng_chance(&r, 50) ? several : one;
+    char *arg[] = {(char[]){"mlcc"}, (char[]){"-"}, at, random_machine(a, seed), random_mode(a, seed), threads, threads == one ? one : always, NULL};
+    Side *s = made(a, text, seed, 7, arg, why);
     if (!s) return V_rejected;
     const char *name = str_fmt(a, "r%llu", (unsigned long long)seed), *said = build(s, cc, folder, name);
     if (*said) {
@@ -436,10 +483,11 @@ Verdict check_emitted(Arena *a, const char *text, uint64_t seed, const char *cc,
         return V_differ;
     }
     void *lib = dlopen(str_fmt(a, "%s/%s.so", folder, name), RTLD_NOW);
-    const mlcc_model_info *info = lib ? dlsym(lib, str_fmt(a, "%s_info", name)) : NULL;
-    if (!info) {
+    Model m = {.info = lib ? dlsym(lib, str_fmt(a, "%s_info", name)) : NULL};
+    if (!m.info) {
         *why = str_fmt(a, "link: %s", dlerror());
         return V_differ;
     }
-    return call_twice(s, text, 5, arg, info, why);
+    *(void **)&m.on_threads = dlsym(lib, str_fmt(a, "%s_call_threads", name)); /* as POSIX has it */
+    return call_all(s, text, 7, arg, &m, why);
 }

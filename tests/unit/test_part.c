@@ -283,6 +283,34 @@ static void test_pairs(void **state)
     judge(pairs, change, COUNT(change));
 }
 
+/* A sum that grows along a row, and all rows. */
+static const char running[] =
+    "unit running\n"
+    "arena 0 bound 0 align 64\n"
+    "threads 2 3 scratch 0\n"
+    "buf %1.x input 0 f32[4,8]\n"
+    "buf %2.y output 0 f32[4,8]\n"
+    "func n000_sums macs 0 split\n"
+    "  var i < 4, acc f32, j < 8\n"
+    "  for i = 0, 4 parallel 0 of 4 {\n"
+    "    let acc = 0f32\n"
+    "    for j = 0, 8 {\n"
+    "      acc = acc + %1.x[i,j]\n"
+    "      %2.y[i,j] = acc\n"
+    "    }\n"
+    "  }\n";
+
+static void test_running(void **state)
+{
+    (void)state;
+    static const Change change[] = {
+        {"  for i = 0, 4 parallel 0 of 4 {\n    let acc = 0f32\n    for j = 0, 8 {", "  for i = 0, 4 parallel 0 of 4 each 8 {\n    let acc = 0f32\n    for j = 0, 8 parallel 0 of 8 {",
+         "hands a register on from one iteration to the next"},
+        {"  for i = 0, 4 parallel 0 of 4 {\n    let acc = 0f32\n", "  let acc = 0f32\n  for i = 0, 4 parallel 0 of 4 {\n", "hands a register on from one iteration to the next"},
+    };
+    judge(running, change, COUNT(change));
+}
+
 /* Columns of rows of pieces: units of three loops. Each part makes the rows of scratch that it has units in. */
 static const char triples[] =
     "unit triples\n"
@@ -495,6 +523,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ring, setup, teardown),
         cmocka_unit_test_setup_teardown(test_extent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pairs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_running, setup, teardown),
         cmocka_unit_test_setup_teardown(test_triples, setup, teardown),
         cmocka_unit_test_setup_teardown(test_in_place, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dealt, setup, teardown),

@@ -119,7 +119,7 @@ static bool are_pairs_of_lanes(const Auto *g, const Stage *s, const Dot *d)
 double byte_dot_rate(const Machine *m, DType x, DType w) { return x == w ? m->dot_ss8 : m->dot_us8; }
 
 /* Steps of the innermost reduction variable that one dot takes: four bytes or two numbers of 16 bits side by side in x, or two floats or two pairs (auto_twin.c).
- * It may be split already: then its last part has that extent. Where x walks a dimension of its own it may be padded (three colours; an odd number of
+ * It may be split already: then its last part has that extent. Where both walk dimensions of their own it may be padded (three colours; an odd number of
  * tokens behind a product that is packed at run time). */
 static int64_t quad_of(const Auto *g, const Stage *s, const Dot *d)
 {
@@ -130,7 +130,7 @@ static int64_t quad_of(const Auto *g, const Stage *s, const Dot *d)
         return side;
     const Expr *v = s->rvar[s->nr - 1];
     const int64_t size = side * (is_byte(d->x) ? QUAD : PAIR), n = s->rext[s->nr - 1]->v.i;
-    const bool pads = walks_alone(g, s, d->x, v) && (is_byte(d->x) ? n >= QUAD - 1 : n > PAIR && !is_constant_load(g, d->w));
+    const bool pads = walks_alone(g, s, d->x, v) && walks_alone(g, s, d->w, v) && (is_byte(d->x) ? n >= QUAD - 1 : n > PAIR && !is_constant_load(g, d->w));
     return index_uses(d->w, v) && steps_lie_beside(g, s, d->x, v) && (n % size == 0 || pads) ? size : 1;
 }
 

@@ -134,7 +134,7 @@ void auto_map_bodies(Auto *g, const Expr *(*fn)(void *g, const Expr *e)); /* eve
 void auto_drop_unread(Auto *g);                        /* views whose readers were given substituted bodies */
 
 /* auto_layout.c */
-bool layout_free(const Auto *g, uint32_t t);           /* may be stored as we like: no input, output or constant */
+bool layout_free(const Auto *g, uint32_t t);           /* may be stored as we like: no input, output or constant, and no function of runtime-min makes or reads it */
 Layout layout_channels_last(const Auto *g, uint32_t t, int c); /* dimension c (-1: none) innermost where there are rows and columns beside it */
 void layout_innermost(Layout *l, uint8_t rank, int d);
 bool layout_is_plain(const Layout *l, uint8_t rank);

@@ -60,7 +60,8 @@ bool layout_is_plain(const Layout *l, uint8_t rank)
 bool layout_free(const Auto *g, uint32_t t)
 {
     const Ten *n = ten(g->te, t);
-    return n->kind == TEN_stage && n->output < 0 && g->te->stage.at[n->stage]->kind != ST_call && g->te->stage.at[n->stage]->kind != ST_scatter;
+    const StageKind made = n->kind == TEN_stage ? g->te->stage.at[n->stage]->kind : ST_call;
+    return n->output < 0 && made != ST_call && made != ST_scatter && !is_operand_of_call(g->te, t);
 }
 
 /* Of zeros where floats are read, of the first reader's zero point where bytes are. */

@@ -2,7 +2,6 @@
  *
  * One static function per root stage, headed by the graph nodes and the expressions that it computes.
  */
-#include <ctype.h>
 #include <stdlib.h>
 
 #include "../ir/call.h"
@@ -103,22 +102,11 @@ static void start_function(CGen *g)
     c_forget(g);
 }
 
-static bool is_name(char c) { return isalnum((unsigned char)c) || c == '_'; }
-
-static bool mentions(const char *text, const char *name)
-{
-    const size_t n = strlen(name);
-    const char *at = strstr(text, name);
-    while (at && (is_name(at[n]) || (at > text && is_name(at[-1]))))
-        at = strstr(at + n, name);
-    return at;
-}
-
 /* A parameter that no statement needs after all: where every tap of a window lies beside the picture. */
 static void void_unused(CGen *g, const Func *f, size_t body)
 {
     for (uint32_t k = 0; k < f->param.n; k++)
-        if (!mentions(text_str(&g->o->text) + body, buf_name(g, f->param.at[k])))
+        if (!ident_occurs(text_str(&g->o->text) + body, buf_name(g, f->param.at[k])))
             ln(g->o, "(void)%s;", buf_name(g, f->param.at[k]));
 }
 

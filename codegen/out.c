@@ -2,6 +2,7 @@
  *
  * See out.h. Numbers are printed by code that does not look at the locale's decimal point.
  */
+#include <ctype.h>
 #include "out.h"
 
 #include <inttypes.h>
@@ -92,6 +93,17 @@ const char *ident(Arena *a, const char *s, size_t max, const char *otherwise)
     while (t.n && t.at[t.n - 1] == '_')
         t.n--;
     return t.n ? text_str(&t) : otherwise;
+}
+
+bool ident_char(char c) { return isalnum((unsigned char)c) || c == '_'; }
+
+bool ident_occurs(const char *text, const char *name)
+{
+    const size_t n = strlen(name);
+    const char *at = strstr(text, name);
+    while (at && (ident_char(at[n]) || (at > text && ident_char(at[-1]))))
+        at = strstr(at + n, name);
+    return at;
 }
 
 bool ident_reserved(const char *s)

@@ -19,6 +19,8 @@ void blank(Out *o);
 const char *comment_text(Arena *a, const char *s);
 /* Identifier from model text: [a-z0-9_], starts with a letter, at most `max` characters; "" gives `otherwise`. */
 const char *ident(Arena *a, const char *s, size_t max, const char *otherwise);
+bool ident_char(char c);                              /* one that identifiers are made of */
+bool ident_occurs(const char *text, const char *name); /* as a whole word */
 bool ident_reserved(const char *s);                   /* keyword or libc name that emitted code must not shadow */
 const char *pointer_to(Arena *a, DType dt);           /* "float *", of strings "const char **" */
 const char *c_string(Arena *a, const char *s);        /* quoted literal */

@@ -7,6 +7,7 @@
 #include <ctype.h>
 
 #include "emit.h"
+#include "out.h"
 #include "runtime_text.h"
 
 typedef struct Block { const char *at; size_t n; bool used; } Block;
@@ -19,8 +20,6 @@ static size_t line_length(const char *s)
     const char *end = strchr(s, '\n');
     return end ? (size_t)(end - s) + 1 : strlen(s);
 }
-
-static bool is_name(char c) { return isalnum((unsigned char)c) || c == '_'; }
 
 /* Lines that make no block: guards, includes. The guard is an #ifndef ..._H with its #define and the last #endif. */
 static bool is_frame(const char *line, const char *rest)
@@ -50,7 +49,7 @@ static void define_line(Paste *p, const char *line, size_t n, uint32_t block)
 {
     if (starts(line, "#define ") || starts(line, "# define ")) {
         const char *s = line + (line[1] == ' ' ? 9 : 8), *e;
-        for (e = s; is_name(*e); e++)
+        for (e = s; ident_char(*e); e++)
             continue;
         define(p, s, (size_t)(e - s), block);
         return;
@@ -62,9 +61,9 @@ static void define_line(Paste *p, const char *line, size_t n, uint32_t block)
     const char *attr = starts(line, "typedef ") ? strstr(line, " __attribute__") : NULL;
     if (attr && attr < line + n)
         e = attr;
-    for (; e && e > line && !is_name(e[-1]); e--)
+    for (; e && e > line && !ident_char(e[-1]); e--)
         continue;
-    for (s = e; s && s > line && is_name(s[-1]); s--)
+    for (s = e; s && s > line && ident_char(s[-1]); s--)
         continue;
     if (e && s < e)
         define(p, s, (size_t)(e - s), block);
@@ -123,7 +122,7 @@ static void need(Paste *p, const char *text, size_t n)
             continue;
         }
         size_t e = k;
-        while (e < n && is_name(text[e]))
+        while (e < n && ident_char(text[e]))
             e++;
         if (e > k && !isdigit((unsigned char)text[k]))
             take(p, text + k, e - k);

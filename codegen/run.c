@@ -214,7 +214,6 @@ void writer_extents(Writer *w)
     }
 }
 
-/* Without a function that touches a tensor of the caller, and without a symbol, nothing reads the structure. */
 bool writer_passes_io(const Writer *w)
 {
     const Unit *u = w->u;
@@ -226,6 +225,7 @@ bool writer_passes_io(const Writer *w)
     return uses;
 }
 
+/* Without a function that touches a tensor of the caller, and without a symbol, nothing reads the structure. */
 bool writer_uses_io(const Writer *w)
 {
     const Unit *u = w->u;

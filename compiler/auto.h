@@ -95,7 +95,6 @@ int dim_of(const Expr *load, const Expr *v);
 int sole_dim(const Expr *load, const Expr *v);
 bool loads_element(const Auto *g, const Expr *load, const Expr *const *index); /* whether it is at these indices; dimensions of one element may be left at 0 */
 bool is_constant_load(const Auto *g, const Expr *load);
-bool reads_data(const Expr *e);                        /* whether a load is in it */
 bool has_affine_indices(const Expr *load);             /* neither quotients and remainders nor data in them */
 bool is_zero_outside(const Expr *load);                /* of floats: padded with zero, or not at all */
 

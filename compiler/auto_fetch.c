@@ -16,7 +16,7 @@ static bool is_looked_up(const Expr *load)
 {
     bool yes = false;
     for (uint16_t d = 0; d < ex_load_rank(load); d++)
-        yes = yes || reads_data(load->a[d]);
+        yes = yes || ex_reads_data(load->a[d]);
     return yes;
 }
 

@@ -98,7 +98,7 @@ static int64_t cost_of_element(const Expr *e)
 {
     if (e->op != EX_select)
         return ex_cost(e);
-    return reads_data(e->a[0]) ? ex_cost(e) : max_i64(cost_of_element(e->a[1]), cost_of_element(e->a[2]));
+    return ex_reads_data(e->a[0]) ? ex_cost(e) : max_i64(cost_of_element(e->a[1]), cost_of_element(e->a[2]));
 }
 
 /* The map is the natural epilogue of a product: it alone reads it, element for element, itself or through what is inline. */

@@ -60,8 +60,10 @@ bool layout_is_plain(const Layout *l, uint8_t rank)
 bool layout_free(const Auto *g, uint32_t t)
 {
     const Ten *n = ten(g->te, t);
-    const StageKind made = n->kind == TEN_stage ? g->te->stage.at[n->stage]->kind : ST_call;
-    return n->output < 0 && made != ST_call && made != ST_scatter && !is_operand_of_call(g->te, t);
+    if (n->kind != TEN_stage || n->output >= 0 || is_operand_of_call(g->te, t))
+        return false;
+    const StageKind made = (StageKind)g->te->stage.at[n->stage]->kind;
+    return made != ST_call && made != ST_scatter;
 }
 
 /* Of zeros where floats are read, of the first reader's zero point where bytes are. */

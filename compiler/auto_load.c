@@ -48,19 +48,6 @@ bool is_zero_outside(const Expr *load)
     return !fill || (ex_is_const(fill) && dtype_is_float((DType)fill->dt) && fill->v.f == 0);
 }
 
-static void has_load(void *ctx, const Expr *e)
-{
-    bool *yes = ctx;
-    *yes = *yes || e->op == EX_load || e->op == EX_loadp;
-}
-
-bool reads_data(const Expr *e)
-{
-    bool yes = false;
-    ex_walk(e, has_load, &yes);
-    return yes;
-}
-
 static void costs_to_walk(void *ctx, const Expr *e)
 {
     bool *yes = ctx;

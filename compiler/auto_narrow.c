@@ -91,7 +91,7 @@ static void choose_storage(Narrow *n, uint32_t t)
 {
     Auto *g = n->g;
     const Ten *x = ten(g->te, t);
-    const bool itself = layout_free(g, t) && !is_operand_of_call(g->te, t);
+    const bool itself = layout_free(g, t);
     if (!n->as[t])
         n->as[t] = itself ? t : auto_tensor(g, str_fmt(g->a, "%s.bf16", x->name), TEN_stage, x->rank, x->dim);
     ten(g->te, n->as[t])->dt = DT_bf16;
@@ -247,7 +247,7 @@ static bool may_store(const Auto *g, uint32_t k)
     const uint32_t t = s->out;
     if (g->s->stage[k].place != PL_root || (s->kind != ST_map && s->kind != ST_reduce) || ten(g->te, t)->dt != DT_f32)
         return false;
-    if (!layout_free(g, t) || g->layout.at[t].within || layout_holds(g, t) || is_operand_of_call(g->te, t) || points_of_tensor(g, t) * (int64_t)sizeof(float) <= g->m->l2_bytes / 8)
+    if (!layout_free(g, t) || g->layout.at[t].within || layout_holds(g, t) || points_of_tensor(g, t) * (int64_t)sizeof(float) <= g->m->l2_bytes / 8)
         return false;
     for (uint32_t q = 0; q < g->nreader[t]; q++)
         if (!reads_gently(g, g->reader[t][q], t))

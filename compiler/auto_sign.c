@@ -19,7 +19,7 @@ static DType other_sign(DType dt) { return dt == DT_u8 ? DT_i8 : DT_u8; }
 static bool may_change(const Auto *g, const Expr *load)
 {
     const uint32_t t = load->v.ref;
-    return layout_free(g, t) && g->te->stage.at[ten(g->te, t)->stage]->kind == ST_map && !is_operand_of_call(g->te, t);
+    return layout_free(g, t) && g->te->stage.at[ten(g->te, t)->stage]->kind == ST_map;
 }
 
 static DType stored(const Signs *n, const Expr *load)

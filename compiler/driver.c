@@ -163,7 +163,7 @@ static bool bad_threads(Diags *d, const char *value)
     return bad_option(d, "--threads", value, "N[,N..], ascending, each 1 to 64");
 }
 
-static bool threads(Arena *a, Diags *d, const Options *o, Program *p)
+bool driver_threads(Arena *a, Diags *d, const Options *o, Program *p)
 {
     int64_t n, last = 0;
     for (const char *s = o->threads; *s || last == 0; last = n) {
@@ -481,7 +481,7 @@ Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out)
     OnnxFile info = {0};
     Machines machines;
     if (!pins(a, d, o, &opt) || !shapes(a, d, &o->shape, &opt) ||
-        !binds(a, d, &o->bind, &opt) || !pools(a, d, o, &p) || !threads(a, d, o, &p) || !machines_for(d, o->target, o->march, machines.at, &machines.n) ||
+        !binds(a, d, &o->bind, &opt) || !pools(a, d, o, &p) || !driver_threads(a, d, o, &p) || !machines_for(d, o->target, o->march, machines.at, &machines.n) ||
         !choose_prefix(a, d, o, &p.prefix) || !check_output(a, d, o) || !check_passes(d, o))
         return OUT_usage;
     p.machine = machines.at[0];

@@ -7,6 +7,7 @@
 #include "option.h"
 
 typedef struct Maps Maps;
+struct Program;
 
 extern const char mlcc_version[];
 
@@ -21,6 +22,7 @@ typedef struct Outputs {
 
 /* Runs the verb of o. Diagnostics go to d; nothing is written to disk. drive_end follows when the outputs are written. */
 Outcome drive(Arena *a, jmp_buf *oom, Diags *d, const Options *o, Outputs *out);
+bool driver_threads(Arena *a, Diags *d, const Options *o, struct Program *p); /* counts that --threads= asks for, into p */
 void drive_release(const Outputs *out); /* gives back pages of the mapped files that were read; they are read again if need be */
 void drive_end(Outputs *out);
 

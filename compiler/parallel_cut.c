@@ -405,7 +405,7 @@ Nest *cut_body(Arena *a, const Unit *u, const Func *f, const Cut *cut)
     const Cutter c = {a, u, u->cx->x, cut};
     Nest *body = copy_nest(a, f->body);
     cut_children(&c, body, 0);
-    if (cut->n <= 2)
+    if (cut->n <= 2) /* a row of scratch that units of three loops need is made by whoever has one of them */
         limit_scratch(&c, body);
     return is_led(body) && is_loose(body) ? body : NULL;
 }

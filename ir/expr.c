@@ -489,6 +489,19 @@ bool ex_uses(const Expr *e, const Expr *var)
     return head_of(var)->mark == x->walks;
 }
 
+static void has_load(void *ctx, const Expr *e)
+{
+    bool *yes = ctx;
+    *yes = *yes || e->op == EX_load || e->op == EX_loadp;
+}
+
+bool ex_reads_data(const Expr *e)
+{
+    bool yes = false;
+    ex_walk(e, has_load, &yes);
+    return yes;
+}
+
 int ex_cost(const Expr *e)
 {
     Exprs *x = head_of(e)->pool;

@@ -106,6 +106,7 @@ static inline bool ex_adds_products(const Expr *e)
     return sum && (e->a[0]->op == EX_mul || ex_adds_products(e->a[0]));
 }
 bool ex_uses(const Expr *e, const Expr *var);
+bool ex_reads_data(const Expr *e);                               /* whether a load is in it */
 int ex_cost(const Expr *e);                                      /* sum of the costs of distinct nodes */
 bool ex_range(const Exprs *x, const Expr *e, int64_t *lo, int64_t *hi); /* of integer and ix values; false: unknown */
 int64_t ex_upper(const Exprs *x, const Expr *e);                 /* upper bound of a dimension; ICE when there is none */

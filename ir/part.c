@@ -54,16 +54,10 @@ static const Expr *without(Exprs *pool, const Expr *idx, const Nest *loop, int64
     return *linear ? ex_sub(pool, idx, ex_mul(pool, ex_int(pool, *coef), loop->var)) : idx;
 }
 
-static void find_load(void *ctx, const Expr *e)
-{
-    bool *yes = ctx;
-    *yes = *yes || e->op == EX_load || e->op == EX_loadp;
-}
-
 static void split_index(const Collect *c, Access *x, uint8_t d)
 {
     Exprs *pool = c->to->u->cx->x;
-    ex_walk(x->idx[d], find_load, &x->looked_up[d]);
+    x->looked_up[d] = ex_reads_data(x->idx[d]);
     x->linear[d] = true;
     const Expr *rest = x->idx[d];
     for (uint8_t k = 0; k < c->loops; k++)

@@ -903,25 +903,22 @@ static MLCC_INLINE v16i V16_IMAC(v16i a, v16i b, v16i c) { return (v16i)_mm512_d
 static MLCC_INLINE v16i V16_IMAC(v16i a, v16i b, v16i c) { return V16_IADD(c, mlcc_v16_madd(a, b)); }
 #endif
 
-#if MLCC_X86 && defined(__AVX512VNNI__)
-static MLCC_INLINE v16i V16_DOTUS(v16i x, v16i w, v16i c) { return (v16i)_mm512_dpbusd_epi32((__m512i)c, (__m512i)x, (__m512i)w); }
-#elif defined(__AVX512F__)
-static MLCC_INLINE v16i V16_DOTUS(v16i x, v16i w, v16i c)
+/* c + the products of signed bytes with what is made of the other factor's even and odd ones. */
+static MLCC_ONCE16 void mlcc_v16_add_dot(const v16i *even, const v16i *odd, const v16i *w, v16i *c)
 {
-    const v16i even = mlcc_v16_madd(mlcc_v16_even_u8(x), mlcc_v16_even_i8(w));
-    return V16_IADD(c, V16_IADD(even, mlcc_v16_madd(mlcc_v16_odd_u8(x), mlcc_v16_odd_i8(w))));
+    *c = V16_IADD(*c, V16_IADD(mlcc_v16_madd(*even, mlcc_v16_even_i8(*w)), mlcc_v16_madd(*odd, mlcc_v16_odd_i8(*w))));
 }
-#else
-static MLCC_ONCE void mlcc_v16_dotus(v16i *c, const v16i *x, const v16i *w)
+
+static MLCC_INLINE v16i mlcc_v16_dot(v16i even, v16i odd, v16i w, v16i c)
 {
-    const v16i even = mlcc_v16_madd(mlcc_v16_even_u8(*x), mlcc_v16_even_i8(*w));
-    *c = V16_IADD(*c, V16_IADD(even, mlcc_v16_madd(mlcc_v16_odd_u8(*x), mlcc_v16_odd_i8(*w))));
-}
-static MLCC_INLINE v16i V16_DOTUS(v16i x, v16i w, v16i c)
-{
-    mlcc_v16_dotus(&c, &x, &w);
+    mlcc_v16_add_dot(&even, &odd, &w, &c);
     return c;
 }
+
+#if MLCC_X86 && defined(__AVX512VNNI__)
+static MLCC_INLINE v16i V16_DOTUS(v16i x, v16i w, v16i c) { return (v16i)_mm512_dpbusd_epi32((__m512i)c, (__m512i)x, (__m512i)w); }
+#else
+static MLCC_INLINE v16i V16_DOTUS(v16i x, v16i w, v16i c) { return mlcc_v16_dot(mlcc_v16_even_u8(x), mlcc_v16_odd_u8(x), w, c); }
 #endif
 
 /* (x + 128) * w - 128 * w where only that has an instruction; the second product is the same for all x. */
@@ -931,23 +928,8 @@ static MLCC_INLINE v16i V16_DOTSS(v16i x, v16i w, v16i c)
     const v16i flip = V16_ISET(INT32_C(-0x7f7f7f80));
     return V16_ISUB(V16_DOTUS(x ^ flip, w, c), V16_DOTUS(flip, w, V16_ISET(0)));
 }
-#elif defined(__AVX512F__)
-static MLCC_INLINE v16i V16_DOTSS(v16i x, v16i w, v16i c)
-{
-    const v16i even = mlcc_v16_madd(mlcc_v16_even_i8(x), mlcc_v16_even_i8(w));
-    return V16_IADD(c, V16_IADD(even, mlcc_v16_madd(mlcc_v16_odd_i8(x), mlcc_v16_odd_i8(w))));
-}
 #else
-static MLCC_ONCE void mlcc_v16_dotss(v16i *c, const v16i *x, const v16i *w)
-{
-    const v16i even = mlcc_v16_madd(mlcc_v16_even_i8(*x), mlcc_v16_even_i8(*w));
-    *c = V16_IADD(*c, V16_IADD(even, mlcc_v16_madd(mlcc_v16_odd_i8(*x), mlcc_v16_odd_i8(*w))));
-}
-static MLCC_INLINE v16i V16_DOTSS(v16i x, v16i w, v16i c)
-{
-    mlcc_v16_dotss(&c, &x, &w);
-    return c;
-}
+static MLCC_INLINE v16i V16_DOTSS(v16i x, v16i w, v16i c) { return mlcc_v16_dot(mlcc_v16_even_i8(x), mlcc_v16_odd_i8(x), w, c); }
 #endif
 
 static MLCC_INLINE v16i V16_DOTUU(v16i x, v16i w, v16i c)

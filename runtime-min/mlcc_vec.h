@@ -126,12 +126,12 @@
 #define MLCC_INLINE inline
 #endif
 
-/* What takes many operations where the vectors are wider than those of the processor: once in a file, behind pointers. Compiled without
- * the features it was made for, a small network of bytes takes gcc 90 s otherwise. */
-#if defined(__GNUC__)
-#define MLCC_ONCE __attribute__((noinline, unused))
+/* What takes many operations of a processor without vectors of 64 bytes: once in a file there, behind pointers. Compiled without the
+ * features it was made for, a small network of bytes takes gcc 90 s otherwise. */
+#if defined(__GNUC__) && !defined(__AVX512F__)
+#define MLCC_ONCE16 __attribute__((noinline, unused))
 #else
-#define MLCC_ONCE
+#define MLCC_ONCE16 MLCC_INLINE
 #endif
 
 /* Registers of 16 and 32 bytes: AVX-512 has more of them. */

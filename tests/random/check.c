@@ -58,10 +58,7 @@ static Side *side_new(Arena *a, uint64_t seed, int narg, char **arg)
     s->p = (Program){.cx = &s->cx, .opt = &s->opt, .name = "random", .log = NEW(a, Text)};
     s->p.log->arena = a;
     s->cx.fp = options_fp(&s->opt);
-    for (char *at = (char *)(uintptr_t)s->opt.threads; *at; at += strspn(at, ",")) {
-        const int32_t n = (int32_t)strtol(at, &at, 10);
-        if (n > 1) PUSH(a, &s->p.threads, n);
-    }
+    if (!driver_threads(a, &s->diags, &s->opt, &s->p)) ICE("threads: %s", first_error(a, &s->diags));
     if (!machine_for(&s->diags, s->opt.target, s->opt.march, &s->p.machine)) ICE("target: %s", first_error(a, &s->diags));
     return s;
 }

@@ -11,7 +11,7 @@
 enum { COMPACT_TILE = 4 };    /* vectors of sums under -Os: enough to keep two multiply-add units busy for half of their latency */
 enum { OPEN_VECTORS = 2 };    /* of a tile whose lanes are known at run time: a part of them is wasted */
 enum { TAP_REGISTERS = 8 };   /* of a depthwise tile: the constants of a row of taps and what they are multiplied with */
-enum { STREAM = 9 };          /* half cycles for a vector out of the second-level cache */
+enum { STREAM = 9 };          /* half cycles for a line out of the second-level cache */
 enum { TAP_VECTORS = 2 };     /* more would walk as many places of memory at a time */
 /* Tiles of few rows wait for their constant alone. A core reads memory faster at several places than at one, some lines after each
  * other at each: 16.2 GB/s at one, 17.8, 18.1 and 18.1 at two, three and four in pages of 4 KB; at one 13.3 where the pages lay worse
@@ -34,9 +34,10 @@ enum { DOT_LATENCY = 14 };
 /* What a tile covers: rows of one variable, and those of an outer one that could join them; 1: none could. Lanes of one vector: half of
  * what it has where steps are twins. Bytes of x from one row to the next, of each; 0: not always the same.
  * lines, products: of a step, vectors of the constant for each of lanes, and multiply-adds for each sum.
+ * parts: registers of what a dot of several instructions adds up.
  * phases: constants of one step, each of which every phases-th row takes. beside: what is stored goes beside multiplications, though no steps are
  * made apart for it (auto_tile_dot.c). */
-typedef struct ShapeWork { int64_t outer, rows, lanes, width, steps, lines, products; bool depthwise, beside; int64_t outer_bytes, row_bytes, phases; } ShapeWork;
+typedef struct ShapeWork { int64_t outer, rows, lanes, width, steps, lines, products, parts; bool depthwise, beside; int64_t outer_bytes, row_bytes, phases; } ShapeWork;
 
 /* Registers beside those of sums: of the constant, what a step has of each vector, where rows that share four numbers of 24 bits find them made,
  * and what x and those numbers are made in. */
@@ -44,7 +45,7 @@ static int64_t beside_sums(const Auto *g, const ShapeWork *w, int64_t rows, int6
 {
     if (w->depthwise)
         return TAP_REGISTERS;
-    return w->products == SLIM_STEPS && rows > 1 ? slim_registers(g->m, vectors) : vectors * min_i64(w->phases, rows) + 1;
+    return w->products == SLIM_STEPS && rows > 1 ? slim_registers(g->m, vectors) : vectors * min_i64(w->phases, rows) + 1 + w->parts;
 }
 
 static int64_t vectors_of(const ShapeWork *w) { return (w->lanes + w->width - 1) / w->width; }
@@ -73,8 +74,9 @@ static double step_cost(const Auto *g, const ShapeWork *w, int64_t rows, int64_t
     const int64_t elements = w->depthwise ? 0 : (rows + w->phases - 1) / w->phases + (w->phases > 1); /* rows between two of x share one */
     const int64_t whole = vectors * min_i64(w->phases, rows);
     const double fma = fma_cost(g, rows * vectors * w->products), loads = load_cost(g, w->lines * elements, w->lines * whole), latency = w->beside ? DOT_LATENCY : FMA_LATENCY;
-    const bool streams = !w->depthwise && w->steps * w->lines * vectors * g->m->lanes_f32 * 4 > g->m->l1_bytes;
-    const double least = streams ? fmax(latency, (double)(STREAM * vectors)) : latency;
+    const int64_t bytes = vectors * g->m->lanes_f32 * (int64_t)sizeof(float); /* of a step */
+    const bool streams = !w->depthwise && w->steps * w->lines * bytes > g->m->l1_bytes;
+    const double least = streams ? fmax(latency, (double)(STREAM * bytes) / LINE) : latency;
     return fmax(fmax(fma, loads), least) + (w->beside ? BESIDE_LOAD * (double)(elements + whole) : STEP_OVERHEAD);
 }
 
@@ -231,6 +233,15 @@ static int64_t phases_of(const Stage *s, const Dot *d)
     return p.n <= MAX_ROWS / ROWS_OF_PHASE ? p.n : 1;
 }
 
+/* Pairs of 16 bits are multiplied, then added; bytes are taken apart to such pairs before. */
+static int64_t parts_of_dot(const Auto *g, const Dot *d)
+{
+    enum { OF_PAIRS = 1, OF_BYTES = 3 };
+    if (g->m->dot_us8 >= 1 || g->m->dot_ss8 >= 1 || d->quad == 1)
+        return 0;
+    return dtype_is_byte((DType)d->x->dt) ? OF_BYTES : d->x->dt == DT_i16 ? OF_PAIRS : 0;
+}
+
 static ShapeWork work_of(const Auto *g, const Dot *d, const Stage *s, int64_t lanes)
 {
     const Ten *t = ten(g->te, s->out);
@@ -239,7 +250,7 @@ static ShapeWork work_of(const Auto *g, const Dot *d, const Stage *s, int64_t la
     const int outer = d->row >= 0 ? outer_rows(s, t, d) : -1;
     const int64_t width = g->m->lanes_f32 / (g->twins.at[s->out] ? TWIN : 1);
     const bool beside = g->m->adds_apart && !dtype_is_byte((DType)d->x->dt);
-    return (ShapeWork){joined_rows(s, t, d, rows), rows, lanes, width, reduction_steps(g, s) / d->quad, dot_lines(d), d->slim ? SLIM_STEPS : d->thirds ? 2 : 1, is_depthwise(d), beside,
+    return (ShapeWork){joined_rows(s, t, d, rows), rows, lanes, width, reduction_steps(g, s) / d->quad, dot_lines(d), d->slim ? SLIM_STEPS : d->thirds ? 2 : 1, parts_of_dot(g, d), is_depthwise(d), beside,
                        outer >= 0 ? bytes_between(g, d->x, s->var[outer]) : 0, row ? bytes_between(g, d->x, s->var[d->row]) : 0, phases_of(s, d)};
 }
 

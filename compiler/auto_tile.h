@@ -20,7 +20,7 @@ void open_lanes(const Auto *g, StagePlan *p, const Ten *t, int lane); /* lanes t
 
 /* Half cycles of so many multiply-adds of vectors, and of loads of single elements and of vectors. */
 static inline double fma_cost(const Auto *g, int64_t n) { return 2 / g->m->fma_rate * (double)n; }
-static inline double load_cost(const Auto *g, int64_t elements, int64_t vectors) { return (double)elements + fma_cost(g, vectors); }
+static inline double load_cost(const Auto *g, int64_t elements, int64_t vectors) { return g->m->element_cost * (double)elements + fma_cost(g, vectors); }
 
 /* auto_shape.c */
 TileShape shape_of_tile(const Auto *g, const Dot *d, const Stage *s, int64_t lanes, const char **kind);

@@ -9,8 +9,8 @@
 #include "../runtime-min/mlcc_cpu.h"
 
 static const Machine table[] = {
-#define MACHINE(name, isa, lanes, vregs, l1_kb, l2_kb, l3_kb, us8, ss8, bf16, i16, amx, fma, per, apart, l2, l3, ram, pull, ahead, tail, hint, cpu, flags, what) \
-    {#name, ISA_##isa, lanes, vregs, (l1_kb) * 1024, (l2_kb) * 1024, (l3_kb) * 1024, us8, ss8, bf16, i16, (amx) > 0, amx, fma, per, apart, l2, l3, ram, pull, ahead, tail, hint, cpu, flags},
+#define MACHINE(name, isa, lanes, vregs, l1_kb, l2_kb, l3_kb, us8, ss8, bf16, i16, amx, fma, per, spread, apart, l2, l3, ram, pull, ahead, tail, hint, cpu, flags, what) \
+    {#name, ISA_##isa, lanes, vregs, (l1_kb) * 1024, (l2_kb) * 1024, (l3_kb) * 1024, us8, ss8, bf16, i16, (amx) > 0, amx, fma, per, spread, apart, l2, l3, ram, pull, ahead, tail, hint, cpu, flags},
 #include "target.def"
 #undef MACHINE
 };
@@ -24,7 +24,7 @@ static const char *native_name(void)
     if (MLCC_CPU_HAS(avx512f) && MLCC_CPU_HAS(avx512vl) && MLCC_CPU_HAS(avx512dq))
         return vnni && __builtin_cpu_is("amd") ? "znver4" : vnni ? "x86_64_v4_vnni" : "x86_64_v4";
     if (MLCC_CPU_HAS(avx2) && MLCC_CPU_HAS(fma))
-        return mlcc_cpu_avxvnni() ? "x86_64_v3_vnni" : "x86_64_v3";
+        return mlcc_cpu_avxvnni() ? "x86_64_v3_vnni" : MLCC_CPU_HAS(sse4a) ? "znver3" : "x86_64_v3";
     return "x86_64_v2";
 #elif defined(__aarch64__)
     if (MLCC_CPU_HAS(dotprod) && MLCC_CPU_HAS(i8mm) && MLCC_CPU_HAS(bf16))

@@ -21,6 +21,7 @@ typedef struct Machine {
     double amx_gain;   /* dots on them for each of vectors in the same time */
     bool fma;          /* multiplies and adds with one rounding */
     double fma_rate;   /* multiply-adds of whole vectors in a cycle */
+    double element_cost; /* half cycles of a load that spreads one element over a vector */
     bool adds_apart;   /* additions of floats run beside multiplications and dots */
     double l2_rate, l3_rate, ram_rate; /* bytes a cycle for one core, of what lies in the second level, the last, and neither */
     double pull_rate; /* bytes a cycle of what another core has written: over, and back when its place is written again */

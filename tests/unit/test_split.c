@@ -52,7 +52,8 @@ static void test_products(void **state)
     static const struct { Case c; int pieces; } cases[] = {
         {{32, 2048, 24, "%y f32 = Relu %p"}, 4},
         {{18, 1536, 32, "%b f32 = Neg %p\n%y f32 = Mul %b %p"}, 2},
-        {{32, 1000, 48, "%y f32 = Relu %p"}, 1}, /* no piece would be worth it */
+        {{32, 1000, 48, "%y f32 = Relu %p"}, 2},
+        {{64, 500, 96, "%y f32 = Relu %p"}, 1},  /* no piece would be worth it */
         {{8, 2048, 24, "%y f32 = Relu %p"}, 1},  /* the constant is walked once in any case */
         {{32, 1024, 8, "%y f32 = Relu %p"}, 1},  /* and kept here */
     };

@@ -30,7 +30,7 @@ static bool fits_dot(const CGen *g, const Tile *t, DotForm *d)
 {
     const Expr *x = flat_index(g, buf(g->u, d->x->v.ref), d->x->a), *w = flat_index(g, buf(g->u, d->w->v.ref), d->w->a);
     d->lanes = ex_uses(x, t->lane);
-    return lies_by_quads(t, w, true) && lies_by_quads(t, x, d->lanes) && !(d->lanes && d->twins);
+    return lies_by_quads(t, w, true) && lies_by_quads(t, x, d->lanes) && !(d->lanes && (d->twins || d->widens));
 }
 
 /* Steps that one dot takes: those in four bytes, of floats and of bf16 also twice as many. */
@@ -43,15 +43,19 @@ bool v_find_dot(const CGen *g, const Tile *t, DotForm *d)
     if (t->across || t->red != RED_sum || t->nr == 0 || t->body->op != EX_mul)
         return false;
     const Expr *p = factor_load(t->body->a[0]), *q = factor_load(t->body->a[1]);
-    if (!p || !q || dtype_bytes((DType)p->dt) != dtype_bytes((DType)q->dt))
-        return false;
-    d->twins = are_twins(t, (DType)p->dt);
-    if (!d->twins && (p->dt == DT_f32 || !ex_is_int(t->rext[t->nr - 1], steps_of((DType)p->dt))))
+    if (!p || !q)
         return false;
     const bool swap = ex_uses(p, t->lane);
     d->x = swap ? q : p;
     d->w = swap ? p : q;
-    d->name = p->dt == DT_f32 ? "FMA" : p->dt == DT_bf16 ? "DOTBF" : p->dt == DT_i16 ? "DOTI16" : d->x->dt != d->w->dt ? "DOTUS" : d->x->dt == DT_u8 ? "DOTUU" : "DOTSS";
+    const DType dt = (DType)d->x->dt;
+    d->widens = dt == DT_i16 && dtype_is_byte((DType)d->w->dt);
+    d->twins = are_twins(t, dt);
+    if (!d->widens && dtype_bytes(dt) != dtype_bytes((DType)d->w->dt))
+        return false;
+    if (!d->twins && (dt == DT_f32 || !ex_is_int(t->rext[t->nr - 1], steps_of(dt))))
+        return false;
+    d->name = dt == DT_f32 ? "FMA" : dt == DT_bf16 ? "DOTBF" : dt == DT_i16 ? "DOTI16" : d->x->dt != d->w->dt ? "DOTUS" : d->x->dt == DT_u8 ? "DOTUU" : "DOTSS";
     return fits_dot(g, t, d);
 }
 
@@ -74,7 +78,9 @@ static void dot(VGen *v, const Sums *sums, int32_t p, int32_t q, const Subst *gi
     uint32_t n = v_place(v, p, ex_int(g->x, begin_vector(v, d, q)), s);
     for (uint32_t k = 0; k < ngiven; k++)
         s[n++] = given[k];
-    const char *x = v_quad(v, ex_subst(g->x, d->x, s, n), d->lanes, d->twins), *w = v_quad(v, ex_subst(g->x, d->w, s, n), true, d->twins);
+    const char *x = v_quad(v, ex_subst(g->x, d->x, s, n), d->lanes, d->twins);
+    const Expr *load = ex_subst(g->x, d->w, s, n);
+    const char *w = d->widens ? v_words(v, load) : v_quad(v, load, true, d->twins);
     const bool swap = d->x->dt == DT_i8 && d->w->dt == DT_u8;
     const char *name = sums->acc[p * sums->nv + q].name;
     ln(g->o, "%s = V%d_%s(%s, %s, %s);", name, v->width, d->name, swap ? w : x, swap ? x : w, name);

@@ -291,21 +291,43 @@ const char *v_text(VGen *v, const Expr *e)
     return temp(v, e, v_value(v, e, v_text), keep);
 }
 
-const char *v_quad(VGen *v, const Expr *load, bool lanes, bool twins)
+/* The address of a load that is not made yet; NULL: *made is its name. */
+static const char *address_of(VGen *v, const Expr *load, const char **made)
+{
+    const uint64_t *known = map_u64(&v->memo, load->id, false);
+    *made = known ? (const char *)(uintptr_t)*known : NULL;
+    return known ? NULL : v_address(v, load->v.ref, flat_index(v->g, buf(v->g->u, load->v.ref), load->a), false);
+}
+
+/* What is loaded for all lanes (`keep`) stays in its register. */
+static const char *loaded(VGen *v, const Expr *load, const char *value, bool keep)
 {
     CGen *g = v->g;
-    const uint64_t *known = map_u64(&v->memo, load->id, false);
-    if (known)
-        return (const char *)(uintptr_t)*known;
-    const char *at = v_address(v, load->v.ref, flat_index(g, buf(g->u, load->v.ref), load->a), false);
+    const char *name = c_name(g, &v->memo, load->id, "r", "r");
+    ln(g->o, "%sv%d%c %s = %s;%s", keep ? "" : "const ", v->width, load->dt == DT_f32 ? 'f' : 'i', name, value,
+       keep ? str_fmt(g->a, " V%d_KEEP(%s);", v->width, name) : "");
+    return name;
+}
+
+const char *v_quad(VGen *v, const Expr *load, bool lanes, bool twins)
+{
+    const char *made, *at = address_of(v, load, &made);
     const bool floats = load->dt == DT_f32;
+    if (!at)
+        return made;
     const char *value = !lanes          ? v_call1(v, floats ? "SET2" : twins ? "SET2Q" : "SETQ", at)
                         : v_is_whole(v) ? v_call1(v, floats ? "LD" : "LDQ", at)
                                         : v_call2(v, floats ? "LDN" : "LDNQ", at, v_count_text(v));
-    const char *name = c_name(g, &v->memo, load->id, "r", "r");
-    ln(g->o, "%sv%d%c %s = %s;%s", lanes ? "" : "const ", v->width, floats ? 'f' : 'i', name, value,
-       lanes ? str_fmt(g->a, " V%d_KEEP(%s);", v->width, name) : "");
-    return name;
+    return loaded(v, load, value, lanes);
+}
+
+const char *v_words(VGen *v, const Expr *load)
+{
+    const char *made, *at = address_of(v, load, &made), *type = load->dt == DT_i8 ? "I8" : "U8";
+    if (!at)
+        return made;
+    const char *value = v_is_whole(v) ? v_call1(v, str_fmt(v->g->a, "LDW%s", type), at) : v_call2(v, str_fmt(v->g->a, "LDNW%s", type), at, v_count_text(v));
+    return loaded(v, load, value, true);
 }
 
 void v_forget(VGen *v, bool block_ends)

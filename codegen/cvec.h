@@ -43,6 +43,7 @@ const char *v_set(VGen *v, const Expr *e);     /* the same value in each lane */
 const char *v_text(VGen *v, const Expr *e);    /* name of a temporary that holds e; equal expressions share one */
 /* four bytes, or for two lanes eight (twins), from there: the same in each lane, or lanes side by side */
 const char *v_quad(VGen *v, const Expr *load, bool lanes, bool twins);
+const char *v_words(VGen *v, const Expr *load); /* two bytes for each lane, as numbers of 16 bits */
 /* A hint, from the pointer that the loads use: one of its own would cost a register. */
 void v_fetch(VGen *v, const Fetch *f, const Subst *s, uint32_t n); /* n variables of it substituted */
 void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n); /* with the tile's variables substituted */

@@ -126,6 +126,7 @@ const Expr *auto_floats(Auto *g, const char *what, int64_t n, const float *v, co
 const Expr *auto_unfold(Auto *g, const Expr *w, int dim, const char *what, uint8_t n, const Expr *const *size, const Expr *const *index);
 void auto_insert(Auto *g, uint32_t k, Stage *s);       /* before stage k */
 uint32_t auto_copy(Auto *g, uint32_t k, uint32_t from, const uint8_t *perm, NodeId node); /* before stage k: a tensor that lies plain, dimension d of it perm[d] of from (NULL: d) */
+void auto_cast_copy(Auto *g, uint32_t t, uint32_t to); /* to[v..] = t[v..] in the type of to, behind the stage that makes t */
 Stage *auto_replace(Auto *g, uint32_t k, const Expr *body); /* stage k with another body: stages are never changed, so it is a new one */
 const Expr *auto_element(const Auto *g, const Stage *s, const Expr *const *index); /* of a map: its body there */
 void auto_exchange(Auto *g, uint32_t k, const Expr *from, const Expr *to); /* an operand of stage k, whose substituted body becomes its own */
@@ -152,6 +153,9 @@ void auto_group(Auto *g);                              /* sums over groups of ch
 void auto_side(Auto *g);                               /* reductions over rows that lie side by side, over one variable */
 void auto_spread(Auto *g);                             /* what groups of channels share, for maps whose lanes they would cut */
 void auto_join(Auto *g);                               /* layouts in which views that join dimensions are free */
+bool multiplies_words(const Machine *m, DType x, DType w); /* auto_words.c: products of bytes are of 16 bits, which is faster */
+bool has_pairs(const Auto *g, const Stage *s, const Dot *d); /* auto_narrow.c: whether both operands can have two steps side by side */
+void auto_words(Auto *g);                              /* operands of products of bytes in 16 bits, where dots of bytes are slow */
 bool multiplies_pairs(const Machine *m);               /* auto_narrow.c: of bf16, faster than floats */
 void auto_narrow(Auto *g);                             /* -ffp=bf16: operands of contractions as bfloat16 */
 void auto_narrow_rest(Auto *g);                        /* after placement: large tensors that no contraction reads */
@@ -212,6 +216,7 @@ bool byte_product(Auto *g, uint32_t k, Factor *p, Factor *q, Dot *d);
 /* ---- operands ---- */
 
 void auto_prepare(Auto *g);
+int channel_dim(const Auto *g, const Stage *s, const Dot *d); /* of x, that the reduction or the lanes walk without a window; -1: none */
 uint32_t auto_rows(Auto *g, uint32_t k, const Dot *d, const Layout *last); /* stages put before contraction k; 0: it is as it was */
 void auto_scalar(Auto *g);                             /* layouts for machines without vectors */
 uint32_t auto_windows(Auto *g, uint32_t k);            /* channels of windows that no product reads become lanes; stages put before k */

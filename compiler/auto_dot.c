@@ -97,10 +97,11 @@ bool steps_lie_beside(const Auto *g, const Stage *s, const Expr *x, const Expr *
     return walks_alone(g, s, x, v) || walks_last(g, x, v) || stride_of(g, x, v) == 1;
 }
 
-/* Whether both operands are narrow, and w a constant or worth packing at run time. */
+/* Whether both operands are narrow, and w a constant, which may be of bytes where x has 16 bits, or worth packing at run time. */
 static bool has_groups(const Auto *g, const Stage *s, const Dot *d)
 {
-    const bool narrow = (is_byte(d->x) && is_byte(d->w)) || (d->x->dt == d->w->dt && (d->x->dt == DT_bf16 || d->x->dt == DT_i16));
+    const bool bytes = is_byte(d->w) && (is_byte(d->x) || (d->x->dt == DT_i16 && is_constant_load(g, d->w)));
+    const bool narrow = bytes || (d->x->dt == d->w->dt && (d->x->dt == DT_bf16 || d->x->dt == DT_i16));
     if (!narrow || !d->group || d->lane < 0 || s->nr == 0 || !ex_is_const(s->rext[s->nr - 1]) || !ex_is_const(ten(g->te, s->out)->dim[d->lane]))
         return false;
     if (!is_constant_load(g, d->w))

@@ -52,9 +52,9 @@ static bool alone(const Auto *g, const Stage *s, const Expr *load, int d)
 /* Some variable of the reduction has an even extent and walks a dimension of both operands by itself, so that it can be
  * innermost in memory. Of windows only those along the last dimension are there already. What is packed at run time (an
  * activation with the lanes) need not walk one, and then an odd extent is filled up. */
-static bool has_pairs(const Auto *g, const Stage *s, const Dot *d)
+bool has_pairs(const Auto *g, const Stage *s, const Dot *d)
 {
-    for (int r = 0; r < s->nr && is_zero_outside(d->x); r++) {
+    for (int r = 0; r < s->nr; r++) {
         const Expr *v = s->rvar[r];
         const int xd = moved_dim(d->x, v), wd = moved_dim(d->w, v);
         const bool walks_w = is_constant_load(g, d->w) ? wd >= 0 && d->w->a[wd] == v : index_uses(d->w, v);
@@ -77,7 +77,7 @@ static bool product_of(const Auto *g, uint32_t k, Product *p)
         return false;
     if (p->d.x->dt != DT_f32 || p->d.w->dt != DT_f32 || p->d.w->op != EX_load)
         return false;
-    const bool pairs = multiplies_pairs(g->m) && has_pairs(g, s, &p->d);
+    const bool pairs = multiplies_pairs(g->m) && is_zero_outside(p->d.x) && has_pairs(g, s, &p->d);
     if (!is_constant_load(g, p->d.w))
         return p->both = pairs && ten(g->te, p->d.w->v.ref)->kind == TEN_stage && may_pack_at_run_time(g, s, p->d.w);
     const bool streams = points_sharing(g, s, p->d.w) <= STREAM_ROWS;
@@ -95,22 +95,6 @@ static void choose_storage(Narrow *n, uint32_t t)
     if (!n->as[t])
         n->as[t] = itself ? t : auto_tensor(g, str_fmt(g->a, "%s.bf16", x->name), TEN_stage, x->rank, x->dim);
     ten(g->te, n->as[t])->dt = DT_bf16;
-}
-
-/* as[t][v..] = bf16(t[v..]), behind the stage that makes t. */
-static void add_copy(Narrow *n, uint32_t t)
-{
-    Auto *g = n->g;
-    const Ten *from = ten(g->te, t);
-    const uint32_t at = from->kind == TEN_stage ? from->stage + 1 : 0;
-    Stage *s = NEW(g->a, Stage);
-    s->kind = ST_map;
-    s->out = n->as[t];
-    s->node = g->te->stage.at[at ? at - 1 : 0]->node;
-    for (uint8_t d = 0; d < from->rank; d++)
-        s->var[d] = ex_index(g->x, (const char *const[]){"i", "j", "k", "l", "m", "n"}[d % 6], from->dim[d]);
-    s->body = ex_cast(g->x, DT_bf16, ex_load(g->x, DT_f32, t, from->rank, s->var));
-    auto_insert(g, at, s);
 }
 
 static void make_rounded(const Recipe *r, const char *from, int64_t first, int64_t n, char *out)
@@ -219,7 +203,7 @@ void auto_narrow(Auto *g)
         narrow_stage(&n, k);
     for (uint32_t t = 1; t < count; t++)
         if (n.as[t] && n.as[t] != t)
-            add_copy(&n, t);
+            auto_cast_copy(g, t, n.as[t]);
 }
 
 /* ---- what nothing multiplies, once it is known what is stored ---- */

@@ -70,8 +70,7 @@ static void split_reduction(Auto *g, uint32_t k, const Dot *d)
 
 /* ---- the operands ---- */
 
-/* Dimension of x that the reduction or the lanes walk without a window: the channel. */
-static int channel_dim(const Auto *g, const Stage *s, const Dot *d)
+int channel_dim(const Auto *g, const Stage *s, const Dot *d)
 {
     const Ten *t = ten(g->te, d->x->v.ref);
     int best = -1;

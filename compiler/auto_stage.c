@@ -85,6 +85,20 @@ uint32_t auto_copy(Auto *g, uint32_t k, uint32_t from, const uint8_t *perm, Node
     return t;
 }
 
+void auto_cast_copy(Auto *g, uint32_t t, uint32_t to)
+{
+    const Ten *from = ten(g->te, t);
+    const uint32_t at = from->kind == TEN_stage ? from->stage + 1 : 0;
+    Stage *s = NEW(g->a, Stage);
+    s->kind = ST_map;
+    s->out = to;
+    s->node = g->te->stage.at[at ? at - 1 : 0]->node;
+    for (uint8_t d = 0; d < from->rank; d++)
+        s->var[d] = ex_index(g->x, (const char *const[]){"i", "j", "k", "l", "m", "n"}[d % 6], from->dim[d]);
+    s->body = ex_cast(g->x, ten(g->te, to)->dt, ex_load(g->x, from->dt, t, from->rank, s->var));
+    auto_insert(g, at, s);
+}
+
 Stage *auto_replace(Auto *g, uint32_t k, const Expr *body)
 {
     Stage *s = arena_copy(g->a, g->te->stage.at[k], sizeof *s);

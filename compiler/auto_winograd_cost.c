@@ -27,8 +27,14 @@ typedef struct Rate { double macs, bytes; } Rate;
 
 static Rate rate_of(const Auto *g, double by_lane, double bytes) { return (Rate){g->m->fma_rate * g->m->lanes_f32 * by_lane, bytes}; }
 static Rate rate_of_floats(const Auto *g) { return winograd_in_bf16(g) ? rate_of(g, 2 * g->m->dot_bf16, 2) : rate_of(g, 1, 4); }
-static Rate direct_rate(const Auto *g, const Conv *c) { return c->sum == DT_f32 ? rate_of_floats(g) : rate_of(g, 4 * byte_dot_rate(g->m, (DType)c->x->dt, (DType)c->w->dt), 1); }
-static Rate product_rate(const Auto *g, const Conv *c) { return c->sum == DT_f32 ? rate_of_floats(g) : rate_of(g, 2 * g->m->dot_i16, 2); }
+static Rate rate_of_words(const Auto *g, double bytes) { return rate_of(g, 2 * g->m->dot_i16, bytes); }
+static Rate product_rate(const Auto *g, const Conv *c) { return c->sum == DT_f32 ? rate_of_floats(g) : rate_of_words(g, 2); }
+
+static Rate direct_rate(const Auto *g, const Conv *c)
+{
+    const DType x = (DType)c->x->dt, w = (DType)c->w->dt;
+    return c->sum == DT_f32 ? rate_of_floats(g) : multiplies_words(g->m, x, w) ? rate_of_words(g, 1) : rate_of(g, 4 * byte_dot_rate(g->m, x, w), 1);
+}
 
 static double direct_cost(const Auto *g, const Conv *c)
 {

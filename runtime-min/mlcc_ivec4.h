@@ -731,6 +731,45 @@ static MLCC_INLINE v4i V4_LDNQ(const void *p, int n)
     return v;
 }
 
+/* Two bytes for each lane as numbers of 16 bits. */
+#if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE v4i V4_LDWI8(const void *p) { return (v4i)_mm_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)p)); }
+static MLCC_INLINE v4i V4_LDWU8(const void *p) { return (v4i)_mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)p)); }
+#else
+static MLCC_INLINE v4i V4_LDWI8(const void *p)
+{
+    int16_t w[8];
+    v4i v;
+    for (int i = 0; i < 8; i++)
+        w[i] = ((const int8_t *)p)[i];
+    memcpy(&v, w, sizeof v);
+    return v;
+}
+static MLCC_INLINE v4i V4_LDWU8(const void *p)
+{
+    int16_t w[8];
+    v4i v;
+    for (int i = 0; i < 8; i++)
+        w[i] = ((const uint8_t *)p)[i];
+    memcpy(&v, w, sizeof v);
+    return v;
+}
+#endif
+
+static MLCC_INLINE v4i V4_LDNWI8(const void *p, int n)
+{
+    char some[8] = {0};
+    memcpy(some, p, 2 * (size_t)n);
+    return V4_LDWI8(some);
+}
+
+static MLCC_INLINE v4i V4_LDNWU8(const void *p, int n)
+{
+    char some[8] = {0};
+    memcpy(some, p, 2 * (size_t)n);
+    return V4_LDWU8(some);
+}
+
 static MLCC_INLINE v4i V4_SETQ(const void *p)
 {
     int32_t q;

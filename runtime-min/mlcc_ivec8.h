@@ -691,6 +691,45 @@ static MLCC_INLINE v8i V8_LDNQ(const void *p, int n)
 }
 #endif
 
+/* Two bytes for each lane as numbers of 16 bits. */
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE v8i V8_LDWI8(const void *p) { return (v8i)_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p)); }
+static MLCC_INLINE v8i V8_LDWU8(const void *p) { return (v8i)_mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)p)); }
+#else
+static MLCC_INLINE v8i V8_LDWI8(const void *p)
+{
+    int16_t w[16];
+    v8i v;
+    for (int i = 0; i < 16; i++)
+        w[i] = ((const int8_t *)p)[i];
+    memcpy(&v, w, sizeof v);
+    return v;
+}
+static MLCC_INLINE v8i V8_LDWU8(const void *p)
+{
+    int16_t w[16];
+    v8i v;
+    for (int i = 0; i < 16; i++)
+        w[i] = ((const uint8_t *)p)[i];
+    memcpy(&v, w, sizeof v);
+    return v;
+}
+#endif
+
+static MLCC_INLINE v8i V8_LDNWI8(const void *p, int n)
+{
+    char some[16] = {0};
+    memcpy(some, p, 2 * (size_t)n);
+    return V8_LDWI8(some);
+}
+
+static MLCC_INLINE v8i V8_LDNWU8(const void *p, int n)
+{
+    char some[16] = {0};
+    memcpy(some, p, 2 * (size_t)n);
+    return V8_LDWU8(some);
+}
+
 static MLCC_INLINE v8i V8_SETQ(const void *p)
 {
     int32_t q;

@@ -2,7 +2,7 @@
  *
  * Arithmetic of bytes as it is scheduled against its plain meaning, to the bit: contractions with zero points
  * (compiler/auto_zero.c), with signs that the machine multiplies (auto_sign.c), of two activations (auto_pack.c) and of
- * joined heads (auto_join.c), sums of scaled bytes in floats (auto_pair.c); and that the forms are taken where they pay and
+ * joined heads (auto_join.c), of numbers of 16 bits (auto_words.c), sums of scaled bytes in floats (auto_pair.c); and that the forms are taken where they pay and
  * only there.
  */
 #include "compiled.h"
@@ -86,7 +86,7 @@ static void check(const Case *c, const char *march)
 
 static void check_all(const Case *c, size_t n)
 {
-    static const char *const march[] = {"generic", "x86-64-v4-vnni", "sapphirerapids", "neon-dotprod"};
+    static const char *const march[] = {"generic", "x86-64-v2", "x86-64-v3", "x86-64-v4-vnni", "sapphirerapids", "neon-dotprod"};
     for (size_t k = 0; k < n; k++)
         for (size_t m = 0; m < COUNT(march); m++)
             check(&c[k], march[m]);
@@ -169,6 +169,35 @@ static void test_signs(void **state)
     }
 }
 
+/* Operands in 16 bits where a machine multiplies pairs of those (compiler/auto_words.c): copies of inputs, tensors that others read, too, rows of
+ * three channels; an odd number of steps stays as it is. */
+static void test_words(void **state)
+{
+    (void)state;
+    const char *weight = constant("w", "i8", 24, 40), *odd = constant("w", "u8", 25, 40), *taps = constant("w", "i8", 12, 40);
+    const struct { const char *graph; bool words; } cases[] = {
+        {str_fmt(arena, "input %%x u8[20,24]\ninput %%p u8[]\n%s%%y i32 = MatMulInteger %%x %%w %%p\noutput %%y\n", weight), true},
+        {str_fmt(arena, "input %%p i32[20,24]\n%s%%a ? = Cast %%p {to=2}\n%%y i32 = MatMulInteger %%a %%w\n%%b ? = Cast %%a {to=1}\n"
+                 "%%c ? = Cast %%a {to=3}\n%%d ? = Cast %%c {to=1}\noutput %%y\noutput %%b\noutput %%d\n", weight), true},
+        {"input %x u8[3,20,24]\ninput %q i32[3,24,70]\n%w ? = Cast %q {to=2}\n%y i32 = MatMulInteger %x %w\noutput %y\n", true},
+        {str_fmt(arena, "input %%a u8[1,3,6,7]\nconst %%s i64[4] (40, 3, 2, 2)\nconst %%z u8[] (77)\n%s%%f ? = Reshape %%w %%s\n"
+                 "%%y i32 = ConvInteger %%a %%f %%z {pads=[1,1,1,1]}\noutput %%y\n", taps), true},
+        {str_fmt(arena, "input %%x i8[20,25]\n%s%%y i32 = MatMulInteger %%x %%w\noutput %%y\n", odd), false},
+    };
+    static const struct { const char *march; bool pairs; } machines[] = {{"x86-64-v2", true}, {"x86-64-v3", true}, {"znver3", true}, {"x86-64-v4", true}, {"x86-64-v3-vnni", false}};
+    for (size_t k = 0; k < COUNT(cases); k++)
+        for (size_t m = 0; m < COUNT(machines); m++) {
+            const char *graph = str_fmt(arena, "graph g\n%s", cases[k].graph);
+            const Unit *plain = compiled(graph, 0, "generic").unit, *u = compiled(graph, 3, machines[m].march).unit;
+            int words = 0;
+            for (uint32_t b = 1; b < u->buf.n; b++)
+                words += buf(u, b)->dt == DT_i16;
+            if ((words > 0) != (cases[k].words && machines[m].pairs))
+                fail_msg("case %zu on %s has %d buffers of 16 bits", k, machines[m].march, words);
+            assert_same_results(plain, u, inputs_of(plain));
+        }
+}
+
 /* The sum of all pairs of bytes, in floats where the machine has vectors. */
 static void test_sums(void **state)
 {
@@ -204,6 +233,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_activations, setup, teardown),
         cmocka_unit_test_setup_teardown(test_joined, setup, teardown),
         cmocka_unit_test_setup_teardown(test_signs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_words, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sums, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,7 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_target), WIDTHS(test_unary), WIDTHS(test_quotients), WIDTHS(test_each), WIDTHS(test_binary), WIDTHS(test_fma), WIDTHS(test_masks),
         WIDTHS(test_fold), WIDTHS(test_partial), WIDTHS(test_strided), WIDTHS(test_integers), WIDTHS(test_bf16),
-        VECTORS(test_pairs) VECTORS(test_lookup) WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_pow), WIDTHS(test_short_functions), WIDTHS(test_special)
+        VECTORS(test_pairs) VECTORS(test_words) VECTORS(test_lookup) WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_pow), WIDTHS(test_short_functions), WIDTHS(test_special)
             WIDE(test_sums) WIDE(test_twins) WIDE(test_ints) WIDE(test_longs) WIDE(test_saturated) WIDE(test_packed) WIDE(test_zip2) WIDE(test_zip4) WIDE(test_narrow) WIDE(test_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
@@ -799,6 +799,27 @@ static void T(test_pairs)(void **state)
         assert_memory_equal(words, x, 4 * (size_t)n);
         for (int i = n; i < W; i++)
             assert_int_equal(words[i], 0);
+    }
+}
+
+/* Bytes as they are in memory, for whole vectors and for the first lanes; nothing behind those is read. */
+static void T(test_words)(void **state)
+{
+    (void)state;
+    int16_t words[2 * W];
+    uint8_t bytes[2 * W];
+    for (int i = 0; i < 2 * W; i++)
+        bytes[i] = (uint8_t)(i * 37 + 100);
+    for (int n = 0; n <= W; n++) {
+        uint8_t *some = malloc(2 * (size_t)n + 1);
+        memcpy(some, bytes, 2 * (size_t)n);
+        for (int sign = 0; sign < 2; sign++) {
+            const I v = n < W ? (sign ? V(LDNWI8)(some, n) : V(LDNWU8)(some, n)) : sign ? V(LDWI8)(some) : V(LDWU8)(some);
+            memcpy(words, &v, sizeof v);
+            for (int i = 0; i < 2 * W; i++)
+                assert_int_equal(words[i], i >= 2 * n ? 0 : sign ? (int8_t)bytes[i] : bytes[i]);
+        }
+        free(some);
     }
 }
 #endif

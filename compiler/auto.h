@@ -153,7 +153,7 @@ void auto_group(Auto *g);                              /* sums over groups of ch
 void auto_side(Auto *g);                               /* reductions over rows that lie side by side, over one variable */
 void auto_spread(Auto *g);                             /* what groups of channels share, for maps whose lanes they would cut */
 void auto_join(Auto *g);                               /* layouts in which views that join dimensions are free */
-bool multiplies_words(const Machine *m, DType x, DType w); /* auto_words.c: products of bytes are of 16 bits, which is faster */
+bool multiplies_words(const Auto *g, DType x, DType w); /* auto_words.c: products of bytes are of 16 bits, which is faster */
 bool has_pairs(const Auto *g, const Stage *s, const Dot *d); /* auto_narrow.c: whether both operands can have two steps side by side */
 void auto_words(Auto *g);                              /* operands of products of bytes in 16 bits, where dots of bytes are slow */
 bool multiplies_pairs(const Machine *m);               /* auto_narrow.c: of bf16, faster than floats */

@@ -96,7 +96,7 @@ static const Expr *sole_input(const Auto *g, const Expr *e)
 static bool is_shorter(const Auto *g, const Run *r)
 {
     const DType x = ten(g->te, r->x->v.ref)->dt;
-    const bool dots = dtype_is_byte(x) && (g->m->dot_us8 >= 1 || multiplies_words(g->m, x, (DType)r->w->dt));
+    const bool dots = dtype_is_byte(x) && (g->m->dot_us8 >= 1 || multiplies_words(g, x, (DType)r->w->dt));
     return dots && r->length < r->taps * ((r->channels + 3) / 4 * 4);
 }
 
@@ -128,7 +128,7 @@ static bool window_of(const Auto *g, uint32_t k, const Dot *d, const Layout *las
 {
     const Ten *x = ten(g->te, d->x->v.ref), *w = ten(g->te, d->w->v.ref);
     const bool bytes = dtype_is_byte(x->dt);
-    const int64_t group = bytes && !multiplies_words(g->m, x->dt, w->dt) ? 4 : bytes || x->dt == DT_i16 ? 2 : 1; /* steps of a dot */
+    const int64_t group = bytes && !multiplies_words(g, x->dt, w->dt) ? 4 : bytes || x->dt == DT_i16 ? 2 : 1; /* steps of a dot */
     if (d->lane < 0 || d->row < 0 || !d->group || w->kind != TEN_const || w->data->fill || d->w->op != EX_load || x->rank < 3 || w->rank == MAX_RANK)
         return false;
     *r = (Run){.s = g->te->stage.at[k], .x = d->x, .w = d->w};

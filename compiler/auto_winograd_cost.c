@@ -33,7 +33,7 @@ static Rate product_rate(const Auto *g, const Conv *c) { return c->sum == DT_f32
 static Rate direct_rate(const Auto *g, const Conv *c)
 {
     const DType x = (DType)c->x->dt, w = (DType)c->w->dt;
-    return c->sum == DT_f32 ? rate_of_floats(g) : multiplies_words(g->m, x, w) ? rate_of_words(g, 1) : rate_of(g, 4 * byte_dot_rate(g->m, x, w), 1);
+    return c->sum == DT_f32 ? rate_of_floats(g) : multiplies_words(g, x, w) ? rate_of_words(g, 1) : rate_of(g, 4 * byte_dot_rate(g->m, x, w), 1);
 }
 
 static double direct_cost(const Auto *g, const Conv *c)

@@ -7,7 +7,8 @@
  *
  * and a product of two activations has both in 16 bits. As in auto_narrow.c a tensor of the scheduler's own is stored so itself, and
  * whoever else reads it reads the same numbers; of a tensor that must keep its type products get a copy. Exact: the sum of a pair has
- * 18 bits at most.
+ * 18 bits at most. A model whose constants the second-level cache keeps is one for small memories, where bytes stay bytes, and one row waits
+ * for its constant.
  */
 #include "auto.h"
 
@@ -18,13 +19,17 @@ typedef struct Words {
 
 /* ---- which contractions ---- */
 
-bool multiplies_words(const Machine *m, DType x, DType w) { return !m->amx && 2 * m->dot_i16 > 4 * byte_dot_rate(m, x, w); }
+bool multiplies_words(const Auto *g, DType x, DType w)
+{
+    const bool faster = !g->m->amx && 2 * g->m->dot_i16 > 4 * byte_dot_rate(g->m, x, w);
+    return faster && !g->te->cx->small && all_constants(g) > g->m->l2_bytes;
+}
 
 static bool is_product_of_bytes(const Auto *g, uint32_t k, Dot *d)
 {
-    if (!dot_of(g, k, d) || d->lane < 0 || !d->group || !dtype_is_byte((DType)d->x->dt) || !dtype_is_byte((DType)d->w->dt) || d->w->op != EX_load)
+    if (!dot_of(g, k, d) || d->lane < 0 || d->row < 0 || !d->group || !dtype_is_byte((DType)d->x->dt) || !dtype_is_byte((DType)d->w->dt) || d->w->op != EX_load)
         return false;
-    return multiplies_words(g->m, (DType)d->x->dt, (DType)d->w->dt);
+    return multiplies_words(g, (DType)d->x->dt, (DType)d->w->dt);
 }
 
 static bool product_of(const Auto *g, uint32_t k, Dot *d)
@@ -131,8 +136,6 @@ static void make_rows(Auto *g)
 void auto_words(Auto *g)
 {
     Dot d;
-    if (g->te->cx->small)
-        return;
     make_rows(g);
     const uint32_t count = g->te->ten.n;
     Words n = {.g = g, .as = NEWN(g->a, uint32_t, count)};

@@ -17,7 +17,7 @@
 #include <cpuid.h>
 #define MLCC_CPU_HAS(feature) __builtin_cpu_supports(#feature)
 /* avxvnni, of which clang before 19 knows no such name: CPUID leaf 7, subleaf 1. Where avx2 may be used, it may. */
-static inline int mlcc_cpu_avxvnni(void)
+static inline __attribute__((unused)) int mlcc_cpu_avxvnni(void)
 {
     unsigned a, b, c, d;
     return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);

@@ -914,10 +914,10 @@ static MLCC_INLINE v16i V16_SET2Q(const void *p)
 /* Bytes 0 and 2 of each lane as two 16-bit numbers, and bytes 1 and 3. */
 static MLCC_INLINE v16i mlcc_v16_even_u8(v16i a) { return a & 0x00ff00ff; }
 
-static MLCC_INLINE v16i mlcc_v16_odd_u8(v16i a) { return (v16i)((v16u)a >> 8) & 0x00ff00ff; }
-
 typedef int16_t v16ss __attribute__((vector_size(64), aligned(4), may_alias));
 typedef uint16_t v16hh __attribute__((vector_size(64), aligned(4), may_alias));
+
+static MLCC_INLINE v16i mlcc_v16_odd_u8(v16i a) { return (v16i)((v16hh)a >> 8); }
 
 static MLCC_INLINE v16i mlcc_v16_even_i8(v16i a) { return (v16i)((v16ss)((v16hh)a << 8) >> 8); }
 

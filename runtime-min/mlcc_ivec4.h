@@ -799,10 +799,10 @@ static MLCC_INLINE v4i V4_IMAC(v4i a, v4i b, v4i c) { return V4_IADD(c, V4_IMUL(
 /* Bytes 0 and 2 of each lane as two 16-bit numbers, and bytes 1 and 3. */
 static MLCC_INLINE v4i mlcc_v4_even_u8(v4i a) { return a & 0x00ff00ff; }
 
-static MLCC_INLINE v4i mlcc_v4_odd_u8(v4i a) { return (v4i)((v4u)a >> 8) & 0x00ff00ff; }
-
 typedef int16_t v4ss __attribute__((vector_size(16), aligned(4), may_alias));
 typedef uint16_t v4hh __attribute__((vector_size(16), aligned(4), may_alias));
+
+static MLCC_INLINE v4i mlcc_v4_odd_u8(v4i a) { return (v4i)((v4hh)a >> 8); }
 
 static MLCC_INLINE v4i mlcc_v4_even_i8(v4i a) { return (v4i)((v4ss)((v4hh)a << 8) >> 8); }
 

@@ -747,10 +747,10 @@ static MLCC_INLINE v8i V8_SET2Q(const void *p)
 /* Bytes 0 and 2 of each lane as two 16-bit numbers, and bytes 1 and 3. */
 static MLCC_INLINE v8i mlcc_v8_even_u8(v8i a) { return a & 0x00ff00ff; }
 
-static MLCC_INLINE v8i mlcc_v8_odd_u8(v8i a) { return (v8i)((v8u)a >> 8) & 0x00ff00ff; }
-
 typedef int16_t v8ss __attribute__((vector_size(32), aligned(4), may_alias));
 typedef uint16_t v8hh __attribute__((vector_size(32), aligned(4), may_alias));
+
+static MLCC_INLINE v8i mlcc_v8_odd_u8(v8i a) { return (v8i)((v8hh)a >> 8); }
 
 static MLCC_INLINE v8i mlcc_v8_even_i8(v8i a) { return (v8i)((v8ss)((v8hh)a << 8) >> 8); }
 

@@ -170,7 +170,7 @@ static void test_signs(void **state)
 }
 
 /* Operands in 16 bits where a machine multiplies pairs of those (compiler/auto_words.c): copies of inputs, tensors that others read, too, rows of
- * three channels; an odd number of steps stays as it is. */
+ * three channels; an odd number of steps stays as it is, and so does a model of few constants. */
 static void test_words(void **state)
 {
     (void)state;
@@ -184,10 +184,12 @@ static void test_words(void **state)
                  "%%y i32 = ConvInteger %%a %%f %%z {pads=[1,1,1,1]}\noutput %%y\n", taps), true},
         {str_fmt(arena, "input %%x i8[20,25]\n%s%%y i32 = MatMulInteger %%x %%w\noutput %%y\n", odd), false},
     };
+    static const char *const large = "input %t i32[300000]\nconst %n0 i64[] (0)\nconst %n1 i64[] (300000)\nconst %n2 i64[] (1)\n%r ? = Range %n0 %n1 %n2\n"
+                                     "%ri ? = Cast %r {to=6}\n%u i32 = Add %t %ri\noutput %u\n";
     static const struct { const char *march; bool pairs; } machines[] = {{"x86-64-v2", true}, {"x86-64-v3", true}, {"znver3", true}, {"x86-64-v4", true}, {"x86-64-v3-vnni", false}};
     for (size_t k = 0; k < COUNT(cases); k++)
         for (size_t m = 0; m < COUNT(machines); m++) {
-            const char *graph = str_fmt(arena, "graph g\n%s", cases[k].graph);
+            const char *graph = str_fmt(arena, "graph g\n%s%s", cases[k].graph, large);
             const Unit *plain = compiled(graph, 0, "generic").unit, *u = compiled(graph, 3, machines[m].march).unit;
             int words = 0;
             for (uint32_t b = 1; b < u->buf.n; b++)
@@ -196,6 +198,9 @@ static void test_words(void **state)
                 fail_msg("case %zu on %s has %d buffers of 16 bits", k, machines[m].march, words);
             assert_same_results(plain, u, inputs_of(plain));
         }
+    const Unit *few = compiled(str_fmt(arena, "graph g\n%s", cases[0].graph), 3, "x86-64-v3").unit;
+    for (uint32_t b = 1; b < few->buf.n; b++)
+        assert_true(buf(few, b)->dt != DT_i16);
 }
 
 /* The sum of all pairs of bytes, in floats where the machine has vectors. */

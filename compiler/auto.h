@@ -126,6 +126,7 @@ const Expr *auto_floats(Auto *g, const char *what, int64_t n, const float *v, co
 const Expr *auto_unfold(Auto *g, const Expr *w, int dim, const char *what, uint8_t n, const Expr *const *size, const Expr *const *index);
 void auto_insert(Auto *g, uint32_t k, Stage *s);       /* before stage k */
 uint32_t auto_copy(Auto *g, uint32_t k, uint32_t from, const uint8_t *perm, NodeId node); /* before stage k: a tensor that lies plain, dimension d of it perm[d] of from (NULL: d) */
+const Expr *auto_load_from(const Auto *g, const Expr *e, DType dt, uint32_t to); /* load e as one of tensor `to`, which holds the same in type dt */
 void auto_cast_copy(Auto *g, uint32_t t, uint32_t to); /* to[v..] = t[v..] in the type of to, behind the stage that makes t */
 Stage *auto_replace(Auto *g, uint32_t k, const Expr *body); /* stage k with another body: stages are never changed, so it is a new one */
 const Expr *auto_element(const Auto *g, const Stage *s, const Expr *const *index); /* of a map: its body there */

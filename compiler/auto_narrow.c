@@ -124,21 +124,12 @@ static const Blob *rounded(Auto *g, const Blob *from)
 
 /* ---- the stages, rewritten ---- */
 
-/* A load of f32 as one of tensor `to`, which holds bf16. */
-static const Expr *narrow_load(Exprs *x, const Expr *e, uint32_t to)
-{
-    const uint16_t rank = ex_load_rank(e);
-    if (e->op == EX_load)
-        return ex_load(x, DT_bf16, to, rank, e->a);
-    return ex_loadp(x, DT_bf16, to, rank, e->a, ex_cast(x, DT_bf16, e->a[rank]));
-}
-
 static const Expr *read_stored(void *ctx, const Expr *e)
 {
     const Narrow *n = ctx;
     if ((e->op != EX_load && e->op != EX_loadp) || e->dt != DT_f32 || n->as[e->v.ref] != e->v.ref)
         return e;
-    return ex_cast(n->g->x, DT_f32, narrow_load(n->g->x, e, e->v.ref));
+    return ex_cast(n->g->x, DT_f32, auto_load_from(n->g, e, DT_bf16, e->v.ref));
 }
 
 static const Expr *narrow_constant(Auto *g, const Expr *load)
@@ -147,12 +138,12 @@ static const Expr *narrow_constant(Auto *g, const Expr *load)
     const uint32_t to = auto_tensor(g, str_fmt(g->a, "%s.bf16", w->name), TEN_const, w->rank, w->dim);
     ten(g->te, to)->dt = DT_bf16;
     ten(g->te, to)->data = rounded(g, w->data);
-    return ex_cast(g->x, DT_f32, narrow_load(g->x, load, to));
+    return ex_cast(g->x, DT_f32, auto_load_from(g, load, DT_bf16, to));
 }
 
 static const Expr *narrow_operand(const Narrow *n, const Expr *load)
 {
-    return ex_cast(n->g->x, DT_f32, narrow_load(n->g->x, load, n->as[load->v.ref]));
+    return ex_cast(n->g->x, DT_f32, auto_load_from(n->g, load, DT_bf16, n->as[load->v.ref]));
 }
 
 static const Expr *product_body(Narrow *n, const Product *p)

@@ -49,13 +49,6 @@ static bool is_slow_input(const Auto *g, const Dot *d)
     return d->row >= 0 && ten(g->te, d->x->v.ref)->kind == TEN_input && is_constant_load(g, d->w) && byte_dot_rate(g->m, other_sign(dx), dw) > 1.5 * byte_dot_rate(g->m, dx, dw);
 }
 
-/* The load of a copy, which may have the other sign. */
-static const Expr *load_of_copy(Auto *g, const Expr *e, uint32_t copy)
-{
-    const uint16_t rank = ex_load_rank(e);
-    return e->op == EX_load ? ex_load(g->x, (DType)e->dt, copy, rank, e->a) : ex_loadp(g->x, (DType)e->dt, copy, rank, e->a, e->a[rank]);
-}
-
 /* Such an input is read from one copy, for all products. */
 static void copy_inputs(Auto *g)
 {
@@ -71,7 +64,7 @@ static void copy_inputs(Auto *g)
             k++;
             auto_views(g);
         }
-        auto_exchange(g, k, d.x, load_of_copy(g, d.x, copy[from]));
+        auto_exchange(g, k, d.x, auto_load_from(g, d.x, (DType)d.x->dt, copy[from]));
     }
 }
 

@@ -85,6 +85,12 @@ uint32_t auto_copy(Auto *g, uint32_t k, uint32_t from, const uint8_t *perm, Node
     return t;
 }
 
+const Expr *auto_load_from(const Auto *g, const Expr *e, DType dt, uint32_t to)
+{
+    const uint16_t rank = ex_load_rank(e);
+    return e->op == EX_load ? ex_load(g->x, dt, to, rank, e->a) : ex_loadp(g->x, dt, to, rank, e->a, ex_cast(g->x, dt, e->a[rank]));
+}
+
 void auto_cast_copy(Auto *g, uint32_t t, uint32_t to)
 {
     const Ten *from = ten(g->te, t);

@@ -55,15 +55,6 @@ static void choose_storage(Words *n, uint32_t t)
 
 /* ---- the stages, rewritten ---- */
 
-/* Load e as one of tensor `to`, which holds the same numbers. */
-static const Expr *load_from(Exprs *x, const Expr *e, DType dt, uint32_t to)
-{
-    const uint16_t rank = ex_load_rank(e);
-    if (e->op == EX_load)
-        return ex_load(x, dt, to, rank, e->a);
-    return ex_loadp(x, dt, to, rank, e->a, ex_cast(x, dt, e->a[rank]));
-}
-
 /* e: the byte that a number of 16 bits is. */
 static bool is_stored(const Words *n, const Expr *e)
 {
@@ -76,7 +67,7 @@ static const Expr *read_stored(void *ctx, const Expr *e)
 {
     const Words *n = ctx;
     if ((e->op == EX_load || e->op == EX_loadp) && dtype_is_byte((DType)e->dt) && n->as[e->v.ref] == e->v.ref)
-        return ex_cast(n->g->x, (DType)e->dt, load_from(n->g->x, e, DT_i16, e->v.ref));
+        return ex_cast(n->g->x, (DType)e->dt, auto_load_from(n->g, e, DT_i16, e->v.ref));
     if (e->op == EX_cast && is_stored(n, e->a[0]))
         return ex_cast(n->g->x, (DType)e->dt, e->a[0]->a[0]);
     return e;
@@ -86,7 +77,7 @@ static const Expr *read_stored(void *ctx, const Expr *e)
 static const Expr *factor(const Words *n, const Expr *load)
 {
     Exprs *x = n->g->x;
-    return ex_cast(x, DT_i32, is_constant_load(n->g, load) ? load : load_from(x, load, DT_i16, n->as[load->v.ref]));
+    return ex_cast(x, DT_i32, is_constant_load(n->g, load) ? load : auto_load_from(n->g, load, DT_i16, n->as[load->v.ref]));
 }
 
 static void store_words(Words *n, uint32_t k)
@@ -116,7 +107,7 @@ static uint32_t insert_rows(Auto *g, uint32_t k, Dot *d)
         const uint32_t copy = auto_copy(g, k, d->x->v.ref, NULL, g->te->stage.at[k]->node);
         g->layout.at[copy] = (Layout){0}; /* stored as rows are made of it */
         auto_views(g);
-        auto_exchange(g, k + ++added, d->x, load_from(g->x, d->x, (DType)d->x->dt, copy));
+        auto_exchange(g, k + ++added, d->x, auto_load_from(g, d->x, (DType)d->x->dt, copy));
         auto_views(g);
         (void)dot_of(g, k + added, d);
     }

@@ -12,7 +12,7 @@ enum { MOST_ZIPPED = 4 };
 static int32_t zipped_of(const VGen *v, const Store *st)
 {
     const DType dt = buf(v->g->u, st->buf)->dt;
-    return dtype_is_byte(dt) ? 3 : dt == DT_bf16 ? 4 : v_is_rounded_i16(v, st) ? 2 : 0;
+    return v_is_rounded_i16(v, st) ? 2 : dtype_is_byte(dt) || dt == DT_i16 ? 3 : dt == DT_bf16 ? 4 : 0;
 }
 
 int32_t v_zipped(VGen *v, const Expr *base, int32_t first)

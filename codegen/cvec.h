@@ -53,7 +53,7 @@ void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n); /* with the 
 bool v_packs(VGen *v, const Store *st);
 const char *v_unpacked(VGen *v, const Store *st, const Subst *s, uint32_t n);
 void v_store_packed(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value, int32_t count);
-/* Points by turns, three of bytes, four of bf16 or two floats that are rounded to i16 and saturated (v_is_rounded_i16): the value of one, whose
+/* Points by turns, three of bytes or of i16, four of bf16 or two floats that are rounded to i16 and saturated (v_is_rounded_i16): the value of one, whose
  * low bits are stored, or the float; and the store, with the substitution of the first. */
 bool v_is_rounded_i16(const VGen *v, const Store *st); /* with -ffp=bf16: not every way to store NaN gives the same */
 const char *v_narrowed(VGen *v, const Store *st, const Subst *s, uint32_t n);

@@ -4,16 +4,37 @@
  */
 #include "cvec_part.h"
 
+/* The saturation to a byte that e ends with, or is in 16 bits; NULL: neither. */
+static const Expr *saturated_byte(const Expr *e)
+{
+    const Expr *s = e->op == EX_cast && e->dt == DT_i16 ? e->a[0] : e;
+    return s->op == EX_castsat && dtype_is_byte((DType)s->dt) ? s : NULL;
+}
+
+/* The saturation that stores of whole vectors do themselves; NULL: none, or the conversion of floats does it. */
+static const Expr *saturation(const VGen *v, const Expr *e)
+{
+    const Expr *byte = saturated_byte(e), *s = byte ? byte : e;
+    if (s->op != EX_castsat || !v_element((DType)s->dt)->saturates || !v_by_lane(s, v->lane, v->acc))
+        return NULL;
+    return byte && lane_kind((DType)s->a[0]->dt) == LK_f32 ? NULL : s;
+}
+
+/* Word behind ST of a store that saturates: to a byte that is stored in 16 bits, or to what is stored. */
+static const char *saturating_suffix(const CGen *g, const Store *st, const Expr *s, int32_t count)
+{
+    const char *many = count > 1 ? str_fmt(g->a, "%d", count) : "";
+    return str_fmt(g->a, "%s%s%s", buf(g->u, st->buf)->dt == (DType)s->dt ? "S" : "W", many, v_element((DType)s->dt)->suffix);
+}
+
 /* What is stored, in the lanes of its element: narrow floats are rounded and whole vectors saturated by the store
  * itself. */
-static const char *stored_lanes(VGen *v, const Expr *e, bool *saturates)
+static const char *stored_lanes(VGen *v, const Expr *e, const Expr **saturates)
 {
     const Element *m = v_element((DType)e->dt);
-    *saturates = e->op == EX_castsat && m->saturates && v_by_lane(e, v->lane, v->acc);
-    if (*saturates && lane_kind((DType)e->a[0]->dt) == LK_f32 && dtype_bytes(m->dt) == 1)
-        *saturates = false; /* the conversion of floats does */
+    *saturates = saturation(v, e);
     if (*saturates)
-        return v_text(v, ex_castsat(v->g->x, DT_i32, e->a[0]));
+        return v_text(v, ex_castsat(v->g->x, DT_i32, (*saturates)->a[0]));
     if (dtype_is_narrow_float(m->dt)) /* of one choice by position, a constant may be left of the conversion */
         return v_text(v, e->op == EX_cast ? e->a[0] : ex_cast(v->g->x, DT_f32, e));
     return m->kind == LK_mask ? v_call2(v, "IAND", v_text(v, e), str_fmt(v->g->a, "V%d_ISET(1)", v->width))
@@ -33,19 +54,20 @@ void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n)
     const Buf *b = buf(g->u, st->buf);
     const Expr *flat = ex_subst(g->x, flat_index(g, b, st->idx), s, n);
     const Element *m = v_element(b->dt);
-    bool linear, saturates;
+    const Expr *saturates;
+    bool linear;
     const int64_t stride = ex_coef(flat, v->lane, &linear);
     const char *value = stored_lanes(v, ex_subst(g->x, st->value, s, n), &saturates);
     const char *at = v_address(v, st->buf, flat, true);
     if (saturates && (stride != 1 || !v_is_whole(v)))
-        value = v_call1(v, str_fmt(g->a, "SAT%s", m->suffix), value);
+        value = v_call1(v, str_fmt(g->a, "SAT%s", v_element((DType)saturates->dt)->suffix), value);
     if (stride != 1)
         ln(g->o, "V%d_%sSCATTER%s(%s, %lld, %s, %s);", v->width, m->prefix, m->suffix, at, (long long)stride, value,
            v_count_text(v));
     else if (!v_is_whole(v))
         ln(g->o, "V%d_%sSTN%s(%s, %s, %s);", v->width, m->prefix, store_suffix(g, m), at, value, v_count_text(v));
     else
-        ln(g->o, "V%d_%sST%s%s(%s, %s);", v->width, m->prefix, saturates ? "S" : "", store_suffix(g, m), at, value);
+        ln(g->o, "V%d_%sST%s(%s, %s);", v->width, m->prefix, saturates ? saturating_suffix(g, st, saturates, 1) : store_suffix(g, m), at, value);
 }
 
 bool v_packs(VGen *v, const Store *st)
@@ -53,13 +75,13 @@ bool v_packs(VGen *v, const Store *st)
     const Buf *b = buf(v->g->u, st->buf);
     bool linear;
     const bool side = ex_coef(flat_index(v->g, b, st->idx), v->t->lane, &linear) == 1 && linear;
-    return side && dtype_is_byte(b->dt) && st->value->op == EX_castsat &&
-           v_by_lane(st->value, v->t->lane, v->t->acc);
+    const Expr *byte = saturated_byte(st->value);
+    return side && byte && v_by_lane(byte, v->t->lane, v->t->acc);
 }
 
 const char *v_unpacked(VGen *v, const Store *st, const Subst *s, uint32_t n)
 {
-    bool saturates;
+    const Expr *saturates;
     return stored_lanes(v, ex_subst(v->g->x, st->value, s, n), &saturates);
 }
 
@@ -71,11 +93,11 @@ bool v_is_rounded_i16(const VGen *v, const Store *st)
 
 const char *v_narrowed(VGen *v, const Store *st, const Subst *s, uint32_t n)
 {
-    bool saturates;
+    const Expr *saturates;
     if (v_is_rounded_i16(v, st))
         return v_text(v, ex_subst(v->g->x, st->value->a[0]->a[0], s, n));
     const char *value = stored_lanes(v, ex_subst(v->g->x, st->value, s, n), &saturates);
-    return saturates ? v_call1(v, str_fmt(v->g->a, "SAT%s", v_element(buf(v->g->u, st->buf)->dt)->suffix), value) : value;
+    return saturates ? v_call1(v, str_fmt(v->g->a, "SAT%s", v_element((DType)saturates->dt)->suffix), value) : value;
 }
 
 static const char *arguments(const CGen *g, const char *const *value, int32_t count)
@@ -100,5 +122,5 @@ void v_store_packed(VGen *v, const Store *st, const Subst *s, uint32_t n, const 
     CGen *g = v->g;
     const Buf *b = buf(g->u, st->buf);
     const char *at = v_address(v, st->buf, ex_subst(g->x, flat_index(g, b, st->idx), s, n), true);
-    ln(g->o, "V%d_STS%d%s(%s%s);", v->width, count, v_element(b->dt)->suffix, at, arguments(g, value, count));
+    ln(g->o, "V%d_ST%s(%s%s);", v->width, saturating_suffix(g, st, saturated_byte(st->value), count), at, arguments(g, value, count));
 }

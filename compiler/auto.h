@@ -247,7 +247,7 @@ void auto_chain(Auto *g);                              /* and by bands of rows *
 enum { FEW_BLOCKS = 8 };                               /* of rows that parts of a run can share */
 void place_in_band(Auto *g, uint32_t k, uint32_t host); /* auto_bands.c: stage k, in the outermost loop of another */
 void auto_bands(Auto *g);                              /* what auto_rows made, at a few rows of its reader */
-bool makes_bytes(const Auto *g, uint32_t k);           /* auto_bands.c: stage k computes bytes of floats, as a quantization does */
+bool makes_bytes(const Auto *g, uint32_t k);           /* auto_bands.c: stage k computes bytes, or 16 bits, of floats, as a quantization does */
 void auto_strips(Auto *g);                             /* what lies between transforms, at a few rows of tiles */
 void auto_statistics(Auto *g);                         /* statistics of rows, at the rows of their reader */
 void auto_tile(Auto *g);

@@ -48,9 +48,10 @@ static void find_float_load(void *ctx, const Expr *e)
 
 bool makes_bytes(const Auto *g, uint32_t k)
 {
+    const DType out = ten(g->te, g->te->stage.at[k]->out)->dt;
     bool floats = false;
     ex_walk(g->body[k], find_float_load, &floats);
-    return floats && dtype_is_byte(ten(g->te, g->te->stage.at[k]->out)->dt);
+    return floats && (dtype_is_byte(out) || out == DT_i16);
 }
 
 /* Scratch that leaves room in the first-level cache: more where what two bands share is no copy. */

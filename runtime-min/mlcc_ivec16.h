@@ -419,6 +419,12 @@ static MLCC_INLINE void V16_ZIP3U8(uint8_t *p, v16i a, v16i b, v16i c)
 
 static MLCC_INLINE void V16_ZIP3I8(int8_t *p, v16i a, v16i b, v16i c) { V16_ZIP3U8((uint8_t *)p, a, b, c); }
 
+static MLCC_INLINE void V16_ZIP3I16(int16_t *p, v16i a, v16i b, v16i c)
+{
+    V8_ZIP3I16(p, (v8i)mlcc_v16_lo((v16f)a), (v8i)mlcc_v16_lo((v16f)b), (v8i)mlcc_v16_lo((v16f)c));
+    V8_ZIP3I16(p + 24, (v8i)mlcc_v16_hi((v16f)a), (v8i)mlcc_v16_hi((v16f)b), (v8i)mlcc_v16_hi((v16f)c));
+}
+
 /* The nearest of -32768 to 32767, halves to even, of lane i of a and b at p[2 * i] and p[2 * i + 1]; of NaN the least. Floats below all whole
  * numbers of 32 bits become the least of those. */
 #if MLCC_X86 && defined(__AVX512BW__)
@@ -511,6 +517,35 @@ static MLCC_INLINE void V16_STSI16(int16_t *p, v16i v)
 #else
 static MLCC_INLINE void V16_STSI16(int16_t *p, v16i v) { V16_STI16(p, V16_SATI16(v)); }
 #endif
+
+/* Saturated to bytes and stored as 16 bits, one vector or several side by side. */
+static MLCC_INLINE void V16_STWU8(int16_t *p, v16i v) { V16_STI16(p, V16_SATU8(v)); }
+
+static MLCC_INLINE void V16_STWI8(int16_t *p, v16i v) { V16_STI16(p, V16_SATI8(v)); }
+
+static MLCC_INLINE void V16_STW2U8(int16_t *p, v16i a, v16i b)
+{
+    V16_STWU8(p, a);
+    V16_STWU8(p + 16, b);
+}
+
+static MLCC_INLINE void V16_STW2I8(int16_t *p, v16i a, v16i b)
+{
+    V16_STWI8(p, a);
+    V16_STWI8(p + 16, b);
+}
+
+static MLCC_INLINE void V16_STW4U8(int16_t *p, v16i a, v16i b, v16i c, v16i d)
+{
+    V16_STW2U8(p, a, b);
+    V16_STW2U8(p + 32, c, d);
+}
+
+static MLCC_INLINE void V16_STW4I8(int16_t *p, v16i a, v16i b, v16i c, v16i d)
+{
+    V16_STW2I8(p, a, b);
+    V16_STW2I8(p + 32, c, d);
+}
 
 #if MLCC_X86 && defined(__AVX512F__)
 static MLCC_INLINE v16i V16_LDU16(const uint16_t *p)

@@ -386,6 +386,28 @@ static MLCC_INLINE void V4_ZIP3U8(uint8_t *p, v4i a, v4i b, v4i c)
 
 static MLCC_INLINE void V4_ZIP3I8(int8_t *p, v4i a, v4i b, v4i c) { V4_ZIP3U8((uint8_t *)p, a, b, c); }
 
+/* Low halves of lane i of a, b and c at p[3 * i], p[3 * i + 1] and p[3 * i + 2]. */
+#if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE void V4_ZIP3I16(int16_t *p, v4i a, v4i b, v4i c)
+{
+    const __m128i ab = (__m128i)((a & 65535) | (v4i)((v4u)b << 16)), each = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, -1, -1, -1, -1);
+    const __m128i last = _mm_shuffle_epi8(_mm_unpackhi_epi32(ab, (__m128i)c), each);
+    const int32_t end = _mm_extract_epi32(last, 2);
+    _mm_storeu_si128((__m128i *)(void *)p, _mm_shuffle_epi8(_mm_unpacklo_epi32(ab, (__m128i)c), each));
+    _mm_storel_epi64((__m128i *)(void *)(p + 6), last);
+    memcpy(p + 10, &end, sizeof end);
+}
+#else
+static MLCC_INLINE void V4_ZIP3I16(int16_t *p, v4i a, v4i b, v4i c)
+{
+    for (int i = 0; i < 4; i++) {
+        p[3 * i] = (int16_t)a[i];
+        p[3 * i + 1] = (int16_t)b[i];
+        p[3 * i + 2] = (int16_t)c[i];
+    }
+}
+#endif
+
 /* The nearest of -32768 to 32767, halves to even, of lane i of a and b at p[2 * i] and p[2 * i + 1]; of NaN the least. Floats below all whole
  * numbers of 32 bits become the least of those. */
 #if MLCC_X86 && defined(__SSE4_1__)
@@ -451,6 +473,48 @@ static MLCC_INLINE void V4_SCATTERI16(int16_t *p, ptrdiff_t s, v4i v, int n)
 }
 
 static MLCC_INLINE void V4_STSI16(int16_t *p, v4i v) { V4_STI16(p, V4_SATI16(v)); }
+
+/* Saturated to bytes and stored as 16 bits, one vector or several side by side. */
+static MLCC_INLINE void V4_STWU8(int16_t *p, v4i v) { V4_STI16(p, V4_SATU8(v)); }
+
+static MLCC_INLINE void V4_STWI8(int16_t *p, v4i v) { V4_STI16(p, V4_SATI8(v)); }
+
+#if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE void V4_STW2U8(int16_t *p, v4i a, v4i b)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm_min_epu16(_mm_packus_epi32((__m128i)a, (__m128i)b), _mm_set1_epi16(255)));
+}
+
+static MLCC_INLINE void V4_STW2I8(int16_t *p, v4i a, v4i b)
+{
+    const __m128i all = _mm_max_epi16(_mm_packs_epi32((__m128i)a, (__m128i)b), _mm_set1_epi16(-128));
+    _mm_storeu_si128((__m128i *)(void *)p, _mm_min_epi16(all, _mm_set1_epi16(127)));
+}
+#else
+static MLCC_INLINE void V4_STW2U8(int16_t *p, v4i a, v4i b)
+{
+    V4_STWU8(p, a);
+    V4_STWU8(p + 4, b);
+}
+
+static MLCC_INLINE void V4_STW2I8(int16_t *p, v4i a, v4i b)
+{
+    V4_STWI8(p, a);
+    V4_STWI8(p + 4, b);
+}
+#endif
+
+static MLCC_INLINE void V4_STW4U8(int16_t *p, v4i a, v4i b, v4i c, v4i d)
+{
+    V4_STW2U8(p, a, b);
+    V4_STW2U8(p + 8, c, d);
+}
+
+static MLCC_INLINE void V4_STW4I8(int16_t *p, v4i a, v4i b, v4i c, v4i d)
+{
+    V4_STW2I8(p, a, b);
+    V4_STW2I8(p + 8, c, d);
+}
 
 #if MLCC_NEON
 static MLCC_INLINE v4i V4_LDU16(const uint16_t *p) { return (v4i)vmovl_u16(vld1_u16(p)); }

@@ -336,6 +336,29 @@ static MLCC_INLINE void V8_ZIP3U8(uint8_t *p, v8i a, v8i b, v8i c)
 
 static MLCC_INLINE void V8_ZIP3I8(int8_t *p, v8i a, v8i b, v8i c) { V8_ZIP3U8((uint8_t *)p, a, b, c); }
 
+/* Low halves of lane i of a, b and c at p[3 * i], p[3 * i + 1] and p[3 * i + 2]. Of each store but the last the next one writes over what is too much. */
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE void V8_ZIP3I16(int16_t *p, v8i a, v8i b, v8i c)
+{
+    const __m256i ab = (__m256i)((a & 65535) | (v8i)((v8u)b << 16));
+    const __m256i each = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, -1, -1, -1, -1));
+    const __m256i x = _mm256_shuffle_epi8(_mm256_unpacklo_epi32(ab, (__m256i)c), each), y = _mm256_shuffle_epi8(_mm256_unpackhi_epi32(ab, (__m256i)c), each);
+    const __m128i last = _mm256_extracti128_si256(y, 1);
+    const int32_t end = _mm_extract_epi32(last, 2);
+    _mm_storeu_si128((__m128i *)(void *)p, _mm256_castsi256_si128(x));
+    _mm_storeu_si128((__m128i *)(void *)(p + 6), _mm256_castsi256_si128(y));
+    _mm_storeu_si128((__m128i *)(void *)(p + 12), _mm256_extracti128_si256(x, 1));
+    _mm_storel_epi64((__m128i *)(void *)(p + 18), last);
+    memcpy(p + 22, &end, sizeof end);
+}
+#else
+static MLCC_INLINE void V8_ZIP3I16(int16_t *p, v8i a, v8i b, v8i c)
+{
+    V4_ZIP3I16(p, (v4i)mlcc_v8_lo((v8f)a), (v4i)mlcc_v8_lo((v8f)b), (v4i)mlcc_v8_lo((v8f)c));
+    V4_ZIP3I16(p + 12, (v4i)mlcc_v8_hi((v8f)a), (v4i)mlcc_v8_hi((v8f)b), (v4i)mlcc_v8_hi((v8f)c));
+}
+#endif
+
 /* The nearest of -32768 to 32767, halves to even, of lane i of a and b at p[2 * i] and p[2 * i + 1]; of NaN the least. Floats below all whole
  * numbers of 32 bits become the least of those. */
 #if MLCC_X86 && defined(__AVX2__)
@@ -400,6 +423,56 @@ static MLCC_INLINE void V8_SCATTERI16(int16_t *p, ptrdiff_t s, v8i v, int n)
 }
 
 static MLCC_INLINE void V8_STSI16(int16_t *p, v8i v) { V8_STI16(p, V8_SATI16(v)); }
+
+/* Saturated to bytes and stored as 16 bits, one vector or several side by side. */
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE __m256i mlcc_v8_words_u8(v8i a, v8i b)
+{
+    return _mm256_min_epu16(_mm256_packus_epi32((__m256i)a, (__m256i)b), _mm256_set1_epi16(255));
+}
+
+static MLCC_INLINE __m256i mlcc_v8_words_i8(v8i a, v8i b)
+{
+    const __m256i all = _mm256_packs_epi32((__m256i)a, (__m256i)b);
+    return _mm256_min_epi16(_mm256_max_epi16(all, _mm256_set1_epi16(-128)), _mm256_set1_epi16(127));
+}
+
+static MLCC_INLINE void V8_STW2U8(int16_t *p, v8i a, v8i b) { _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(mlcc_v8_words_u8(a, b), 0xd8)); }
+
+static MLCC_INLINE void V8_STW2I8(int16_t *p, v8i a, v8i b) { _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(mlcc_v8_words_i8(a, b), 0xd8)); }
+
+static MLCC_INLINE void V8_STWU8(int16_t *p, v8i v) { V4_STW2U8(p, (v4i)mlcc_v8_lo((v8f)v), (v4i)mlcc_v8_hi((v8f)v)); }
+
+static MLCC_INLINE void V8_STWI8(int16_t *p, v8i v) { V4_STW2I8(p, (v4i)mlcc_v8_lo((v8f)v), (v4i)mlcc_v8_hi((v8f)v)); }
+#else
+static MLCC_INLINE void V8_STWU8(int16_t *p, v8i v) { V8_STI16(p, V8_SATU8(v)); }
+
+static MLCC_INLINE void V8_STWI8(int16_t *p, v8i v) { V8_STI16(p, V8_SATI8(v)); }
+
+static MLCC_INLINE void V8_STW2U8(int16_t *p, v8i a, v8i b)
+{
+    V8_STWU8(p, a);
+    V8_STWU8(p + 8, b);
+}
+
+static MLCC_INLINE void V8_STW2I8(int16_t *p, v8i a, v8i b)
+{
+    V8_STWI8(p, a);
+    V8_STWI8(p + 8, b);
+}
+#endif
+
+static MLCC_INLINE void V8_STW4U8(int16_t *p, v8i a, v8i b, v8i c, v8i d)
+{
+    V8_STW2U8(p, a, b);
+    V8_STW2U8(p + 16, c, d);
+}
+
+static MLCC_INLINE void V8_STW4I8(int16_t *p, v8i a, v8i b, v8i c, v8i d)
+{
+    V8_STW2I8(p, a, b);
+    V8_STW2I8(p + 16, c, d);
+}
 
 #if MLCC_X86 && defined(__AVX2__)
 static MLCC_INLINE v8i V8_LDU16(const uint16_t *p)

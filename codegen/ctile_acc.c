@@ -189,15 +189,15 @@ static void store_by_turns(VGen *v, const Acc *acc, int32_t nv, const Group *at,
             store_packed(v, &acc[b->p * nv + b->q], b, k, &value[k * MOST_TURNS + n]);
 }
 
-/* Accumulators of vector q of all points. */
-typedef struct Column { const Acc *acc; int32_t q, nv; } Column;
+/* Accumulators of vector q of all points, `count` of which are stored together. */
+typedef struct Column { const Acc *acc; int32_t q, nv, count; } Column;
 
 static const char *column_point(VGen *v, const void *ctx, int32_t p)
 {
     const Column *c = ctx;
     Subst s[MAX_RANK + 2];
     const uint32_t n = place_acc(v, &c->acc[p * c->nv + c->q], p, c->q, s);
-    return v_narrowed(v, v->t->store, s, n);
+    return v_to_zip(v, v->t->store, c->count, s, n);
 }
 
 /* How many points are stored together, of all of these; 0: it is not always as many. */
@@ -219,7 +219,7 @@ static void zipped_epilogue(VGen *v, const Acc *acc, Points at, int32_t nv, int3
     const int32_t whole = v->t->lanes / v->width;
     for (int32_t p = at.first; p < at.first + at.count; p += count)
         for (int32_t q = 0; q < nv; q++) {
-            const Column c = {acc, q, nv};
+            const Column c = {acc, q, nv, count};
             if (q < whole)
                 v_zip(v, ex_int(v->g->x, (int64_t)q * v->width), p, count, column_point, &c);
             for (int32_t k = 0; q >= whole && k < count; k++)

@@ -4,13 +4,13 @@
  */
 #include "ctile.h"
 
-/* What the strip from lane `base` on stores at point p, in its low bits. */
+/* What the strip from lane `base` on stores at point p, of all of which one store takes care. */
 static const char *strip_point(VGen *v, const void *base, int32_t p)
 {
     Subst s[MAX_RANK + 1];
     const uint32_t n = v_place(v, p, base, s);
     v_turn_loads(v, p, base);
-    return v_narrowed(v, v->t->store, s, n);
+    return v_to_zip(v, v->t->store, tile_points(v->t), s, n);
 }
 
 static void map_strip(VGen *v, const Expr *base)

@@ -8,21 +8,15 @@
 
 enum { MOST_ZIPPED = 4 };
 
-/* Points that the dialect zips of such elements; 0: none. */
-static int32_t zipped_of(const VGen *v, const Store *st)
-{
-    const DType dt = buf(v->g->u, st->buf)->dt;
-    return v_is_rounded_i16(v, st) ? 2 : dtype_is_byte(dt) || dt == DT_i16 ? 3 : dt == DT_bf16 ? 4 : 0;
-}
-
 int32_t v_zipped(VGen *v, const Expr *base, int32_t first)
 {
     const Tile *t = v->t;
     if (t->nstore != 1 || !v_is_whole(v))
         return 0;
-    const int32_t count = zipped_of(v, t->store);
     const Expr *flat = flat_index(v->g, buf(v->g->u, t->store->buf), t->store->idx), *begin = NULL;
-    bool linear, side = count && first + count <= tile_points(t) && ex_coef(flat, t->lane, &linear) == count && linear;
+    bool linear;
+    const int64_t stride = ex_coef(flat, t->lane, &linear), count = linear && v_zips(v, t->store, stride) ? stride : 0;
+    bool side = count && first + count <= tile_points(t);
     for (int32_t p = 0; side && p < count; p++) {
         Subst s[MAX_RANK + 1];
         const uint32_t n = v_place(v, first + p, base, s);
@@ -30,7 +24,7 @@ int32_t v_zipped(VGen *v, const Expr *base, int32_t first)
         begin = p ? begin : at;
         side = ex_is_int(ex_sub(v->g->x, at, begin), p);
     }
-    return side ? count : 0;
+    return side ? (int32_t)count : 0;
 }
 
 void v_zip(VGen *v, const Expr *base, int32_t first, int32_t count, const char *(*value)(VGen *v, const void *ctx, int32_t p), const void *ctx)

@@ -53,10 +53,10 @@ void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n); /* with the 
 bool v_packs(VGen *v, const Store *st);
 const char *v_unpacked(VGen *v, const Store *st, const Subst *s, uint32_t n);
 void v_store_packed(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value, int32_t count);
-/* Points by turns, three of bytes or of i16, four of bf16 or two floats that are rounded to i16 and saturated (v_is_rounded_i16): the value of one, whose
- * low bits are stored, or the float; and the store, with the substitution of the first. */
-bool v_is_rounded_i16(const VGen *v, const Store *st); /* with -ffp=bf16: not every way to store NaN gives the same */
-const char *v_narrowed(VGen *v, const Store *st, const Subst *s, uint32_t n);
+/* Points by turns: whether the dialect stores so many of such elements side by side, three of bytes or i16, four of bf16, or two of floats that are
+ * rounded to i16 and saturated and of bytes in 16 bits; what it takes of one; and the store, with the substitution of the first. */
+bool v_zips(const VGen *v, const Store *st, int64_t count);
+const char *v_to_zip(VGen *v, const Store *st, int32_t count, const Subst *s, uint32_t n);
 void v_store_zipped(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value, int32_t count);
 const char *v_combine(VGen *v, RedOp op, const char *acc, const Expr *body); /* op(acc, body); acc itself when it is that */
 void v_accumulate(VGen *v, RedOp op, const char *acc, const Expr *body);      /* acc = op(acc, body) */

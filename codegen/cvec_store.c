@@ -85,19 +85,46 @@ const char *v_unpacked(VGen *v, const Store *st, const Subst *s, uint32_t n)
     return stored_lanes(v, ex_subst(v->g->x, st->value, s, n), &saturates);
 }
 
-bool v_is_rounded_i16(const VGen *v, const Store *st)
+/* With -ffp=bf16: not every way to store NaN gives the same. */
+static bool is_rounded_i16(const VGen *v, const Store *st)
 {
     const Expr *e = st->value, *whole = buf(v->g->u, st->buf)->dt == DT_i16 && e->op == EX_castsat ? e->a[0] : NULL;
     return v->g->u->cx->fp == FP_bf16 && whole && whole->op == EX_rint && whole->dt == DT_f32 && v_by_lane(whole, v->t->lane, v->t->acc);
 }
 
-const char *v_narrowed(VGen *v, const Store *st, const Subst *s, uint32_t n)
+/* A byte that is stored in 16 bits. */
+static bool is_word(const VGen *v, const Store *st)
+{
+    const Expr *byte = saturated_byte(st->value);
+    return byte && buf(v->g->u, st->buf)->dt == DT_i16 && v_by_lane(byte, v->t->lane, v->t->acc);
+}
+
+bool v_zips(const VGen *v, const Store *st, int64_t count)
+{
+    const DType dt = buf(v->g->u, st->buf)->dt;
+    switch (count) {
+    case 2: return is_rounded_i16(v, st) || is_word(v, st);
+    case 3: return dtype_is_byte(dt) || dt == DT_i16;
+    case 4: return dt == DT_bf16;
+    default: return false;
+    }
+}
+
+/* Word behind ZIP and the count, and whether it saturates. */
+static const char *zip_suffix(const VGen *v, const Store *st, int32_t count)
+{
+    if (count == 2 && is_word(v, st))
+        return str_fmt(v->g->a, "W%s", v_element((DType)saturated_byte(st->value)->dt)->suffix);
+    return count == 2 ? "RI16" : store_suffix(v->g, v_element(buf(v->g->u, st->buf)->dt));
+}
+
+const char *v_to_zip(VGen *v, const Store *st, int32_t count, const Subst *s, uint32_t n)
 {
     const Expr *saturates;
-    if (v_is_rounded_i16(v, st))
+    if (count == 2 && is_rounded_i16(v, st))
         return v_text(v, ex_subst(v->g->x, st->value->a[0]->a[0], s, n));
     const char *value = stored_lanes(v, ex_subst(v->g->x, st->value, s, n), &saturates);
-    return saturates ? v_call1(v, str_fmt(v->g->a, "SAT%s", v_element((DType)saturates->dt)->suffix), value) : value;
+    return saturates && count != 2 ? v_call1(v, str_fmt(v->g->a, "SAT%s", v_element((DType)saturates->dt)->suffix), value) : value;
 }
 
 static const char *arguments(const CGen *g, const char *const *value, int32_t count)
@@ -113,8 +140,7 @@ void v_store_zipped(VGen *v, const Store *st, const Subst *s, uint32_t n, const 
     CGen *g = v->g;
     const Buf *b = buf(g->u, st->buf);
     const char *at = v_address(v, st->buf, ex_subst(g->x, flat_index(g, b, st->idx), s, n), true);
-    const char *what = v_is_rounded_i16(v, st) ? "RI16" : store_suffix(g, v_element(b->dt));
-    ln(g->o, "V%d_ZIP%d%s(%s%s);", v->width, count, what, at, arguments(g, value, count));
+    ln(g->o, "V%d_ZIP%d%s(%s%s);", v->width, count, zip_suffix(v, st, count), at, arguments(g, value, count));
 }
 
 void v_store_packed(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value, int32_t count)

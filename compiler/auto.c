@@ -65,8 +65,10 @@ static void make_schedule(Auto *g)
     }
     if (g->m->lanes_f32 > 1 && g->m->fma)
         auto_scale(g);
-    if (g->m->lanes_f32 > 1)
+    if (g->m->lanes_f32 > 1) {
         auto_words(g);
+        auto_taps(g);
+    }
     auto_prepare(g);
     if (g->m->lanes_f32 > 1 && !g->te->cx->small) {
         auto_side(g);

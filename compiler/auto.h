@@ -157,6 +157,7 @@ void auto_join(Auto *g);                               /* layouts in which views
 bool multiplies_words(const Auto *g, DType x, DType w); /* auto_words.c: products of bytes are of 16 bits, which is faster */
 bool has_pairs(const Auto *g, const Stage *s, const Dot *d); /* auto_narrow.c: whether both operands can have two steps side by side */
 void auto_words(Auto *g);                              /* operands of products of bytes in 16 bits, where dots of bytes are slow */
+void auto_taps(Auto *g);                               /* there, what windows of bytes read in 16 bits by pairs of columns */
 bool multiplies_pairs(const Machine *m);               /* auto_narrow.c: of bf16, faster than floats */
 void auto_narrow(Auto *g);                             /* -ffp=bf16: operands of contractions as bfloat16 */
 void auto_narrow_rest(Auto *g);                        /* after placement: large tensors that no contraction reads */

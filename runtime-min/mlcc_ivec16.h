@@ -518,7 +518,7 @@ static MLCC_INLINE void V16_STSI16(int16_t *p, v16i v)
 static MLCC_INLINE void V16_STSI16(int16_t *p, v16i v) { V16_STI16(p, V16_SATI16(v)); }
 #endif
 
-/* Saturated to bytes and stored as 16 bits, one vector or several side by side. */
+/* Saturated to bytes and stored as 16 bits: one vector, several side by side, or lanes of two by turns. */
 static MLCC_INLINE void V16_STWU8(int16_t *p, v16i v) { V16_STI16(p, V16_SATU8(v)); }
 
 static MLCC_INLINE void V16_STWI8(int16_t *p, v16i v) { V16_STI16(p, V16_SATI8(v)); }
@@ -533,6 +533,18 @@ static MLCC_INLINE void V16_STW2I8(int16_t *p, v16i a, v16i b)
 {
     V16_STWI8(p, a);
     V16_STWI8(p + 16, b);
+}
+
+static MLCC_INLINE void V16_ZIP2WU8(int16_t *p, v16i a, v16i b)
+{
+    const v16i all = V16_SATU8(a) | (v16i)((v16u)V16_SATU8(b) << 16);
+    memcpy(p, &all, sizeof all);
+}
+
+static MLCC_INLINE void V16_ZIP2WI8(int16_t *p, v16i a, v16i b)
+{
+    const v16i all = (V16_SATI8(a) & 65535) | (v16i)((v16u)V16_SATI8(b) << 16);
+    memcpy(p, &all, sizeof all);
 }
 
 static MLCC_INLINE void V16_STW4U8(int16_t *p, v16i a, v16i b, v16i c, v16i d)

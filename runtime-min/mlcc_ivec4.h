@@ -474,7 +474,7 @@ static MLCC_INLINE void V4_SCATTERI16(int16_t *p, ptrdiff_t s, v4i v, int n)
 
 static MLCC_INLINE void V4_STSI16(int16_t *p, v4i v) { V4_STI16(p, V4_SATI16(v)); }
 
-/* Saturated to bytes and stored as 16 bits, one vector or several side by side. */
+/* Saturated to bytes and stored as 16 bits: one vector, several side by side, or lanes of two by turns. */
 static MLCC_INLINE void V4_STWU8(int16_t *p, v4i v) { V4_STI16(p, V4_SATU8(v)); }
 
 static MLCC_INLINE void V4_STWI8(int16_t *p, v4i v) { V4_STI16(p, V4_SATI8(v)); }
@@ -503,6 +503,18 @@ static MLCC_INLINE void V4_STW2I8(int16_t *p, v4i a, v4i b)
     V4_STWI8(p + 4, b);
 }
 #endif
+
+static MLCC_INLINE void V4_ZIP2WU8(int16_t *p, v4i a, v4i b)
+{
+    const v4i all = V4_SATU8(a) | (v4i)((v4u)V4_SATU8(b) << 16);
+    memcpy(p, &all, sizeof all);
+}
+
+static MLCC_INLINE void V4_ZIP2WI8(int16_t *p, v4i a, v4i b)
+{
+    const v4i all = (V4_SATI8(a) & 65535) | (v4i)((v4u)V4_SATI8(b) << 16);
+    memcpy(p, &all, sizeof all);
+}
 
 static MLCC_INLINE void V4_STW4U8(int16_t *p, v4i a, v4i b, v4i c, v4i d)
 {

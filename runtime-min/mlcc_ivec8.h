@@ -362,12 +362,17 @@ static MLCC_INLINE void V8_ZIP3I16(int16_t *p, v8i a, v8i b, v8i c)
 /* The nearest of -32768 to 32767, halves to even, of lane i of a and b at p[2 * i] and p[2 * i + 1]; of NaN the least. Floats below all whole
  * numbers of 32 bits become the least of those. */
 #if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE void mlcc_v8_st_turns(int16_t *p, __m256i v)
+{
+    const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_shuffle_epi8(v, order));
+}
+
 static MLCC_INLINE void V8_ZIP2RI16(int16_t *p, v8f a, v8f b)
 {
     const __m256 most = _mm256_set1_ps(32767.0f);
     const __m256i x = _mm256_cvtps_epi32(_mm256_min_ps(most, (__m256)a)), y = _mm256_cvtps_epi32(_mm256_min_ps(most, (__m256)b));
-    const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
-    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_shuffle_epi8(_mm256_packs_epi32(x, y), order));
+    mlcc_v8_st_turns(p, _mm256_packs_epi32(x, y));
 }
 #else
 static MLCC_INLINE void V8_ZIP2RI16(int16_t *p, v8f a, v8f b)
@@ -424,7 +429,7 @@ static MLCC_INLINE void V8_SCATTERI16(int16_t *p, ptrdiff_t s, v8i v, int n)
 
 static MLCC_INLINE void V8_STSI16(int16_t *p, v8i v) { V8_STI16(p, V8_SATI16(v)); }
 
-/* Saturated to bytes and stored as 16 bits, one vector or several side by side. */
+/* Saturated to bytes and stored as 16 bits: one vector, several side by side, or lanes of two by turns. */
 #if MLCC_X86 && defined(__AVX2__)
 static MLCC_INLINE __m256i mlcc_v8_words_u8(v8i a, v8i b)
 {
@@ -444,6 +449,10 @@ static MLCC_INLINE void V8_STW2I8(int16_t *p, v8i a, v8i b) { _mm256_storeu_si25
 static MLCC_INLINE void V8_STWU8(int16_t *p, v8i v) { V4_STW2U8(p, (v4i)mlcc_v8_lo((v8f)v), (v4i)mlcc_v8_hi((v8f)v)); }
 
 static MLCC_INLINE void V8_STWI8(int16_t *p, v8i v) { V4_STW2I8(p, (v4i)mlcc_v8_lo((v8f)v), (v4i)mlcc_v8_hi((v8f)v)); }
+
+static MLCC_INLINE void V8_ZIP2WU8(int16_t *p, v8i a, v8i b) { mlcc_v8_st_turns(p, mlcc_v8_words_u8(a, b)); }
+
+static MLCC_INLINE void V8_ZIP2WI8(int16_t *p, v8i a, v8i b) { mlcc_v8_st_turns(p, mlcc_v8_words_i8(a, b)); }
 #else
 static MLCC_INLINE void V8_STWU8(int16_t *p, v8i v) { V8_STI16(p, V8_SATU8(v)); }
 
@@ -459,6 +468,18 @@ static MLCC_INLINE void V8_STW2I8(int16_t *p, v8i a, v8i b)
 {
     V8_STWI8(p, a);
     V8_STWI8(p + 8, b);
+}
+
+static MLCC_INLINE void V8_ZIP2WU8(int16_t *p, v8i a, v8i b)
+{
+    V4_ZIP2WU8(p, (v4i)mlcc_v8_lo((v8f)a), (v4i)mlcc_v8_lo((v8f)b));
+    V4_ZIP2WU8(p + 8, (v4i)mlcc_v8_hi((v8f)a), (v4i)mlcc_v8_hi((v8f)b));
+}
+
+static MLCC_INLINE void V8_ZIP2WI8(int16_t *p, v8i a, v8i b)
+{
+    V4_ZIP2WI8(p, (v4i)mlcc_v8_lo((v8f)a), (v4i)mlcc_v8_lo((v8f)b));
+    V4_ZIP2WI8(p + 8, (v4i)mlcc_v8_hi((v8f)a), (v4i)mlcc_v8_hi((v8f)b));
 }
 #endif
 

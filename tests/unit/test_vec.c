@@ -607,6 +607,9 @@ static void T(test_packed)(void **state)
         V(STW##t)(words + 6 * W, a);                             \
         for (int i = 0; i < 7 * W; i++)                          \
             assert_int_equal(words[i], four[i < 4 * W ? i : i < 6 * W ? i - 4 * W : i - 6 * W]); \
+        V(ZIP2W##t)(words + 4 * W, a, b);                        \
+        for (int i = 0; i < 2 * W; i++)                          \
+            assert_int_equal(words[4 * W + i], four[i % 2 * W + i / 2]); \
         assert_int_equal(words[7 * W], 77);                      \
     }
         PACKED(U8, uint8_t)

@@ -268,7 +268,9 @@ static Verdict compare(const Side *calm, const mlcc_tensor *got, const char *tex
 
 static char *random_machine(Arena *a, uint64_t seed)
 {
-    static const char *const march[] = {"-march=generic", "-march=x86-64-v3", "-march=x86-64-v4", "--target=scalar"};
+    static const char *const march[] = {"-march=generic",   "-march=x86-64-v3", "-march=x86-64-v4",       "--target=scalar",
+                                        "-march=znver3",    "-march=znver4",    "-march=x86-64-v4-vnni",  "-march=sapphirerapids",
+                                        "-march=neon-i8mm", "-march=x86-64-v2", "-march=x86-64-v3-vnni"};
     Rng r = rng_of(seed, "machine");
     return (char *)(uintptr_t)str_dup(a, march[rng_next(&r) % COUNT(march)]);
 }
@@ -280,10 +282,22 @@ static char *random_mode(Arena *a, uint64_t seed)
     return (char *)(uintptr_t)str_dup(a, mode[rng_next(&r) % COUNT(mode)]);
 }
 
+/* Caches so small, for two graphs of three, that what large models do is done for small ones. */
+static void shrink_caches(Machine *m, uint64_t seed)
+{
+    static const int32_t parts[] = {1, 64, 1024};
+    Rng r = rng_of(seed, "caches");
+    const int32_t part = parts[rng_next(&r) % COUNT(parts)];
+    m->l1_bytes /= part;
+    m->l2_bytes /= part;
+    m->l3_bytes /= part;
+}
+
 /* A program that ran, or NULL: *why. */
 static Side *made(Arena *a, const char *text, uint64_t seed, int narg, char **arg, const char **why)
 {
     Side *s = side_new(a, seed, narg, arg);
+    shrink_caches(&s->p.machine, seed);
     if (side_compile(s, text, NULL) && side_run(s, NULL)) return s;
     *why = first_error(a, &s->diags);
     return NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * random_graphs [--seed N] [--count N] [--cc CC] [--folder DIR] [--no-cc] [--print] [--verbose] [FILE.nn ...]
+ * random_graphs [--seed N] [--count N] [--networks] [--cc CC] [--folder DIR] [--no-cc] [--print] [--verbose] [FILE.nn ...]
  *
  * Makes graphs, or reads them from files, and checks them (random.h). Everything that may crash happens in a child process. A failing graph is
  * shrunk while it fails in the same way, and printed as text that mlcc reads. Graphs that passed on the interpreter are
@@ -38,7 +38,7 @@ typedef struct Job {
 typedef struct Runner {
     Shared *shared;
     const char *cc, *folder;
-    bool verbose, print, no_cc;
+    bool verbose, print, no_cc, networks;
     uint64_t seed, count;
     char **file;      /* graphs to check instead, or NULL */
     uint64_t passed, failed, rejected;
@@ -104,7 +104,9 @@ static Verdict work(Runner *r, Arena *a, const Job *j, const char **why)
     const Trace trace = {s->trace, ROOM};
     switch (j->what) {
     case W_generate:
-    case W_trace: snprintf(s->text, ROOM, "%s", random_graph(a, j->seed, s->accepted, j->what == W_trace ? &trace : NULL)); return V_agree;
+    case W_trace:
+        snprintf(s->text, ROOM, "%s", r->networks ? random_network(a, j->seed) : random_graph(a, j->seed, s->accepted, j->what == W_trace ? &trace : NULL));
+        return V_agree;
     case W_levels: return check_levels(a, j->text, j->seed, why);
     case W_emitted: return check_emitted(a, j->text, j->seed, r->cc, r->folder, why);
     case W_cut_node:
@@ -315,7 +317,7 @@ static uint64_t say_missing(const Runner *r)
 {
     uint64_t rows = 0, missing = 0;
     while (op_at((uint32_t)rows)) rows++;
-    for (uint32_t k = 0; k < rows && r->count >= rows && !r->file; k++) {
+    for (uint32_t k = 0; k < rows && r->count >= rows && !r->file && !r->networks; k++) {
         if (r->shared->accepted[k] || (op_at(k)->flags & OF_RANDOM)) continue;
         printf("skipped %s: no proposed node was accepted\n", op_at(k)->name);
         missing++;
@@ -325,7 +327,7 @@ static uint64_t say_missing(const Runner *r)
 
 static bool flag(Runner *r, const char *arg)
 {
-    const struct { const char *name; bool *at; } all[] = {{"--no-cc", &r->no_cc}, {"--print", &r->print}, {"--verbose", &r->verbose}};
+    const struct { const char *name; bool *at; } all[] = {{"--no-cc", &r->no_cc}, {"--print", &r->print}, {"--verbose", &r->verbose}, {"--networks", &r->networks}};
     for (size_t k = 0; k < COUNT(all); k++)
         if (strcmp(arg, all[k].name) == 0) return *all[k].at = true;
     return false;
@@ -357,7 +359,7 @@ int main(int argc, char **argv)
     Runner r = {.cc = "gcc", .folder = ".", .count = 100};
     r.shared = mmap(NULL, sizeof *r.shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (r.shared == MAP_FAILED || !options(&r, argv + (argc > 0))) {
-        fputs("usage: random_graphs [--seed N] [--count N] [--cc CC] [--folder DIR] [--no-cc] [--print] [--verbose] [FILE.nn ...]\n", stderr);
+        fputs("usage: random_graphs [--seed N] [--count N] [--networks] [--cc CC] [--folder DIR] [--no-cc] [--print] [--verbose] [FILE.nn ...]\n", stderr);
         return 2;
     }
     check_all(&r);

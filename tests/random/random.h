@@ -22,6 +22,8 @@ Rng rng_of(uint64_t seed, const char *name);
  * each node is tried, for the case that inference crashes. */
 typedef struct Trace { char *text; size_t room; } Trace;
 const char *random_graph(Arena *a, uint64_t seed, bool *accepted, const Trace *trace);
+/* network.c. The same of a network of bytes. */
+const char *random_network(Arena *a, uint64_t seed);
 /* Random elements of a type in memory form. */
 void random_values(Rng *r, DType dt, int64_t count, void *data);
 /* Text of g whose inferred types are left to inference again. */

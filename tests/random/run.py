@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random graphs: -O0 against -O3 on the interpreter, and the interpreter against emitted C.
 
-    run.py BUILD_DIR [--seed N] [--count N]
+    run.py BUILD_DIR [--seed N] [--count N] [--networks]
 
 Every run without options checks the same graphs; those under tests/random/found failed once and come first.
 """
@@ -16,6 +16,7 @@ from harness import report
 
 HERE = pathlib.Path(__file__).resolve().parent
 DEFAULT = ['--seed', '1', '--count', '240']
+NETWORKS = ['--networks', '--seed', '1', '--count', '48']
 TOTALS = re.compile(r'^(\d+) passed, (\d+) failed, (\d+) skipped$')
 
 
@@ -43,6 +44,7 @@ def main():
     counts = [0, 0, 0]
     if len(sys.argv) == 2:
         checked(build / 'tests' / 'random_graphs', folder, sorted((HERE / 'found').glob('*.nn')), counts)
+        checked(build / 'tests' / 'random_graphs', folder, NETWORKS, counts)
     checked(build / 'tests' / 'random_graphs', folder, sys.argv[2:] or DEFAULT, counts)
     print('{} passed, {} failed, {} skipped'.format(*counts))
     sys.exit(counts[1] != 0)

@@ -24,36 +24,19 @@
  *
  *   f32(sum + bias[m])                        becomes   bits_f32(sum + start[m]) - 1.5*2^23   start = bits_i32(1.5*2^23) + bias
  *   fma(f32(sum), gain[m], gain[m]*bias[m])   becomes   fma(bits_f32(sum + start[m]), gain[m], -1.5*2^23*gain[m])
+ *
+ * and all at once, where each channel may start with another whole number, start = bits_i32(1.5*2^23) + bias[m] + moved[m],
+ *
+ *   fma(f32(sum + bias[m]), scale[m], 1.5*2^23)   becomes   fma(bits_f32(sum + start[m]), scale[m], offset[m])
+ *
+ * offset being 1.5*2^23 - (1.5*2^23 + moved)*scale, so nearly a whole number that its error does not matter (auto_scale_proof.c).
  */
 #include <math.h>
 
-#include "auto.h"
-
-__extension__ typedef __int128 Wide;
+#include "auto_scale.h"
 
 enum { MOST_ADDED = 3 }; /* constants that are added to a sum: of zero points, and a bias */
-enum { STEPS = 255, MOST_GAIN = 4096, MOST_POWER = 24, EXPONENT_AT = 23 };
 enum { MOST_STARTED = 1 << 22 };
-
-/* What is scaled: the sum; with itself at another exponent; times a whole number. In the order in which they are tried. */
-typedef enum Form { FORM_plain, FORM_power, FORM_gain, FORMS } Form;
-
-/* The integer form; constants are loads of vectors over one index, or literals. */
-typedef struct Scaled {
-    const Expr *sum, *bias, *factor; /* i32, i32 or NULL, i64 */
-    const Expr *at;                  /* index of the vectors; NULL: there are none */
-    const Expr *dim;                 /* their extent */
-    int64_t n, add, most;            /* channels, c, and the largest magnitude of sum */
-    int shift;
-    bool starts;                     /* it can start with 1.5*2^23 and its bias */
-    bool even;                       /* half to even: bit `shift` of the product is added, too */
-    DType dt;
-} Scaled;
-
-typedef struct Channel { int64_t factor, bias; int64_t step[STEPS]; } Channel; /* step[q]: the least sum above result q */
-
-/* offset: gain * apart, which the float that is multiplied has less than the sum */
-typedef struct Floats { Form form; float gain, offset, scale; int64_t apart; int32_t power; } Floats;
 
 /* ---- the integer form ---- */
 
@@ -204,128 +187,12 @@ static bool find_scaled(Auto *g, const Expr *e, Scaled *s)
     return take_rounding(g, s, v->a[0]);
 }
 
-/* ---- the proof ---- */
-
-/* Not saturated; sum with its bias. */
-static Wide integer_value(const Scaled *s, const Channel *c, int64_t sum)
-{
-    const Wide v = (Wide)sum * c->factor;
-    return (v + s->add + (s->even ? (v >> s->shift) & 1 : 0)) >> s->shift;
-}
-
-/* What the floats add behind the rounding. */
-static int64_t whole_part(const Scaled *s) { return s->add >> s->shift; }
-
-static int32_t bits_of(float v)
-{
-    int32_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    return bits;
-}
-
-/* a + bits_f32(bits_i32(a) + power) */
-static float with_power(float a, int32_t power)
-{
-    const int32_t bits = bits_of(a) + power;
-    float b;
-    memcpy(&b, &bits, sizeof b);
-    return a + b;
-}
-
-static int64_t float_value(const Scaled *s, const Floats *f, int64_t sum)
-{
-    const float a = (float)(sum - f->apart);
-    const float multiple = f->form == FORM_plain ? a : f->form == FORM_power ? with_power(a, f->power) : fmaf(a, f->gain, f->offset);
-    return (int64_t)bits_of(fmaf(multiple, f->scale, (float)AUTO_ROUNDER)) - AUTO_ROUNDER_BITS + whole_part(s);
-}
-
-static void find_steps(const Scaled *s, Channel *c)
-{
-    const double unit = ldexp(1, s->shift);
-    for (int q = 0; q < STEPS; q++) {
-        const int64_t result = dtype_min(s->dt) + q;
-        int64_t t = (int64_t)ceil((((double)result + 1) * unit - (double)s->add) / (double)c->factor);
-        while (integer_value(s, c, t) <= result)
-            t++;
-        while (integer_value(s, c, t - 1) > result)
-            t--;
-        c->step[q] = t;
-    }
-}
-
-/* Sums on both sides of step q that can occur. */
-typedef struct Sides { int64_t below, above; } Sides;
-
-static Sides sides_of(const Scaled *s, const Channel *c, int q)
-{
-    const int64_t lo = c->bias - s->most, hi = c->bias + s->most;
-    return (Sides){max_i64(min_i64(c->step[q] - 1, hi), lo), min_i64(max_i64(c->step[q], lo), hi)};
-}
-
-static bool agrees(const Scaled *s, const Channel *c, const Floats *f)
-{
-    for (int q = STEPS; q-- > 0;) {
-        const Sides at = sides_of(s, c, q);
-        const int64_t result = dtype_min(s->dt) + q;
-        for (int k = 0; k < 2; k++) {
-            const int64_t sum = k ? at.above : at.below;
-            if ((float_value(s, f, sum) > result) != (sum >= c->step[q]))
-                return false;
-        }
-    }
-    return true;
-}
-
-/* Bounds of gain * scale: below every step sum * gain * scale must be rounded down, above it up. */
-static void slope_bounds(const Scaled *s, const Channel *c, double *lo, double *hi)
-{
-    *lo = 0;
-    *hi = INFINITY;
-    for (int q = 0; q < STEPS; q++) {
-        const Sides at = sides_of(s, c, q);
-        const double level = (double)(dtype_min(s->dt) + q - whole_part(s)) + 0.5;
-        if (at.below < c->step[q] && at.below != 0)
-            *(at.below > 0 ? hi : lo) = at.below > 0 ? fmin(*hi, level / (double)at.below) : fmax(*lo, level / (double)at.below);
-        if (at.above >= c->step[q] && at.above != 0)
-            *(at.above > 0 ? lo : hi) = at.above > 0 ? fmax(*lo, level / (double)at.above) : fmin(*hi, level / (double)at.above);
-    }
-}
-
-/* Try k of a form, before its scale is known; returns what it multiplies a sum with. Exponents begin with the sum's own, twice which is
- * as good as the sum: all channels are computed alike. */
-static double take_try(const Scaled *s, const Channel *c, Form form, int k, Floats *f)
-{
-    *f = (Floats){.form = form, .gain = (float)(k + 1), .power = k << EXPONENT_AT};
-    if (form == FORM_gain) {
-        f->apart = s->starts ? -(int64_t)AUTO_ROUNDER : c->bias;
-        f->offset = (float)((k + 1) * f->apart);
-    }
-    return form == FORM_plain ? 1 : form == FORM_power ? 1 + ldexp(1, k) : k + 1;
-}
-
-/* The first try with a scale that gives every step right. */
-static bool find_floats(const Scaled *s, const Channel *c, Form form, Floats *f)
-{
-    static const int tries[FORMS] = {[FORM_plain] = 1, [FORM_power] = MOST_POWER + 1, [FORM_gain] = MOST_GAIN};
-    double lo, hi;
-    slope_bounds(s, c, &lo, &hi);
-    const double near = ldexp((double)c->factor, -s->shift), slope = lo <= hi && hi < INFINITY ? (lo + hi) / 2 : near;
-    for (int k = 0; k < tries[form]; k++) {
-        const double by = take_try(s, c, form, k, f);
-        f->scale = (float)(slope / by);
-        const double have = (double)f->scale * by;
-        if ((have == slope || (have >= lo && have <= hi)) && agrees(s, c, f))
-            return true;
-    }
-    return false;
-}
-
 /* ---- the form in floats ---- */
 
 static const Expr *float_constant(Auto *g, const Scaled *s, const char *what, const float *v) { return auto_floats(g, what, s->n, v, s->dim, s->at); }
 
 /* Vectors of the numbers. */
-typedef struct Table { float *gain, *offset, *scale; int32_t *power; } Table;
+typedef struct Table { float *gain, *offset, *scale; int32_t *power, *moved; } Table;
 
 static bool fill_table(const Auto *g, const Scaled *s, const Table *t, Form form)
 {
@@ -336,54 +203,60 @@ static bool fill_table(const Auto *g, const Scaled *s, const Table *t, Form form
         c.bias = constant_at(g, s->bias, k);
         if (c.factor <= 0)
             return false;
-        find_steps(s, &c);
         if (!find_floats(s, &c, form, &f))
             return false;
         t->gain[k] = f.gain;
         t->offset[k] = f.offset;
         t->scale[k] = f.scale;
         t->power[k] = f.power;
+        t->moved[k] = f.moved;
     }
     return true;
 }
 
 /* What a sum starts with, for each channel. */
-static const Expr *start_of(Auto *g, const Scaled *s)
+static const Expr *start_of(Auto *g, const Scaled *s, const Table *t)
 {
     int32_t *v = NEWN(g->a, int32_t, s->n);
     for (int64_t k = 0; k < s->n; k++)
-        v[k] = (int32_t)(AUTO_ROUNDER_BITS + constant_at(g, s->bias, k));
+        v[k] = (int32_t)(AUTO_ROUNDER_BITS + constant_at(g, s->bias, k) + t->moved[k]);
     return whole_constant(g, s, "start", v);
 }
 
-/* 1.5*2^23 + the sum with its bias, as a float whose bits a tile has. */
-static const Expr *started_sum(Auto *g, const Scaled *s) { return ex_bitcast(g->x, DT_f32, ex_add(g->x, s->sum, start_of(g, s))); }
+/* 1.5*2^23 + the sum with its bias, moved, as a float whose bits a tile has. */
+static const Expr *started_sum(Auto *g, const Scaled *s, const Table *t) { return ex_bitcast(g->x, DT_f32, ex_add(g->x, s->sum, start_of(g, s, t))); }
 
-static const Expr *float_sum(Auto *g, const Scaled *s)
+static const Expr *float_sum(Auto *g, const Scaled *s, const Table *t)
 {
     Exprs *x = g->x;
     if (s->starts)
-        return ex_sub(x, started_sum(g, s), ex_const_f(x, DT_f32, AUTO_ROUNDER));
+        return ex_sub(x, started_sum(g, s, t), ex_const_f(x, DT_f32, AUTO_ROUNDER));
     return ex_cast(x, DT_f32, s->bias ? ex_add(x, s->sum, s->bias) : s->sum);
 }
 
 static const Expr *power_sum(Auto *g, const Scaled *s, const Table *t)
 {
     Exprs *x = g->x;
-    const Expr *sum = float_sum(g, s), *power = whole_constant(g, s, "power", t->power);
+    const Expr *sum = float_sum(g, s, t), *power = whole_constant(g, s, "power", t->power);
     return ex_add(x, sum, ex_bitcast(x, DT_f32, ex_add(x, ex_bitcast(x, DT_i32, sum), power)));
 }
 
 static const Expr *gained_sum(Auto *g, const Scaled *s, const Table *t)
 {
     Exprs *x = g->x;
-    const Expr *gain = float_constant(g, s, "gain", t->gain), *sum = s->starts ? started_sum(g, s) : ex_cast(x, DT_f32, s->sum);
+    const Expr *gain = float_constant(g, s, "gain", t->gain), *sum = s->starts ? started_sum(g, s, t) : ex_cast(x, DT_f32, s->sum);
     return s->starts || s->bias ? ex_fma(x, sum, gain, float_constant(g, s, "offset", t->offset)) : ex_mul(x, sum, gain);
 }
 
+/* What is scaled, in floats; moved where it is so. */
 static const Expr *multiple_of_sum(Auto *g, const Scaled *s, const Table *t, Form form)
 {
-    return form == FORM_plain ? float_sum(g, s) : form == FORM_power ? power_sum(g, s, t) : gained_sum(g, s, t);
+    switch (form) {
+    case FORM_moved: return started_sum(g, s, t);
+    case FORM_plain: return float_sum(g, s, t);
+    case FORM_power: return power_sum(g, s, t);
+    default: return gained_sum(g, s, t);
+    }
 }
 
 /* Whether a tile of vectors may have it. Tiles of a matrix unit would have to be loaded, which costs more than it saves (ResNet-50 on AMX
@@ -408,6 +281,8 @@ static bool in_reach(const Auto *g, Scaled *s)
         top = fmax(top, ldexp((double)constant_at(g, s->factor, k), -s->shift));
     s->most = all < 0x1p31 ? (int64_t)most : 0;
     s->starts = may_start && sum.lo + bias.lo >= -MOST_STARTED && sum.hi + bias.hi < MOST_STARTED;
+    s->down = s->starts ? (int64_t)floor(MOST_STARTED + (sum.lo + bias.lo)) : 0;
+    s->up = s->starts ? (int64_t)floor(MOST_STARTED - 1 - (sum.hi + bias.hi)) : 0;
     return s->most > 0 && all * top < AUTO_REACH && whole_part(s) > -(1 << 20) && whole_part(s) < 1 << 20;
 }
 
@@ -418,14 +293,15 @@ static const Expr *in_floats(void *ctx, const Expr *e)
     Scaled s;
     if (!find_scaled(g, e, &s) || !in_reach(g, &s))
         return e;
-    const Table t = {NEWN(g->a, float, s.n), NEWN(g->a, float, s.n), NEWN(g->a, float, s.n), NEWN(g->a, int32_t, s.n)};
-    Form form = FORM_plain;
+    const Table t = {NEWN(g->a, float, s.n), NEWN(g->a, float, s.n), NEWN(g->a, float, s.n), NEWN(g->a, int32_t, s.n), NEWN(g->a, int32_t, s.n)};
+    Form form = s.starts ? FORM_moved : FORM_plain;
     while (form < FORMS && ((form == FORM_power && !g->m->adds_apart) || !fill_table(g, &s, &t, form)))
         form++;
     if (form == FORMS)
         return e;
     const Expr *sum = multiple_of_sum(g, &s, &t, form), *scale = float_constant(g, &s, "scale", t.scale);
-    const Expr *rounded = ex_fma(x, sum, scale, ex_const_f(x, DT_f32, AUTO_ROUNDER));
+    const Expr *rounder = form == FORM_moved ? float_constant(g, &s, "offset", t.offset) : ex_const_f(x, DT_f32, AUTO_ROUNDER);
+    const Expr *rounded = ex_fma(x, sum, scale, rounder);
     return ex_castsat(x, s.dt, auto_rounded(x, rounded, whole_part(&s)));
 }
 

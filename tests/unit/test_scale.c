@@ -196,6 +196,8 @@ static const char *dense(int steps)
 }
 
 /* Whether sums start so; they give what the integers give, for rows at random and at both ends. */
+enum { FEW_STEPS = 40 };
+
 static bool starts(const char *march, int steps)
 {
     unsigned char *x = NEWN(arena, unsigned char, (size_t)(ROWS * steps));
@@ -211,14 +213,17 @@ static bool starts(const char *march, int steps)
     }
     if (memcmp(out[0].data, out[1].data, ROWS * CHANNELS) != 0)
         fail_msg("%s: other values for %s", text, march);
-    return uses(unit[1], "acc acc = %") && uses(unit[1], "bits_f32(acc)");
+    const bool started = uses(unit[1], "acc acc = %") && uses(unit[1], "bits_f32(acc)");
+    if (steps <= FEW_STEPS) /* scales are coarse for them, so a start is found for each channel that leaves one multiply-add */
+        assert_true(started && uses(unit[1], "offset") && !uses(unit[1], "gain") && !uses(unit[1], "power"));
+    return started;
 }
 
 static void test_starts(void **state)
 {
     (void)state;
-    assert_true(starts("x86-64-v3", 40));
-    assert_true(starts("znver4", 40));
+    assert_true(starts("x86-64-v3", FEW_STEPS));
+    assert_true(starts("znver4", FEW_STEPS));
     assert_true(starts("znver4", 300));
     assert_true(starts("x86-64-v4-vnni", 300)); /* as these weights are, not as large as they could be */
     assert_false(starts("x86-64-v4-vnni", 1200));

@@ -195,9 +195,9 @@ static const char *dense(int steps)
     return text_str(&t);
 }
 
-/* Whether sums start so; they give what the integers give, for rows at random and at both ends. */
 enum { FEW_STEPS = 40 };
 
+/* Whether sums start so; they give what the integers give, for rows at random and at both ends. */
 static bool starts(const char *march, int steps)
 {
     unsigned char *x = NEWN(arena, unsigned char, (size_t)(ROWS * steps));
@@ -214,7 +214,7 @@ static bool starts(const char *march, int steps)
     if (memcmp(out[0].data, out[1].data, ROWS * CHANNELS) != 0)
         fail_msg("%s: other values for %s", text, march);
     const bool started = uses(unit[1], "acc acc = %") && uses(unit[1], "bits_f32(acc)");
-    if (steps <= FEW_STEPS) /* scales are coarse for them, so a start is found for each channel that leaves one multiply-add */
+    if (steps <= FEW_STEPS) /* their scales are fine enough for one multiply-add, behind a start that is found for each channel */
         assert_true(started && uses(unit[1], "offset") && !uses(unit[1], "gain") && !uses(unit[1], "power"));
     return started;
 }

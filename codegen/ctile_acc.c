@@ -226,7 +226,7 @@ static void zipped_epilogue(VGen *v, const Acc *acc, Points at, int32_t nv, int3
                 store_alone(v, &acc[(p + k) * nv + q], &(Group){p + k, q, 1});
         }
     v->acc = NULL;
-    v_forget(v, true);
+    v_forget(v, false); /* sums may go on beside it (ctile_tail.c) */
 }
 
 void v_epilogue(VGen *v, const Acc *acc, Points at, int32_t nv)

@@ -155,6 +155,7 @@ void auto_side(Auto *g);                               /* reductions over rows t
 void auto_spread(Auto *g);                             /* what groups of channels share, for maps whose lanes they would cut */
 void auto_join(Auto *g);                               /* layouts in which views that join dimensions are free */
 bool multiplies_words(const Auto *g, DType x, DType w); /* auto_words.c: products of bytes are of 16 bits, which is faster */
+bool may_store_words(const Auto *g);                   /* the same: bytes may take 16 bits */
 bool has_pairs(const Auto *g, const Stage *s, const Dot *d); /* auto_narrow.c: whether both operands can have two steps side by side */
 void auto_words(Auto *g);                              /* operands of products of bytes in 16 bits, where dots of bytes are slow */
 void auto_taps(Auto *g);                               /* there, what windows of bytes read in 16 bits by pairs of columns */

@@ -42,8 +42,7 @@ static uint32_t product_behind(const Auto *g, const Window *w, uint32_t k)
 
 static bool gains(const Auto *g, const Window *w)
 {
-    const DType x = (DType)w->d.x->dt, k = (DType)w->d.w->dt;
-    return dtype_is_byte(x) && dtype_is_byte(k) && w->pairs < w->taps && multiplies_words(g, x, k);
+    return dtype_is_byte((DType)w->d.x->dt) && dtype_is_byte((DType)w->d.w->dt) && w->pairs < w->taps && may_store_words(g);
 }
 
 /* What the window reads beside v. */

@@ -428,12 +428,17 @@ static MLCC_INLINE void V16_ZIP3I16(int16_t *p, v16i a, v16i b, v16i c)
 /* The nearest of -32768 to 32767, halves to even, of lane i of a and b at p[2 * i] and p[2 * i + 1]; of NaN the least. Floats below all whole
  * numbers of 32 bits become the least of those. */
 #if MLCC_X86 && defined(__AVX512BW__)
+static MLCC_INLINE void mlcc_v16_st_turns(int16_t *p, __m512i v)
+{
+    const __m512i order = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
+    _mm512_storeu_si512(p, _mm512_shuffle_epi8(v, order));
+}
+
 static MLCC_INLINE void V16_ZIP2RI16(int16_t *p, v16f a, v16f b)
 {
     const __m512 most = _mm512_set1_ps(32767.0f);
     const __m512i x = _mm512_cvtps_epi32(_mm512_min_ps(most, (__m512)a)), y = _mm512_cvtps_epi32(_mm512_min_ps(most, (__m512)b));
-    const __m512i order = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
-    _mm512_storeu_si512(p, _mm512_shuffle_epi8(_mm512_packs_epi32(x, y), order));
+    mlcc_v16_st_turns(p, _mm512_packs_epi32(x, y));
 }
 #else
 static MLCC_INLINE void V16_ZIP2RI16(int16_t *p, v16f a, v16f b)
@@ -523,6 +528,28 @@ static MLCC_INLINE void V16_STWU8(int16_t *p, v16i v) { V16_STI16(p, V16_SATU8(v
 
 static MLCC_INLINE void V16_STWI8(int16_t *p, v16i v) { V16_STI16(p, V16_SATI8(v)); }
 
+#if MLCC_X86 && defined(__AVX512BW__)
+static MLCC_INLINE __m512i mlcc_v16_words_u8(v16i a, v16i b)
+{
+    return _mm512_min_epu16(_mm512_packus_epi32((__m512i)a, (__m512i)b), _mm512_set1_epi16(255));
+}
+
+static MLCC_INLINE __m512i mlcc_v16_words_i8(v16i a, v16i b)
+{
+    const __m512i all = _mm512_packs_epi32((__m512i)a, (__m512i)b);
+    return _mm512_min_epi16(_mm512_max_epi16(all, _mm512_set1_epi16(-128)), _mm512_set1_epi16(127));
+}
+
+static MLCC_INLINE void mlcc_v16_st_side(int16_t *p, __m512i v) { _mm512_storeu_si512(p, _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), v)); }
+
+static MLCC_INLINE void V16_STW2U8(int16_t *p, v16i a, v16i b) { mlcc_v16_st_side(p, mlcc_v16_words_u8(a, b)); }
+
+static MLCC_INLINE void V16_STW2I8(int16_t *p, v16i a, v16i b) { mlcc_v16_st_side(p, mlcc_v16_words_i8(a, b)); }
+
+static MLCC_INLINE void V16_ZIP2WU8(int16_t *p, v16i a, v16i b) { mlcc_v16_st_turns(p, mlcc_v16_words_u8(a, b)); }
+
+static MLCC_INLINE void V16_ZIP2WI8(int16_t *p, v16i a, v16i b) { mlcc_v16_st_turns(p, mlcc_v16_words_i8(a, b)); }
+#else
 static MLCC_INLINE void V16_STW2U8(int16_t *p, v16i a, v16i b)
 {
     V16_STWU8(p, a);
@@ -537,15 +564,16 @@ static MLCC_INLINE void V16_STW2I8(int16_t *p, v16i a, v16i b)
 
 static MLCC_INLINE void V16_ZIP2WU8(int16_t *p, v16i a, v16i b)
 {
-    const v16i all = V16_SATU8(a) | (v16i)((v16u)V16_SATU8(b) << 16);
-    memcpy(p, &all, sizeof all);
+    V8_ZIP2WU8(p, (v8i)mlcc_v16_lo((v16f)a), (v8i)mlcc_v16_lo((v16f)b));
+    V8_ZIP2WU8(p + 16, (v8i)mlcc_v16_hi((v16f)a), (v8i)mlcc_v16_hi((v16f)b));
 }
 
 static MLCC_INLINE void V16_ZIP2WI8(int16_t *p, v16i a, v16i b)
 {
-    const v16i all = (V16_SATI8(a) & 65535) | (v16i)((v16u)V16_SATI8(b) << 16);
-    memcpy(p, &all, sizeof all);
+    V8_ZIP2WI8(p, (v8i)mlcc_v16_lo((v16f)a), (v8i)mlcc_v16_lo((v16f)b));
+    V8_ZIP2WI8(p + 16, (v8i)mlcc_v16_hi((v16f)a), (v8i)mlcc_v16_hi((v16f)b));
 }
+#endif
 
 static MLCC_INLINE void V16_STW4U8(int16_t *p, v16i a, v16i b, v16i c, v16i d)
 {

@@ -411,12 +411,16 @@ static MLCC_INLINE void V4_ZIP3I16(int16_t *p, v4i a, v4i b, v4i c)
 /* The nearest of -32768 to 32767, halves to even, of lane i of a and b at p[2 * i] and p[2 * i + 1]; of NaN the least. Floats below all whole
  * numbers of 32 bits become the least of those. */
 #if MLCC_X86 && defined(__SSE4_1__)
+static MLCC_INLINE void mlcc_v4_st_turns(int16_t *p, __m128i v)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm_shuffle_epi8(v, _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15)));
+}
+
 static MLCC_INLINE void V4_ZIP2RI16(int16_t *p, v4f a, v4f b)
 {
     const __m128 most = _mm_set1_ps(32767.0f);
     const __m128i x = _mm_cvtps_epi32(_mm_min_ps(most, (__m128)a)), y = _mm_cvtps_epi32(_mm_min_ps(most, (__m128)b));
-    const __m128i order = _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15);
-    _mm_storeu_si128((__m128i *)(void *)p, _mm_shuffle_epi8(_mm_packs_epi32(x, y), order));
+    mlcc_v4_st_turns(p, _mm_packs_epi32(x, y));
 }
 #else
 static MLCC_INLINE int16_t mlcc_rint_i16(float x) { return (int16_t)(x >= -32768.0f ? rintf(x < 32767.0f ? x : 32767.0f) : -32768.0f); }
@@ -480,16 +484,20 @@ static MLCC_INLINE void V4_STWU8(int16_t *p, v4i v) { V4_STI16(p, V4_SATU8(v)); 
 static MLCC_INLINE void V4_STWI8(int16_t *p, v4i v) { V4_STI16(p, V4_SATI8(v)); }
 
 #if MLCC_X86 && defined(__SSE4_1__)
-static MLCC_INLINE void V4_STW2U8(int16_t *p, v4i a, v4i b)
+static MLCC_INLINE __m128i mlcc_v4_words_u8(v4i a, v4i b) { return _mm_min_epu16(_mm_packus_epi32((__m128i)a, (__m128i)b), _mm_set1_epi16(255)); }
+
+static MLCC_INLINE __m128i mlcc_v4_words_i8(v4i a, v4i b)
 {
-    _mm_storeu_si128((__m128i *)(void *)p, _mm_min_epu16(_mm_packus_epi32((__m128i)a, (__m128i)b), _mm_set1_epi16(255)));
+    return _mm_min_epi16(_mm_max_epi16(_mm_packs_epi32((__m128i)a, (__m128i)b), _mm_set1_epi16(-128)), _mm_set1_epi16(127));
 }
 
-static MLCC_INLINE void V4_STW2I8(int16_t *p, v4i a, v4i b)
-{
-    const __m128i all = _mm_max_epi16(_mm_packs_epi32((__m128i)a, (__m128i)b), _mm_set1_epi16(-128));
-    _mm_storeu_si128((__m128i *)(void *)p, _mm_min_epi16(all, _mm_set1_epi16(127)));
-}
+static MLCC_INLINE void V4_STW2U8(int16_t *p, v4i a, v4i b) { _mm_storeu_si128((__m128i *)(void *)p, mlcc_v4_words_u8(a, b)); }
+
+static MLCC_INLINE void V4_STW2I8(int16_t *p, v4i a, v4i b) { _mm_storeu_si128((__m128i *)(void *)p, mlcc_v4_words_i8(a, b)); }
+
+static MLCC_INLINE void V4_ZIP2WU8(int16_t *p, v4i a, v4i b) { mlcc_v4_st_turns(p, mlcc_v4_words_u8(a, b)); }
+
+static MLCC_INLINE void V4_ZIP2WI8(int16_t *p, v4i a, v4i b) { mlcc_v4_st_turns(p, mlcc_v4_words_i8(a, b)); }
 #else
 static MLCC_INLINE void V4_STW2U8(int16_t *p, v4i a, v4i b)
 {
@@ -502,7 +510,6 @@ static MLCC_INLINE void V4_STW2I8(int16_t *p, v4i a, v4i b)
     V4_STWI8(p, a);
     V4_STWI8(p + 4, b);
 }
-#endif
 
 static MLCC_INLINE void V4_ZIP2WU8(int16_t *p, v4i a, v4i b)
 {
@@ -515,6 +522,7 @@ static MLCC_INLINE void V4_ZIP2WI8(int16_t *p, v4i a, v4i b)
     const v4i all = (V4_SATI8(a) & 65535) | (v4i)((v4u)V4_SATI8(b) << 16);
     memcpy(p, &all, sizeof all);
 }
+#endif
 
 static MLCC_INLINE void V4_STW4U8(int16_t *p, v4i a, v4i b, v4i c, v4i d)
 {

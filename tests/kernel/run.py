@@ -399,8 +399,34 @@ def behind_i8(path):
     return g.save(path, {'x': [1, 490]}, leaves(g), TensorProto.INT8)
 
 
+# What a dense product of bytes makes for a window: (channels in, of the window, rows, columns, window, stride, borders). Pairs of columns are made
+# where their number is even.
+TAPS = [(8, 16, 6, 8, 3, 1, [1, 1, 1, 1]), (16, 40, 9, 28, 3, 2, [1, 1, 1, 1]), (24, 33, 5, 14, 5, 1, [2, 2, 2, 2]), (20, 17, 8, 16, 5, 2, [1, 2, 2, 1]), (8, 8, 7, 7, 3, 1, [1, 1, 1, 1]),
+        (8, 64, 4, 30, 3, 1, [0, 0, 0, 0]), (16, 96, 28, 28, 3, 2, [1, 1, 1, 1]), (72, 144, 14, 14, 3, 1, [1, 1, 1, 1]), (8, 16, 6, 10, 2, 1, [0, 1, 0, 1])]
+
+
+def taps_i8(path):
+    """Of both signs, of one channel's scale and of all; read by a dense product, as they are, and by others too."""
+    g = Graph(19)
+    for k, (cin, c, h, w, size, stride, pads) in enumerate(TAPS):
+        z = g.const((np.uint8(0), np.int8(-7), np.uint8(131))[k % 3])
+        unit = g.const(np.float32(0.02))
+
+        def conv(x, cout, cin, size, **attributes):
+            scales = g.const(g.rng.uniform(0.0005, 0.005, cout).astype(np.float32))
+            return g.node('QLinearConv', x, unit, z, bytes_of(g, cout, cin, size, size), scales, g.const(np.zeros(cout, np.int8)), g.const(np.float32(0.04)), z,
+                          g.const(g.rng.integers(-2000, 2000, cout).astype(np.int32)), **attributes)
+        x = conv(g.node('QuantizeLinear', g.node('Slice', 'x', *slices(g, 1 + k % 2, cin, h, w)), unit, z), c, cin, 1)
+        y = conv(x, c, 1, size, pads=pads, strides=[stride] * 2, group=c)
+        conv(y, 24, c, 1) if k % 4 else None
+        g.node('MaxPool', x, kernel_shape=[2, 2]) if k == 5 else None
+    g.node('MatMul', g.node('Slice', 'y', *slices(g, 4, 768)), g.normal(768, 1024)) # of few constants a model keeps bytes
+    return g.save(path, {'x': [2, 72, 28, 30], 'y': [4, 768]}, leaves(g))
+
+
 MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'thirds-f32': thirds_f32, 'slim-f32': slim_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'filtered-f32': filtered_f32, 'filtered-i8': filtered_i8, 'windows-f32': windows_f32,
-          'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'groups-f32': groups_f32, 'turned-f32': turned_f32, 'behind-i8': behind_i8, 'clipped-f32': clipped_f32}
+          'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'groups-f32': groups_f32, 'turned-f32': turned_f32, 'behind-i8': behind_i8, 'clipped-f32': clipped_f32,
+          'taps-i8': taps_i8}
 
 
 NARROW = {'twins-f32': 'bf16', 'clipped-f32': 'vnni'}  # with -ffp=bf16, too, where a row has such dots

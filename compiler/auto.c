@@ -62,13 +62,12 @@ static void make_schedule(Auto *g)
         auto_sign(g);
         auto_winograd_bytes(g);
         auto_zero(g);
+        auto_taps(g);
     }
     if (g->m->lanes_f32 > 1 && g->m->fma)
         auto_scale(g);
-    if (g->m->lanes_f32 > 1) {
+    if (g->m->lanes_f32 > 1)
         auto_words(g);
-        auto_taps(g);
-    }
     auto_prepare(g);
     if (g->m->lanes_f32 > 1 && !g->te->cx->small) {
         auto_side(g);

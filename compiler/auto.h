@@ -158,7 +158,7 @@ bool multiplies_words(const Auto *g, DType x, DType w); /* auto_words.c: product
 bool may_store_words(const Auto *g);                   /* the same: bytes may take 16 bits */
 bool has_pairs(const Auto *g, const Stage *s, const Dot *d); /* auto_narrow.c: whether both operands can have two steps side by side */
 void auto_words(Auto *g);                              /* operands of products of bytes in 16 bits, where dots of bytes are slow */
-void auto_taps(Auto *g);                               /* there, what windows of bytes read in 16 bits by pairs of columns */
+void auto_taps(Auto *g);                               /* what windows of bytes read in 16 bits by pairs of columns */
 bool multiplies_pairs(const Machine *m);               /* auto_narrow.c: of bf16, faster than floats */
 void auto_narrow(Auto *g);                             /* -ffp=bf16: operands of contractions as bfloat16 */
 void auto_narrow_rest(Auto *g);                        /* after placement: large tensors that no contraction reads */
@@ -226,6 +226,7 @@ uint32_t auto_windows(Auto *g, uint32_t k);            /* channels of windows th
 /* auto_matrix.c: whether a matrix unit is to make contraction k; its shape is in g. Then, when layouts are known: how many values of
  * the outer variable of rows a tile has; of rows that do not join in memory, as many as there are sums for. */
 bool auto_matrix(Auto *g, uint32_t k, const Dot *d);
+bool left_to_vectors(const Auto *g, const Stage *s, const Dot *d); /* a product of few rows */
 int32_t matrix_down(const Auto *g, const Stage *s, const Dot *d, const MatrixShape *m);
 
 /* auto_pack.c: whether products of stage s are worth bringing w into groups at run time; the stage that does it, before

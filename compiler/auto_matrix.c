@@ -185,17 +185,21 @@ int32_t matrix_down(const Auto *g, const Stage *s, const Dot *d, const MatrixSha
     return joins(g, s, d, m->outer) ? m->down : (int32_t)min_i64(m->down, tiles);
 }
 
+bool left_to_vectors(const Auto *g, const Stage *s, const Dot *d)
+{
+    const Expr *rows = ten(g->te, s->out)->dim[d->row];
+    return ex_is_const(rows) && rows->v.i <= FEW_ROWS;
+}
+
 bool auto_matrix(Auto *g, uint32_t k, const Dot *d)
 {
     const Stage *s = g->te->stage.at[k];
     const Ten *t = ten(g->te, s->out);
-    if (!fits(g, s, d))
+    if (!fits(g, s, d) || left_to_vectors(g, s, d))
         return false;
     const int outer = outer_rows(s, t, d);
     MatrixWork w = {t->dim[d->row]->v.i, outer >= 0 ? t->dim[outer]->v.i : 1, t->dim[d->lane]->v.i, 1, s->rext[s->nr - 2]->v.i, g->m->l1_bytes, may_join(g, s, d, outer),
                     overlap_of(s, d)};
-    if (w.rows <= FEW_ROWS)
-        return false;
     for (int q = 0; q < s->nr - 2; q++)
         w.windows *= s->rext[q]->v.i;
     const ShapeList best = matrix_shapes(&w);

@@ -267,7 +267,7 @@ static bool is_reduced(const Auto *g, const Expr *sum)
     Dot d;
     if (!t || t->kind != TEN_stage || g->te->stage.at[t->stage]->kind != ST_reduce)
         return false;
-    return !g->m->amx || !dot_of(g, t->stage, &d) || d.row < 0 || d.lane < 0 || d.group != extent_of(g, t->dim[d.lane]);
+    return !g->m->amx || !dot_of(g, t->stage, &d) || d.row < 0 || d.lane < 0 || d.group != extent_of(g, t->dim[d.lane]) || left_to_vectors(g, g->te->stage.at[t->stage], &d);
 }
 
 /* Neither the sum nor what is rounded leads out of its type. */

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Depthwise products of bytes where bytes are multiplied as 16 bits (auto_words.c): a product of 16 bits takes pairs, of which one tap fills half.
- * So what a dense product makes for such a window alone is stored in 16 bits, two columns side by side (auto_columns.h), by its epilogue:
+ * Depthwise products of bytes: lanes have channels of their own, so what multiplies is a dot of pairs of 16 bits, of which one tap fills half, behind
+ * a load that widens. So what a dense product makes for such a window alone is stored in 16 bits, two columns side by side (auto_columns.h), by its epilogue:
  *
  *   v[m,i,j] = q(sum(c) x[c,i,j]*w[m,c])    becomes    v'[m,i,f,u] = i16(q(sum(c) x[c,i,2*f+u]*w[m,c]))
  *
- * and the sum of the window, which is the same, is one of pairs: six for nine taps of 3x3.
+ * and the sum of the window, which is the same, is one of pairs: six for nine taps of 3x3. Rows of such pairs are no tiles of a matrix unit, so there
+ * the dense product has to be a short one.
  */
 #include "auto_columns.h"
+
+enum { MATRIX_STEPS = 64 }; /* of a row of a matrix unit's tile: sums of fewer leave some of it empty, and are stored and read again */
 
 /* What map `map` makes of the sum of stage `product` and of constants that do not know the column. */
 typedef struct Bytes { const Auto *g; const Expr *column, *sum; bool fits; } Bytes;
@@ -37,7 +40,8 @@ static uint32_t product_behind(const Auto *g, const Window *w, uint32_t k)
     const Ten *sum = ten(g->te, b.sum->v.ref);
     if (sum->rank != ten(g->te, s->out)->rank || !dot_of(g, sum->stage, &d) || d.lane < 0 || d.w->op != EX_load || !is_constant_load(g, d.w))
         return NO_STAGE;
-    return d.group == extent_of(g, sum->dim[d.lane]) && window_follows(g, w, sum->stage, &d) ? sum->stage : NO_STAGE;
+    const bool vectors = !g->m->amx || reduction_steps(g, g->te->stage.at[sum->stage]) < MATRIX_STEPS;
+    return vectors && d.group == extent_of(g, sum->dim[d.lane]) && window_follows(g, w, sum->stage, &d) ? sum->stage : NO_STAGE;
 }
 
 static bool gains(const Auto *g, const Window *w)

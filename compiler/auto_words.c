@@ -21,10 +21,10 @@ typedef struct Words {
 
 bool multiplies_words(const Auto *g, DType x, DType w)
 {
-    return 2 * g->m->dot_i16 > 4 * byte_dot_rate(g->m, x, w) && may_store_words(g);
+    return !g->m->amx && 2 * g->m->dot_i16 > 4 * byte_dot_rate(g->m, x, w) && may_store_words(g);
 }
 
-bool may_store_words(const Auto *g) { return !g->m->amx && !g->te->cx->small && all_constants(g) > g->m->l2_bytes; }
+bool may_store_words(const Auto *g) { return !g->te->cx->small && all_constants(g) > g->m->l2_bytes; }
 
 static bool is_product_of_bytes(const Auto *g, uint32_t k, Dot *d)
 {

@@ -16,7 +16,8 @@
 
 __extension__ typedef __int128 Wide;
 
-enum { MOST_GAIN = 4096, MOST_POWER = 24, EXPONENT_AT = 23, NEAR_SCALES = 16 };
+enum { MOST_GAIN = 4096, MOST_POWER = 24, EXPONENT_AT = 23 };
+enum { NEAR_SCALES = 16 }; /* half of them to each side */
 enum { FLOAT_BITS = 24, MOST_FRACTION = 50 };
 
 /* Not saturated; sum with its bias. */
@@ -107,7 +108,7 @@ static Wide least_multiple(Wide a, Wide m, Wide lo, Wide hi)
     return y < 0 ? y : (lo + m * y + a - 1) / a;
 }
 
-/* Between what e must lie for a scale; the bounds are exact. */
+/* Between what e must lie for a scale. Differences are exact: a sum has 23 bits, a scale 24. */
 static void error_bounds(const Scaled *s, const Channel *c, double scale, double *lo, double *hi)
 {
     *lo = -0.5;
@@ -122,7 +123,7 @@ static void error_bounds(const Scaled *s, const Channel *c, double scale, double
     }
 }
 
-/* scale = *n / 2^*p, n of 24 bits; whether a fraction has so many bits that doubles are exact. */
+/* scale = *n / 2^*p, n of 24 bits; false: it is no fraction, or too fine for error_bounds to be exact. */
 static bool as_quotient(float scale, int64_t *n, int *p)
 {
     int exponent;

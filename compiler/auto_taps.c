@@ -12,8 +12,8 @@
 
 enum { MATRIX_STEPS = 64 }; /* of a row of a matrix unit's tile: sums of fewer leave some of it empty, and are stored and read again */
 
-/* What map `map` makes of the sum of stage `product` and of constants that do not know the column. */
-typedef struct Bytes { const Auto *g; const Expr *column, *sum; bool fits; } Bytes;
+/* What a map makes of one load, and of constants that do not know the column. */
+typedef struct Bytes { const Auto *g; const Expr *column, *load; bool fits; } Bytes;
 
 static void look_at_load(void *ctx, const Expr *e)
 {
@@ -24,24 +24,36 @@ static void look_at_load(void *ctx, const Expr *e)
         b->fits = b->fits && !index_uses(e, b->column);
         return;
     }
-    b->fits = b->fits && e->op == EX_load && (!b->sum || b->sum == e);
-    b->sum = e;
+    b->fits = b->fits && e->op == EX_load && (!b->load || b->load == e);
+    b->load = e;
 }
 
-/* The dense product whose sum alone map k makes elements of, one for one; NO_STAGE: there is none, or columns are more than rows of its tile. */
-static uint32_t product_behind(const Auto *g, const Window *w, uint32_t k)
+/* The stage of which map k alone makes elements, one for one; NO_STAGE: there is none. */
+static uint32_t stage_behind(const Auto *g, const Window *w, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];
-    Bytes b = {g, s->var[w->column], NULL, s->kind == ST_map};
-    Dot d;
+    Bytes b = {g, s->var[w->column], NULL, true};
     ex_walk(g->body[k], look_at_load, &b);
-    if (!b.fits || !b.sum || ten(g->te, b.sum->v.ref)->kind != TEN_stage || g->nreader[b.sum->v.ref] != 1 || !loads_element(g, b.sum, s->var))
+    if (!b.fits || !b.load || !loads_element(g, b.load, s->var))
         return NO_STAGE;
-    const Ten *sum = ten(g->te, b.sum->v.ref);
-    if (sum->rank != ten(g->te, s->out)->rank || !dot_of(g, sum->stage, &d) || d.lane < 0 || d.w->op != EX_load || !is_constant_load(g, d.w))
+    const Ten *t = ten(g->te, b.load->v.ref);
+    const bool own = t->kind == TEN_stage && g->nreader[b.load->v.ref] == 1 && t->rank == ten(g->te, s->out)->rank;
+    return own ? t->stage : NO_STAGE;
+}
+
+/* The dense product behind the maps that end in k; NO_STAGE: there is none, or columns are more than rows of its tile. */
+static uint32_t product_behind(const Auto *g, const Window *w, uint32_t k)
+{
+    if (g->te->stage.at[k]->kind != ST_map)
         return NO_STAGE;
-    const bool vectors = !g->m->amx || reduction_steps(g, g->te->stage.at[sum->stage]) < MATRIX_STEPS;
-    return vectors && d.group == extent_of(g, sum->dim[d.lane]) && window_follows(g, w, sum->stage, &d) ? sum->stage : NO_STAGE;
+    while (k != NO_STAGE && g->te->stage.at[k]->kind == ST_map)
+        k = stage_behind(g, w, k);
+    Dot d;
+    if (k == NO_STAGE || !dot_of(g, k, &d) || d.lane < 0 || d.w->op != EX_load || !is_constant_load(g, d.w))
+        return NO_STAGE;
+    const Stage *s = g->te->stage.at[k];
+    const bool vectors = !g->m->amx || reduction_steps(g, s) < MATRIX_STEPS, dense = d.group == extent_of(g, ten(g->te, s->out)->dim[d.lane]);
+    return vectors && dense && window_follows(g, w, k, &d) ? k : NO_STAGE;
 }
 
 static bool gains(const Auto *g, const Window *w)

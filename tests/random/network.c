@@ -76,8 +76,11 @@ const char *random_network(Arena *a, uint64_t seed)
     n.channels = any_of(&n.rng, 5, (const int64_t[]){1, 3, 4, 8, 16});
     n.rows = rng_range(&n.rng, 3, 9);
     n.columns = 2 * rng_range(&n.rng, 2, 9) - rng_chance(&n.rng, 25);
-    text_add(&t, "graph random\ninput %%%s_y0 u8[1,%lld,%lld,%lld]\n", n.prefix, (long long)n.channels, (long long)n.rows, (long long)n.columns);
-    text_add(&t, "const %%%s_one f32[] (1)\nconst %%%s_zero u8[] (%lld)\n", n.prefix, n.prefix, (long long)any_of(&n.rng, 3, (const int64_t[]){0, 3, 128}));
+    const bool sign = rng_chance(&n.rng, 40);
+    const int64_t zero = any_of(&n.rng, 3, (const int64_t[]){0, 3, 128}) - 128 * sign;
+    const char *type = sign ? "i8" : "u8";
+    text_add(&t, "graph random\ninput %%%s_y0 %s[1,%lld,%lld,%lld]\n", n.prefix, type, (long long)n.channels, (long long)n.rows, (long long)n.columns);
+    text_add(&t, "const %%%s_one f32[] (1)\nconst %%%s_zero %s[] (%lld)\n", n.prefix, n.prefix, type, (long long)zero);
     for (int64_t k = rng_range(&n.rng, LEAST_LAYERS, MOST_LAYERS); k > 0; k--) add_layer(&n);
     text_add(&t, "output %%%s_y%d\n", n.prefix, n.at);
     return text_str(&t);

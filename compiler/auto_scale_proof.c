@@ -113,7 +113,7 @@ static void error_bounds(const Scaled *s, const Channel *c, double scale, double
 {
     *lo = -0.5;
     *hi = 0.5;
-    for (int q = 0; q < STEPS; q++) {
+    for (int q = STEPS; q-- > 0 && *lo < *hi;) { /* the largest sums say first that a scale is too coarse */
         const Sides at = sides_of(s, c, q);
         const double level = (double)(dtype_min(s->dt) + q - whole_part(s)) + 0.5;
         if (at.below < c->step[q])

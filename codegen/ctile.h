@@ -33,7 +33,7 @@ int tile_tap(const Tile *t, int inner);
 /* point p, and the lane variable from lane_base on, NULL: as it is */
 uint32_t v_place(VGen *v, int32_t p, const Expr *lane_base, Subst *s);
 const Expr *v_register(VGen *v, const char *name); /* one of its own with what is known of the tile's accumulator */
-bool v_packs_all(VGen *v);                         /* every store of the tile can be packed (v_packs) */
+int32_t v_packs_all(VGen *v);                      /* vectors that every store of the tile packs (v_packs) */
 
 /* ctile_dot.c */
 bool v_find_dot(const CGen *g, const Tile *t, DotForm *d); /* false: t has another form */

@@ -124,8 +124,8 @@ static uint32_t place_acc(VGen *v, const Acc *acc, int32_t p, int32_t q, Subst *
     return n;
 }
 
-/* How many of n whole vectors are stored together. */
-static int32_t packed_of(int32_t n) { return n >= 4 ? 4 : n >= 2 ? 2 : 1; }
+/* How many of n whole vectors are stored together, at most so many. */
+static int32_t packed_of(int32_t n, int32_t most) { return n >= most ? most : n >= 2 ? 2 : 1; }
 
 /* Accumulators q.. of point p whose values are stored together. */
 typedef struct Group { int32_t p, q, count; } Group;
@@ -236,14 +236,14 @@ void v_epilogue(VGen *v, const Acc *acc, Points at, int32_t nv)
         zipped_epilogue(v, acc, at, nv, zipped);
         return;
     }
-    const int32_t whole = v->t->open || !v_packs_all(v) ? 0 : v->t->lanes / v->width;
+    const int32_t most = v_packs_all(v), whole = v->t->open || most == 1 ? 0 : v->t->lanes / v->width;
     const bool turns = v_cost(v->t) >= LONG_EPILOGUE;
     Group held[MOST_TURNS];
     int32_t groups = 0, vectors = 0;
     const int32_t end = at.first + at.count;
     for (int32_t p = at.first; p < end; p++)
         for (int32_t q = 0, count; q < nv; q += count) {
-            count = packed_of(whole - q);
+            count = packed_of(whole - q, most);
             const Group some = {p, q, count};
             if (!turns) {
                 store_group(v, &acc[p * nv + q], &some);

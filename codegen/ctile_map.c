@@ -49,7 +49,7 @@ int v_cost(const Tile *t)
 }
 
 /* Strips go side by side where each is a long chain, or where they are stored together. */
-static int32_t strips_at_once(const Tile *t, bool packed) { return v_cost(t) >= LONG_CHAIN ? 2 : packed ? MOST_PACKED : 1; }
+static int32_t strips_at_once(const Tile *t, int32_t packed) { return v_cost(t) >= LONG_CHAIN ? 2 : packed; }
 
 void v_begin_turn(VGen *v, Out *part, const Out *outer)
 {
@@ -155,9 +155,9 @@ void v_map_tile(VGen *v)
     const int64_t whole = v->t->lanes / v->width * v->width;
     v_set_count(v, v->width);
     int64_t done = 0;
-    const bool turns = v_turns_loads(v), packed = !turns && v_packs_all(v);
-    for (int32_t n = turns ? 1 : strips_at_once(v->t, packed); n > 0; n /= 2)
-        done = map_strips(v, done, whole, n, packed);
+    const int32_t packed = v_packs_all(v);
+    for (int32_t n = v_turns_loads(v) ? 1 : strips_at_once(v->t, packed); n > 0; n /= 2)
+        done = map_strips(v, done, whole, n, packed > 1);
     if (whole < v->t->lanes) {
         v_set_count(v, v->t->lanes - whole);
         map_strip(v, ex_int(v->g->x, whole));

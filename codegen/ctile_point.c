@@ -37,10 +37,10 @@ const Expr *v_register(VGen *v, const char *name)
     return ex_var(v->g->x, VK_REG, (DType)i->dt, name, i->lo, i->hi);
 }
 
-bool v_packs_all(VGen *v)
+int32_t v_packs_all(VGen *v)
 {
-    bool all = v->t->nstore > 0;
-    for (int k = 0; all && k < v->t->nstore; k++)
-        all = v_packs(v, &v->t->store[k]);
+    int32_t all = v->t->nstore > 0 ? MOST_PACKED : 1;
+    for (int k = 0; k < v->t->nstore; k++)
+        all = min_i32(all, v_packs(v, &v->t->store[k]));
     return all;
 }

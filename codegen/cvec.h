@@ -47,10 +47,10 @@ const char *v_words(VGen *v, const Expr *load); /* two bytes for each lane, as n
 /* A hint, from the pointer that the loads use: one of its own would cost a register. */
 void v_fetch(VGen *v, const Fetch *f, const Subst *s, uint32_t n); /* n variables of it substituted */
 void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n); /* with the tile's variables substituted */
-/* Whole vectors of saturated bytes that lie side by side are narrowed and stored together: whether st is such a
- * store, what it stores before it is narrowed, and the store of the values of `count` (2 or 4) vectors, with the
+/* Whole vectors of saturated bytes that lie side by side are narrowed and stored together: how many st takes at most, four or, of bytes in
+ * 16 bits, two (1: it is no such store), what it stores before it is narrowed, and the store of the values of `count` (2 or 4) vectors, with the
  * substitution of the first. */
-bool v_packs(VGen *v, const Store *st);
+int32_t v_packs(VGen *v, const Store *st);
 const char *v_unpacked(VGen *v, const Store *st, const Subst *s, uint32_t n);
 void v_store_packed(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value, int32_t count);
 /* Points by turns: whether the dialect stores so many of such elements side by side, three of bytes or i16, four of bf16, or two of floats that are

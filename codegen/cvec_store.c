@@ -70,13 +70,13 @@ void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n)
         ln(g->o, "V%d_%sST%s(%s, %s);", v->width, m->prefix, saturates ? saturating_suffix(g, st, saturates, 1) : store_suffix(g, m), at, value);
 }
 
-bool v_packs(VGen *v, const Store *st)
+int32_t v_packs(VGen *v, const Store *st)
 {
     const Buf *b = buf(v->g->u, st->buf);
     bool linear;
     const bool side = ex_coef(flat_index(v->g, b, st->idx), v->t->lane, &linear) == 1 && linear;
     const Expr *byte = saturated_byte(st->value);
-    return side && byte && v_by_lane(byte, v->t->lane, v->t->acc);
+    return !side || !byte || !v_by_lane(byte, v->t->lane, v->t->acc) ? 1 : dtype_is_byte(b->dt) ? 4 : 2;
 }
 
 const char *v_unpacked(VGen *v, const Store *st, const Subst *s, uint32_t n)

@@ -227,6 +227,7 @@ uint32_t auto_windows(Auto *g, uint32_t k);            /* channels of windows th
  * the outer variable of rows a tile has; of rows that do not join in memory, as many as there are sums for. */
 bool auto_matrix(Auto *g, uint32_t k, const Dot *d);
 bool left_to_vectors(const Auto *g, const Stage *s, const Dot *d); /* a product of few rows */
+bool fills_matrix(const Auto *g, const Stage *s, const Dot *d); /* its sums are as long as a row of a tile, or longer */
 int32_t matrix_down(const Auto *g, const Stage *s, const Dot *d, const MatrixShape *m);
 
 /* auto_pack.c: whether products of stage s are worth bringing w into groups at run time; the stage that does it, before

@@ -12,6 +12,7 @@
 
 enum { SIDE = 16, SUMS = 4, LOAD = 8, LOAD_FAR = 20, WAIT_FAR = 6, STORE = 15, BLOCK = 60, CONFIGURE = 160 };
 enum { FEW_ROWS = 4 }; /* left to vectors */
+enum { GROUP_BYTES = 4 }; /* of the reduction, side by side in a row of a tile */
 
 /* A product takes a cycle a row, but not less than the loading of the other operand into the unit. */
 static double product_cost(int64_t rows)
@@ -24,7 +25,7 @@ static double product_cost(int64_t rows)
 typedef struct MatrixWork { int64_t rows, outer, lanes, windows, groups, l1_bytes; bool joins; int64_t overlap; } MatrixWork;
 
 /* Of one lane of the constant, and of a row of x as often as windows read it. */
-static int64_t bytes_of(const MatrixWork *w) { return 4 * w->windows * w->groups; }
+static int64_t bytes_of(const MatrixWork *w) { return GROUP_BYTES * w->windows * w->groups; }
 
 /* Of x, what so many rows read. */
 static int64_t bytes_of_rows(const MatrixWork *w, int64_t rows) { return bytes_of(w) * rows / w->overlap; }
@@ -190,6 +191,8 @@ bool left_to_vectors(const Auto *g, const Stage *s, const Dot *d)
     const Expr *rows = ten(g->te, s->out)->dim[d->row];
     return ex_is_const(rows) && rows->v.i <= FEW_ROWS;
 }
+
+bool fills_matrix(const Auto *g, const Stage *s, const Dot *d) { return reduction_steps(g, s) >= SIDE * GROUP_BYTES / (int64_t)dtype_bytes((DType)d->w->dt); }
 
 bool auto_matrix(Auto *g, uint32_t k, const Dot *d)
 {

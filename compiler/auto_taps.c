@@ -6,11 +6,9 @@
  *   v[m,i,j] = q(sum(c) x[c,i,j]*w[m,c])    becomes    v'[m,i,f,u] = i16(q(sum(c) x[c,i,2*f+u]*w[m,c]))
  *
  * and the sum of the window, which is the same, is one of pairs: six for nine taps of 3x3. Rows of such pairs are no tiles of a matrix unit, so there
- * the dense product has to be a short one.
+ * the dense product has to be one whose sums leave some of a tile empty, to be stored and read again.
  */
 #include "auto_columns.h"
-
-enum { MATRIX_STEPS = 64 }; /* of a row of a matrix unit's tile: sums of fewer leave some of it empty, and are stored and read again */
 
 /* What a map makes of one load, and of constants that do not know the column. */
 typedef struct Bytes { const Auto *g; const Expr *column, *load; bool fits; } Bytes;
@@ -52,7 +50,7 @@ static uint32_t product_behind(const Auto *g, const Window *w, uint32_t k)
     if (k == NO_STAGE || !dot_of(g, k, &d) || d.lane < 0 || d.w->op != EX_load || !is_constant_load(g, d.w))
         return NO_STAGE;
     const Stage *s = g->te->stage.at[k];
-    const bool vectors = !g->m->amx || reduction_steps(g, s) < MATRIX_STEPS, dense = d.group == extent_of(g, ten(g->te, s->out)->dim[d.lane]);
+    const bool vectors = !g->m->amx || !fills_matrix(g, s, &d), dense = d.group == extent_of(g, ten(g->te, s->out)->dim[d.lane]);
     return vectors && dense && window_follows(g, w, k, &d) ? k : NO_STAGE;
 }
 

@@ -523,7 +523,7 @@ static MLCC_INLINE void V16_STSI16(int16_t *p, v16i v)
 static MLCC_INLINE void V16_STSI16(int16_t *p, v16i v) { V16_STI16(p, V16_SATI16(v)); }
 #endif
 
-/* Saturated to bytes and stored as 16 bits: one vector, several side by side, or lanes of two by turns. */
+/* Saturated to bytes and stored as 16 bits: one vector, two side by side, or lanes of two by turns. */
 static MLCC_INLINE void V16_STWU8(int16_t *p, v16i v) { V16_STI16(p, V16_SATU8(v)); }
 
 static MLCC_INLINE void V16_STWI8(int16_t *p, v16i v) { V16_STI16(p, V16_SATI8(v)); }
@@ -574,18 +574,6 @@ static MLCC_INLINE void V16_ZIP2WI8(int16_t *p, v16i a, v16i b)
     V8_ZIP2WI8(p + 16, (v8i)mlcc_v16_hi((v16f)a), (v8i)mlcc_v16_hi((v16f)b));
 }
 #endif
-
-static MLCC_INLINE void V16_STW4U8(int16_t *p, v16i a, v16i b, v16i c, v16i d)
-{
-    V16_STW2U8(p, a, b);
-    V16_STW2U8(p + 32, c, d);
-}
-
-static MLCC_INLINE void V16_STW4I8(int16_t *p, v16i a, v16i b, v16i c, v16i d)
-{
-    V16_STW2I8(p, a, b);
-    V16_STW2I8(p + 32, c, d);
-}
 
 #if MLCC_X86 && defined(__AVX512F__)
 static MLCC_INLINE v16i V16_LDU16(const uint16_t *p)

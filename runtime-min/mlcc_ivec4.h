@@ -478,7 +478,7 @@ static MLCC_INLINE void V4_SCATTERI16(int16_t *p, ptrdiff_t s, v4i v, int n)
 
 static MLCC_INLINE void V4_STSI16(int16_t *p, v4i v) { V4_STI16(p, V4_SATI16(v)); }
 
-/* Saturated to bytes and stored as 16 bits: one vector, several side by side, or lanes of two by turns. */
+/* Saturated to bytes and stored as 16 bits: one vector, two side by side, or lanes of two by turns. */
 static MLCC_INLINE void V4_STWU8(int16_t *p, v4i v) { V4_STI16(p, V4_SATU8(v)); }
 
 static MLCC_INLINE void V4_STWI8(int16_t *p, v4i v) { V4_STI16(p, V4_SATI8(v)); }
@@ -523,18 +523,6 @@ static MLCC_INLINE void V4_ZIP2WI8(int16_t *p, v4i a, v4i b)
     memcpy(p, &all, sizeof all);
 }
 #endif
-
-static MLCC_INLINE void V4_STW4U8(int16_t *p, v4i a, v4i b, v4i c, v4i d)
-{
-    V4_STW2U8(p, a, b);
-    V4_STW2U8(p + 8, c, d);
-}
-
-static MLCC_INLINE void V4_STW4I8(int16_t *p, v4i a, v4i b, v4i c, v4i d)
-{
-    V4_STW2I8(p, a, b);
-    V4_STW2I8(p + 8, c, d);
-}
 
 #if MLCC_NEON
 static MLCC_INLINE v4i V4_LDU16(const uint16_t *p) { return (v4i)vmovl_u16(vld1_u16(p)); }

@@ -429,7 +429,11 @@ static MLCC_INLINE void V8_SCATTERI16(int16_t *p, ptrdiff_t s, v8i v, int n)
 
 static MLCC_INLINE void V8_STSI16(int16_t *p, v8i v) { V8_STI16(p, V8_SATI16(v)); }
 
-/* Saturated to bytes and stored as 16 bits: one vector, several side by side, or lanes of two by turns. */
+/* Saturated to bytes and stored as 16 bits: one vector, two side by side, or lanes of two by turns. */
+static MLCC_INLINE void V8_STWU8(int16_t *p, v8i v) { V4_STW2U8(p, (v4i)mlcc_v8_lo((v8f)v), (v4i)mlcc_v8_hi((v8f)v)); }
+
+static MLCC_INLINE void V8_STWI8(int16_t *p, v8i v) { V4_STW2I8(p, (v4i)mlcc_v8_lo((v8f)v), (v4i)mlcc_v8_hi((v8f)v)); }
+
 #if MLCC_X86 && defined(__AVX2__)
 static MLCC_INLINE __m256i mlcc_v8_words_u8(v8i a, v8i b)
 {
@@ -446,18 +450,10 @@ static MLCC_INLINE void V8_STW2U8(int16_t *p, v8i a, v8i b) { _mm256_storeu_si25
 
 static MLCC_INLINE void V8_STW2I8(int16_t *p, v8i a, v8i b) { _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(mlcc_v8_words_i8(a, b), 0xd8)); }
 
-static MLCC_INLINE void V8_STWU8(int16_t *p, v8i v) { V4_STW2U8(p, (v4i)mlcc_v8_lo((v8f)v), (v4i)mlcc_v8_hi((v8f)v)); }
-
-static MLCC_INLINE void V8_STWI8(int16_t *p, v8i v) { V4_STW2I8(p, (v4i)mlcc_v8_lo((v8f)v), (v4i)mlcc_v8_hi((v8f)v)); }
-
 static MLCC_INLINE void V8_ZIP2WU8(int16_t *p, v8i a, v8i b) { mlcc_v8_st_turns(p, mlcc_v8_words_u8(a, b)); }
 
 static MLCC_INLINE void V8_ZIP2WI8(int16_t *p, v8i a, v8i b) { mlcc_v8_st_turns(p, mlcc_v8_words_i8(a, b)); }
 #else
-static MLCC_INLINE void V8_STWU8(int16_t *p, v8i v) { V8_STI16(p, V8_SATU8(v)); }
-
-static MLCC_INLINE void V8_STWI8(int16_t *p, v8i v) { V8_STI16(p, V8_SATI8(v)); }
-
 static MLCC_INLINE void V8_STW2U8(int16_t *p, v8i a, v8i b)
 {
     V8_STWU8(p, a);
@@ -482,18 +478,6 @@ static MLCC_INLINE void V8_ZIP2WI8(int16_t *p, v8i a, v8i b)
     V4_ZIP2WI8(p + 8, (v4i)mlcc_v8_hi((v8f)a), (v4i)mlcc_v8_hi((v8f)b));
 }
 #endif
-
-static MLCC_INLINE void V8_STW4U8(int16_t *p, v8i a, v8i b, v8i c, v8i d)
-{
-    V8_STW2U8(p, a, b);
-    V8_STW2U8(p + 16, c, d);
-}
-
-static MLCC_INLINE void V8_STW4I8(int16_t *p, v8i a, v8i b, v8i c, v8i d)
-{
-    V8_STW2I8(p, a, b);
-    V8_STW2I8(p + 16, c, d);
-}
 
 #if MLCC_X86 && defined(__AVX2__)
 static MLCC_INLINE v8i V8_LDU16(const uint16_t *p)

@@ -68,11 +68,10 @@ Rng rng_of(uint64_t seed, const char *name)
     return r;
 }
 
-static int64_t one_of(Rng *r, const int64_t *v, size_t n)
+int64_t rng_one_of(Rng *r, const int64_t *v, size_t n)
 {
     return v[rng_next(r) % n];
 }
-#define ONE_OF(r, ...) one_of((r), (const int64_t[]){__VA_ARGS__}, COUNT(((const int64_t[]){__VA_ARGS__})))
 
 /* ---- values ---- */
 

@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-enum { LEAST_LAYERS = 2, MOST_LAYERS = 5, MOST_CHANNELS = 40 };
+enum { LEAST_LAYERS = 2, MOST_LAYERS = 5 };
 
 typedef struct Network {
     Rng rng;
@@ -17,8 +17,6 @@ typedef struct Network {
     int at; /* layers so far: the last one made is %prefix_y<at> */
     bool dense; /* the last one was a product of all channels, which a depthwise one often follows */
 } Network;
-
-static int64_t any_of(Rng *r, int n, const int64_t *v) { return v[rng_range(r, 0, n - 1)]; }
 
 static void add_numbers(Network *n, int64_t count, int64_t lo, int64_t hi)
 {
@@ -61,9 +59,9 @@ static void add_conv(Network *n, int64_t to, int64_t group, int64_t k, int64_t s
 static void add_layer(Network *n)
 {
     Rng *r = &n->rng;
-    const int64_t stride = rng_chance(r, 30) ? 2 : 1, to = any_of(r, 7, (const int64_t[]){4, 8, 12, 16, 24, 33, MOST_CHANNELS});
+    const int64_t stride = rng_chance(r, 30) ? 2 : 1, to = ONE_OF(r, 4, 8, 12, 16, 24, 33, 40);
     n->dense = !rng_chance(r, n->dense ? 75 : 20);
-    if (!n->dense) add_conv(n, n->channels, n->channels, any_of(r, 3, (const int64_t[]){3, 3, 5}), stride);
+    if (!n->dense) add_conv(n, n->channels, n->channels, ONE_OF(r, 3, 3, 5), stride);
     else add_conv(n, to, 1, rng_chance(r, 60) ? 1 : 3, stride);
     if (rng_chance(r, 12)) text_add(n->t, "%%%s_p%d ? = MaxPool %%%s_y%d {kernel_shape=[2,2], strides=[1,1], pads=[0,0,1,1]}\noutput %%%s_p%d\n", n->prefix, n->at, n->prefix, n->at, n->prefix, n->at);
     if (rng_chance(r, 8)) text_add(n->t, "output %%%s_y%d\n", n->prefix, n->at);
@@ -73,11 +71,11 @@ const char *random_network(Arena *a, uint64_t seed)
 {
     Text t = {.arena = a};
     Network n = {.rng = rng_of(seed, "network"), .t = &t, .prefix = str_fmt(a, "n%llu", (unsigned long long)seed)};
-    n.channels = any_of(&n.rng, 5, (const int64_t[]){1, 3, 4, 8, 16});
+    n.channels = ONE_OF(&n.rng, 1, 3, 4, 8, 16);
     n.rows = rng_range(&n.rng, 3, 9);
     n.columns = 2 * rng_range(&n.rng, 2, 9) - rng_chance(&n.rng, 25);
     const bool sign = rng_chance(&n.rng, 40);
-    const int64_t zero = any_of(&n.rng, 3, (const int64_t[]){0, 3, 128}) - 128 * sign;
+    const int64_t zero = ONE_OF(&n.rng, 0, 3, 128) - 128 * sign;
     const char *type = sign ? "i8" : "u8";
     text_add(&t, "graph random\ninput %%%s_y0 %s[1,%lld,%lld,%lld]\n", n.prefix, type, (long long)n.channels, (long long)n.rows, (long long)n.columns);
     text_add(&t, "const %%%s_one f32[] (1)\nconst %%%s_zero %s[] (%lld)\n", n.prefix, n.prefix, type, (long long)zero);

@@ -15,6 +15,8 @@ uint64_t rng_next(Rng *r);
 int64_t rng_range(Rng *r, int64_t lo, int64_t hi); /* inclusive */
 bool rng_chance(Rng *r, int percent);
 Rng rng_of(uint64_t seed, const char *name);
+int64_t rng_one_of(Rng *r, const int64_t *v, size_t n);
+#define ONE_OF(r, ...) rng_one_of((r), (const int64_t[]){__VA_ARGS__}, COUNT(((const int64_t[]){__VA_ARGS__})))
 
 /* gen.c. The text of a graph of 1 to 12 nodes, whose names start with a prefix made from the seed, so that several such
  * texts are one graph when they are joined. Its first node is of row `seed` of the operator table, where one can be

@@ -30,30 +30,45 @@ static bool find_step(const Auto *g, Product *p)
     return p->k && p->x->op == EX_load && p->w->op == EX_load;
 }
 
+/* The batches along variable v. Where v has no multiple in an index of w, that index is their number: some may share their columns (auto_winograd.c). */
+static Batch batch_of(const Auto *g, Product *p, uint8_t v)
+{
+    const Ten *w = ten(g->te, p->w->v.ref);
+    const int d = dim_using(p->w, p->s->var[v]);
+    const Expr *index = p->w->a[d], *at[MAX_RANK];
+    bool multiple;
+    (void)ex_coef(index, p->s->var[v], &multiple);
+    if (multiple || ex_uses(index, p->k) || ex_uses(index, p->s->var[p->d.lane]))
+        return (Batch){p->s->var[v], p->s->var[v], ten(g->te, p->s->out)->dim[v]};
+    memcpy(at, p->w->a, w->rank * sizeof *at);
+    at[d] = ex_index(g->x, "b", w->dim[d]);
+    p->w = ex_load(g->x, (DType)p->w->dt, p->w->v.ref, w->rank, at);
+    return (Batch){at[d], index, w->dim[d]};
+}
+
 static void find_variables(const Auto *g, Product *p)
 {
     for (uint8_t v = 0; v < ten(g->te, p->s->out)->rank; v++)
         if (v != p->d.lane && (ex_uses(p->x, p->s->var[v]) || ex_uses(p->w, p->s->var[v]))) {
             p->row[p->nrow++] = v;
             if (ex_uses(p->w, p->s->var[v]))
-                p->batch[p->nbatch++] = v;
+                p->batch[p->nbatch++] = batch_of(g, p, v);
         }
 }
 
 /* How the constant is walked; false: it is no sum of multiples of the variables. */
 static bool find_walk(const Auto *g, Product *p)
 {
-    const Ten *t = ten(g->te, p->s->out);
     const Expr *var[MAX_RANK + 2], *extent[MAX_RANK + 2];
     uint8_t n = 0;
     for (; n < p->nbatch; n++) {
-        var[n] = p->s->var[p->batch[n]];
-        extent[n] = t->dim[p->batch[n]];
+        var[n] = p->batch[n].number;
+        extent[n] = p->batch[n].extent;
     }
     var[n] = p->k;
     extent[n++] = ex_int(g->x, p->steps);
     var[n] = p->s->var[p->d.lane];
-    extent[n++] = t->dim[p->d.lane];
+    extent[n++] = ten(g->te, p->s->out)->dim[p->d.lane];
     return auto_walks(g, p->w, var, extent, n, p->walk, &p->at);
 }
 
@@ -146,8 +161,8 @@ static const Expr *table_of(Auto *g, const Product *p, const char *what, DType d
     const Ten *out = ten(g->te, p->s->out);
     uint8_t rank = 0;
     for (; rank < p->nbatch; rank++) {
-        dim[rank] = out->dim[p->batch[rank]];
-        index[rank] = p->s->var[p->batch[rank]];
+        dim[rank] = p->batch[rank].extent;
+        index[rank] = p->batch[rank].index;
     }
     for (uint8_t q = 0; q < n; q++, rank++) {
         dim[rank] = ex_int(g->x, extent[q]);

@@ -7,13 +7,17 @@
 
 #include "auto.h"
 
+/* Columns of the constant that lie apart: a variable that stands for their number in w, the index that it is, and how many there are. */
+typedef struct Batch { const Expr *number, *index, *extent; } Batch;
+
 /* sum(k) x[rows.., k] * w[batch.., k, lane]: its stage, and the operands with variables of one value at 0. */
 typedef struct Product {
     const Stage *s;
     Dot d;
     const Expr *x, *w, *k;
     int64_t steps;
-    int row[MAX_RANK], batch[MAX_RANK]; /* variables but the lane's that an operand uses, and of those that w uses */
+    int row[MAX_RANK];                  /* variables but the lane's that an operand uses */
+    Batch batch[MAX_RANK];              /* of those that w uses */
     uint8_t nrow, nbatch;
     ElementWalk walk[MAX_RANK + 2];     /* of the constant: by batch, step, lane */
     int64_t at;

@@ -5,7 +5,7 @@
  */
 #include "auto_tile.h"
 
-enum { MAX_CHOICES = 64 };
+enum { MAX_CHOICES = 81 };
 
 typedef struct Choices { const Expr *var; int64_t n; } Choices;
 

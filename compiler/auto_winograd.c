@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * 3x3 convolutions of stride 1 below their own arithmetic: Winograd's minimal filtering F(t x t, 3 x 3) (A. Lavin, S. Gray,
+ * 3x3 convolutions below their own arithmetic: Winograd's minimal filtering F(t x t, 3 x 3) (A. Lavin, S. Gray,
  * Fast Algorithms for Convolutional Neural Networks, arXiv 1509.09308). With p = t + 2 points a side, z = p*a + b a point
  * and q a tile of t x t outputs, one stage becomes three, and the constant is transformed here:
  *
@@ -9,8 +9,13 @@
  *   M[z,q,m] = sum(c) V[z,q,c] * U[z,c,m]              p*p products of matrices
  *   y[m,i,j] = (A^T M[.,q,m] A)[i mod t, j mod t]
  *
+ * With stride 2 an output has two taps of every other number of a line, and one of those between them: t + 1 points of F(t, 2) take care of
+ * the former, and the latter are t points as they are, so p = 2*t + 1, of which x has as many for a tile.
+ *
+ *   y[i] = x[2i]*w[0] + x[2i+2]*w[2]  +  x[2i+1]*w[1]
+ *
  * Of bytes V and U are whole numbers of 16 bits, whose products dots take by pairs, and y is exact: G and A are multiplied by what makes them whole,
- * so that the output transform gives s*s*y modulo 2^32, with s = 2 or 24. Of it the odd part is taken out by its inverse modulo 2^32 (9 of 24*24)
+ * so that the output transform gives s*s*y modulo 2^32, with s = 1, 2, 6 or 24. Of it the odd part is taken out by its inverse modulo 2^32 (9 of 24*24)
  * and the power of two by a shift, which is right as long as 4*y or 64*y has 31 bits; so the weights are looked at (auto_sums.c).
  * A byte less its zero point has 9 bits, B makes at most 10 * 10 times as much of it, and G, of weights, 7 * 7.
  *
@@ -23,9 +28,10 @@
  */
 #include "auto_winograd.h"
 
-enum { MAX_POINTS = 6, SMALL_PART = 4 };
+enum { MAX_SIDE = 9, SMALL_PART = 4 };
 
-/* Points 0, 1, -1, infinity; and 0, 1, -1, 2, -2, infinity. Whole: row r of G and column r of A times whole numbers whose product is 2 or 24. */
+/* Points 0, 1, -1, infinity; and 0, 1, -1, 2, -2, infinity. Whole: row r of G and column r of A times whole numbers whose product is 2 or 24.
+ * No row of B has even or odd columns that all take away but for the first odd ones. */
 static const double bt2[] = {1, 0, -1, 0, 0, 1, 1, 0, 0, -1, 1, 0, 0, 1, 0, -1};
 static const double at2[] = {1, 1, 1, 0, 0, 1, -1, -1};
 static const double g2[] = {1, 0, 0, 0.5, 0.5, 0.5, 0.5, -0.5, 0.5, 0, 0, 1};
@@ -40,9 +46,24 @@ static const double whole_g2[] = {1, 0, 0, 1, 1, 1, 1, -1, 1, 0, 0, 1};
 static const double whole_at4[] = {2, 4, 4, 1, 1, 0, 0, 4, -4, 2, -2, 0, 0, 4, 4, 4, 4, 0, 0, 4, -4, 8, -8, 8};
 static const double whole_g4[] = {3, 0, 0, -1, -1, -1, -1, 1, -1, 1, 2, 4, 1, -2, 4, 0, 0, 3};
 
+/* Two taps: points 0, 1, infinity; 0, 1, -1, infinity, whose B is that of F(2, 3); and 0, 1, -1, 2, infinity. Whole: G times 1, 2 or 6. */
+static const double two_bt2[] = {1, -1, 0, 0, 1, 0, 0, -1, 1};
+static const double two_at2[] = {1, 1, 0, 0, 1, 1};
+static const double two_g2[] = {1, 0, 1, 1, 0, 1};
+static const double two_at3[] = {1, 1, 1, 0, 0, 1, -1, 0, 0, 1, 1, -1};
+static const double two_g3[] = {1, 0, 0.5, 0.5, 0.5, -0.5, 0, 1};
+static const double two_bt4[] = {2, -1, -2, 1, 0, 0, 2, 1, -1, 0, 0, -2, 3, -1, 0, 0, 1, 0, -1, 0, 0, 2, -1, -2, 1};
+static const double two_at4[] = {1, 1, 1, 1, 0, 0, 1, -1, 2, 0, 0, 1, 1, 4, 0, 0, 1, -1, 8, 1};
+static const double two_g4[] = {1 / 2.0, 0, 1 / 2.0, 1 / 2.0, 1 / 6.0, -1 / 6.0, -1 / 6.0, -1 / 3.0, 0, 1};
+
+static const double whole_two_g3[] = {2, 0, 1, 1, 1, -1, 0, 2};
+static const double whole_two_g4[] = {3, 0, 3, 3, 1, -1, -1, -2, 0, 6};
+
 enum { INVERSE_OF_9 = 0x38e38e39 };
-static const Filtering of_floats[] = {{2, 4, bt2, at2, g2, 4, 0, 1}, {4, 6, bt4, at4, g4, 100, 0, 1}};
-static const Filtering of_bytes[] = {{2, 4, bt2, whole_at2, whole_g2, 4, 2, 1}, {4, 6, bt4, whole_at4, whole_g4, 100, 6, INVERSE_OF_9}};
+static const Filtering of_floats[] = {{1, 2, 4, bt2, at2, g2, 1, 4, 0, 1}, {1, 4, 6, bt4, at4, g4, 1, 100, 0, 1},
+                                      {2, 2, 3, two_bt2, two_at2, two_g2, 1, 4, 0, 1}, {2, 3, 4, bt2, two_at3, two_g3, 1, 4, 0, 1}, {2, 4, 5, two_bt4, two_at4, two_g4, 1, 36, 0, 1}};
+static const Filtering of_bytes[] = {{1, 2, 4, bt2, whole_at2, whole_g2, 1, 4, 2, 1}, {1, 4, 6, bt4, whole_at4, whole_g4, 1, 100, 6, INVERSE_OF_9},
+                                     {2, 2, 3, two_bt2, two_at2, two_g2, 1, 4, 0, 1}, {2, 3, 4, bt2, two_at3, whole_two_g3, 2, 4, 2, 1}, {2, 4, 5, two_bt4, two_at4, whole_two_g4, 6, 36, 2, INVERSE_OF_9}};
 
 /* ---- the transforms as expressions ---- */
 
@@ -98,16 +119,36 @@ static void by_parity(const Auto *g, const double *bt, int points, const Expr *c
     }
 }
 
-/* out = at * in. Columns of opposite points, 2k-1 and 2k, come as their sum or their difference. */
+/* out = at * in. Columns of opposite points, 2k-1 and 2k, come as their sum or their difference; the one before the last may have no opposite. */
 static void by_pairs(const Auto *g, const double *at, int rows, int points, const Expr *const *in, const Expr **out)
 {
     for (int r = 0; r < rows; r++) {
         const double *row = &at[r * points];
         const Expr *sum = plus(g, NULL, in[0], row[0]);
-        for (int c = 1; c < points - 1; c += 2)
-            sum = plus(g, sum, ex_binary(g->x, row[c] == row[c + 1] ? EX_add : EX_sub, in[c], in[c + 1]), row[c]);
+        for (int c = 1; c < points - 1; c += 2) {
+            const Expr *pair = c + 1 == points - 1 ? in[c] : ex_binary(g->x, row[c] == row[c + 1] ? EX_add : EX_sub, in[c], in[c + 1]);
+            sum = plus(g, sum, pair, row[c]);
+        }
         out[r] = plus(g, sum, in[points - 1], row[points - 1]);
     }
+}
+
+/* Along one side of a tile: of x to points, and of products to y. What lies between every other number goes as it is. */
+static void to_points(const Auto *g, const Filtering *f, const Expr *const *in, const Expr **out)
+{
+    const Expr *every[MAX_SIDE];
+    for (int k = 0; k < f->points; k++)
+        every[k] = in[k * f->stride];
+    by_parity(g, f->bt, f->points, every, out);
+    for (int k = f->points; k < winograd_side(f); k++)
+        out[k] = in[(k - f->points) * f->stride + 1];
+}
+
+static void from_points(const Auto *g, const Filtering *f, const Expr *const *in, const Expr **out)
+{
+    by_pairs(g, f->at, f->tile, f->points, in, out);
+    for (int k = f->points; k < winograd_side(f); k++)
+        out[k - f->points] = ex_add(g->x, out[k - f->points], in[k]);
 }
 
 /* ---- tiles ---- */
@@ -155,6 +196,20 @@ static const Expr *choose_by(const Auto *g, const Expr *which, const Expr *const
     return e;
 }
 
+/* The number z of product (a, b). With stride 2 those of two points come first, each with a matrix of its own; then, a tile's side together, those that
+ * share one; and what lies between in both directions, which has a single one. */
+static int product_at(const Filtering *f, int a, int b)
+{
+    const int n = f->points, t = f->tile, row = a - n, col = b - n;
+    if (row < 0 && col < 0)
+        return a * n + b;
+    if (row < 0)
+        return n * n + a * t + col;
+    if (col < 0)
+        return n * n + (n + b) * t + row;
+    return n * n + (2 * n + row) * t + col;
+}
+
 /* ---- the three stages ---- */
 
 static const Expr *variable(const Auto *g, const char *name, int64_t n) { return ex_index(g->x, name, ex_int(g->x, n)); }
@@ -184,15 +239,15 @@ static const Expr *input_of(const Grid *t, const Filtering *f, const Expr *q, co
     for (int d = 0; d < ex_load_rank(c->x); d++)
         index[d] = is_pure_var(c->x->a[d], c->s->var, ten(t->g->te, c->s->out)->rank, &v) ? of_tile(t, q, v) : c->x->a[d];
     for (int k = 0; k < 2; k++)
-        index[c->dim[k]] = ex_add(x, ex_mul(x, of_tile(t, q, c->side[k]), ex_int(x, f->tile)), ex_int(x, (k ? b : a) + c->from[k]));
+        index[c->dim[k]] = ex_add(x, ex_mul(x, of_tile(t, q, c->side[k]), ex_int(x, f->stride * f->tile)), ex_int(x, (k ? b : a) + c->from[k]));
     index[c->channel_dim] = ch;
     return ex_loadp(x, (DType)c->x->dt, c->x->v.ref, ex_load_rank(c->x), index, fill_of(t->g, c));
 }
 
 static Stage *input_stage(Auto *g, const Grid *t, const Filtering *f, int64_t q, uint32_t v)
 {
-    const Expr *in[MAX_POINTS], *half[MAX_POINTS][MAX_POINTS], *all[MAX_POINTS * MAX_POINTS];
-    const int n = f->points;
+    const Expr *in[MAX_SIDE], *half[MAX_SIDE][MAX_SIDE], *all[MAX_SIDE * MAX_SIDE];
+    const int n = winograd_side(f);
     const uint32_t x = t->c->x->v.ref;
     const double fill = t->c->sum == DT_f32 ? 0 : (double)fill_of(g, t->c)->v.i;
     const bool may_pad = layout_may_pad(g, x, fill);
@@ -203,26 +258,40 @@ static Stage *input_stage(Auto *g, const Grid *t, const Filtering *f, int64_t q,
     s->var[1] = variable(g, "q", q);
     s->var[2] = variable(g, "c", t->c->s->rext[t->c->channel]->v.i);
     for (int b = 0; b < n; b++) {
-        const Expr *column[MAX_POINTS];
+        const Expr *column[MAX_SIDE];
         for (int a = 0; a < n; a++) {
             const Expr *load = input_of(t, f, s->var[1], s->var[2], a, b);
             if (may_pad)
                 layout_want_halo(g, load, &want);
             in[a] = t->c->sum == DT_f32 ? load : winograd_without_zero(g, t->c, load);
         }
-        by_parity(g, f->bt, n, in, column);
+        to_points(g, f, in, column);
         for (int a = 0; a < n; a++)
             half[a][b] = column[a];
     }
-    for (int a = 0; a < n; a++)
-        by_parity(g, f->bt, n, half[a], &all[a * n]);
+    for (int a = 0; a < n; a++) {
+        const Expr *row[MAX_SIDE];
+        to_points(g, f, half[a], row);
+        for (int b = 0; b < n; b++)
+            all[product_at(f, a, b)] = row[b];
+    }
     s->body = ex_cast(g->x, t->c->factor, choose_by(g, s->var[0], all, n * n));
     layout_merge(g, x, &want);
     return s;
 }
 
-/* sum(c) V[z,q,c] * U[z,c,m] */
-static Stage *product_stage(Auto *g, const Conv *c, uint32_t v, uint32_t u, uint32_t m)
+/* The matrix of product z. */
+static const Expr *matrix_of(const Auto *g, const Filtering *f, const Expr *z)
+{
+    const Expr *own = ex_int(g->x, f->points * f->points), *last = ex_int(g->x, winograd_matrices(f) - 1);
+    if (f->stride == 1)
+        return z;
+    const Expr *shared = ex_add(g->x, own, ex_fdiv(g->x, ex_sub(g->x, z, own), ex_int(g->x, f->tile)));
+    return ex_binary(g->x, EX_min, ex_binary(g->x, EX_min, z, shared), last);
+}
+
+/* sum(c) V[z,q,c] * U[matrix of z,c,m] */
+static Stage *product_stage(Auto *g, const Conv *c, const Filtering *f, uint32_t v, uint32_t u, uint32_t m)
 {
     Exprs *x = g->x;
     Stage *s = new_stage(g, c, ST_reduce, m);
@@ -233,7 +302,7 @@ static Stage *product_stage(Auto *g, const Conv *c, uint32_t v, uint32_t u, uint
     s->nr = 1;
     s->rext[0] = c->s->rext[c->channel];
     s->rvar[0] = ex_index(x, "c", s->rext[0]);
-    const Expr *const from[] = {s->var[0], s->var[1], s->rvar[0]}, *const by[] = {s->var[0], s->rvar[0], s->var[2]};
+    const Expr *const from[] = {s->var[0], s->var[1], s->rvar[0]}, *const by[] = {matrix_of(g, f, s->var[0]), s->rvar[0], s->var[2]};
     s->body = ex_mul(x, ex_cast(x, c->sum, ex_load(x, c->factor, v, 3, from)), ex_cast(x, c->sum, ex_load(x, c->factor, u, 3, by)));
     return s;
 }
@@ -241,18 +310,18 @@ static Stage *product_stage(Auto *g, const Conv *c, uint32_t v, uint32_t u, uint
 static Stage *output_stage(Auto *g, const Grid *t, const Filtering *f, uint32_t m)
 {
     const Conv *c = t->c;
-    const Expr *q = tile_of(t, c->s->var, f), *half[MAX_POINTS][MAX_POINTS], *row[MAX_POINTS], *cell[MAX_POINTS];
-    const int n = f->points;
+    const Expr *q = tile_of(t, c->s->var, f), *half[MAX_SIDE][MAX_SIDE], *row[MAX_SIDE], *cell[MAX_SIDE];
+    const int n = winograd_side(f);
     for (int b = 0; b < n; b++) {
-        const Expr *in[MAX_POINTS], *column[MAX_POINTS];
+        const Expr *in[MAX_SIDE], *column[MAX_SIDE];
         for (int a = 0; a < n; a++)
-            in[a] = ex_load(g->x, c->sum, m, 3, (const Expr *const[]){ex_int(g->x, a * n + b), q, c->s->var[c->out]});
-        by_pairs(g, f->at, f->tile, n, in, column);
+            in[a] = ex_load(g->x, c->sum, m, 3, (const Expr *const[]){ex_int(g->x, product_at(f, a, b)), q, c->s->var[c->out]});
+        from_points(g, f, in, column);
         for (int u = 0; u < f->tile; u++)
             half[u][b] = column[u];
     }
     for (int u = 0; u < f->tile; u++) {
-        by_pairs(g, f->at, f->tile, n, half[u], cell);
+        from_points(g, f, half[u], cell);
         row[u] = choose_by(g, ex_mod(g->x, c->s->var[c->side[1]], ex_int(g->x, f->tile)), cell, f->tile);
     }
     Stage *s = new_stage(g, c, ST_map, c->s->out);
@@ -305,23 +374,33 @@ static void put_point(DType dt, char *out, int64_t k, double u)
     }
 }
 
+/* Row a of G times the taps of a line. */
+static double point_of(const Filtering *f, int a, const double *w)
+{
+    const int taps = (TAPS - 1) / f->stride + 1;
+    double sum = 0;
+    if (a >= f->points)
+        return f->whole * w[1];
+    for (int r = 0; r < taps; r++)
+        sum += f->g[a * taps + r] * w[r * f->stride];
+    return sum;
+}
+
 /* u = G w G^T for one pair of channels, whose first tap is at w, in double. */
 static void transform_taps(const Points *p, const char *w, double *u)
 {
-    const Filtering *f = p->f;
-    double half[MAX_POINTS][TAPS];
-    for (int a = 0; a < f->points; a++)
-        for (int s = 0; s < TAPS; s++) {
-            half[a][s] = 0;
-            for (int r = 0; r < TAPS; r++)
-                half[a][s] += f->g[a * TAPS + r] * tap_of(p->dt, w, r * p->row + s * p->col);
-        }
-    for (int a = 0; a < f->points; a++)
-        for (int b = 0; b < f->points; b++) {
-            u[a * f->points + b] = 0;
-            for (int s = 0; s < TAPS; s++)
-                u[a * f->points + b] += f->g[b * TAPS + s] * half[a][s];
-        }
+    double half[MAX_SIDE][TAPS];
+    const int n = p->f->points, rows = n + p->f->stride - 1;
+    for (int s = 0; s < TAPS; s++) {
+        double column[TAPS];
+        for (int r = 0; r < TAPS; r++)
+            column[r] = tap_of(p->dt, w, r * p->row + s * p->col);
+        for (int a = 0; a < rows; a++)
+            half[a][s] = point_of(p->f, a, column);
+    }
+    for (int a = 0; a < rows; a++)
+        for (int b = 0; b < rows; b++)
+            u[a < n && b < n ? a * n + b : n * n + a / n * n + (a < n ? a : b)] = point_of(p->f, b, half[a]);
 }
 
 /* All of them: whatever one point takes, the others take too. */
@@ -329,7 +408,7 @@ static void make_points(const Recipe *r, const char *from, int64_t first, int64_
 {
     const Points *p = (const Points *)r;
     const int64_t pairs = p->in * p->out;
-    double u[MAX_POINTS * MAX_POINTS];
+    double u[MAX_SIDE * MAX_SIDE];
     for (int64_t k = first; k < pairs; k++) {
         transform_taps(p, from + (size_t)(k / p->out * p->by_in + k % p->out * p->by_out) * dtype_bytes(p->dt), u);
         for (int64_t z = 0; z < n / pairs; z++)
@@ -339,7 +418,7 @@ static void make_points(const Recipe *r, const char *from, int64_t first, int64_
 
 static const Blob *transformed(Auto *g, const Conv *c, const Filtering *f)
 {
-    const int64_t in = c->s->rext[c->channel]->v.i, out = winograd_extent(g, c, c->out), count = f->points * f->points * in * out;
+    const int64_t in = c->s->rext[c->channel]->v.i, out = winograd_extent(g, c, c->out), count = winograd_matrices(f) * in * out;
     Points *p = NEW(g->a, Points);
     *p = (Points){.r = {.arena = g->a, .from = ten(g->te, c->w->v.ref)->data, .unit = count, .make = make_points},
                   .f = f, .dt = (DType)c->w->dt, .in = in, .out = out,
@@ -362,16 +441,16 @@ static uint32_t tensor_of(Auto *g, const Conv *c, const char *what, TenKind kind
 static uint32_t split(Auto *g, uint32_t k, const Conv *c, const Filtering *f)
 {
     const Grid t = {g, c, winograd_tiles(g, c, 0, f->tile), winograd_tiles(g, c, 1, f->tile)};
-    const int64_t q = winograd_images(g, c) * t.rows * t.cols, points = f->points * f->points;
+    const int64_t q = winograd_images(g, c) * t.rows * t.cols, points = winograd_products(f);
     const int64_t in = c->s->rext[c->channel]->v.i, out = winograd_extent(g, c, c->out);
-    const uint32_t u = tensor_of(g, c, "points", TEN_const, c->factor, (const int64_t[]){points, in, out});
+    const uint32_t u = tensor_of(g, c, "points", TEN_const, c->factor, (const int64_t[]){winograd_matrices(f), in, out});
     const uint32_t v = tensor_of(g, c, "tiles", TEN_stage, c->factor, (const int64_t[]){points, q, in});
     const uint32_t m = tensor_of(g, c, "products", TEN_stage, c->sum, (const int64_t[]){points, q, out});
     ten(g->te, u)->data = transformed(g, c, f);
     g->te->stage.at[k] = output_stage(g, &t, f, m);
     if (layout_free(g, c->s->out) && !g->layout.at[c->s->out].set) /* as the products lie */
         layout_innermost(&g->layout.at[c->s->out], ten(g->te, c->s->out)->rank, c->out);
-    auto_insert(g, k, product_stage(g, c, v, u, m));
+    auto_insert(g, k, product_stage(g, c, f, v, u, m));
     auto_insert(g, k, input_stage(g, &t, f, q, v));
     return 2;
 }
@@ -382,7 +461,7 @@ void auto_winograd(Auto *g)
     if (g->m->lanes_f32 < 2 || g->te->cx->small || (g->m->amx && g->te->cx->fp == FP_bf16)) /* a matrix unit is done before the transforms are */
         return;
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
-        const Filtering *f = winograd_conv(g, k, &c) ? winograd_choose(g, &c, of_floats, winograd_in_bf16(g) ? 1 : COUNT(of_floats)) : NULL;
+        const Filtering *f = winograd_conv(g, k, &c) ? winograd_choose(g, &c, of_floats, COUNT(of_floats)) : NULL;
         if (!f)
             continue;
         k += split(g, k, &c, f);
@@ -394,24 +473,51 @@ void auto_winograd(Auto *g)
 static bool has_room(const Auto *g, const Conv *c, const Filtering *f, int64_t room)
 {
     const int64_t in = c->s->rext[c->channel]->v.i * (int64_t)dtype_bytes(c->factor), out = winograd_extent(g, c, c->out) * (int64_t)dtype_bytes(c->sum);
-    return f->points * f->points * winograd_images(g, c) * winograd_tiles(g, c, 0, f->tile) * winograd_tiles(g, c, 1, f->tile) * (in + out) <= room;
+    return winograd_products(f) * winograd_images(g, c) * winograd_tiles(g, c, 0, f->tile) * winograd_tiles(g, c, 1, f->tile) * (in + out) <= room;
 }
 
-/* Constants of the model are twice as large at most; layers of few channels, which come first, gain more for what they grow by. */
+/* A convolution of bytes that gains by filtering: cycles, and bytes that its constant grows by. */
+typedef struct Gain { uint32_t out; const Filtering *f; double cycles; int64_t growth; bool taken; } Gain;
+typedef VEC(Gain) GainList;
+
+static void find_gains(Auto *g, int64_t room, GainList *all)
+{
+    Conv c;
+    for (uint32_t k = 0; k < g->te->stage.n; k++) {
+        const Filtering *f = winograd_conv_of_bytes(g, k, &c) ? winograd_choose(g, &c, of_bytes, COUNT(of_bytes)) : NULL;
+        if (f && has_room(g, &c, f, room / SMALL_PART) && winograd_is_exact(g, &c, f))
+            PUSH(g->a, all, ((Gain){c.s->out, f, winograd_gain(g, &c, f), winograd_growth(g, &c, f), false}));
+    }
+}
+
+/* The one that gains most for what it grows by, of those that are left and fit; NULL: none does. */
+static Gain *best_gain(const GainList *all, int64_t room)
+{
+    Gain *best = NULL;
+    for (uint32_t k = 0; k < all->n; k++) {
+        Gain *a = &all->at[k];
+        if (!a->taken && a->growth <= room && (!best || a->cycles * (double)best->growth > best->cycles * (double)a->growth))
+            best = a;
+    }
+    return best;
+}
+
+/* Constants of the model are twice as large at most. */
 void auto_winograd_bytes(Auto *g)
 {
     Conv c;
+    GainList all = {0};
     if (g->te->cx->small || g->m->amx || g->m->dot_i16 <= 0)
         return;
     auto_views(g);
-    const int64_t room = all_constants(g);
-    int64_t grown = 0;
-    for (uint32_t k = 0; k < g->te->stage.n; k++) {
-        const Filtering *f = winograd_conv_of_bytes(g, k, &c) ? winograd_choose(g, &c, of_bytes, COUNT(of_bytes)) : NULL;
-        if (!f || !has_room(g, &c, f, room / SMALL_PART) || grown + winograd_growth(g, &c, f) > room || !winograd_is_exact(g, &c, f))
-            continue;
-        grown += winograd_growth(g, &c, f);
-        k += split(g, k, &c, f);
+    int64_t room = all_constants(g);
+    find_gains(g, room, &all);
+    for (Gain *best = best_gain(&all, room); best; best = best_gain(&all, room)) {
+        best->taken = true;
+        room -= best->growth;
+        const uint32_t k = ten(g->te, best->out)->stage;
+        (void)winograd_conv_of_bytes(g, k, &c);
+        (void)split(g, k, &c, best->f);
         auto_views(g);
     }
 }

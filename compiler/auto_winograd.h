@@ -7,9 +7,16 @@
 
 enum { TAPS = 3 };
 
-/* bt[p][p], at[t][p], g[p][3]; growth: of a value's magnitude by both of bt. The output transform gives y << shift, modulo 2^32 times what
- * `inverse` undoes. */
-typedef struct Filtering { int tile, points; const double *bt, *at, *g; int32_t growth, shift, inverse; } Filtering;
+/* bt[p][p], at[t][p], g[p][3 taps, or every other of them], all of it times `whole`; growth: of a value's magnitude by both of bt. The output transform
+ * gives y << shift, modulo 2^32 times what `inverse` undoes. */
+typedef struct Filtering { int stride, tile, points; const double *bt, *at, *g; int32_t whole, growth, shift, inverse; } Filtering;
+
+/* Products along one side of a tile, of which its input has as many numbers: of points, and of what lies between every other number. */
+static inline int winograd_side(const Filtering *f) { return f->points + (f->stride - 1) * f->tile; }
+static inline int64_t winograd_products(const Filtering *f) { return (int64_t)winograd_side(f) * winograd_side(f); }
+
+/* Matrices of the constant: what lies between has one row of G for all. */
+static inline int64_t winograd_matrices(const Filtering *f) { return (int64_t)(f->points + f->stride - 1) * (f->points + f->stride - 1); }
 
 /* y[.., out, .., row, col] = sum(channel, tap, tap) x * w, as found in a stage. Numbers of variables and dimensions. */
 typedef struct Conv {
@@ -20,7 +27,7 @@ typedef struct Conv {
     int out, channel;           /* variable of the output channel, reduction variable of the input channel */
     int side[2], tap[2];        /* variables of row and column, reduction variables of the taps */
     int dim[2], channel_dim;    /* dimensions of x */
-    int64_t from[2];            /* x is read at side + tap + from */
+    int64_t stride, from[2];    /* x is read at stride * side + tap + from */
 } Conv;
 
 /* auto_winograd_conv.c: whether stage k is such a sum, of floats with zeros around x, or of bytes. */
@@ -34,9 +41,10 @@ static inline int64_t winograd_extent(const Auto *g, const Conv *c, int v) { ret
 static inline int64_t winograd_tiles(const Auto *g, const Conv *c, int side, int t) { return (winograd_extent(g, c, c->side[side]) + t - 1) / t; }
 int64_t winograd_images(const Auto *g, const Conv *c);
 
-/* auto_winograd_cost.c: the fastest of n, NULL where none gains enough; bytes that the constant grows by; whether products of floats become those
+/* auto_winograd_cost.c: the fastest of n, NULL where none gains enough; cycles that it gains; bytes that the constant grows by; whether products of floats become those
  * of pairs of bf16 (auto_narrow.c). */
 const Filtering *winograd_choose(const Auto *g, const Conv *c, const Filtering *f, size_t n);
+double winograd_gain(const Auto *g, const Conv *c, const Filtering *f);
 int64_t winograd_growth(const Auto *g, const Conv *c, const Filtering *f);
 bool winograd_in_bf16(const Auto *g);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * See auto_winograd.h: 3x3 convolutions of stride 1 among the stages. */
+ * See auto_winograd.h: 3x3 convolutions of stride 1 and 2 among the stages. */
 #include <math.h>
 
 #include "auto_winograd.h"
@@ -12,9 +12,11 @@ static bool has_window(const Auto *g, Conv *c, int d, int k)
         if (!ex_is_int(c->s->rext[r], TAPS) || ex_coef(e, c->s->rvar[r], &linear) != 1 || !linear)
             continue;
         for (int v = 0; v < ten(g->te, c->s->out)->rank; v++) {
-            if (ex_coef(e, c->s->var[v], &linear) != 1 || !linear)
+            const int64_t stride = ex_coef(e, c->s->var[v], &linear);
+            if (stride < 1 || stride >= TAPS || !linear || (k && stride != c->stride))
                 continue;
-            const Expr *rest = ex_sub(g->x, ex_sub(g->x, e, c->s->var[v]), c->s->rvar[r]);
+            const Expr *rest = ex_sub(g->x, ex_sub(g->x, e, ex_mul(g->x, c->s->var[v], ex_int(g->x, stride))), c->s->rvar[r]);
+            c->stride = stride;
             c->side[k] = v;
             c->tap[k] = r;
             c->dim[k] = d;

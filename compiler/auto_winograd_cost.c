@@ -5,18 +5,27 @@
 #include "auto_winograd.h"
 #include "parallel_cost.h"
 
-enum { MIN_CHANNELS = 16 };
+enum {
+    MIN_CHANNELS = 16,
+    MIN_TILES = 8,     /* rows of a product: fewer wait for its constant, which all cores ask for at once (512 channels at 7 pixels, four tiles: 1.12 of the time, on two threads 1.26) */
+    NARROW_GROWTH = 4  /* what is rounded to bf16 behind transforms must not be larger than so many times what they read */
+};
 
 int64_t winograd_images(const Auto *g, const Conv *c)
 {
     return points_of_stage(g, ten(g->te, c->s->out)->stage) / winograd_extent(g, c, c->out) / winograd_extent(g, c, c->side[0]) / winograd_extent(g, c, c->side[1]);
 }
 
+static int64_t count_tiles(const Auto *g, const Conv *c, const Filtering *f)
+{
+    return winograd_images(g, c) * winograd_tiles(g, c, 0, f->tile) * winograd_tiles(g, c, 1, f->tile);
+}
+
 /* Products are as slow as the arithmetic or the constant, which is asked for ahead, whichever takes longer.
  * Cycles to read n bytes once, when they do not stay in the second-level cache between uses: of constants, which come from memory
  * where the last level does not hold those of the model; of what is made shortly before. */
 static double stream_cost(const Auto *g, double bytes, double rate) { return bytes > g->m->l2_bytes / 2.0 ? bytes / rate : 0; }
-static double constant_cost(const Auto *g, double bytes) { return stream_cost(g, bytes, all_constants(g) > g->m->l3_bytes ? g->m->ram_rate : g->m->l3_rate); }
+static double constant_cost(const Auto *g, double bytes) { return stream_cost(g, bytes, fmax(bytes, (double)all_constants(g)) > (double)g->m->l3_bytes ? g->m->ram_rate : g->m->l3_rate); }
 static double made_cost(const Auto *g, double bytes) { return stream_cost(g, bytes, bytes > g->m->l3_bytes ? g->m->ram_rate : g->m->l3_rate); }
 
 /* Products of floats become those of pairs of bf16 (auto_narrow.c), as the direct ones would. */
@@ -54,7 +63,7 @@ static double between_cost(const Auto *g, const Conv *c, const Filtering *f, dou
 int64_t winograd_growth(const Auto *g, const Conv *c, const Filtering *f)
 {
     const int64_t taps = TAPS * TAPS * (int64_t)dtype_bytes((DType)c->w->dt);
-    return (f->points * f->points * (int64_t)dtype_bytes(c->factor) - taps) * c->s->rext[c->channel]->v.i * winograd_extent(g, c, c->out);
+    return (winograd_matrices(f) * (int64_t)dtype_bytes(c->factor) - taps) * c->s->rext[c->channel]->v.i * winograd_extent(g, c, c->out);
 }
 
 /* So those of bytes have to be worth what it takes to read them from memory once: on Zen 4 ResNet-50 would take 0.98 of the time with twice its constants. */
@@ -65,15 +74,23 @@ static double winograd_cost(const Auto *g, const Conv *c, const Filtering *f)
 {
     enum { STEPS = 3 };
     const double in = (double)c->s->rext[c->channel]->v.i, out = (double)winograd_extent(g, c, c->out), lanes = g->m->lanes_f32;
-    const double q = (double)(winograd_images(g, c) * winograd_tiles(g, c, 0, f->tile) * winograd_tiles(g, c, 1, f->tile)), points = f->points * f->points;
+    const double q = (double)count_tiles(g, c, f), points = (double)winograd_products(f);
     const Rate r = product_rate(g, c);
     const double products = points * q * in * out / r.macs, transforms = 2 * STEPS * points * q * (in + out) / (g->m->fma_rate * lanes);
-    const double constant = points * in * out * r.bytes, all = points * q * (in * r.bytes + out * 4);
+    const double constant = (double)winograd_matrices(f) * in * out * r.bytes, all = points * q * (in * r.bytes + out * 4);
     return fmax(products, constant_cost(g, constant)) + transforms + between_cost(g, c, f, constant, all) + growth_cost(g, c, f);
 }
 
+double winograd_gain(const Auto *g, const Conv *c, const Filtering *f) { return direct_cost(g, c) - winograd_cost(g, c, f); }
+
 /* Where a run is cut, its parts wait for each other behind both stages that are new. */
 static double meetings_cost(const Auto *g) { return 2 * meet_cycles(g->parts - 1, g->parts) * g->parts; }
+
+static bool may_filter(const Auto *g, const Conv *c, const Filtering *f)
+{
+    const bool rounds = c->sum == DT_f32 && winograd_in_bf16(g);
+    return f->stride == c->stride && !(rounds && f->growth > NARROW_GROWTH) && count_tiles(g, c, f) >= MIN_TILES;
+}
 
 const Filtering *winograd_choose(const Auto *g, const Conv *c, const Filtering *f, size_t n)
 {
@@ -82,7 +99,7 @@ const Filtering *winograd_choose(const Auto *g, const Conv *c, const Filtering *
     if (c->s->rext[c->channel]->v.i < MIN_CHANNELS || winograd_extent(g, c, c->out) < MIN_CHANNELS)
         return NULL;
     for (size_t k = 0; k < n; k++)
-        if (winograd_cost(g, c, &f[k]) < least) {
+        if (may_filter(g, c, &f[k]) && winograd_cost(g, c, &f[k]) < least) {
             least = winograd_cost(g, c, &f[k]);
             best = &f[k];
         }

@@ -192,15 +192,16 @@ def conv_i8(path):
     return g.save(path, {'x': [1, 64, 9, 9]}, leaves(g))
 
 
-# 3x3 of stride 1 that are made of fewer products where those are faster: (channels in, out, images, height, width, borders, weights and values at their largest)
-FILTERED = [(16, 16, 1, 8, 8, [1, 1, 1, 1], False), (16, 40, 2, 9, 7, [1, 1, 1, 1], False), (32, 17, 1, 13, 6, [0, 0, 0, 0], False), (64, 64, 1, 28, 28, [1, 1, 1, 1], False),
-            (18, 24, 3, 6, 5, [2, 0, 1, 3], True), (112, 16, 1, 9, 9, [1, 1, 1, 1], True), (128, 16, 1, 8, 9, [1, 1, 1, 1], True)]
+# 3x3 that are made of fewer products where those are faster: (channels in, out, images, height, width, borders, weights and values at their largest, stride)
+FILTERED = [(16, 16, 1, 8, 8, [1, 1, 1, 1], False, 1), (16, 40, 2, 9, 7, [1, 1, 1, 1], False, 1), (32, 17, 1, 13, 6, [0, 0, 0, 0], False, 1), (64, 64, 1, 28, 28, [1, 1, 1, 1], False, 1),
+            (18, 24, 3, 6, 5, [2, 0, 1, 3], True, 1), (112, 16, 1, 9, 9, [1, 1, 1, 1], True, 1), (128, 16, 1, 8, 9, [1, 1, 1, 1], True, 1), (48, 40, 1, 28, 27, [1, 1, 1, 1], False, 2),
+            (32, 48, 2, 12, 18, [0, 0, 1, 1], False, 2), (64, 64, 1, 40, 39, [1, 1, 1, 1], True, 2)]
 
 
 def filtered_i8(path):
     """Bytes of both signs; sums as large as they get, too large for that form from 116 channels on; beside another product."""
     g = Graph(16)
-    for k, (cin, cout, images, h, w, pads, largest) in enumerate(FILTERED):
+    for k, (cin, cout, images, h, w, pads, largest, stride) in enumerate(FILTERED):
         dtype, zero = ((np.int8, -7), (np.uint8, 128), (np.uint8, 0))[k % 3]
         z, unit = g.const(dtype(zero)), g.const(np.float32(0.02))
         x = g.node('QuantizeLinear', g.node('Slice', 'x', *slices(g, images, cin, h, w)), g.const(np.float32(0.002 if largest else 0.02)), z)
@@ -209,15 +210,15 @@ def filtered_i8(path):
         def conv(weights, pads):
             scales = g.const(g.rng.uniform(0.0005, 0.005, cout).astype(np.float32))
             return g.node('QLinearConv', x, unit, z, weights, scales, g.const(np.zeros(cout, np.int8)), g.const(np.float32(2 if largest else 0.04)), z,
-                          g.const(g.rng.integers(-2000, 2000, cout).astype(np.int32)), pads=pads)
+                          g.const(g.rng.integers(-2000, 2000, cout).astype(np.int32)), pads=pads, strides=[stride] * 2)
         y = conv(weights, pads)
         if k < 2:
             sides = [g.node('DequantizeLinear', v, unit, z) for v in (y, conv(bytes_of(g, cout, cin, 1, 1), [0] * 4))]
             g.node('QuantizeLinear', g.node('Relu', g.node('Add', *sides)), g.const(np.float32(0.03)), z)
         if k % 3 == 2:
-            g.node('ConvInteger', x, weights, z, pads=pads)
+            g.node('ConvInteger', x, weights, z, pads=pads, strides=[stride] * 2)
     g.node('MatMul', g.node('Slice', 'y', *slices(g, 4, 768)), g.normal(768, 1024)) # of few constants a model has no such forms
-    return g.save(path, {'x': [3, 128, 28, 28], 'y': [4, 768]}, leaves(g))
+    return g.save(path, {'x': [3, 128, 40, 40], 'y': [4, 768]}, leaves(g))
 
 
 # What clips bound, behind 1x1 and 3x3: (channels in, of the clip, rows, columns, window, stride, borders, top of the clip, factor of what is clipped: when it is large of the bias alone). Pairs
@@ -249,10 +250,10 @@ def clipped_f32(path):
 def filtered_f32(path):
     """In strips of a picture, whose last tiles are cut or not, and of batches; what follows element for element is made there."""
     g = Graph(17)
-    for cin, cout, images, h, w in [(16, 16, 1, 64, 60), (20, 24, 1, 47, 58), (16, 16, 2, 40, 36)]:
-        y = g.conv(g.node('Relu', g.node('Slice', 'x', *slices(g, images, cin, h, w))), cin, cout, 3)
+    for cin, cout, images, h, w, stride in [(16, 16, 1, 64, 60, 1), (20, 24, 1, 47, 58, 1), (16, 16, 2, 40, 36, 1), (48, 64, 1, 64, 60, 2), (40, 32, 1, 47, 58, 2), (48, 40, 2, 20, 36, 2)]:
+        y = g.conv(g.node('Relu', g.node('Slice', 'x', *slices(g, images, cin, h, w))), cin, cout, 3, stride)
         g.node('Mul', y, g.node('Sigmoid', y))
-    return g.save(path, {'x': [2, 20, 64, 60]}, leaves(g))
+    return g.save(path, {'x': [2, 48, 64, 60]}, leaves(g))
 
 
 # Windows of few channels on inputs that have channels last, and floats also first: (channels in and out, height, width, window's two sides, stride). Some

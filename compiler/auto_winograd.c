@@ -240,7 +240,7 @@ static const Expr *input_of(const Grid *t, const Filtering *f, const Expr *q, co
         index[d] = is_pure_var(c->x->a[d], c->s->var, ten(t->g->te, c->s->out)->rank, &v) ? of_tile(t, q, v) : c->x->a[d];
     for (int k = 0; k < 2; k++)
         index[c->dim[k]] = ex_add(x, ex_mul(x, of_tile(t, q, c->side[k]), ex_int(x, f->stride * f->tile)), ex_int(x, (k ? b : a) + c->from[k]));
-    index[c->channel_dim] = ch;
+    index[c->channel_dim] = ex_add(x, ch, ex_int(x, c->channel_from));
     return ex_loadp(x, (DType)c->x->dt, c->x->v.ref, ex_load_rank(c->x), index, fill_of(t->g, c));
 }
 

@@ -27,7 +27,8 @@ typedef struct Conv {
     int out, channel;           /* variable of the output channel, reduction variable of the input channel */
     int side[2], tap[2];        /* variables of row and column, reduction variables of the taps */
     int dim[2], channel_dim;    /* dimensions of x */
-    int64_t stride, from[2];    /* x is read at stride * side + tap + from */
+    int64_t stride, from[2];    /* x is read at stride * side + tap + from, */
+    int64_t channel_from;       /* and at channel + channel_from */
 } Conv;
 
 /* auto_winograd_conv.c: whether stage k is such a sum, of floats with zeros around x, or of bytes. */

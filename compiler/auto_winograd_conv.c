@@ -27,6 +27,22 @@ static bool has_window(const Auto *g, Conv *c, int d, int k)
     return false;
 }
 
+/* The channel, which may begin anywhere: of a part of a tensor (a split). */
+static bool has_channel(const Auto *g, Conv *c, int d)
+{
+    const Expr *e = c->x->a[d];
+    for (int r = 0; r < c->s->nr; r++) {
+        const Expr *from = ex_sub(g->x, e, c->s->rvar[r]);
+        if (!ex_is_const(from))
+            continue;
+        c->channel = r;
+        c->channel_dim = d;
+        c->channel_from = from->v.i;
+        return true;
+    }
+    return false;
+}
+
 /* Every index of x is a window, the channel, another variable of the output alone, or a number. */
 static bool has_windows(const Auto *g, Conv *c)
 {
@@ -36,12 +52,10 @@ static bool has_windows(const Auto *g, Conv *c)
         const Expr *e = c->x->a[d];
         if (ex_is_const(e) || is_pure_var(e, c->s->var, ten(g->te, c->s->out)->rank, &v))
             continue;
-        if (c->channel < 0 && is_pure_var(e, c->s->rvar, c->s->nr, &v)) {
-            c->channel = v;
-            c->channel_dim = d;
-        } else if (windows == 2 || !has_window(g, c, d, windows++)) {
+        if (c->channel < 0 && has_channel(g, c, d))
+            continue;
+        if (windows == 2 || !has_window(g, c, d, windows++))
             return false;
-        }
     }
     return windows == 2 && c->channel >= 0 && c->side[0] != c->side[1];
 }

@@ -253,6 +253,8 @@ def filtered_f32(path):
     for cin, cout, images, h, w, stride in [(16, 16, 1, 64, 60, 1), (20, 24, 1, 47, 58, 1), (16, 16, 2, 40, 36, 1), (48, 64, 1, 64, 60, 2), (40, 32, 1, 47, 58, 2), (48, 40, 2, 20, 36, 2)]:
         y = g.conv(g.node('Relu', g.node('Slice', 'x', *slices(g, images, cin, h, w))), cin, cout, 3, stride)
         g.node('Mul', y, g.node('Sigmoid', y))
+        part = g.node('Slice', y, *(g.const(np.array([v], np.int64)) for v in (cout // 2, cout, 1)))
+        g.node('Neg', g.conv(part, cout // 2, cout, 3)) if cout > 24 else None
     return g.save(path, {'x': [2, 48, 64, 60]}, leaves(g))
 
 

@@ -5,7 +5,7 @@
  */
 #include "against.h"
 
-typedef struct Case { int n, in, out, h, w, top, bottom; const char *tail; int stride; } Case; /* stride 0: 1 */
+typedef struct Case { int n, in, out, h, w, top, bottom; const char *tail; int stride, first; } Case; /* stride 0: 1; first: channel of x that the 3x3 begins with */
 
 /* A 1x1 convolution in front, so that the scheduler may store the input of the 3x3 one as it likes. */
 static const char *graph_of(const Case *c)
@@ -14,10 +14,11 @@ static const char *graph_of(const Case *c)
     text_add(&t, "graph g\ninput %%x f32[%d,%d,%d,%d]\nconst %%k f32[%d,%d,1,1] (", c->n, c->in, c->h, c->w, c->in, c->in);
     for (int k = 0; k < c->in * c->in; k++)
         text_add(&t, "%s%.3f", k ? ", " : "", value());
-    text_add(&t, ")\nconst %%w f32[%d,%d,3,3] (", c->out, c->in);
-    for (int k = 0; k < c->out * c->in * 9; k++)
+    text_add(&t, ")\nconst %%w f32[%d,%d,3,3] (", c->out, c->in - c->first);
+    for (int k = 0; k < c->out * (c->in - c->first) * 9; k++)
         text_add(&t, "%s%.3f", k ? ", " : "", value());
-    text_add(&t, ")\n%%a f32 = Conv %%x %%k\n%%c f32 = Conv %%a %%w {pads=[%d,1,%d,1], strides=[%d,%d]}\n%s\noutput %%y\n", c->top, c->bottom, c->stride + !c->stride, c->stride + !c->stride, c->tail);
+    text_add(&t, ")\nconst %%from i64[1] (%d)\nconst %%to i64[1] (%d)\nconst %%axis i64[1] (1)\n%%a f32 = Conv %%x %%k\n%%b f32 = Slice %%a %%from %%to %%axis\n", c->first, c->in);
+    text_add(&t, "%%c f32 = Conv %%b %%w {pads=[%d,1,%d,1], strides=[%d,%d]}\n%s\noutput %%y\n", c->top, c->bottom, c->stride + !c->stride, c->stride + !c->stride, c->tail);
     return text_str(&t);
 }
 
@@ -34,17 +35,18 @@ static void test_values(void **state)
 {
     (void)state;
     static const Case cases[] = {
-        {1, 32, 32, 8, 8, 1, 1, "%y f32 = Relu %c", 0},
-        {1, 24, 20, 9, 14, 1, 1, "%y f32 = LeakyRelu %c", 0},
-        {2, 32, 32, 7, 5, 1, 1, "%r f32 = Add %c %a\n%y f32 = Relu %r", 0},
-        {1, 32, 32, 11, 13, 0, 2, "%y f32 = MaxPool %c {kernel_shape=[2,2]}", 0},
-        {8, 16, 32, 4, 4, 1, 0, "%y f32 = Neg %c", 0},
-        {1, 32, 32, 8, 8, 1, 1, "%s f32 = Sigmoid %c\n%y f32 = Mul %c %s", 0},
-        {1, 32, 32, 24, 24, 1, 1, "%y f32 = Relu %c", 2},
-        {1, 24, 40, 17, 18, 1, 1, "%y f32 = LeakyRelu %c", 2},
-        {2, 40, 32, 13, 12, 1, 0, "%y f32 = Relu %c", 2},
-        {8, 24, 40, 6, 5, 1, 1, "%y f32 = Relu %c", 2},
-        {2, 24, 24, 8, 31, 0, 2, "%y f32 = MaxPool %c {kernel_shape=[2,2]}", 2},
+        {1, 32, 32, 8, 8, 1, 1, "%y f32 = Relu %c", 0, 0},
+        {1, 24, 20, 9, 14, 1, 1, "%y f32 = LeakyRelu %c", 0, 0},
+        {2, 32, 32, 7, 5, 1, 1, "%r f32 = Add %c %a\n%y f32 = Relu %r", 0, 0},
+        {1, 32, 32, 11, 13, 0, 2, "%y f32 = MaxPool %c {kernel_shape=[2,2]}", 0, 0},
+        {8, 16, 32, 4, 4, 1, 0, "%y f32 = Neg %c", 0, 0},
+        {1, 32, 32, 8, 8, 1, 1, "%s f32 = Sigmoid %c\n%y f32 = Mul %c %s", 0, 0},
+        {1, 32, 32, 24, 24, 1, 1, "%y f32 = Relu %c", 2, 0},
+        {1, 24, 40, 17, 18, 1, 1, "%y f32 = LeakyRelu %c", 2, 0},
+        {2, 40, 32, 13, 12, 1, 0, "%y f32 = Relu %c", 2, 0},
+        {8, 24, 40, 6, 5, 1, 1, "%y f32 = Relu %c", 2, 0},
+        {2, 24, 24, 8, 31, 0, 2, "%y f32 = MaxPool %c {kernel_shape=[2,2]}", 2, 0},
+        {1, 48, 32, 8, 8, 1, 1, "%s f32 = Add %a %x\n%r f32 = GlobalAveragePool %s\n%q f32 = Slice %r %from %to %axis\n%y f32 = Add %c %q", 0, 16},
     };
     for (size_t k = 0; k < COUNT(cases); k++) {
         const char *graph = graph_of(&cases[k]);
@@ -63,14 +65,14 @@ static void test_choice(void **state)
 {
     (void)state;
     static const struct { Case c; int64_t points; } cases[] = {
-        {{1, 64, 64, 28, 28, 1, 1, "%y f32 = Relu %c", 0}, 36}, /* tiles of 4 divide it */
-        {{1, 64, 64, 6, 6, 1, 1, "%y f32 = Relu %c", 0}, 16},   /* of 4 they would be mostly border */
-        {{1, 8, 8, 28, 28, 1, 1, "%y f32 = Relu %c", 0}, 0},    /* too few channels for the transforms to pay */
-        {{1, 64, 64, 1, 1, 1, 1, "%y f32 = Relu %c", 0}, 0},    /* one pixel */
-        {{1, 64, 64, 32, 32, 1, 1, "%y f32 = Relu %c", 2}, 81},
-        {{1, 64, 64, 30, 30, 1, 1, "%y f32 = Relu %c", 2}, 49},
-        {{1, 64, 64, 20, 20, 1, 1, "%y f32 = Relu %c", 2}, 25},
-        {{1, 64, 64, 28, 28, 1, 1, "%y f32 = Relu %c", 3}, 0},  /* taps do not overlap */
+        {{1, 64, 64, 28, 28, 1, 1, "%y f32 = Relu %c", 0, 0}, 36}, /* tiles of 4 divide it */
+        {{1, 64, 64, 6, 6, 1, 1, "%y f32 = Relu %c", 0, 0}, 16},   /* of 4 they would be mostly border */
+        {{1, 8, 8, 28, 28, 1, 1, "%y f32 = Relu %c", 0, 0}, 0},    /* too few channels for the transforms to pay */
+        {{1, 64, 64, 1, 1, 1, 1, "%y f32 = Relu %c", 0, 0}, 0},    /* one pixel */
+        {{1, 64, 64, 32, 32, 1, 1, "%y f32 = Relu %c", 2, 0}, 81},
+        {{1, 64, 64, 30, 30, 1, 1, "%y f32 = Relu %c", 2, 0}, 49},
+        {{1, 64, 64, 20, 20, 1, 1, "%y f32 = Relu %c", 2, 0}, 25},
+        {{1, 64, 64, 28, 28, 1, 1, "%y f32 = Relu %c", 3, 0}, 0},  /* taps do not overlap */
     };
     for (size_t k = 0; k < COUNT(cases); k++)
         assert_int_equal(points_used(compiled(graph_of(&cases[k].c), 3, "x86-64-v4").unit), cases[k].points);
@@ -89,7 +91,7 @@ static void test_narrow(void **state)
 {
     (void)state;
     for (int stride = 1; stride <= 2; stride++) {
-        const Case c = {1, 64 * stride, 64, 28, 28, 1, 1, "%y f32 = Relu %c", stride};
+        const Case c = {1, 64 * stride, 64, 28, 28, 1, 1, "%y f32 = Relu %c", stride, 0};
         const char *graph = graph_of(&c);
         cx.fp = FP_bf16;
         const Unit *u = compiled(graph, 3, "znver4").unit;
@@ -104,7 +106,7 @@ static void test_narrow(void **state)
 static void test_fused(void **state)
 {
     (void)state;
-    const Case small = {1, 64, 64, 12, 12, 1, 1, "%s f32 = Sigmoid %c\n%m f32 = Mul %c %s\n%y f32 = Conv %m %k", 0};
+    const Case small = {1, 64, 64, 12, 12, 1, 1, "%s f32 = Sigmoid %c\n%m f32 = Mul %c %s\n%y f32 = Conv %m %k", 0, 0};
     Case large = small;
     large.h = large.w = 28;
     const Unit *u = compiled(graph_of(&small), 3, "x86-64-v4").unit, *strips = compiled(graph_of(&large), 3, "x86-64-v4").unit;

@@ -7,7 +7,7 @@
 
 enum {
     MIN_CHANNELS = 16,
-    MIN_TILES = 8,     /* rows of a product: fewer wait for its constant, which all cores ask for at once (512 channels at 7 pixels, four tiles: 1.12 of the time, on two threads 1.26) */
+    MIN_TILES = 8,     /* rows of a product whose constant comes from memory: fewer wait for it, and cores together (512 channels at 7 pixels, four tiles: 1.12 of the time, on two threads 1.26) */
     NARROW_GROWTH = 4  /* what is rounded to bf16 behind transforms must not be larger than so many times what they read */
 };
 
@@ -25,7 +25,8 @@ static int64_t count_tiles(const Auto *g, const Conv *c, const Filtering *f)
  * Cycles to read n bytes once, when they do not stay in the second-level cache between uses: of constants, which come from memory
  * where the last level does not hold those of the model; of what is made shortly before. */
 static double stream_cost(const Auto *g, double bytes, double rate) { return bytes > g->m->l2_bytes / 2.0 ? bytes / rate : 0; }
-static double constant_cost(const Auto *g, double bytes) { return stream_cost(g, bytes, fmax(bytes, (double)all_constants(g)) > (double)g->m->l3_bytes ? g->m->ram_rate : g->m->l3_rate); }
+static bool comes_from_memory(const Auto *g, double bytes) { return fmax(bytes, (double)all_constants(g)) > (double)g->m->l3_bytes; }
+static double constant_cost(const Auto *g, double bytes) { return stream_cost(g, bytes, comes_from_memory(g, bytes) ? g->m->ram_rate : g->m->l3_rate); }
 static double made_cost(const Auto *g, double bytes) { return stream_cost(g, bytes, bytes > g->m->l3_bytes ? g->m->ram_rate : g->m->l3_rate); }
 
 /* Products of floats become those of pairs of bf16 (auto_narrow.c), as the direct ones would. */
@@ -59,6 +60,11 @@ static double between_cost(const Auto *g, const Conv *c, const Filtering *f, dou
     return winograd_images(g, c) == 1 && constant + all / (double)winograd_tiles(g, c, 0, f->tile) <= (double)g->m->l2_bytes ? 0 : 2 * made_cost(g, all);
 }
 
+static double points_bytes(const Auto *g, const Conv *c, const Filtering *f)
+{
+    return (double)(winograd_matrices(f) * c->s->rext[c->channel]->v.i * winograd_extent(g, c, c->out)) * product_rate(g, c).bytes;
+}
+
 /* Bytes that the constant grows by: of bytes eightfold, where floats grow fourfold. */
 int64_t winograd_growth(const Auto *g, const Conv *c, const Filtering *f)
 {
@@ -77,7 +83,7 @@ static double winograd_cost(const Auto *g, const Conv *c, const Filtering *f)
     const double q = (double)count_tiles(g, c, f), points = (double)winograd_products(f);
     const Rate r = product_rate(g, c);
     const double products = points * q * in * out / r.macs, transforms = 2 * STEPS * points * q * (in + out) / (g->m->fma_rate * lanes);
-    const double constant = (double)winograd_matrices(f) * in * out * r.bytes, all = points * q * (in * r.bytes + out * 4);
+    const double constant = points_bytes(g, c, f), all = points * q * (in * r.bytes + out * 4);
     return fmax(products, constant_cost(g, constant)) + transforms + between_cost(g, c, f, constant, all) + growth_cost(g, c, f);
 }
 
@@ -89,7 +95,8 @@ static double meetings_cost(const Auto *g) { return 2 * meet_cycles(g->parts - 1
 static bool may_filter(const Auto *g, const Conv *c, const Filtering *f)
 {
     const bool rounds = c->sum == DT_f32 && winograd_in_bf16(g);
-    return f->stride == c->stride && !(rounds && f->growth > NARROW_GROWTH) && count_tiles(g, c, f) >= MIN_TILES;
+    const bool waits = count_tiles(g, c, f) < MIN_TILES && comes_from_memory(g, points_bytes(g, c, f));
+    return f->stride == c->stride && !(rounds && f->growth > NARROW_GROWTH) && !waits;
 }
 
 const Filtering *winograd_choose(const Auto *g, const Conv *c, const Filtering *f, size_t n)

@@ -476,48 +476,77 @@ static bool has_room(const Auto *g, const Conv *c, const Filtering *f, int64_t r
     return winograd_products(f) * winograd_images(g, c) * winograd_tiles(g, c, 0, f->tile) * winograd_tiles(g, c, 1, f->tile) * (in + out) <= room;
 }
 
-/* A convolution of bytes that gains by filtering: cycles, and bytes that its constant grows by. */
-typedef struct Gain { uint32_t out; const Filtering *f; double cycles; int64_t growth; bool taken; } Gain;
-typedef VEC(Gain) GainList;
+/* A way to filter a convolution of bytes: the sum that it makes, cycles that it gains, bytes that its constant grows by; and whether it is the one to take. */
+typedef struct Way { uint32_t out; const Filtering *f; double gain; int64_t growth; bool taken; } Way;
+typedef VEC(Way) WayList;
 
-static void find_gains(Auto *g, int64_t room, GainList *all)
+static void find_ways(Auto *g, int64_t room, WayList *all)
 {
     Conv c;
     for (uint32_t k = 0; k < g->te->stage.n; k++) {
-        const Filtering *f = winograd_conv_of_bytes(g, k, &c) ? winograd_choose(g, &c, of_bytes, COUNT(of_bytes)) : NULL;
-        if (f && has_room(g, &c, f, room / SMALL_PART) && winograd_is_exact(g, &c, f))
-            PUSH(g->a, all, ((Gain){c.s->out, f, winograd_gain(g, &c, f), winograd_growth(g, &c, f), false}));
+        if (!winograd_conv_of_bytes(g, k, &c))
+            continue;
+        for (size_t q = 0; q < COUNT(of_bytes); q++) {
+            const Filtering *f = &of_bytes[q];
+            const Way way = {c.s->out, f, winograd_gain(g, &c, f), winograd_growth(g, &c, f), false};
+            if (way.gain > 0 && has_room(g, &c, f, room / SMALL_PART) && winograd_is_exact(g, &c, f))
+                PUSH(g->a, all, way);
+        }
     }
 }
 
-/* The one that gains most for what it grows by, of those that are left and fit; NULL: none does. */
-static Gain *best_gain(const GainList *all, int64_t room)
+/* The way that is taken for the same sum so far; one that gains nothing and takes nothing where there is none. */
+static Way *taken_for(const WayList *all, uint32_t out, Way *none)
 {
-    Gain *best = NULL;
+    for (uint32_t k = 0; k < all->n; k++)
+        if (all->at[k].taken && all->at[k].out == out)
+            return &all->at[k];
+    *none = (Way){.out = out};
+    return none;
+}
+
+/* Takes the way that gains most for what constants grow by, both against what is taken for its sum so far; false: none of those that fit gains. */
+static bool take_best(WayList *all, int64_t *room)
+{
+    Way none, *best = NULL;
+    double most = 0;
     for (uint32_t k = 0; k < all->n; k++) {
-        Gain *a = &all->at[k];
-        if (!a->taken && a->growth <= room && (!best || a->cycles * (double)best->growth > best->cycles * (double)a->growth))
-            best = a;
+        Way *w = &all->at[k];
+        const Way *now = taken_for(all, w->out, &none);
+        const int64_t more = w->growth - now->growth;
+        const double rate = (w->gain - now->gain) / (double)max_i64(more, 1);
+        if (!w->taken && more <= *room && rate > most) {
+            most = rate;
+            best = w;
+        }
     }
-    return best;
+    if (!best)
+        return false;
+    Way *now = taken_for(all, best->out, &none);
+    *room -= best->growth - now->growth;
+    now->taken = false;
+    best->taken = true;
+    return true;
 }
 
 /* Constants of the model are twice as large at most. */
 void auto_winograd_bytes(Auto *g)
 {
     Conv c;
-    GainList all = {0};
+    WayList all = {0};
     if (g->te->cx->small || g->m->amx || g->m->dot_i16 <= 0)
         return;
     auto_views(g);
     int64_t room = all_constants(g);
-    find_gains(g, room, &all);
-    for (Gain *best = best_gain(&all, room); best; best = best_gain(&all, room)) {
-        best->taken = true;
-        room -= best->growth;
-        const uint32_t k = ten(g->te, best->out)->stage;
+    find_ways(g, room, &all);
+    while (take_best(&all, &room)) {
+    }
+    for (uint32_t w = 0; w < all.n; w++) {
+        if (!all.at[w].taken)
+            continue;
+        const uint32_t k = ten(g->te, all.at[w].out)->stage;
         (void)winograd_conv_of_bytes(g, k, &c);
-        (void)split(g, k, &c, best->f);
+        (void)split(g, k, &c, all.at[w].f);
         auto_views(g);
     }
 }

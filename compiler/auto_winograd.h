@@ -42,10 +42,10 @@ static inline int64_t winograd_extent(const Auto *g, const Conv *c, int v) { ret
 static inline int64_t winograd_tiles(const Auto *g, const Conv *c, int side, int t) { return (winograd_extent(g, c, c->side[side]) + t - 1) / t; }
 int64_t winograd_images(const Auto *g, const Conv *c);
 
-/* auto_winograd_cost.c: the fastest of n, NULL where none gains enough; cycles that it gains; bytes that the constant grows by; whether products of floats become those
+/* auto_winograd_cost.c: cycles that filtering gains, 0 where not enough; the fastest of n, NULL where none gains; bytes that the constant grows by; whether products of floats become those
  * of pairs of bf16 (auto_narrow.c). */
-const Filtering *winograd_choose(const Auto *g, const Conv *c, const Filtering *f, size_t n);
 double winograd_gain(const Auto *g, const Conv *c, const Filtering *f);
+const Filtering *winograd_choose(const Auto *g, const Conv *c, const Filtering *f, size_t n);
 int64_t winograd_growth(const Auto *g, const Conv *c, const Filtering *f);
 bool winograd_in_bf16(const Auto *g);
 

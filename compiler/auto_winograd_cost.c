@@ -5,6 +5,8 @@
 #include "auto_winograd.h"
 #include "parallel_cost.h"
 
+static const double LEAST_GAIN = 0.1; /* of the direct sum */
+
 enum {
     MIN_CHANNELS = 16,
     MIN_TILES = 8,     /* rows of a product whose constant comes from memory: fewer wait for it, and cores together (512 channels at 7 pixels, four tiles: 1.12 of the time, on two threads 1.26) */
@@ -87,8 +89,6 @@ static double winograd_cost(const Auto *g, const Conv *c, const Filtering *f)
     return fmax(products, constant_cost(g, constant)) + transforms + between_cost(g, c, f, constant, all) + growth_cost(g, c, f);
 }
 
-double winograd_gain(const Auto *g, const Conv *c, const Filtering *f) { return direct_cost(g, c) - winograd_cost(g, c, f); }
-
 /* Where a run is cut, its parts wait for each other behind both stages that are new. */
 static double meetings_cost(const Auto *g) { return 2 * meet_cycles(g->parts - 1, g->parts) * g->parts; }
 
@@ -99,16 +99,23 @@ static bool may_filter(const Auto *g, const Conv *c, const Filtering *f)
     return f->stride == c->stride && !(rounds && f->growth > NARROW_GROWTH) && !waits;
 }
 
+double winograd_gain(const Auto *g, const Conv *c, const Filtering *f)
+{
+    const bool few = c->s->rext[c->channel]->v.i < MIN_CHANNELS || winograd_extent(g, c, c->out) < MIN_CHANNELS;
+    if (few || !may_filter(g, c, f))
+        return 0;
+    const double direct = direct_cost(g, c), gain = direct - winograd_cost(g, c, f);
+    return gain > LEAST_GAIN * direct + meetings_cost(g) ? gain : 0;
+}
+
 const Filtering *winograd_choose(const Auto *g, const Conv *c, const Filtering *f, size_t n)
 {
     const Filtering *best = NULL;
-    double least = 0.9 * direct_cost(g, c) - meetings_cost(g);
-    if (c->s->rext[c->channel]->v.i < MIN_CHANNELS || winograd_extent(g, c, c->out) < MIN_CHANNELS)
-        return NULL;
-    for (size_t k = 0; k < n; k++)
-        if (may_filter(g, c, &f[k]) && winograd_cost(g, c, &f[k]) < least) {
-            least = winograd_cost(g, c, &f[k]);
-            best = &f[k];
-        }
+    double most = 0;
+    for (size_t k = 0; k < n; k++) {
+        const double gain = winograd_gain(g, c, &f[k]);
+        best = gain > most ? &f[k] : best;
+        most = fmax(gain, most);
+    }
     return best;
 }

@@ -101,6 +101,34 @@ static void test_narrow(void **state)
     }
 }
 
+/* Three convolutions of bytes, one after the other, of `size` pixels a side. */
+static const char *bytes_of(int channels, int size)
+{
+    Text t = {.arena = arena};
+    text_add(&t, "graph g\ninput %%x f32[1,%d,%d,%d]\nconst %%s f32[] (0.02)\nconst %%z u8[] (3)\n%%q0 ? = QuantizeLinear %%x %%s %%z\n", channels, size, size);
+    for (int k = 0; k < 3; k++) {
+        text_add(&t, "const %%w%d i8[%d,%d,3,3] (", k, channels, channels);
+        for (int q = 0; q < channels * channels * 9; q++)
+            text_add(&t, "%s%d", q ? ", " : "", (int)(value() * 100));
+        text_add(&t, ")\n%%c%d ? = ConvInteger %%q%d %%w%d %%z {pads=[1,1,1,1]}\n%%f%d ? = Cast %%c%d {to=1}\n", k, k, k, k, k);
+        text_add(&t, "const %%s%d f32[] (%d)\n%%q%d ? = QuantizeLinear %%f%d %%s%d %%z\n", k, 100 * channels, k + 1, k, k);
+    }
+    text_add(&t, "output %%q3\n");
+    return text_str(&t);
+}
+
+/* Constants get twice as large at most: of three convolutions one may grow by 2.6 times its own. */
+static void test_room(void **state)
+{
+    (void)state;
+    const Unit *u = compiled(bytes_of(64, 4), 3, "neon").unit;
+    int filtered = 0;
+    for (uint32_t k = 1; k < u->buf.n; k++)
+        filtered += strstr(buf(u, k)->name, ".products") != NULL;
+    assert_int_equal(points_used(u), 16);
+    assert_int_equal(filtered, 1);
+}
+
 /* What follows element for element is made with the output: a function for each transform and one for the products, beside a copy of
  * the input and the two other convolutions. Of a larger picture, whose output is copied, too, all three are one function, which goes by strips. */
 static void test_fused(void **state)
@@ -122,6 +150,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_values, setup, teardown),
         cmocka_unit_test_setup_teardown(test_choice, setup, teardown),
         cmocka_unit_test_setup_teardown(test_narrow, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_room, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fused, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

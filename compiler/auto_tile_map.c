@@ -5,7 +5,7 @@
  */
 #include "auto_tile.h"
 
-enum { MAX_CHOICES = 81 };
+enum { MAX_CHOICES = 81 }; /* points of a tile of auto_winograd.c at most */
 
 typedef struct Choices { const Expr *var; int64_t n; } Choices;
 

@@ -31,7 +31,7 @@
 enum { MAX_SIDE = 9, SMALL_PART = 4 };
 
 /* Points 0, 1, -1, infinity; and 0, 1, -1, 2, -2, infinity. Whole: row r of G and column r of A times whole numbers whose product is 2 or 24.
- * No row of B has even or odd columns that all take away but for the first odd ones. */
+ * Among the even columns of a row of B some number is positive, if any is not 0: every_other begins with it. */
 static const double bt2[] = {1, 0, -1, 0, 0, 1, 1, 0, 0, -1, 1, 0, 0, 1, 0, -1};
 static const double at2[] = {1, 1, 1, 0, 0, 1, -1, -1};
 static const double g2[] = {1, 0, 0, 0.5, 0.5, 0.5, 0.5, -0.5, 0.5, 0, 0, 1};
@@ -46,7 +46,7 @@ static const double whole_g2[] = {1, 0, 0, 1, 1, 1, 1, -1, 1, 0, 0, 1};
 static const double whole_at4[] = {2, 4, 4, 1, 1, 0, 0, 4, -4, 2, -2, 0, 0, 4, 4, 4, 4, 0, 0, 4, -4, 8, -8, 8};
 static const double whole_g4[] = {3, 0, 0, -1, -1, -1, -1, 1, -1, 1, 2, 4, 1, -2, 4, 0, 0, 3};
 
-/* Two taps: points 0, 1, infinity; 0, 1, -1, infinity, whose B is that of F(2, 3); and 0, 1, -1, 2, infinity. Whole: G times 1, 2 or 6. */
+/* Two taps: points 0, 1, infinity; 0, 1, -1, infinity, whose B is that of F(2, 3); and 0, 1, -1, 2, infinity. Whole: G times 2 or 6. */
 static const double two_bt2[] = {1, -1, 0, 0, 1, 0, 0, -1, 1};
 static const double two_at2[] = {1, 1, 0, 0, 1, 1};
 static const double two_g2[] = {1, 0, 1, 1, 0, 1};
@@ -380,7 +380,7 @@ static double point_of(const Filtering *f, int a, const double *w)
     const int taps = (TAPS - 1) / f->stride + 1;
     double sum = 0;
     if (a >= f->points)
-        return f->whole * w[1];
+        return f->between * w[1];
     for (int r = 0; r < taps; r++)
         sum += f->g[a * taps + r] * w[r * f->stride];
     return sum;

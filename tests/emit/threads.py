@@ -186,6 +186,23 @@ output %z
 '''
 
 
+def strided():
+    """A filtered convolution of stride 2, several of whose products share a constant."""
+    return f'''graph g
+input %x f32[1,48,24,40]
+const %w f32[40,32,3,3] ({numbers(11520)})
+const %from i64[1] (16)
+const %to i64[1] (48)
+const %axis i64[1] (1)
+%a ? = Relu %x
+%b ? = Slice %a %from %to %axis
+%y ? = Conv %b %w {{pads=[1,1,1,1], strides=[2,2]}}
+%z ? = Relu %y
+output %a
+output %z
+'''
+
+
 def waves(rows, columns):
     """The constant %u: sines of whole numbers, which are none that few bits hold."""
     return f'''const %zero i64[] (0)
@@ -277,6 +294,7 @@ def main():
     r.check('threads/rows as needed', parts_of(build, 'depthwise', depthwise(), 'mlcc_need(800, 1, 1, 800*m', sanitizer))
     r.check('threads/rows that slide', parts_of(build, 'sliding', sliding(), 'mlcc_leads(45, 1, 46', sanitizer))
     r.check('threads/strips', parts_of(build, 'strips', strips(), 'float *restrict y_tiles, float *restrict y_products', sanitizer))
+    r.check('threads/strided', parts_of(build, 'strided', strided(), 'y_products', sanitizer, 'x86-64-v3'))
     r.check('threads/slim', parts_of(build, 'slim', slim(), '_lines', sanitizer))
     r.check('threads/thirds', parts_of(build, 'thirds', thirds(), 'y_scaled', sanitizer, 'znver4'))
     if platform.machine() == 'x86_64':

@@ -28,7 +28,7 @@
  */
 #include "auto_winograd.h"
 
-enum { MAX_SIDE = 9, SMALL_PART = 4 };
+enum { MAX_SIDE = 9, SMALL_PART = 4, STRIP = 16 };
 
 /* Points 0, 1, -1, infinity; and 0, 1, -1, 2, -2, infinity. Whole: row r of G and column r of A times whole numbers whose product is 2 or 24.
  * Among the even columns of a row of B some number is positive, if any is not 0: every_other begins with it. */
@@ -46,24 +46,25 @@ static const double whole_g2[] = {1, 0, 0, 1, 1, 1, 1, -1, 1, 0, 0, 1};
 static const double whole_at4[] = {2, 4, 4, 1, 1, 0, 0, 4, -4, 2, -2, 0, 0, 4, 4, 4, 4, 0, 0, 4, -4, 8, -8, 8};
 static const double whole_g4[] = {3, 0, 0, -1, -1, -1, -1, 1, -1, 1, 2, 4, 1, -2, 4, 0, 0, 3};
 
-/* Two taps: points 0, 1, infinity; 0, 1, -1, infinity, whose B is that of F(2, 3); and 0, 1, -1, 2, infinity. Whole: G times 2 or 6. */
+/* Two taps: points 0, 1, infinity; 0, 1, -1, infinity, whose B is that of F(2, 3); and 0, 1, -1, 2, infinity. The last row of G is of the tap between them.
+ * Whole: G times 2 or 6. */
 static const double two_bt2[] = {1, -1, 0, 0, 1, 0, 0, -1, 1};
 static const double two_at2[] = {1, 1, 0, 0, 1, 1};
-static const double two_g2[] = {1, 0, 1, 1, 0, 1};
+static const double two_g2[] = {1, 0, 0, 1, 0, 1, 0, 0, 1, 0, 1, 0};
 static const double two_at3[] = {1, 1, 1, 0, 0, 1, -1, 0, 0, 1, 1, -1};
-static const double two_g3[] = {1, 0, 0.5, 0.5, 0.5, -0.5, 0, 1};
+static const double two_g3[] = {1, 0, 0, 0.5, 0, 0.5, 0.5, 0, -0.5, 0, 0, 1, 0, 1, 0};
 static const double two_bt4[] = {2, -1, -2, 1, 0, 0, 2, 1, -1, 0, 0, -2, 3, -1, 0, 0, 1, 0, -1, 0, 0, 2, -1, -2, 1};
 static const double two_at4[] = {1, 1, 1, 1, 0, 0, 1, -1, 2, 0, 0, 1, 1, 4, 0, 0, 1, -1, 8, 1};
-static const double two_g4[] = {1 / 2.0, 0, 1 / 2.0, 1 / 2.0, 1 / 6.0, -1 / 6.0, -1 / 6.0, -1 / 3.0, 0, 1};
+static const double two_g4[] = {1 / 2.0, 0, 0, 1 / 2.0, 0, 1 / 2.0, 1 / 6.0, 0, -1 / 6.0, -1 / 6.0, 0, -1 / 3.0, 0, 0, 1, 0, 1, 0};
 
-static const double whole_two_g3[] = {2, 0, 1, 1, 1, -1, 0, 2};
-static const double whole_two_g4[] = {3, 0, 3, 3, 1, -1, -1, -2, 0, 6};
+static const double whole_two_g3[] = {2, 0, 0, 1, 0, 1, 1, 0, -1, 0, 0, 2, 0, 2, 0};
+static const double whole_two_g4[] = {3, 0, 0, 3, 0, 3, 1, 0, -1, -1, 0, -2, 0, 0, 6, 0, 6, 0};
 
 enum { INVERSE_OF_9 = 0x38e38e39 };
-static const Filtering of_floats[] = {{1, 2, 4, bt2, at2, g2, 1, 4, 0, 1}, {1, 4, 6, bt4, at4, g4, 1, 100, 0, 1},
-                                      {2, 2, 3, two_bt2, two_at2, two_g2, 1, 4, 0, 1}, {2, 3, 4, bt2, two_at3, two_g3, 1, 4, 0, 1}, {2, 4, 5, two_bt4, two_at4, two_g4, 1, 36, 0, 1}};
-static const Filtering of_bytes[] = {{1, 2, 4, bt2, whole_at2, whole_g2, 1, 4, 2, 1}, {1, 4, 6, bt4, whole_at4, whole_g4, 1, 100, 6, INVERSE_OF_9},
-                                     {2, 2, 3, two_bt2, two_at2, two_g2, 1, 4, 0, 1}, {2, 3, 4, bt2, two_at3, whole_two_g3, 2, 4, 2, 1}, {2, 4, 5, two_bt4, two_at4, whole_two_g4, 6, 36, 2, INVERSE_OF_9}};
+static const Filtering of_floats[] = {{1, 2, 4, bt2, at2, g2, 4, 0, 1}, {1, 4, 6, bt4, at4, g4, 100, 0, 1},
+                                      {2, 2, 3, two_bt2, two_at2, two_g2, 4, 0, 1}, {2, 3, 4, bt2, two_at3, two_g3, 4, 0, 1}, {2, 4, 5, two_bt4, two_at4, two_g4, 36, 0, 1}};
+static const Filtering of_bytes[] = {{1, 2, 4, bt2, whole_at2, whole_g2, 4, 2, 1}, {1, 4, 6, bt4, whole_at4, whole_g4, 100, 6, INVERSE_OF_9},
+                                     {2, 2, 3, two_bt2, two_at2, two_g2, 4, 0, 1}, {2, 3, 4, bt2, two_at3, whole_two_g3, 4, 2, 1}, {2, 4, 5, two_bt4, two_at4, whole_two_g4, 36, 2, INVERSE_OF_9}};
 
 /* ---- the transforms as expressions ---- */
 
@@ -374,17 +375,16 @@ static void put_point(DType dt, char *out, int64_t k, double u)
     }
 }
 
-/* Row a of G times the taps of a line. */
-static double point_of(const Filtering *f, int a, const double *w)
+/* The number of matrix (a, b), in the order of the products that it is the first for. */
+static int matrix_at(int n, int a, int b)
 {
-    const int taps = (TAPS - 1) / f->stride + 1;
-    double sum = 0;
-    if (a >= f->points)
-        return f->between * w[1];
-    for (int r = 0; r < taps; r++)
-        sum += f->g[a * taps + r] * w[r * f->stride];
-    return sum;
+    if (a < n && b < n)
+        return a * n + b;
+    return a < n ? n * n + a : n * n + n + b;
 }
+
+/* A row of G times the taps of a line. */
+static double point_of(const double *g, const double *w) { return g[0] * w[0] + g[1] * w[1] + g[2] * w[2]; }
 
 /* u = G w G^T for one pair of channels, whose first tap is at w, in double. */
 static void transform_taps(const Points *p, const char *w, double *u)
@@ -396,24 +396,33 @@ static void transform_taps(const Points *p, const char *w, double *u)
         for (int r = 0; r < TAPS; r++)
             column[r] = tap_of(p->dt, w, r * p->row + s * p->col);
         for (int a = 0; a < rows; a++)
-            half[a][s] = point_of(p->f, a, column);
+            half[a][s] = point_of(&p->f->g[a * TAPS], column);
     }
     for (int a = 0; a < rows; a++)
         for (int b = 0; b < rows; b++)
-            u[a < n && b < n ? a * n + b : n * n + a / n * n + (a < n ? a : b)] = point_of(p->f, b, half[a]);
+            u[matrix_at(n, a, b)] = point_of(&p->f->g[b * TAPS], half[a]);
 }
 
-/* All of them: whatever one point takes, the others take too. */
+/* The points of input channel c and `count` output channels from m on, each matrix after the other. */
+static void make_strip(const Points *p, const char *from, int64_t c, int64_t m, int64_t count, char *out)
+{
+    double u[STRIP][MAX_SIDE * MAX_SIDE];
+    for (int64_t k = 0; k < count; k++)
+        transform_taps(p, from + (size_t)(c * p->by_in + (m + k) * p->by_out) * dtype_bytes(p->dt), u[k]);
+    for (int64_t z = 0; z < winograd_matrices(p->f); z++)
+        for (int64_t k = 0; k < count; k++)
+            put_point(p->dt, out, (z * p->in + c) * p->out + m + k, u[k][z]);
+}
+
+/* All of them: whatever one point takes, the others take too. By strips, as matrices lie powers of two apart and share sets of a cache. */
 static void make_points(const Recipe *r, const char *from, int64_t first, int64_t n, char *out)
 {
     const Points *p = (const Points *)r;
-    const int64_t pairs = p->in * p->out;
-    double u[MAX_SIDE * MAX_SIDE];
-    for (int64_t k = first; k < pairs; k++) {
-        transform_taps(p, from + (size_t)(k / p->out * p->by_in + k % p->out * p->by_out) * dtype_bytes(p->dt), u);
-        for (int64_t z = 0; z < n / pairs; z++)
-            put_point(p->dt, out, z * pairs + k, u[z]);
-    }
+    (void)first;
+    (void)n;
+    for (int64_t m = 0; m < p->out; m += STRIP)
+        for (int64_t c = 0; c < p->in; c++)
+            make_strip(p, from, c, m, min_i64(STRIP, p->out - m), out);
 }
 
 static const Blob *transformed(Auto *g, const Conv *c, const Filtering *f)

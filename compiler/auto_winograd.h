@@ -7,9 +7,9 @@
 
 enum { TAPS = 3 };
 
-/* bt[p][p], at[t][p], g[p][3], or with stride 2 g[p][2] of the taps that are not between the others; between: what that one is multiplied by; growth: of a
- * value's magnitude by both of bt. The output transform gives y << shift, modulo 2^32 times what `inverse` undoes. */
-typedef struct Filtering { int stride, tile, points; const double *bt, *at, *g; int32_t between, growth, shift, inverse; } Filtering;
+/* bt[p][p], at[t][p], g[p][3], with stride 2 and a row for the tap between; growth: of a value's magnitude by both of bt. The output transform gives
+ * y << shift, modulo 2^32 times what `inverse` undoes. */
+typedef struct Filtering { int stride, tile, points; const double *bt, *at, *g; int32_t growth, shift, inverse; } Filtering;
 
 /* Products along one side of a tile, of which its input has as many numbers: of points, and of what lies between every other number. */
 static inline int winograd_side(const Filtering *f) { return f->points + (f->stride - 1) * f->tile; }

@@ -450,7 +450,7 @@ static uint32_t tensor_of(Auto *g, const Conv *c, const char *what, TenKind kind
 static uint32_t split(Auto *g, uint32_t k, const Conv *c, const Filtering *f)
 {
     const Grid t = {g, c, winograd_tiles(g, c, 0, f->tile), winograd_tiles(g, c, 1, f->tile)};
-    const int64_t q = winograd_images(g, c) * t.rows * t.cols, points = winograd_products(f);
+    const int64_t q = winograd_all_tiles(g, c, f->tile), points = winograd_products(f);
     const int64_t in = c->s->rext[c->channel]->v.i, out = winograd_extent(g, c, c->out);
     const uint32_t u = tensor_of(g, c, "points", TEN_const, c->factor, (const int64_t[]){winograd_matrices(f), in, out});
     const uint32_t v = tensor_of(g, c, "tiles", TEN_stage, c->factor, (const int64_t[]){points, q, in});
@@ -482,7 +482,7 @@ void auto_winograd(Auto *g)
 static bool has_room(const Auto *g, const Conv *c, const Filtering *f, int64_t room)
 {
     const int64_t in = c->s->rext[c->channel]->v.i * (int64_t)dtype_bytes(c->factor), out = winograd_extent(g, c, c->out) * (int64_t)dtype_bytes(c->sum);
-    return winograd_products(f) * winograd_images(g, c) * winograd_tiles(g, c, 0, f->tile) * winograd_tiles(g, c, 1, f->tile) * (in + out) <= room;
+    return winograd_products(f) * winograd_all_tiles(g, c, f->tile) * (in + out) <= room;
 }
 
 /* A way to filter a convolution of bytes: the sum that it makes, cycles that it gains, bytes that its constant grows by; and whether it is the one to take. */

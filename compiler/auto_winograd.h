@@ -37,16 +37,15 @@ bool winograd_conv_of_bytes(Auto *g, uint32_t k, Conv *c);
 const Expr *winograd_without_zero(const Auto *g, const Conv *c, const Expr *load); /* a byte less its zero point */
 bool winograd_is_exact(const Auto *g, const Conv *c, const Filtering *f);          /* what is added and multiplied stays within its bits */
 
-/* Values of a variable of the output; tiles along side 0 or 1; elements of the output that are not one channel's image. */
+/* Values of a variable of the output; tiles along side 0 or 1; elements of the output that are not one channel's image; tiles of all of them. */
 static inline int64_t winograd_extent(const Auto *g, const Conv *c, int v) { return ten(g->te, c->s->out)->dim[v]->v.i; }
 static inline int64_t winograd_tiles(const Auto *g, const Conv *c, int side, int t) { return (winograd_extent(g, c, c->side[side]) + t - 1) / t; }
 int64_t winograd_images(const Auto *g, const Conv *c);
+static inline int64_t winograd_all_tiles(const Auto *g, const Conv *c, int t) { return winograd_images(g, c) * winograd_tiles(g, c, 0, t) * winograd_tiles(g, c, 1, t); }
 
-/* auto_winograd_cost.c: cycles that filtering gains, 0 where not enough; the fastest of n, NULL where none gains; bytes that the constant grows by; whether products of floats become those
- * of pairs of bf16 (auto_narrow.c). */
+/* auto_winograd_cost.c: cycles that filtering gains, 0 where not enough; the fastest of n, NULL where none gains; bytes that the constant grows by. */
 double winograd_gain(const Auto *g, const Conv *c, const Filtering *f);
 const Filtering *winograd_choose(const Auto *g, const Conv *c, const Filtering *f, size_t n);
 int64_t winograd_growth(const Auto *g, const Conv *c, const Filtering *f);
-bool winograd_in_bf16(const Auto *g);
 
 #endif

@@ -18,11 +18,6 @@ int64_t winograd_images(const Auto *g, const Conv *c)
     return points_of_stage(g, ten(g->te, c->s->out)->stage) / winograd_extent(g, c, c->out) / winograd_extent(g, c, c->side[0]) / winograd_extent(g, c, c->side[1]);
 }
 
-static int64_t count_tiles(const Auto *g, const Conv *c, const Filtering *f)
-{
-    return winograd_images(g, c) * winograd_tiles(g, c, 0, f->tile) * winograd_tiles(g, c, 1, f->tile);
-}
-
 /* Products are as slow as the arithmetic or the constant, which is asked for ahead, whichever takes longer.
  * Cycles to read n bytes once, when they do not stay in the second-level cache between uses: of constants, which come from memory
  * where the last level does not hold those of the model; of what is made shortly before. */
@@ -32,13 +27,13 @@ static double constant_cost(const Auto *g, double bytes) { return stream_cost(g,
 static double made_cost(const Auto *g, double bytes) { return stream_cost(g, bytes, bytes > g->m->l3_bytes ? g->m->ram_rate : g->m->l3_rate); }
 
 /* Products of floats become those of pairs of bf16 (auto_narrow.c), as the direct ones would. */
-bool winograd_in_bf16(const Auto *g) { return g->te->cx->fp == FP_bf16 && multiplies_pairs(g->m); }
+static bool multiplies_in_bf16(const Auto *g) { return g->te->cx->fp == FP_bf16 && multiplies_pairs(g->m); }
 
 /* Multiply-adds of a cycle, and bytes of an operand: of the direct sum, and of the products that take its place. */
 typedef struct Rate { double macs, bytes; } Rate;
 
 static Rate rate_of(const Auto *g, double by_lane, double bytes) { return (Rate){g->m->fma_rate * g->m->lanes_f32 * by_lane, bytes}; }
-static Rate rate_of_floats(const Auto *g) { return winograd_in_bf16(g) ? rate_of(g, 2 * g->m->dot_bf16, 2) : rate_of(g, 1, 4); }
+static Rate rate_of_floats(const Auto *g) { return multiplies_in_bf16(g) ? rate_of(g, 2 * g->m->dot_bf16, 2) : rate_of(g, 1, 4); }
 static Rate rate_of_words(const Auto *g, double bytes) { return rate_of(g, 2 * g->m->dot_i16, bytes); }
 static Rate product_rate(const Auto *g, const Conv *c) { return c->sum == DT_f32 ? rate_of_floats(g) : rate_of_words(g, 2); }
 
@@ -82,7 +77,7 @@ static double winograd_cost(const Auto *g, const Conv *c, const Filtering *f)
 {
     enum { STEPS = 3 };
     const double in = (double)c->s->rext[c->channel]->v.i, out = (double)winograd_extent(g, c, c->out), lanes = g->m->lanes_f32;
-    const double q = (double)count_tiles(g, c, f), points = (double)winograd_products(f);
+    const double q = (double)winograd_all_tiles(g, c, f->tile), points = (double)winograd_products(f);
     const Rate r = product_rate(g, c);
     const double products = points * q * in * out / r.macs, transforms = 2 * STEPS * points * q * (in + out) / (g->m->fma_rate * lanes);
     const double constant = points_bytes(g, c, f), all = points * q * (in * r.bytes + out * 4);
@@ -94,8 +89,8 @@ static double meetings_cost(const Auto *g) { return 2 * meet_cycles(g->parts - 1
 
 static bool may_filter(const Auto *g, const Conv *c, const Filtering *f)
 {
-    const bool rounds = c->sum == DT_f32 && winograd_in_bf16(g);
-    const bool waits = count_tiles(g, c, f) < MIN_TILES && comes_from_memory(g, points_bytes(g, c, f));
+    const bool rounds = c->sum == DT_f32 && multiplies_in_bf16(g);
+    const bool waits = winograd_all_tiles(g, c, f->tile) < MIN_TILES && comes_from_memory(g, points_bytes(g, c, f));
     return f->stride == c->stride && !(rounds && f->growth > NARROW_GROWTH) && !waits;
 }
 

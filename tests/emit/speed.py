@@ -3,6 +3,9 @@
 """How long mlcc takes and how much memory, in processor time and at its peak: small networks and one of the size of ResNet-50 with
 all its weights; and how long gcc takes for what it emitted.
 
+Times are in yards. A yard is what this machine takes at that moment for a known piece of work of the same kind (yard.py: bytes read,
+put as text and written), measured by turns with what is judged: other processes and other machines change both.
+
     speed.py BUILD_DIR
 """
 import os
@@ -18,7 +21,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness import report
 
 LIGHT = pathlib.Path(onnx.__file__).parent / 'backend' / 'test' / 'data' / 'light' / 'light_resnet50.onnx'
-LIGHT_SECONDS, LARGE_SECONDS, CC_SECONDS, PRINT_SECONDS = 0.5, 2, 10, 2
+YARD = pathlib.Path(__file__).with_name('yard.py')
+LIGHT_YARDS, LARGE_YARDS, CC_YARDS, PRINT_YARDS = 2, 8, 50, 8
+ROUNDS = 3
 LARGE_MEMORY = 1.5  # times the weights
 LARGE_FORMS = {'': [], ' bf16': ['-ffp=bf16', '-march=sapphirerapids'], ' levels': ['-march=x86-64-v3,x86-64-v4'], ' scalar': ['-march=generic'],
                ' string': ['--weights=string'], ' object': ['--weights=object'], ' file': ['--weights=file']}
@@ -89,18 +94,30 @@ def over(what, found, limit):
     return '' if found <= limit else f'{what}: {found:.2f}, at most {limit}'
 
 
-def compile_fault(name, command, seconds, memory=None, weights=1):
-    """The least of three runs: other processes share the caches."""
-    costs = [cost(command) for _ in range(3)]
-    if any(status for status, _, _ in costs):
-        return f'status {costs[0][0]}'
-    why = over(f'{name} seconds', min(c[1] for c in costs), seconds)
-    return why or (over(f'{name} memory over weights', min(c[2] for c in costs) / weights, memory) if memory else '')
+class Judge:
+    """Costs of commands in yards."""
 
+    def __init__(self, report, model):
+        self.report, self.yard = report, [sys.executable, YARD, model, model.with_suffix('.yard')]
 
-def cc_fault(name, source):
-    status, seconds, _ = cost(['gcc', '-std=c11', '-O2', '-march=native', '-c', source, f'-I{source.parent}', '-o', source.with_suffix('.o')])
-    return f'gcc: status {status}' if status else over(f'{name} seconds of gcc -O2', seconds, CC_SECONDS)
+    def costs(self, command, rounds):
+        """(yards, peak of memory in bytes) of a command, None when it fails: of some rounds the least."""
+        found = [(cost(self.yard), cost(command)) for _ in range(rounds)]
+        if any(status for pair in found for status, _, _ in pair):
+            return None
+        yard, seconds = (min(pair[k][1] for pair in found) for k in range(2))
+        print(f'yard {yard:.2f} s, command {seconds:.2f} s', flush=True)
+        return seconds / yard, min(c[2] for _, c in found)
+
+    def compile(self, name, command, yards, memory=None, weights=1):
+        found = self.costs(command, ROUNDS)
+        why = over(f'{name} yards', found[0], yards) if found else 'mlcc fails'
+        self.report.check(f'speed/{name}', why or (over(f'{name} memory over weights', found[1] / weights, memory) if memory else ''))
+
+    def cc(self, name, source):
+        command = ['gcc', '-std=c11', '-O2', '-march=native', '-c', source, f'-I{source.parent}', '-o', source.with_suffix('.o')]
+        found = self.costs(command, 1)
+        self.report.check(f'speed/{name} cc', over(f'{name} yards of gcc -O2', found[0], CC_YARDS) if found else 'gcc fails')
 
 
 def make(kind, path):
@@ -121,17 +138,15 @@ def main():
     folder, mlcc = build / 'emit' / 'speed', build / 'mlcc'
     folder.mkdir(parents=True, exist_ok=True)
     large, folded = folder / 'large.onnx', folder / 'folded.onnx'
-    r.check('speed/light_resnet50', compile_fault('light', [mlcc, LIGHT, '-o', folder / 'light.c'], LIGHT_SECONDS))
-    r.check('speed/light_resnet50 cc', cc_fault('light', folder / 'light.c'))
-    weights = made('products', folded)
-    r.check('speed/folded', compile_fault('folded', [mlcc, folded, '-o', folder / 'big.c'], LARGE_SECONDS, LARGE_MEMORY, weights))
-    weights = made('convolutions', large)
+    weights, judge = made('convolutions', large), Judge(r, large)
+    judge.compile('light', [mlcc, LIGHT, '-o', folder / 'light.c'], LIGHT_YARDS)
+    judge.cc('light', folder / 'light.c')
+    judge.compile('folded', [mlcc, folded, '-o', folder / 'big.c'], LARGE_YARDS, LARGE_MEMORY, made('products', folded))
     for name, args in LARGE_FORMS.items():
-        command = [mlcc, large, '-o', folder / 'big.c', *args]
-        r.check(f'speed/large{name}', compile_fault('large' + name, command, LARGE_SECONDS, LARGE_MEMORY, weights))
-    r.check('speed/large cc', cc_fault('large', folder / 'big.c'))
-    r.check('speed/large graph', compile_fault('graph', [mlcc, large, '--emit=graph'], PRINT_SECONDS))
-    for file in [large, folded, *folder.glob('big*')]:
+        judge.compile(f'large{name}', [mlcc, large, '-o', folder / 'big.c', *args], LARGE_YARDS, LARGE_MEMORY, weights)
+    judge.cc('large', folder / 'big.c')
+    judge.compile('graph', [mlcc, large, '--emit=graph'], PRINT_YARDS)
+    for file in [large, large.with_suffix('.yard'), folded, *folder.glob('big*')]:
         file.unlink()
     r.finish()
 

@@ -38,6 +38,20 @@ static void reduce_step(VGen *v, const Sums *sums, Points at, const Subst *given
     }
 }
 
+/* Whether a hint belongs to the first step: it stands in front of the sum. */
+static bool is_first(const Tile *t, const Fetch *f) { return f->when && f->when == t->rvar[0]; }
+
+static void fetch_first(VGen *v)
+{
+    const Tile *t = v->t;
+    Subst none[MAX_RANK];
+    for (uint8_t k = 0; k < t->nr; k++)
+        none[k] = (Subst){t->rvar[k], ex_int(v->g->x, 0)};
+    for (uint8_t f = 0; f < t->nfetch; f++)
+        if (is_first(t, &t->fetch[f]))
+            v_fetch(v, &t->fetch[f], none, t->nr);
+}
+
 /* What the step asks for ahead; variables that have no loop are 0. */
 static void fetch_step(VGen *v, const Sums *sums, const Subst *given, uint32_t n)
 {
@@ -50,7 +64,8 @@ static void fetch_step(VGen *v, const Sums *sums, const Subst *given, uint32_t n
     if (v->tap >= 0)
         more[n++] = (Subst){t->rvar[v->tap], ex_int(v->g->x, 0)};
     for (uint8_t f = 0; f < t->nfetch; f++)
-        v_fetch(v, &t->fetch[f], more, n);
+        if (!is_first(t, &t->fetch[f]))
+            v_fetch(v, &t->fetch[f], more, n);
 }
 
 void v_sum_step(VGen *v, const Sums *sums, Points at, const Subst *given, uint32_t n)
@@ -73,6 +88,7 @@ static void reduction(VGen *v, const Sums *sums)
     CGen *g = v->g;
     const Tile *t = v->t;
     int opened = 0;
+    fetch_first(v);
     for (int k = 0; k < t->nr - sums->quads; k++) {
         if (k == v->tap)
             continue;

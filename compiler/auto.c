@@ -35,6 +35,7 @@ static Auto new_scheduler(Arena *a, const Te *te, const Machine *m, Tuning *t, i
         PUSH(a, &g.pinned, false);
         PUSH(a, &g.layout, ((Layout){0}));
         PUSH(a, &g.packed, false);
+        PUSH(a, &g.panel, false);
         PUSH(a, &g.twins, false);
         PUSH(a, &g.thirds, NULL);
         PUSH(a, &g.slim, false);

@@ -21,6 +21,7 @@ typedef struct Auto {
     Schedule *s;
     VEC(bool) pinned;    /* by tensor: stays at root (copies made on purpose) */
     VEC(bool) packed;    /* by tensor: an operand brought into groups at run time */
+    VEC(bool) panel;     /* by tensor: the same of a constant, made for a few columns at a time (auto_strassen.c) */
     VEC(bool) twins;     /* by tensor: a product that takes two steps side by side */
     VEC(const struct ThirdsRows *) thirds; /* by tensor: the rows of a product that takes three steps by two multiplications (auto_thirds.c); NULL: it does not */
     VEC(Layout) layout;  /* by tensor: wanted */
@@ -207,6 +208,8 @@ enum { SLIM_STEPS = LINES + 1 };                       /* in LINES lines */
 /* Registers for numbers of so many vectors of 24 bits that rows share, a quarter of all to make them in: with less gcc kept some of 3 x 4 and 5 x 3
  * vectors on the stack (AVX-512). */
 static inline int64_t slim_registers(const Machine *m, int64_t vectors) { return SLIM_STEPS * vectors + m->vregs / 4; }
+bool takes_strassen(const Auto *g, uint32_t k);        /* whether product k will */
+void auto_strassen(Auto *g);                           /* products by halves with seven multiplications for eight */
 void auto_slim(Auto *g);                               /* constants of 24 bits, where a product waits for its constant */
 void auto_winograd(Auto *g);                           /* 3x3 convolutions by fewer multiplications, where it pays */
 void auto_winograd_bytes(Auto *g);                     /* exact, before zero points leave the sums */
@@ -252,6 +255,8 @@ enum { FEW_BLOCKS = 8 };                               /* of rows that parts of 
 void place_in_band(Auto *g, uint32_t k, uint32_t host); /* auto_bands.c: stage k, in the outermost loop of another */
 void auto_bands(Auto *g);                              /* what auto_rows made, at a few rows of its reader */
 bool makes_bytes(const Auto *g, uint32_t k);           /* auto_bands.c: stage k computes bytes, or 16 bits, of floats, as a quantization does */
+int64_t panel_bytes(const Auto *g, uint32_t t);        /* auto_strassen.c: of one constant that panel t is made of */
+void auto_panels(Auto *g);                             /* auto_strassen.c: columns of constants that are made, in the outermost loop of their product */
 void auto_strips(Auto *g);                             /* what lies between transforms, at a few rows of tiles */
 void auto_statistics(Auto *g);                         /* statistics of rows, at the rows of their reader */
 void auto_tile(Auto *g);

@@ -77,6 +77,8 @@ void plan_fetches(const Auto *g, StagePlan *p, const Dot *d, const Stage *s, con
     const int64_t block_lanes = min_i64(lanes, lanes_per_block(g, d, ten(g->te, s->out)->stage));
     const int64_t run = block_lanes * dot_lines(d) * (int64_t)dtype_bytes((DType)d->w->dt), block = reduction_steps(g, s) * run;
     const int64_t points = points_sharing(g, s, d->w);
+    if (g->panel.at[d->w->v.ref])
+        p->far = (int32_t)panel_bytes(g, d->w->v.ref);
     if (!takes_hints(g, d) || !constant_bytes(g, d) || !points)
         return;
     if (block >= g->m->l1_bytes / 2 && !d->thirds && !is_bound_by_loads(g, shape->down * shape->rows))

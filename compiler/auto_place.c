@@ -79,6 +79,7 @@ void auto_place(Auto *g)
     g->block = NEWN(g->a, int64_t, g->te->stage.n);
     g->band = NEWN(g->a, LoopStep, g->te->stage.n);
     decide_register(g, true);
+    auto_panels(g);
     auto_lanes(g);
     auto_chain(g);
     auto_bands(g);

@@ -178,6 +178,8 @@ static uint32_t pack_activation(Auto *g, uint32_t k, const Dot *d)
 
 static uint32_t prepare_w(Auto *g, uint32_t k, const Dot *d)
 {
+    if (g->panel.at[d->w->v.ref])
+        return 0;
     if (!is_constant_load(g, d->w))
         return d->quad > 1 ? pack_activation(g, k, d) : transpose_activation(g, k, d);
     const Expr *packed = auto_constant(g, k, d);
@@ -230,6 +232,7 @@ void auto_prepare(Auto *g)
     if (g->m->lanes_f32 > 1 && !g->te->cx->small) {
         auto_phases(g);
         auto_split(g);
+        auto_strassen(g);
         auto_thirds(g);
     }
     if (g->m->lanes_f32 > 1)

@@ -36,10 +36,10 @@ enum {
     MOST_PIECES = 8
 };
 
-/* Bytes that the cache has to keep while one block of lanes is made. */
-static int64_t kept_bytes(const Auto *g, const Dot *d, const Stage *s, int64_t lanes, int64_t pieces, bool walked)
+/* Bytes that the cache has to keep while one block of lanes is made; half: 2 where rows and steps go by halves (auto_strassen.c), 1. */
+static int64_t kept_bytes(const Auto *g, const Dot *d, const Stage *s, int64_t lanes, int64_t pieces, bool walked, int64_t half)
 {
-    const int64_t x = bytes_of_tensor(g, d->x->v.ref), block = reduction_steps(g, s) * lanes * (int64_t)sizeof(float);
+    const int64_t x = bytes_of_tensor(g, d->x->v.ref) / (half * half), block = reduction_steps(g, s) / half * lanes * (int64_t)sizeof(float);
     return (walked ? x / pieces : x) + 2 * block / pieces;
 }
 
@@ -66,10 +66,10 @@ static int pieces_behind(const Auto *g, uint32_t k, const Dot *d, int q)
 {
     const Stage *s = g->te->stage.at[k];
     const int64_t n = extent_of(g, s->rext[q]), room = g->m->l2_bytes / 2, lanes = lanes_per_tile(g, d, k);
-    const int64_t least = g->m->l2_bytes > SMALL_CACHE ? SHORT_PIECE : LEAST_PIECE;
+    const int64_t half = takes_strassen(g, k) ? 2 : 1, least = half * (g->m->l2_bytes > SMALL_CACHE ? SHORT_PIECE : LEAST_PIECE);
     const bool walked = index_uses(d->x, s->rvar[q]);
     int best = 1;
-    for (int p = 2; p <= MOST_PIECES && kept_bytes(g, d, s, lanes, best, walked) > room; p++)
+    for (int p = 2; p <= MOST_PIECES && kept_bytes(g, d, s, lanes, best, walked, half) > room; p++)
         if (n % p == 0 && reduction_steps(g, s) / p >= least)
             best = p;
     return best;
@@ -364,7 +364,7 @@ static uint32_t split_product(Auto *g, uint32_t k)
     Dot d;
     if (!dot_of(g, k, &d) || !is_long_stream(g, s, &d))
         return 0;
-    const bool beside = g->parts > 1 && !takes_thirds(g, k);
+    const bool beside = g->parts > 1 && !takes_thirds(g, k) && !takes_strassen(g, k);
     const int q = longest_variable(g, s), pieces = q < 0 ? 1 : beside ? pieces_beside(g, s, &d, q) : pieces_behind(g, k, &d, q);
     if (pieces < 2)
         return 0;

@@ -14,8 +14,8 @@ enum { STREAMS = 4, DENSE = 2, PRODUCT_STEPS = 16, MATRIX_STREAMS = 8 };
 
 /* The constant of a tile lies in blocks of lanes, of which the tile has one, several, or at the end a part of one; most: lanes of a
  * whole tile. by_lane, run: elements of it from one lane to the next, and from one value of reduction variable `step`, which has so many lines of
- * a block. */
-typedef struct Stream { Build *b; const Tile *t; int64_t most, block; const Expr *load, *flat; int64_t by_lane, run, lines; int step; } Stream;
+ * a block. among: it is one of several. */
+typedef struct Stream { Build *b; const Tile *t; int64_t most, block; const Expr *load, *flat; int64_t by_lane, run, lines; int step; bool among; } Stream;
 
 /* Element offset in the buffer of a load. */
 static const Expr *flat_of(Build *b, const Expr *load)
@@ -70,6 +70,50 @@ static void find_stream(void *ctx, const Expr *e)
         s->load = e;
         s->flat = flat;
     }
+}
+
+/* ---- a constant that is made in scratch (auto_strassen.c) ---- */
+
+enum { MOST_SOURCES = 4 };
+
+/* The constants that it is made of, element for element, as the tile walks it; load: that of the scratch. */
+typedef struct Sources { Stream like; const Expr *load; uint32_t tensor; Stream at[MOST_SOURCES]; uint8_t n; } Sources;
+
+static void find_made(void *ctx, const Expr *e)
+{
+    Sources *s = ctx;
+    Build *b = s->like.b;
+    for (uint32_t t = 1; t < b->te->ten.n && e->op == EX_load && !s->load; t++)
+        if (b->buf_of[t] == e->v.ref && place_of(b, t) == PL_at && ex_uses(flat_of(b, e), s->like.t->lane)) {
+            s->load = e;
+            s->tensor = t;
+        }
+}
+
+static void add_source(void *ctx, const Expr *e)
+{
+    Sources *s = ctx;
+    Build *b = s->like.b;
+    const Stage *made = b->te->stage.at[ten(b->te, s->tensor)->stage];
+    Subst at[MAX_RANK];
+    if (e->op != EX_load || ten(b->te, e->v.ref)->kind != TEN_const || s->n == MOST_SOURCES)
+        return;
+    const uint8_t rank = ten(b->te, s->tensor)->rank;
+    for (uint8_t d = 0; d < rank; d++)
+        at[d] = (Subst){made->var[d], ex_add(b->x, s->load->a[d], b->made[s->tensor].lo[d])};
+    Stream *to = &s->at[s->n];
+    *to = s->like;
+    to->load = nest_expr(b, e, at, rank);
+    to->flat = flat_of(b, to->load);
+    to->among = true;
+    s->n += has_blocks(to, to->flat, to->t->lanes, to->most);
+}
+
+static void find_sources(Sources *s)
+{
+    ex_walk(s->like.t->body, find_made, s);
+    if (s->load)
+        ex_walk(s->like.b->body[ten(s->like.b->te, s->tensor)->stage], add_source, s);
 }
 
 /* flat of lane `lane`, the tile's reduction variables from number `from` on being 0. */
@@ -217,7 +261,7 @@ static void fetch_in_turns(const Stream *s, const Pace *p, const Tiles *rows, co
 static void fetch_vectors(const Stream *s, const Tiles *rows, const Expr *start, Fetch *f, uint8_t *n)
 {
     const Pace p = vector_pace(s, rows->count);
-    (p.streams > 1 ? fetch_in_turns : fetch_in_order)(s, &p, rows, start, f, n);
+    (p.streams > 1 || s->among ? fetch_in_turns : fetch_in_order)(s, &p, rows, start, f, n);
 }
 
 /* ---- tiles of a matrix unit: lines for each product ---- */
@@ -274,6 +318,58 @@ static void fetch_far(const Stream *s, const Box *box, uint32_t k, Fetch *f, uin
         fetch_vectors(s, &tiles, start, f, n);
 }
 
+/* ---- what sums are added to ---- */
+
+enum { LONG_SUM = 64 }; /* steps, which hide a line from the last level */
+
+typedef struct Added { Build *b; Tile *t; } Added;
+
+/* Points of a tile: places[k] are values of its point variables. */
+static int64_t points_of(const Tile *t)
+{
+    int64_t n = 1;
+    for (uint8_t k = 0; k < t->np; k++)
+        n *= t->pext[k];
+    return n;
+}
+
+/* Its lines at one point, before the sum begins. */
+static void fetch_point(const Added *a, uint32_t buf, const Expr *flat, int64_t point, int64_t line)
+{
+    Exprs *x = a->b->x;
+    Tile *t = a->t;
+    Subst at[MAX_RANK + 1] = {{t->lane, NULL}};
+    for (uint8_t k = t->np; k-- > 0; point /= t->pext[k])
+        at[k + 1] = (Subst){t->pvar[k], ex_int(x, point % t->pext[k])};
+    for (int64_t lane = 0; lane < t->lanes && t->nfetch < UINT8_MAX; lane += line) {
+        at[0].to = ex_int(x, lane);
+        t->fetch[t->nfetch++] = (Fetch){buf, ex_subst(x, flat, at, t->np + 1u), t->rvar[0], false};
+    }
+}
+
+/* A tensor that the result takes rows of, one element for each of its own. */
+static void fetch_added(void *ctx, const Expr *e)
+{
+    const Added *a = ctx;
+    bool linear;
+    if (e->op != EX_load || buf(a->b->u, e->v.ref)->cls != BC_arena)
+        return;
+    const Expr *flat = flat_of(a->b, e);
+    if (ex_coef(flat, a->t->lane, &linear) != 1 || !linear || !ex_uses(flat, a->t->pvar[a->t->np - 1]))
+        return;
+    for (int64_t p = 0; p < points_of(a->t); p++)
+        fetch_point(a, e->v.ref, flat, p, LINE / (int64_t)dtype_bytes((DType)e->dt));
+}
+
+static void fetch_all_added(Build *b, Tile *t)
+{
+    Added a = {b, t};
+    if (t->matrix || !t->np || !ex_is_const(t->rext[0]) || t->rext[0]->v.i < LONG_SUM)
+        return;
+    for (uint8_t k = 0; k < t->nstore; k++)
+        ex_walk(t->store[k].value, fetch_added, &a);
+}
+
 void tile_fetches(Build *b, Tile *t, uint32_t k, const Box *box)
 {
     const StagePlan *p = plan_of(b, k);
@@ -281,9 +377,17 @@ void tile_fetches(Build *b, Tile *t, uint32_t k, const Box *box)
     if ((!p->near && !p->far) || !t->lane || t->across || t->red == RED_none)
         return;
     ex_walk(t->body, find_stream, &s);
+    Sources sources = {.like = s};
     if (!s.load)
+        find_sources(&sources);
+    if (!s.load && !sources.n)
         return;
     t->fetch = NEWN(b->a, Fetch, UINT8_MAX + 1);
+    fetch_all_added(b, t);
+    for (uint8_t q = 0; q < sources.n; q++)
+        fetch_far(&sources.at[q], box, k, t->fetch, &t->nfetch);
+    if (!s.load)
+        return;
     if (p->near)
         fetch_near(&s, p->near, t->fetch, &t->nfetch);
     if (p->far)

@@ -51,7 +51,24 @@ static int64_t step_along(const Stores *in, uint32_t to, uint8_t d, const Expr *
     return 0;
 }
 
-typedef struct Steps { const Stores *in; Axes *to; const Buf *b; uint8_t d; } Steps;
+/* First and last element of `to` along dimension d that is stored: of a tensor that lies within another some of that one's. */
+static void stored_along(const Stores *in, uint32_t to, uint8_t d, int64_t *first, int64_t *last)
+{
+    const int64_t end = ex_upper(in->u->cx->x, buf(in->u, to)->dim[d]) - 1;
+    *first = end;
+    *last = 0;
+    for (uint32_t k = 0; k < in->v.n; k++) {
+        int64_t lo = 0, hi = end;
+        if (in->v.at[k]->buf == to && !ex_range(in->u->cx->x, in->v.at[k]->idx[d], &lo, &hi)) {
+            lo = 0;
+            hi = end;
+        }
+        *first = in->v.at[k]->buf == to ? min_i64(*first, max_i64(lo, 0)) : *first;
+        *last = in->v.at[k]->buf == to ? max_i64(*last, min_i64(hi, end)) : *last;
+    }
+}
+
+typedef struct Steps { const Stores *in; Axes *to; uint8_t d; int64_t first, last; } Steps;
 
 static void find_steps(void *ctx, Nest *n)
 {
@@ -60,9 +77,9 @@ static void find_steps(void *ctx, Nest *n)
     for (uint32_t k = 0; k < p->to->v.n; k++)
         if (p->to->v.at[k].d == p->d && p->to->v.at[k].unit == step)
             return;
-    const int64_t of = step > 0 ? (ex_upper(p->in->u->cx->x, p->b->dim[p->d]) + step - 1) / step : 0;
+    const int64_t of = step > 0 ? (p->last - p->first + step) / step : 0;
     if (of > 1 && of <= MAX_SHARE_UNITS)
-        PUSH(p->in->a, &p->to->v, ((Axis){p->d, step, of}));
+        PUSH(p->in->a, &p->to->v, ((Axis){p->d, step, of, p->first}));
 }
 
 Axes cut_axes(Arena *a, const Unit *u, const Func *f)
@@ -70,7 +87,8 @@ Axes cut_axes(Arena *a, const Unit *u, const Func *f)
     const Stores in = stores_of(a, u, f->body);
     Axes r = {.buf = in.call ? 0 : in.largest};
     for (uint8_t d = 0; r.buf && d < buf(u, r.buf)->rank; d++) {
-        Steps s = {&in, &r, buf(u, r.buf), d};
+        Steps s = {.in = &in, .to = &r, .d = d};
+        stored_along(&in, r.buf, d, &s.first, &s.last);
         nest_walk(f->body, find_steps, &s);
     }
     return r;
@@ -128,7 +146,7 @@ static int64_t place_along(const Cutter *c, const Stores *in, const Axis *x)
     for (uint32_t k = 0; k < in->v.n; k++)
         if (in->v.at[k]->buf == c->cut->buf && ex_range(c->x, in->v.at[k]->idx[x->d], &lo, &hi))
             least = min_i64(least, lo);
-    return least == INT64_MAX ? 0 : max_i64(least, 0) / x->unit;
+    return least == INT64_MAX ? 0 : max_i64(least - x->from, 0) / x->unit;
 }
 
 static void cut_children(const Cutter *c, Nest *n, uint8_t k);

@@ -8,7 +8,7 @@
 
 #include "../ir/part.h"
 
-typedef struct Axis { uint8_t d; int64_t unit, of; } Axis; /* dimension; elements that stay together; how many such units */
+typedef struct Axis { uint8_t d; int64_t unit, of, from; } Axis; /* dimension; elements that stay together; how many such units, from that element on */
 
 /* Of the tensor `buf`, along n axes, the outermost first. A unit is one of the last axis within one of each before. */
 enum { CUT_AXES = OUTER_LOOPS + 1 };

@@ -19,6 +19,7 @@ from harness import models, report, symbols, tool
 
 DRIVER = pathlib.Path(__file__).with_name('threads.c')
 COUNTS = '--threads=2,3,7'
+TWO = '--threads=2'  # with more no product goes by halves
 FLAGS = ['-O2', '-march=native', '-pthread']
 TRACE = re.compile(r'\b(int parts?|\w*parallel\w*|\w+_threads\w*|split_functions)\b|"threads"', re.IGNORECASE)
 
@@ -237,6 +238,17 @@ output %t
 '''
 
 
+def halves():
+    """Products by halves, whose panels each part makes for its columns, of rows that both have made."""
+    return f'''graph g
+input %x f32[192,768]
+{waves(768, 448)}%a ? = Relu %x
+%t ? = MatMul %a %u
+%y ? = Tanh %t
+output %y
+'''
+
+
 def slim():
     """One row of constants of 24 bits, more than the second level holds."""
     return f'''graph g
@@ -247,13 +259,13 @@ output %z
 '''
 
 
-def parts_of(build, name, graph, mark, sanitizer, march='x86-64-v2'):
+def parts_of(build, name, graph, mark, sanitizer, march='x86-64-v2', counts=COUNTS):
     """Whether parts of a graph, whose code says `mark`, make what one does."""
     folder = build / 'emit' / 'threads' / name
     folder.mkdir(parents=True, exist_ok=True)
     model = folder / f'{name}.nn'
     model.write_text(graph)
-    built, why = models.build(build / 'mlcc', model, folder, 'net', [f'-march={march}', COUNTS, '--threads-always', '--weights=array'])
+    built, why = models.build(build / 'mlcc', model, folder, 'net', [f'-march={march}', counts, '--threads-always', '--weights=array'])
     if why:
         return why
     if mark not in (folder / 'net.c').read_text():
@@ -295,6 +307,7 @@ def main():
     r.check('threads/rows that slide', parts_of(build, 'sliding', sliding(), 'mlcc_leads(45, 1, 46', sanitizer))
     r.check('threads/strips', parts_of(build, 'strips', strips(), 'float *restrict y_tiles, float *restrict y_products', sanitizer))
     r.check('threads/strided', parts_of(build, 'strided', strided(), 'y_products', sanitizer, 'x86-64-v3'))
+    r.check('threads/halves', parts_of(build, 'halves', halves(), 't_u2', sanitizer, 'x86-64-v2', TWO))
     r.check('threads/slim', parts_of(build, 'slim', slim(), '_lines', sanitizer))
     r.check('threads/thirds', parts_of(build, 'thirds', thirds(), 'y_scaled', sanitizer, 'znver4'))
     if platform.machine() == 'x86_64':

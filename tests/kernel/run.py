@@ -80,6 +80,23 @@ def thirds_f32(path):
     return g.save(path, {'x': [50, 528], 'y': [1, 96, 13, 11]}, leaves(g))
 
 
+HALVES = ((197, 768, 448), (301, 1280, 512))  # rows, steps, columns; the second for machines whose last level is slow, too
+
+
+def halves_f32(path):
+    """Products by halves: odd rows, epilogues of other tensors, columns that are no whole panels, of the second half, too; pictures of an even side, with a step."""
+    g = Graph(20)
+    for m, s, n in HALVES:
+        x = g.node('Abs', g.node('Slice', 'x', *slices(g, m, s)))
+        y = g.node('Add', g.node('MatMul', x, g.normal(s, n)), g.normal(n))
+        g.node('Add', g.node('Mul', y, g.node('Sigmoid', y)), g.node('Slice', 'x', *slices(g, m, n)))
+        g.node('Neg', g.node('MatMul', x, g.normal(s, n - 48))) # of the same rows
+    for images, h, w, stride in ((1, 14, 14, 1), (2, 20, 19, 2)):
+        x = g.node('Relu', g.node('Slice', 'y', *slices(g, images, 768, h, w)))
+        g.node('Relu', g.conv(x, 768, 448, 1, stride))
+    return g.save(path, {'x': [301, 1280], 'y': [2, 768, 20, 19]}, leaves(g))
+
+
 SLIM = ((1, 640, 256), (1, 100, 260), (2, 65, 512), (3, 33, 600), (4, 96, 128), (5, 70, 256), (1, 17, 1024), (1, 1000, 64), (1, 512, 256), (1, 64, 255))
 
 
@@ -427,7 +444,7 @@ def taps_i8(path):
     return g.save(path, {'x': [2, 72, 28, 30], 'y': [4, 768]}, leaves(g))
 
 
-MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'thirds-f32': thirds_f32, 'slim-f32': slim_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'filtered-f32': filtered_f32, 'filtered-i8': filtered_i8, 'windows-f32': windows_f32,
+MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'thirds-f32': thirds_f32, 'halves-f32': halves_f32, 'slim-f32': slim_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'filtered-f32': filtered_f32, 'filtered-i8': filtered_i8, 'windows-f32': windows_f32,
           'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'groups-f32': groups_f32, 'turned-f32': turned_f32, 'behind-i8': behind_i8, 'clipped-f32': clipped_f32,
           'taps-i8': taps_i8}
 

@@ -34,6 +34,7 @@ int64_t constant_bytes(const Auto *g, const Dot *d);
 int32_t fetch_distance(const Auto *g, const Dot *d, int64_t block);
 /* Of tiles of vectors, so many of the shape's lanes. */
 void plan_fetches(const Auto *g, StagePlan *p, const Dot *d, const Stage *s, const TileShape *shape, int64_t lanes);
+void plan_added(const Auto *g, uint32_t host, const Stage *s); /* of sum s */
 
 void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d); /* auto_tile_dot.c: contraction k in registers of host, or itself */
 bool has_lanes(const Auto *g, uint32_t k);                       /* auto_tile_map.c: elements that vectors hold */

@@ -74,6 +74,8 @@ static void tile_vectors(const Auto *g, uint32_t host, const Stage *s, const Ord
     if (all < n)
         add_loop(p, v->lane, all);
     plan_fetches(g, p, d, s, &shape, lanes);
+    if (!is_folded(g, s, d))
+        plan_added(g, host, s);
     p->tail = tail_of(g, d);
     const int64_t first = g->block[host] ? g->block[host] : is_stream(g, d) || is_resident(g, d, s) || slices_fit(g, d, s) ? lanes : 0;
     const uint32_t batch = g->block[host] ? 0 : batch_of(g, host, s, d);

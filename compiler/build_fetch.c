@@ -320,8 +320,6 @@ static void fetch_far(const Stream *s, const Box *box, uint32_t k, Fetch *f, uin
 
 /* ---- what sums are added to ---- */
 
-enum { LONG_SUM = 64 }; /* steps, which hide a line from the last level */
-
 typedef struct Added { Build *b; Tile *t; } Added;
 
 /* Points of a tile: places[k] are values of its point variables. */
@@ -364,32 +362,36 @@ static void fetch_added(void *ctx, const Expr *e)
 static void fetch_all_added(Build *b, Tile *t)
 {
     Added a = {b, t};
-    if (t->matrix || !t->np || !ex_is_const(t->rext[0]) || t->rext[0]->v.i < LONG_SUM)
+    if (t->matrix || !t->np)
         return;
     for (uint8_t k = 0; k < t->nstore; k++)
         ex_walk(t->store[k].value, fetch_added, &a);
+}
+
+/* Of its constant, or of those that this is made of. */
+static void fetch_constants(const StagePlan *p, Stream *s, const Box *box, uint32_t k, Tile *t)
+{
+    Sources sources = {.like = *s};
+    ex_walk(t->body, find_stream, s);
+    if (s->load && p->near)
+        fetch_near(s, p->near, t->fetch, &t->nfetch);
+    if (s->load && p->far)
+        fetch_far(s, box, k, t->fetch, &t->nfetch);
+    if (s->load || !p->far)
+        return;
+    find_sources(&sources);
+    for (uint8_t q = 0; q < sources.n; q++)
+        fetch_far(&sources.at[q], box, k, t->fetch, &t->nfetch);
 }
 
 void tile_fetches(Build *b, Tile *t, uint32_t k, const Box *box)
 {
     const StagePlan *p = plan_of(b, k);
     Stream s = {.b = b, .t = t, .most = p->lane >= 0 ? values_of_tile(p, (uint8_t)p->lane, t->lanes) : t->lanes};
-    if ((!p->near && !p->far) || !t->lane || t->across || t->red == RED_none)
-        return;
-    ex_walk(t->body, find_stream, &s);
-    Sources sources = {.like = s};
-    if (!s.load)
-        find_sources(&sources);
-    if (!s.load && !sources.n)
+    if ((!p->near && !p->far && !p->added) || !t->lane || t->across || t->red == RED_none)
         return;
     t->fetch = NEWN(b->a, Fetch, UINT8_MAX + 1);
-    fetch_all_added(b, t);
-    for (uint8_t q = 0; q < sources.n; q++)
-        fetch_far(&sources.at[q], box, k, t->fetch, &t->nfetch);
-    if (!s.load)
-        return;
-    if (p->near)
-        fetch_near(&s, p->near, t->fetch, &t->nfetch);
-    if (p->far)
-        fetch_far(&s, box, k, t->fetch, &t->nfetch);
+    if (p->added)
+        fetch_all_added(b, t);
+    fetch_constants(p, &s, box, k, t);
 }

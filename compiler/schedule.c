@@ -56,8 +56,12 @@ static void print_stage(Text *out, const Schedule *s, uint32_t k)
         text_add(out, "%s tile%s%s", p->nloop || p->slide || p->parts ? ";" : " ", p->lane >= 0 ? " " : "", p->lane >= 0 ? var_name(s, st, p->lane) : "");
     if (p->turn > 1)
         text_add(out, " by %u", p->turn);
-    if (p->near || p->far)
-        text_add(out, p->far ? "; fetch %d far %d" : "; fetch %d", p->near, p->far);
+    if (p->near || p->far || p->added)
+        text_add(out, "; fetch %d", p->near);
+    if (p->far)
+        text_add(out, " far %d", p->far);
+    if (p->added)
+        text_add(out, " added");
     if (p->tail)
         text_add(out, "; tail %d", p->tail);
     if (p->matrix)
@@ -193,9 +197,10 @@ static bool read_fetch(Reader *r, StagePlan *p)
 {
     long near, far = 0;
     if (!number(r, &near) || near < 0 || near > INT16_MAX || (word(r, "far") && (!number(r, &far) || far < 1 || far > INT32_MAX)))
-        return fail(r, "expected: fetch STEPS, perhaps far BYTES");
+        return fail(r, "expected: fetch STEPS, perhaps far BYTES, perhaps added");
     p->near = (int16_t)near;
     p->far = (int32_t)far;
+    p->added = word(r, "added");
     return true;
 }
 

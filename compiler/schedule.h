@@ -4,6 +4,7 @@
  *
  *     %y  root     loop n 1; loop i 1; loop m 48; tile j 8, m 48        the stage has loops and a buffer of its own
  *     %g  root     loop m 48; loop j 8; tile m; fetch 5 far 65536       vectors are fetched 5 steps ahead, and constants 64 KB
+ *     %i  root     loop m 48; loop j 8; tile m; fetch 0 added           and what its sums are added to, before they begin
  *     %e  root     loop m 64; loop j 6; tile m; tail 16                 the last 16 steps beside the stores of the points before
  *     %h  root     loop m 32; loop j 28; tile m; matrix                 on the matrix unit; "matrix bypass": its constant past the first-level cache
  *     %a  inline                                                        substituted into its readers
@@ -41,6 +42,7 @@ typedef struct StagePlan { /* of one stage */
     bool tiled;
     int16_t near;                       /* steps of the tile's reduction by which its vectors are fetched ahead; 0: not */
     int32_t far;                        /* bytes from its constant to what is fetched meanwhile, as much as it has; 0: nothing is */
+    bool added;                         /* what its sums are added to is fetched before they begin */
     int16_t tail;                       /* last steps of the tile's reduction that are made beside its stores, at most; 0: none */
     bool matrix;                        /* the tile is sized for a matrix unit */
     bool bypass;                        /* its constant is loaded past the first-level cache */

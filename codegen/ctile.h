@@ -26,7 +26,6 @@ typedef struct Points { int32_t first, count; } Points;
 typedef struct Sums { const Acc *acc; int32_t np, nv; bool quads; DotForm dot; int inner; int64_t tail; } Sums;
 
 /* ctile_point.c */
-int32_t tile_points(const Tile *t);
 /* tap loop that is unrolled, in front of `inner` variables that a dot takes: short, of a tile whose loads its neighbours share (depthwise);
  * -1: there is none */
 int tile_tap(const Tile *t, int inner);

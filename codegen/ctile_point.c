@@ -4,14 +4,6 @@
  */
 #include "ctile.h"
 
-int32_t tile_points(const Tile *t)
-{
-    int32_t n = 1;
-    for (int k = 0; k < t->np; k++)
-        n *= t->pext[k];
-    return n;
-}
-
 uint32_t v_place(VGen *v, int32_t p, const Expr *lane_base, Subst *s)
 {
     const Tile *t = v->t;

@@ -253,10 +253,12 @@ void auto_lanes(Auto *g);                              /* what depthwise product
 void auto_chain(Auto *g);                              /* and by bands of rows */
 enum { FEW_BLOCKS = 8 };                               /* of rows that parts of a run can share */
 void place_in_band(Auto *g, uint32_t k, uint32_t host); /* auto_bands.c: stage k, in the outermost loop of another */
+/* The variable of the host that is variable v of product k, which is in its registers or the host itself; -1: it is not one alone. */
+int variable_of_host(const Auto *g, uint32_t host, uint32_t k, int v);
 void auto_bands(Auto *g);                              /* what auto_rows made, at a few rows of its reader */
 bool makes_bytes(const Auto *g, uint32_t k);           /* auto_bands.c: stage k computes bytes, or 16 bits, of floats, as a quantization does */
-int64_t panel_bytes(const Auto *g, uint32_t t);        /* auto_strassen.c: of one constant that panel t is made of */
-void auto_panels(Auto *g);                             /* auto_strassen.c: columns of constants that are made, in the outermost loop of their product */
+int64_t panel_bytes(const Auto *g, uint32_t t);        /* auto_strassen_panels.c: of one constant that panel t is made of */
+void auto_panels(Auto *g);                             /* the same: columns of constants that are made, in the outermost loop of their product */
 void auto_strips(Auto *g);                             /* what lies between transforms, at a few rows of tiles */
 void auto_statistics(Auto *g);                         /* statistics of rows, at the rows of their reader */
 void auto_tile(Auto *g);

@@ -14,10 +14,20 @@ static int64_t few_blocks(const Auto *g) { return max_i64(FEW_BLOCKS, 2 * (int64
 /* Rows of f that so many rows of y read. */
 typedef struct Band { uint32_t f, product, host; int var; int64_t step, taps, row_bytes; bool tight; } Band;
 
+int variable_of_host(const Auto *g, uint32_t host, uint32_t k, int v)
+{
+    const Stage *h = g->te->stage.at[host];
+    int at = v;
+    if (host == k)
+        return v;
+    const Expr *load = ex_sole_load(g->body[host], g->te->stage.at[k]->out);
+    return load && is_pure_var(load->a[v], h->var, ten(g->te, h->out)->rank, &at) ? at : -1;
+}
+
 /* The variable of the host that moves the rows of f, by way of that of the product. */
 static bool find_rows(const Auto *g, Band *b)
 {
-    const Stage *p = g->te->stage.at[b->product], *h = g->te->stage.at[b->host];
+    const Stage *p = g->te->stage.at[b->product];
     const Ten *f = ten(g->te, b->f);
     const Expr *at = ex_sole_load(g->body[b->product], b->f)->a[f->rank - 2];
     int64_t least, most;
@@ -33,9 +43,8 @@ static bool find_rows(const Auto *g, Band *b)
         return false;
     b->taps = most - least + 1;
     b->row_bytes = bytes_of_tensor(g, b->f) / extent_of(g, f->dim[f->rank - 2]);
-    b->var = v;
-    const Expr *load = b->host == b->product ? NULL : ex_sole_load(g->body[b->host], p->out);
-    return b->host == b->product || (load && is_pure_var(load->a[v], h->var, ten(g->te, h->out)->rank, &b->var));
+    b->var = variable_of_host(g, b->host, b->product, v);
+    return b->var >= 0;
 }
 
 static int64_t scratch_of(const Band *b, int64_t rows) { return ((rows - 1) * b->step + b->taps) * b->row_bytes; }
@@ -109,15 +118,14 @@ static void place_rows(Auto *g, uint32_t f)
 /* The variable of the host for the outermost dimension of y that product k reads at more than one place; -1: there is none such. *d: that dimension. */
 static int outermost_rows(const Auto *g, uint32_t k, uint32_t host, const Expr *y, uint8_t *d)
 {
-    const Stage *s = g->te->stage.at[k], *h = g->te->stage.at[host];
-    const Expr *load = host == k ? NULL : ex_sole_load(g->body[host], s->out);
+    const Stage *s = g->te->stage.at[k];
     const Ten *t = ten(g->te, y->v.ref);
     int v = -1;
     for (*d = 0; *d + 1 < t->rank && ex_is_int(t->dim[*d], 1);)
         ++*d;
     if (*d + 1 == t->rank || !is_pure_var(y->a[*d], s->var, ten(g->te, s->out)->rank, &v))
         return -1;
-    return host == k || (load && is_pure_var(load->a[v], h->var, ten(g->te, h->out)->rank, &v)) ? v : -1;
+    return variable_of_host(g, host, k, v);
 }
 
 /* Values of a row variable that are made at a time: as many as the first-level cache has room for, or one in the second. 0: all are as near, or

@@ -71,18 +71,18 @@ static bool pays(const Auto *g, const Blocks *b)
 
 static bool find_blocks(const Auto *g, uint32_t k, Blocks *b)
 {
+    if (g->te->cx->fp != FP_fast || g->te->cx->small || g->m->lanes_f32 < 2 || g->parts > FEW_PARTS || takes_thirds(g, k))
+        return false;
     if (!auto_product(g, k, &b->p) || b->p.nbatch || dim_of(b->p.x, b->p.k) < 0)
         return false;
     b->row = rows_variable(g, &b->p);
     return b->row >= 0 && halve(g, b) && pays(g, b);
 }
 
-static bool is_for(const Auto *g) { return g->te->cx->fp == FP_fast && !g->te->cx->small && g->m->lanes_f32 > 1 && g->parts <= FEW_PARTS; }
-
 bool takes_strassen(const Auto *g, uint32_t k)
 {
     Blocks b;
-    return is_for(g) && !takes_thirds(g, k) && find_blocks(g, k, &b);
+    return find_blocks(g, k, &b);
 }
 
 /* ---- blocks ---- */
@@ -180,14 +180,15 @@ static uint32_t sum_of_x(Auto *g, const Blocks *b, uint32_t *k, const Terms *t, 
 
 /* ---- y ---- */
 
-enum { S2 = BLOCKS, S1, S3, S4, OPERANDS, W11 = 0, W21, W22, T2, T1, T3, T4 }; /* operands of products */
+/* Operands of products: blocks of x, then sums of them; constants, then differences of those. */
+enum { X11, X12, X21, X22, S2, S1, S3, S4, OPERANDS, W11 = 0, W21, W22, T2, T1, T3, T4 };
 typedef enum Part { P1, U2, U3, P5, Y11, Y12, Y21, Y22, PARTS, NONE = PARTS } Part;
 
 /* A product, its sign, and up to two parts that it is added to; x < 0: there is none. */
 typedef struct Step { Part out; const char *name; int8_t x, w, sign; Part add[2]; } Step;
 
-static const Step steps[] = {{P1, "p1", 0, W11, 1, {NONE, NONE}}, {Y11, "y11", 1, W21, 1, {P1, NONE}}, {U2, "u2", S2, T2, 1, {P1, NONE}}, {U3, "u3", S3, T3, 1, {U2, NONE}},
-                             {P5, "p5", S1, T1, 1, {NONE, NONE}}, {Y12, "y12", S4, W22, 1, {U2, P5}}, {Y21, "y21", 3, T4, -1, {U3, NONE}}, {Y22, "y22", -1, -1, 0, {U3, P5}}};
+static const Step steps[] = {{P1, "p1", X11, W11, 1, {NONE, NONE}}, {Y11, "y11", X12, W21, 1, {P1, NONE}}, {U2, "u2", S2, T2, 1, {P1, NONE}}, {U3, "u3", S3, T3, 1, {U2, NONE}},
+                             {P5, "p5", S1, T1, 1, {NONE, NONE}}, {Y12, "y12", S4, W22, 1, {U2, P5}}, {Y21, "y21", X22, T4, -1, {U3, NONE}}, {Y22, "y22", -1, -1, 0, {U3, P5}}};
 
 /* All that is made for a product, before stage k. */
 typedef struct Work { Auto *g; const Blocks *b; uint32_t k, sum[OPERANDS], part[PARTS]; } Work;
@@ -249,7 +250,7 @@ static uint32_t take_blocks(Auto *g, uint32_t k, Blocks *b)
 void auto_strassen(Auto *g)
 {
     Blocks b;
-    for (uint32_t k = 0; k < g->te->stage.n && is_for(g); k++)
-        if (!takes_thirds(g, k) && find_blocks(g, k, &b))
+    for (uint32_t k = 0; k < g->te->stage.n; k++)
+        if (find_blocks(g, k, &b))
             k = take_blocks(g, k, &b);
 }

@@ -122,10 +122,8 @@ static void place_panel(Auto *g, uint32_t t)
     if (k == NO_STAGE || !dot_of(g, k, &d) || d.w->v.ref != t)
         return;
     const uint32_t host = g->s->stage[k].place == PL_register ? g->s->stage[k].host : k;
-    const Stage *h = g->te->stage.at[host];
-    const Expr *load = host == k ? NULL : ex_sole_load(g->body[host], g->te->stage.at[k]->out);
-    int lane = d.lane;
-    if (g->s->stage[host].place != PL_root || g->block[host] || g->band[host].step || (load && !is_pure_var(load->a[d.lane], h->var, ten(g->te, h->out)->rank, &lane)))
+    const int lane = variable_of_host(g, host, k, d.lane);
+    if (g->s->stage[host].place != PL_root || g->block[host] || g->band[host].step || lane < 0)
         return;
     g->band[host] = (LoopStep){(uint8_t)lane, (int32_t)lanes_per_tile(g, &d, k), 0};
     g->host[host] = true;

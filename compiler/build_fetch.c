@@ -322,15 +322,6 @@ static void fetch_far(const Stream *s, const Box *box, uint32_t k, Fetch *f, uin
 
 typedef struct Added { Build *b; Tile *t; } Added;
 
-/* Points of a tile: places[k] are values of its point variables. */
-static int64_t points_of(const Tile *t)
-{
-    int64_t n = 1;
-    for (uint8_t k = 0; k < t->np; k++)
-        n *= t->pext[k];
-    return n;
-}
-
 /* Its lines at one point, before the sum begins. */
 static void fetch_point(const Added *a, uint32_t buf, const Expr *flat, int64_t point, int64_t line)
 {
@@ -355,7 +346,7 @@ static void fetch_added(void *ctx, const Expr *e)
     const Expr *flat = flat_of(a->b, e);
     if (ex_coef(flat, a->t->lane, &linear) != 1 || !linear || !ex_uses(flat, a->t->pvar[a->t->np - 1]))
         return;
-    for (int64_t p = 0; p < points_of(a->t); p++)
+    for (int32_t p = 0; p < tile_points(a->t); p++)
         fetch_point(a, e->v.ref, flat, p, LINE / (int64_t)dtype_bytes((DType)e->dt));
 }
 

@@ -16,7 +16,7 @@ static void add_point(Tile *t, const Expr *q, int64_t n)
     t->pext[t->np++] = (int32_t)n;
 }
 
-static void tile_points(Build *b, Tile *t, const StagePlan *p, const Stage *s, const Box *box, Subst *sub)
+static void add_points(Build *b, Tile *t, const StagePlan *p, const Stage *s, const Box *box, Subst *sub)
 {
     const uint8_t rank = out_of(b, s)->rank;
     for (uint8_t d = 0; d < rank; d++) {
@@ -176,7 +176,7 @@ void tile_stage(Build *b, Nest *in, uint32_t k, const Box *box)
     const int64_t r = register_stage(b, k);
     Tile *t = NEW(b->a, Tile);
     Subst sub[3 * MAX_RANK];
-    tile_points(b, t, p, s, box, sub);
+    add_points(b, t, p, s, box, sub);
     if (r >= 0) {
         tile_register(b, t, k, (uint32_t)r, sub, rank);
     } else if (s->kind == ST_reduce) {

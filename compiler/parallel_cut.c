@@ -58,13 +58,12 @@ static void stored_along(const Stores *in, uint32_t to, uint8_t d, int64_t *firs
     *first = end;
     *last = 0;
     for (uint32_t k = 0; k < in->v.n; k++) {
-        int64_t lo = 0, hi = end;
-        if (in->v.at[k]->buf == to && !ex_range(in->u->cx->x, in->v.at[k]->idx[d], &lo, &hi)) {
-            lo = 0;
-            hi = end;
-        }
-        *first = in->v.at[k]->buf == to ? min_i64(*first, max_i64(lo, 0)) : *first;
-        *last = in->v.at[k]->buf == to ? max_i64(*last, min_i64(hi, end)) : *last;
+        int64_t lo, hi;
+        if (in->v.at[k]->buf != to)
+            continue;
+        const bool known = ex_range(in->u->cx->x, in->v.at[k]->idx[d], &lo, &hi);
+        *first = known ? min_i64(*first, max_i64(lo, 0)) : 0;
+        *last = known ? max_i64(*last, min_i64(hi, end)) : end;
     }
 }
 

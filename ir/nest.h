@@ -99,6 +99,14 @@ typedef struct Tile {
     bool bypass;                  /* of a matrix unit: the operand with lanes is loaded past the first-level cache, which keeps the other one */
 } Tile;
 
+static inline int32_t tile_points(const Tile *t)
+{
+    int32_t n = 1;
+    for (uint8_t k = 0; k < t->np; k++)
+        n *= t->pext[k];
+    return n;
+}
+
 typedef struct Nest Nest;
 struct Nest {
     NestOp op;

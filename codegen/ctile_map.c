@@ -123,8 +123,31 @@ static void several_strips(VGen *v, const Expr *base, int32_t count, bool packed
         store_strips(v, base, value, count);
 }
 
+enum { WORDS = 2 }; /* 16-bit numbers of a lane */
+
+static bool sums_words(VGen *v)
+{
+    bool all = v->t->nstore > 0;
+    for (int k = 0; k < v->t->nstore; k++)
+        all = all && v_sums_words(v, &v->t->store[k]);
+    return all;
+}
+
+static void strip_of_words(VGen *v, const Expr *base)
+{
+    for (int32_t p = 0; p < tile_points(v->t); p++) {
+        Subst s[MAX_RANK + 1];
+        const uint32_t n = v_place(v, p, base, s);
+        for (int k = 0; k < v->t->nstore; k++)
+            v_store_words(v, &v->t->store[k], s, n);
+    }
+}
+
+/* How strips of several vectors go: side by side, those stored together, or as one of lanes half as wide. */
+typedef enum StripForm { SF_beside, SF_packed, SF_words } StripForm;
+
 /* The strips from lane `from`, `at_once` of them in a turn. Returns the lane behind. */
-static int64_t map_strips(VGen *v, int64_t from, int64_t end, int32_t at_once, bool packed)
+static int64_t map_strips(VGen *v, int64_t from, int64_t end, int32_t at_once, StripForm form)
 {
     CGen *g = v->g;
     const int64_t step = (int64_t)at_once * v->width, turns = (end - from) / step;
@@ -137,8 +160,10 @@ static int64_t map_strips(VGen *v, int64_t from, int64_t end, int32_t at_once, b
         open_block(g->o, "for (%s %s = %lld; %s < %lld; %s += %lld)", c_type(g, DT_ix), i, (long long)from, i,
                    (long long)(from + turns * step), i, (long long)step);
     v->strip = i ? q : NULL;
-    if (at_once > 1)
-        several_strips(v, q, at_once, packed);
+    if (form == SF_words)
+        strip_of_words(v, q);
+    else if (at_once > 1)
+        several_strips(v, q, at_once, form == SF_packed);
     else
         map_strip(v, q);
     v_forget(v, i != NULL);
@@ -154,10 +179,10 @@ void v_map_tile(VGen *v)
 {
     const int64_t whole = v->t->lanes / v->width * v->width;
     v_set_count(v, v->width);
-    int64_t done = 0;
     const int32_t packed = v_packs_all(v);
+    int64_t done = sums_words(v) ? map_strips(v, 0, whole, WORDS, SF_words) : 0;
     for (int32_t n = v_turns_loads(v) ? 1 : strips_at_once(v->t, packed); n > 0; n /= 2)
-        done = map_strips(v, done, whole, n, packed > 1);
+        done = map_strips(v, done, whole, n, packed > 1 ? SF_packed : SF_beside);
     if (whole < v->t->lanes) {
         v_set_count(v, v->t->lanes - whole);
         map_strip(v, ex_int(v->g->x, whole));

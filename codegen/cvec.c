@@ -30,7 +30,7 @@ const char *v_type(const VGen *v, DType dt)
     return str_fmt(v->g->a, "v%d%c", v->width, letter[lane_kind(dt)]);
 }
 
-static const char *temp(VGen *v, const Expr *e, const char *value, bool keep)
+const char *v_temp(VGen *v, const Expr *e, const char *value, bool keep)
 {
     CGen *g = v->g;
     const char *name = c_name(g, &v->memo, e->id, "r", "r");
@@ -288,7 +288,7 @@ const char *v_text(VGen *v, const Expr *e)
     if (is_free(e) && v_by_lane(e, v->lane, v->acc))
         return v_text(v, e->a[0]);
     const bool keep = v->keep && e->op == EX_load && ex_uses(e, v->lane);
-    return temp(v, e, v_value(v, e, v_text), keep);
+    return v_temp(v, e, v_value(v, e, v_text), keep);
 }
 
 /* The address of a load that is not made yet; NULL: *made is its name. */

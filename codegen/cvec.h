@@ -53,6 +53,10 @@ void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n); /* with the 
 int32_t v_packs(VGen *v, const Store *st);
 const char *v_unpacked(VGen *v, const Store *st, const Subst *s, uint32_t n);
 void v_store_packed(VGen *v, const Store *st, const Subst *s, uint32_t n, const char *const *value, int32_t count);
+/* cvec_word.c: sums of narrow integers that are stored in 16 bits, two elements for each lane: whether st is such a store, and what it stores
+ * from there on. */
+bool v_sums_words(VGen *v, const Store *st);
+void v_store_words(VGen *v, const Store *st, const Subst *s, uint32_t n);
 /* Points by turns: whether the dialect stores so many of such elements side by side, three of bytes or i16, four of bf16, or two of floats that are
  * rounded to i16 and saturated and of bytes in 16 bits; what it takes of one; and the store, with the substitution of the first. */
 bool v_zips(const VGen *v, const Store *st, int64_t count);

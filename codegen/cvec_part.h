@@ -35,5 +35,7 @@ const char *v_address(VGen *v, uint32_t id, const Expr *flat, bool store);
 /* cvec.c */
 const char *v_call1(const VGen *v, const char *op, const char *a);                /* V8_<op>(a) */
 const char *v_call2(const VGen *v, const char *op, const char *a, const char *b); /* V8_<op>(a, b) */
+/* a temporary that is e, of that value; keep: it stays in its register */
+const char *v_temp(VGen *v, const Expr *e, const char *value, bool keep);
 
 #endif

@@ -969,6 +969,17 @@ static MLCC_INLINE v16i V16_LDNWU8(const void *p, int n)
     return V16_LDWU8(some);
 }
 
+/* Of lanes of 16 bits, two for each of 32: all modulo 2^16. */
+static MLCC_INLINE v16i V16_WADD(v16i a, v16i b) { return (v16i)((v16hh)a + (v16hh)b); }
+
+static MLCC_INLINE v16i V16_WSUB(v16i a, v16i b) { return (v16i)((v16hh)a - (v16hh)b); }
+
+static MLCC_INLINE v16i V16_WSHL(v16i a, int n) { return (v16i)((v16hh)a << n); }
+
+static MLCC_INLINE v16i V16_WSET(int a) { return (v16i)((v16hh){0} + (uint16_t)a); }
+
+static MLCC_INLINE void V16_STQ(void *p, v16i v) { memcpy(p, &v, sizeof v); }
+
 static MLCC_INLINE v16i mlcc_v16_even_i8(v16i a) { return (v16i)((v16ss)((v16hh)a << 8) >> 8); }
 
 static MLCC_INLINE v16i mlcc_v16_odd_i8(v16i a) { return (v16i)((v16ss)a >> 8); }

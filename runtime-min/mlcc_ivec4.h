@@ -863,6 +863,17 @@ static MLCC_INLINE v4i V4_LDNWU8(const void *p, int n)
     return V4_LDWU8(some);
 }
 
+/* Of lanes of 16 bits, two for each of 32: all modulo 2^16. */
+static MLCC_INLINE v4i V4_WADD(v4i a, v4i b) { return (v4i)((v4hh)a + (v4hh)b); }
+
+static MLCC_INLINE v4i V4_WSUB(v4i a, v4i b) { return (v4i)((v4hh)a - (v4hh)b); }
+
+static MLCC_INLINE v4i V4_WSHL(v4i a, int n) { return (v4i)((v4hh)a << n); }
+
+static MLCC_INLINE v4i V4_WSET(int a) { return (v4i)((v4hh){0} + (uint16_t)a); }
+
+static MLCC_INLINE void V4_STQ(void *p, v4i v) { memcpy(p, &v, sizeof v); }
+
 static MLCC_INLINE v4i mlcc_v4_even_i8(v4i a) { return (v4i)((v4ss)((v4hh)a << 8) >> 8); }
 
 static MLCC_INLINE v4i mlcc_v4_odd_i8(v4i a) { return (v4i)((v4ss)a >> 8); }

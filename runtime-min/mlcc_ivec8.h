@@ -817,6 +817,17 @@ static MLCC_INLINE v8i V8_LDNWU8(const void *p, int n)
     return V8_LDWU8(some);
 }
 
+/* Of lanes of 16 bits, two for each of 32: all modulo 2^16. */
+static MLCC_INLINE v8i V8_WADD(v8i a, v8i b) { return (v8i)((v8hh)a + (v8hh)b); }
+
+static MLCC_INLINE v8i V8_WSUB(v8i a, v8i b) { return (v8i)((v8hh)a - (v8hh)b); }
+
+static MLCC_INLINE v8i V8_WSHL(v8i a, int n) { return (v8i)((v8hh)a << n); }
+
+static MLCC_INLINE v8i V8_WSET(int a) { return (v8i)((v8hh){0} + (uint16_t)a); }
+
+static MLCC_INLINE void V8_STQ(void *p, v8i v) { memcpy(p, &v, sizeof v); }
+
 static MLCC_INLINE v8i mlcc_v8_even_i8(v8i a) { return (v8i)((v8ss)((v8hh)a << 8) >> 8); }
 
 static MLCC_INLINE v8i mlcc_v8_odd_i8(v8i a) { return (v8i)((v8ss)a >> 8); }

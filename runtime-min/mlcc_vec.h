@@ -51,6 +51,7 @@
  *   DOTI16(x, w, c)            c + x0*w0 + x1*w1 of the two 16-bit numbers of each lane; all sums wrap
  *   LDQ(p) LDNQ(p, n) SETQ(p)  four bytes in each lane: side by side in memory, of n lanes, the same four;  SET2Q(p)  eight bytes in two lanes, by turns
  *   LDWI8 LDWU8(p) LDNWI8 LDNWU8(p, n)   two bytes for each lane, or for n of them, as 16-bit numbers
+ *   WADD WSUB(a, b) WSHL(a, n) WSET(x)    of the two 16-bit numbers of each lane, n from 0 to 15, x from -2^15 to 2^16 - 1; all wrap;  STQ(p, v) as LDQ
  *   LMUL(a, b)                 64-bit products of VI;  LOFI(a) widens, IOFL(l) takes the low half, LSAT(l) saturates to
  *                              VI, ISHRL(l, n) is IOFL of l >> n for a constant n of 0..63
  *   LADD LSUB LMIN LMAX LAND(a, b) LSET(x);  IHSUM IHPROD IHMAX IHMIN(v)

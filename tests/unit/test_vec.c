@@ -139,7 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_target), WIDTHS(test_unary), WIDTHS(test_quotients), WIDTHS(test_each), WIDTHS(test_binary), WIDTHS(test_fma), WIDTHS(test_masks),
         WIDTHS(test_fold), WIDTHS(test_partial), WIDTHS(test_strided), WIDTHS(test_integers), WIDTHS(test_bf16),
-        VECTORS(test_pairs) VECTORS(test_words) VECTORS(test_lookup) WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_pow), WIDTHS(test_short_functions), WIDTHS(test_special)
+        VECTORS(test_pairs) VECTORS(test_words) VECTORS(test_word_sums) VECTORS(test_lookup) WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_pow), WIDTHS(test_short_functions), WIDTHS(test_special)
             WIDE(test_sums) WIDE(test_twins) WIDE(test_ints) WIDE(test_longs) WIDE(test_saturated) WIDE(test_packed) WIDE(test_zip2) WIDE(test_zip4) WIDE(test_narrow) WIDE(test_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
@@ -834,6 +834,27 @@ static void T(test_words)(void **state)
                 assert_int_equal(words[i], i >= 2 * n ? 0 : sign ? (int8_t)bytes[i] : bytes[i]);
         }
         free(some);
+    }
+}
+
+/* Sums of 16 bits, against those of 32 bits of which the low halves are stored. */
+static void T(test_word_sums)(void **state)
+{
+    (void)state;
+    int16_t x[2 * W + 1], y[2 * W], out[2 * W + 2];
+    uint64_t seed = 11;
+    for (int round = 0; round < 2000; round++) {
+        for (int i = 0; i < 2 * W; i++) {
+            x[i + 1] = (int16_t)next_random(&seed);
+            y[i] = (int16_t)next_random(&seed);
+        }
+        const int16_t k = x[1];
+        const I a = V(LDQ)(x + 1), b = V(LDQ)(y);
+        out[0] = out[2 * W + 1] = 77;
+        V(STQ)(out + 1, V(WADD)(V(WSUB)(a, b), V(WSHL)(V(WSET)(k), 3)));
+        for (int i = 0; i < 2 * W; i++)
+            assert_int_equal(out[i + 1], (int16_t)(uint16_t)((uint32_t)x[i + 1] - (uint32_t)y[i] + ((uint32_t)k << 3)));
+        assert_true(out[0] == 77 && out[2 * W + 1] == 77);
     }
 }
 #endif

@@ -55,6 +55,8 @@ static Reach reach_of_vector(const Blob *b)
     return r;
 }
 
+static Reach either(Reach a, Reach b) { return (Reach){fmin(a.lo, b.lo), fmax(a.hi, b.hi)}; }
+
 static Reach reach_of_load(Work *w, const Expr *e, int depth)
 {
     const Auto *g = w->g;
@@ -62,8 +64,10 @@ static Reach reach_of_load(Work *w, const Expr *e, int depth)
     int64_t lo, hi;
     if (is_vector(t, e) && e->op == EX_load && (dtype_is_float(t->dt) || (dtype_is_int(t->dt) && dtype_bytes(t->dt) > 1)))
         return reach_of_vector(t->data);
-    if (t->kind == TEN_stage && e->op == EX_load && dtype_bytes(t->dt) > 1)
-        return reach_of_stage(w, g->te->stage.at[t->stage], depth);
+    if (t->kind == TEN_stage && dtype_bytes(t->dt) > 1) {
+        const Reach inside = reach_of_stage(w, g->te->stage.at[t->stage], depth);
+        return e->op == EX_load ? inside : either(inside, reach(w, e->a[e->n - 1], depth));
+    }
     return ex_range(g->x, e, &lo, &hi) ? (Reach){(double)lo, (double)hi} : nothing_known;
 }
 

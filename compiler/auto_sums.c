@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How large sums of bytes times a constant get: sum(k) x[k]*w[k], x within lo .. hi, is at most hi*P + lo*N, and at least lo*P + hi*N, for P and N
+ * How large sums of narrow integers times a constant get: sum(k) x[k]*w[k], x within lo .. hi, is at most hi*P + lo*N, and at least lo*P + hi*N, for P and N
  * the sums of what is above and below 0 in w; most weights are small, so that is a third or a fifth of what the types alone say.
  */
 #include <math.h>
@@ -9,12 +9,12 @@
 
 enum { MOST_ELEMENTS = 1 << 27 }; /* of the constant that are looked at */
 
-/* The load of a constant of bytes that e is, widened or not. */
-static const Expr *byte_constant(const Auto *g, const Expr *e)
+/* The load of a constant of bytes, or of 16 bits, that e is, widened or not. */
+static const Expr *narrow_constant(const Auto *g, const Expr *e)
 {
     while (e->op == EX_cast && dtype_is_int((DType)e->a[0]->dt))
         e = e->a[0];
-    return e->op == EX_load && dtype_is_byte((DType)e->dt) && is_constant_load(g, e) ? e : NULL;
+    return e->op == EX_load && (dtype_is_byte((DType)e->dt) || e->dt == DT_i16) && is_constant_load(g, e) ? e : NULL;
 }
 
 /* Adds variables that have a known extent; how many there are. -1: not all have. */
@@ -28,6 +28,14 @@ static int64_t add_walk(const Expr *v, const Expr *extent, const Expr **var, con
 /* Walks from `inner` on are summed over: what is above 0 and what is below, apart. r: of the numbers that they are multiplied with. */
 typedef struct Sums { const Blob *from; const ElementWalk *walk; uint8_t inner, n; int64_t above, below; Reach r, all; } Sums;
 
+static void add_bytes(Sums *s, const ElementWalk *w, int64_t at)
+{
+    const uint8_t *p = (const uint8_t *)s->from->data + at;
+    const int less = s->from->dt == DT_i8 ? 256 : 0;
+    for (int64_t k = 0; k < w->extent; k++, p += w->stride)
+        *(*p >= 128 && less ? &s->below : &s->above) += *p >= 128 ? *p - less : *p;
+}
+
 static void add_elements(Sums *s, uint8_t q, int64_t at)
 {
     const ElementWalk *w = &s->walk[q];
@@ -35,10 +43,12 @@ static void add_elements(Sums *s, uint8_t q, int64_t at)
         add_elements(s, q + 1, at + k * w->stride);
     if (q + 1 < s->n)
         return;
-    const uint8_t *p = (const uint8_t *)s->from->data + at;
-    const int less = s->from->dt == DT_i8 ? 256 : 0;
-    for (int64_t k = 0; k < w->extent; k++, p += w->stride)
-        *(*p >= 128 && less ? &s->below : &s->above) += *p >= 128 ? *p - less : *p;
+    if (dtype_is_byte(s->from->dt))
+        add_bytes(s, w, at);
+    for (int64_t k = 0; k < w->extent && !dtype_is_byte(s->from->dt); k++) {
+        const int64_t v = blob_i(s->from, at + k * w->stride);
+        *(v < 0 ? &s->below : &s->above) += v;
+    }
 }
 
 static void add_sums(Sums *s, uint8_t q, int64_t at)
@@ -62,7 +72,7 @@ static bool sums_of(const Auto *g, const Stage *s, Reach *all)
     int64_t count = 1, steps = 1, at;
     uint8_t n = 0, inner;
     for (int k = 0; k < 2 && s->body->op == EX_mul && !c; k++) {
-        c = byte_constant(g, s->body->a[k]);
+        c = narrow_constant(g, s->body->a[k]);
         other = s->body->a[!k];
     }
     for (uint8_t v = 0; v < ten(g->te, s->out)->rank && c; v++)

@@ -169,6 +169,10 @@ static void test_signs(void **state)
     }
 }
 
+/* Constants that are many, with which operands may have 16 bits. */
+static const char *const large = "input %t i32[300000]\nconst %n0 i64[] (0)\nconst %n1 i64[] (300000)\nconst %n2 i64[] (1)\n%r ? = Range %n0 %n1 %n2\n"
+                                 "%ri ? = Cast %r {to=6}\n%u i32 = Add %t %ri\noutput %u\n";
+
 /* Operands in 16 bits where a machine multiplies pairs of those (compiler/auto_words.c): copies of inputs, tensors that others read, too, rows of
  * three channels; an odd number of steps stays as it is, and so does a model of few constants. */
 static void test_words(void **state)
@@ -184,8 +188,6 @@ static void test_words(void **state)
                  "%%y i32 = ConvInteger %%a %%f %%z {pads=[1,1,1,1]}\noutput %%y\n", taps), true},
         {str_fmt(arena, "input %%x i8[20,25]\n%s%%y i32 = MatMulInteger %%x %%w\noutput %%y\n", odd), false},
     };
-    static const char *const large = "input %t i32[300000]\nconst %n0 i64[] (0)\nconst %n1 i64[] (300000)\nconst %n2 i64[] (1)\n%r ? = Range %n0 %n1 %n2\n"
-                                     "%ri ? = Cast %r {to=6}\n%u i32 = Add %t %ri\noutput %u\n";
     static const struct { const char *march; bool pairs; } machines[] = {{"x86-64-v2", true}, {"x86-64-v3", true}, {"znver3", true}, {"x86-64-v4", true}, {"x86-64-v3-vnni", false}};
     for (size_t k = 0; k < COUNT(cases); k++)
         for (size_t m = 0; m < COUNT(machines); m++) {
@@ -201,6 +203,29 @@ static void test_words(void **state)
     const Unit *few = compiled(str_fmt(arena, "graph g\n%s", cases[0].graph), 3, "x86-64-v3").unit;
     for (uint32_t b = 1; b < few->buf.n; b++)
         assert_true(buf(few, b)->dt != DT_i16);
+}
+
+/* Windows of pairs of 16 bits (compiler/auto_taps.c), behind a border of the zero point, are scaled as other sums are: as far as their numbers reach. */
+static void test_taps(void **state)
+{
+    (void)state;
+    static const char *const marches[] = {"x86-64-v3", "x86-64-v4-vnni"};
+    for (int stride = 1; stride <= 2; stride++)
+        for (size_t m = 0; m < COUNT(marches); m++) {
+            const char *graph = str_fmt(arena, "graph g\ninput %%x u8[1,8,8,8]\n%s%s%sconst %%s f32[] (0.047)\nconst %%z u8[] (3)\nconst %%zw i8[] (0)\nconst %%ys f32[] (0.53)\n"
+                                        "const %%s1 i64[4] (16, 8, 1, 1)\nconst %%s2 i64[4] (16, 1, 3, 3)\nconst %%s3 i64[4] (8, 16, 1, 1)\n"
+                                        "%%f1 ? = Reshape %%w1 %%s1\n%%f2 ? = Reshape %%w2 %%s2\n%%f3 ? = Reshape %%w3 %%s3\n%%a ? = QLinearConv %%x %%s %%z %%f1 %%s %%zw %%ys %%z\n"
+                                        "%%b ? = QLinearConv %%a %%ys %%z %%f2 %%s %%zw %%ys %%z {group=16, pads=[1,1,1,1], strides=[%d,%d]}\n"
+                                        "%%y ? = QLinearConv %%b %%ys %%z %%f3 %%s %%zw %%ys %%z\noutput %%y\n%s",
+                                        constant("w1", "i8", 16, 8), constant("w2", "i8", 16, 9), constant("w3", "i8", 8, 16), stride, stride, large);
+            const Unit *plain = compiled(graph, 0, "generic").unit, *u = compiled(graph, 3, marches[m]).unit;
+            Text text = {.arena = arena};
+            unit_print(&text, u);
+            assert_non_null(strstr(text_str(&text), ".columns"));
+            if (strstr(text_str(&text), "i64("))
+                fail_msg("stride %d, %s: sums are scaled as integers", stride, marches[m]);
+            assert_same_results(plain, u, inputs_of(plain));
+        }
 }
 
 /* The sum of all pairs of bytes, in floats where the machine has vectors. */
@@ -239,6 +264,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_joined, setup, teardown),
         cmocka_unit_test_setup_teardown(test_signs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_words, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_taps, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sums, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,7 +25,7 @@ static bool is_turned(const Turn *t, const Expr *load)
     CGen *g = t->v->g;
     int64_t stride;
     const Expr *first = at_point(t, load, 0);
-    if ((load->dt != DT_f32 && load->dt != DT_u8 && load->dt != DT_i8) || !v_is_whole(t->v) || !v_stride(g, first, t->v->lane, &stride) ||
+    if ((load->dt != DT_f32 && load->dt != DT_i32 && load->dt != DT_u8 && load->dt != DT_i8) || !v_is_whole(t->v) || !v_stride(g, first, t->v->lane, &stride) ||
         stride < TURNED || stride > 1 << 24)
         return false;
     const Expr *from = flat_at(t, first);
@@ -52,7 +52,7 @@ static void turn_load(void *ctx, const Expr *load)
     for (int32_t k = 0; k < TURNED; k++)
         name[k] = c_name(g, &v->memo, at_point(t, load, k)->id, "r", "r");
     ln(g->o, "%s %s, %s, %s, %s;", v_type(v, (DType)load->dt), name[0], name[1], name[2], name[3]);
-    ln(g->o, "V%d_TURN%s(%s, %lld, &%s, &%s, &%s, &%s);", v->width, v_element((DType)load->dt)->suffix, at, (long long)stride, name[0], name[1],
+    ln(g->o, "V%d_TURN%s(%s, %lld, &%s, &%s, &%s, &%s);", v->width, load->dt == DT_i32 ? "I" : v_element((DType)load->dt)->suffix, at, (long long)stride, name[0], name[1],
        name[2], name[3]);
 }
 

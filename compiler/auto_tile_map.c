@@ -145,7 +145,7 @@ static void find_apart(void *ctx, const Expr *e)
     Apart *a = ctx;
     const uint8_t rank = ten(a->g->te, a->s->out)->rank;
     const Expr *lane = a->s->var[a->lane];
-    if (e->op != EX_load || !e->n || (e->dt != DT_f32 && e->dt != DT_u8 && e->dt != DT_i8) || !ex_uses(e, lane) || !map_u64(&a->always, e->id, false))
+    if (e->op != EX_load || !e->n || (e->dt != DT_f32 && e->dt != DT_i32 && e->dt != DT_u8 && e->dt != DT_i8) || !ex_uses(e, lane) || !map_u64(&a->always, e->id, false))
         return;
     const Expr *walk = e->a[order_of(a->g, e->v.ref).at[e->n - 1]];
     int v;

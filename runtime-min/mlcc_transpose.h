@@ -3,7 +3,7 @@
  * Square blocks of words of four bytes turned over: V16_TRANSPOSE, V8_TRANSPOSE, V4_TRANSPOSE(from, fs, to, ts) set
  * to[i * ts + j] = from[j * fs + i] for i, j < W; words are moved as they are. Four columns at a time: quarters of W rows are brought
  * side by side, so that unpacking within quarters finishes four rows of the result. V16_TURN(from, fs, a, b, c, d) is one such step: lane j of
- * *a, *b, *c, *d is from[j * fs], from[j * fs + 1], .. + 3; TURNU8 and TURNI8 likewise of bytes, widened to 32 bits.
+ * *a, *b, *c, *d is from[j * fs], from[j * fs + 1], .. + 3; TURNI likewise of i32, TURNU8 and TURNI8 of bytes, widened to 32 bits.
  * Rows zipped: mlcc_zip4(from, fs, to, n) sets to[4 * i + q] = from[q * fs + i] for i < n, q < 4, bytes, and mlcc_zip2 the same of two rows
  * of halves, two bytes each. What is read and what is written must not overlap, and need not be aligned.
  */
@@ -221,6 +221,16 @@ static MLCC_INLINE v16i mlcc_v16_words(const void *from, ptrdiff_t fs)
 #endif
 
 #if MLCC_VECTOR
+static MLCC_INLINE void V4_TURNI(const void *from, ptrdiff_t fs, v4i *y0, v4i *y1, v4i *y2, v4i *y3)
+{
+    v4f a, b, c, d;
+    V4_TURN(from, fs, &a, &b, &c, &d);
+    *y0 = (v4i)a;
+    *y1 = (v4i)b;
+    *y2 = (v4i)c;
+    *y3 = (v4i)d;
+}
+
 static MLCC_INLINE void V4_TURNU8(const void *from, ptrdiff_t fs, v4i *y0, v4i *y1, v4i *y2, v4i *y3)
 {
     const v4i word = mlcc_v4_words(from, fs), low = V4_ISET(255);
@@ -241,6 +251,16 @@ static MLCC_INLINE void V4_TURNI8(const void *from, ptrdiff_t fs, v4i *y0, v4i *
 #endif
 
 #if MLCC_VECTOR
+static MLCC_INLINE void V8_TURNI(const void *from, ptrdiff_t fs, v8i *y0, v8i *y1, v8i *y2, v8i *y3)
+{
+    v8f a, b, c, d;
+    V8_TURN(from, fs, &a, &b, &c, &d);
+    *y0 = (v8i)a;
+    *y1 = (v8i)b;
+    *y2 = (v8i)c;
+    *y3 = (v8i)d;
+}
+
 static MLCC_INLINE void V8_TURNU8(const void *from, ptrdiff_t fs, v8i *y0, v8i *y1, v8i *y2, v8i *y3)
 {
     const v8i word = mlcc_v8_words(from, fs), low = V8_ISET(255);
@@ -261,6 +281,16 @@ static MLCC_INLINE void V8_TURNI8(const void *from, ptrdiff_t fs, v8i *y0, v8i *
 #endif
 
 #if MLCC_VECTOR
+static MLCC_INLINE void V16_TURNI(const void *from, ptrdiff_t fs, v16i *y0, v16i *y1, v16i *y2, v16i *y3)
+{
+    v16f a, b, c, d;
+    V16_TURN(from, fs, &a, &b, &c, &d);
+    *y0 = (v16i)a;
+    *y1 = (v16i)b;
+    *y2 = (v16i)c;
+    *y3 = (v16i)d;
+}
+
 static MLCC_INLINE void V16_TURNU8(const void *from, ptrdiff_t fs, v16i *y0, v16i *y1, v16i *y2, v16i *y3)
 {
     const v16i word = mlcc_v16_words(from, fs), low = V16_ISET(255);

@@ -33,7 +33,7 @@ static void check(Transpose *turn, int w)
         }
 }
 
-/* Four columns of W rows each, of words and of bytes of both signs. */
+/* Four columns of W rows each, of floats, words and bytes of both signs. */
 #if MLCC_VECTOR
 #define TURNS(W)                                                                                       \
     static void turns##W(void)                                                                         \
@@ -41,10 +41,11 @@ static void check(Transpose *turn, int w)
         char from[4 * 16 * FROM + 1];                                                                  \
         float f;                                                                                       \
         v##W##f a, b, c, d;                                                                            \
-        v##W##i u[4], s[4];                                                                            \
+        v##W##i u[4], s[4], n[4];                                                                      \
         for (int k = 0; k < 4 * 16 * FROM + 1; k++)                                                    \
             from[k] = (char)(k * 37 % 251 - 125);                                                      \
         V##W##_TURN(from + 1, FROM, &a, &b, &c, &d);                                                   \
+        V##W##_TURNI(from + 1, FROM, &n[0], &n[1], &n[2], &n[3]);                                      \
         V##W##_TURNU8(from + 1, FROM, &u[0], &u[1], &u[2], &u[3]);                                     \
         V##W##_TURNI8(from + 1, FROM, &s[0], &s[1], &s[2], &s[3]);                                     \
         for (int j = 0; j < W; j++)                                                                    \
@@ -52,6 +53,8 @@ static void check(Transpose *turn, int w)
                 const char *byte = from + 1 + FROM * j + i;                                            \
                 f = i == 0 ? a[j] : i == 1 ? b[j] : i == 2 ? c[j] : d[j];                              \
                 assert_memory_equal(&f, from + 1 + 4 * (FROM * j + i), 4);                             \
+                const int32_t word = n[i][j];                                                          \
+                assert_memory_equal(&word, from + 1 + 4 * (FROM * j + i), 4);                          \
                 assert_int_equal(u[i][j], (unsigned char)*byte);                                       \
                 assert_int_equal(s[i][j], (signed char)*byte);                                         \
             }                                                                                          \

@@ -75,7 +75,7 @@ static bool borders_agree(const Auto *g, uint32_t t, uint32_t y, uint8_t along)
     const Layout *in = &g->layout.at[t], *out = &g->layout.at[y];
     const uint8_t rank = ten(g->te, y)->rank;
     const bool inner = layout_has_halo(in, rank), outer = layout_has_halo(out, rank);
-    if (in->lo[along] || in->hi[along] || out->lo[along] || out->hi[along])
+    if (in->lo[along] || in->hi[along] || (inner && (out->lo[along] || out->hi[along])))
         return false;
     if (inner && outer)
         return in->pad == out->pad;

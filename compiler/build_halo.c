@@ -62,6 +62,7 @@ static void fill_strip(Build *b, Nest *in, uint32_t t, const Box *made, uint8_t 
     nest_store(b->a, in, id, p->rank, index, ex_num(b->x, p->dt, p->pad));
 }
 
+/* What lies within another tensor has those strips that it meets. */
 void fill_halo(Build *b, Nest *in, uint32_t t)
 {
     const Buf *p = buf(b->u, buffer_of(b, t));
@@ -74,9 +75,9 @@ void fill_halo(Build *b, Nest *in, uint32_t t)
     shift_within(b, t, made.lo);
     for (uint8_t q = 0; q < p->rank; q++) {
         const uint8_t d = p->order[q];
-        if (p->lo[d])
+        if (p->lo[d] && ex_is_int(made.lo[d], 0))
             fill_strip(b, in, t, &made, q, ex_int(b->x, -p->lo[d]), p->lo[d]);
-        if (p->hi[d])
+        if (p->hi[d] && ex_add(b->x, made.lo[d], made.ext[d]) == p->dim[d])
             fill_strip(b, in, t, &made, q, p->dim[d], p->hi[d]);
     }
 }

@@ -412,7 +412,7 @@ static bool lies_within(Reader *r, uint32_t t, const Expr *const *body)
     Slices parts;
     int64_t at;
     bool ok = host && root_stage(s, t) && ten(s->te, t)->output < 0 && slices_of(r->d->arena, s->te, host, body[ten(s->te, l->within)->stage], &parts);
-    ok = ok && parts.along == l->along && slices_hold(&parts, t, &at) && at == l->at && !in->lo[l->along] && !in->hi[l->along];
+    ok = ok && parts.along == l->along && slices_hold(&parts, t, &at) && at == l->at && !l->lo[l->along] && !l->hi[l->along];
     if (ok && is_read_inside(s, t, l->along, body))
         return true;
     return diag_error(r->d, "schedule", "%%%s does not lie within %%%s from %lld of dimension %u on", ten(s->te, t)->name, ten(s->te, l->within)->name,

@@ -44,6 +44,7 @@ static void test_good(void **state)
         "%d root loop i 2 first last; loop j 5; tile j\n",
         "%d at %e 1 loop i 1\n%e root loop i 4 first; tile j\n",
         "layout %e 0 1 within %c 1 0\nlayout %g 0 1 within %c 1 5\n",
+        "layout %e 0 1 within %c 1 0\nlayout %g 0 1 within %c 1 5\nlayout %c 0 1 halo 1 2 1\n",
         "layout %g 1 0 within %c 1 5\n%g root tile j\n",
     };
     for (size_t k = 0; k < COUNT(good); k++) {
@@ -82,7 +83,7 @@ static void test_bad(void **state)
         {"layout %n 0 1 within %c 1 0", "%n does not lie within %c"},
         {"layout %x 0 1 within %e 1 0", "%x does not lie within %e"},
         {"layout %e 0 1 within %c 1 0\n%e inline", "%e does not lie within %c"},
-        {"layout %e 0 1 within %c 1 0\nlayout %c 0 1 halo 1 0 1", "%e does not lie within %c"},
+        {"layout %e 0 1 halo 1 0 1 within %c 1 0", "%e does not lie within %c"},
     };
     for (size_t k = 0; k < COUNT(bad); k++) {
         bool ok;

@@ -29,8 +29,8 @@ static Te *own_copy(Arena *a, const Te *from)
 
 static Auto new_scheduler(Arena *a, const Te *te, const Machine *m, Tuning *t, int32_t parts)
 {
-    Auto g = {.a = a, .x = te->cx->x, .te = own_copy(a, te), .m = m, .tuning = t, .parts = parts, .sums = NEW(a, Map), .made = NEW(a, Map)};
-    g.sums->arena = g.made->arena = a;
+    Auto g = {.a = a, .x = te->cx->x, .te = own_copy(a, te), .m = m, .tuning = t, .parts = parts, .sums = NEW(a, Map), .totals = NEW(a, Map), .made = NEW(a, Map)};
+    g.sums->arena = g.totals->arena = g.made->arena = a;
     for (uint32_t k = 0; k < te->ten.n; k++) {
         PUSH(a, &g.pinned, false);
         PUSH(a, &g.layout, ((Layout){0}));

@@ -16,7 +16,7 @@ typedef struct Auto {
     const Machine *m;
     Tuning *tuning;      /* choices of tiles; NULL: the model's */
     int32_t parts;       /* the most that a run is cut into */
-    Map *sums;           /* by tensor: bounds of auto_sums */
+    Map *sums, *totals;  /* bounds of auto_sums, by tensor, and by the tensors that add up to one */
     Map *made;           /* by what is said of them: constants made of others, which several stages may read */
     Schedule *s;
     VEC(bool) pinned;    /* by tensor: stays at root (copies made on purpose) */
@@ -146,6 +146,7 @@ bool layout_may_pad(const Auto *g, uint32_t t, double fill); /* a tensor has one
 void layout_merge(Auto *g, uint32_t t, const Layout *want);
 uint32_t layout_home(const Auto *g, uint32_t t);       /* the tensor in whose memory it lies: itself, or what it lies within */
 bool layout_holds(const Auto *g, uint32_t t);          /* another lies within it */
+void layout_parts(Auto *g); /* what is put beside something else, and read by nobody else, takes the order of the whole */
 void layout_follow(Auto *g); /* tensors made or read element by element beside one with a layout take its order */
 
 /* ---- rewrites of stages ---- */
@@ -183,6 +184,9 @@ Reach auto_reach(const Auto *g, const Expr *e);
 double auto_magnitude(const Auto *g, const Expr *e);
 Reach auto_sums(const Auto *g, const Expr *sum);      /* auto_sums.c: of one with a constant closer ones, at the price of a walk over it */
 const Reach *auto_known_sums(const Auto *g, uint32_t t); /* those of tensor t once it has been walked for; NULL: it has not */
+/* Of a total whose parts, loads of one place, have none alone: in whatever order they are added. r stays; NULL: nothing is known. */
+void auto_know_total(Auto *g, const Expr *total, const Reach *r);
+const Reach *auto_known_total(const Auto *g, const Expr *e);
 void auto_round(Auto *g);                              /* after placement: bytes on their way between floats */
 void auto_sign(Auto *g);                               /* bytes with the sign that dots of the machine take */
 void auto_zero(Auto *g);                               /* zero points out of contractions of bytes */

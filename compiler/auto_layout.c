@@ -3,6 +3,7 @@
  * Layouts: in which order a tensor's elements lie, and with which halo. Wishes of its readers are merged; tensors that are made or
  * read element by element beside one that has a layout take its order.
  */
+#include "slices.h"
 #include "auto.h"
 
 void layout_innermost(Layout *l, uint8_t rank, int d)
@@ -102,6 +103,25 @@ bool layout_holds(const Auto *g, uint32_t t)
 }
 
 /* ---- by their neighbours ---- */
+
+void layout_parts(Auto *g)
+{
+    for (uint32_t k = g->te->stage.n; k-- > 0;) { /* of parts later ones are made first */
+        const uint32_t y = g->te->stage.at[k]->out;
+        const uint8_t rank = ten(g->te, y)->rank;
+        Slices parts;
+        int64_t at;
+        if (!g->layout.at[y].set || !slices_of(g->a, g->te, g->te->stage.at[k], g->body[k], &parts))
+            continue;
+        for (uint32_t q = 0; q < parts.v.n; q++) {
+            const uint32_t t = parts.v.at[q].t;
+            if (t && layout_free(g, t) && g->nreader[t] == 1 && slices_hold(&parts, t, &at) && !layout_has_halo(&g->layout.at[t], rank)) {
+                memcpy(g->layout.at[t].order, g->layout.at[y].order, rank);
+                g->layout.at[t].set = true;
+            }
+        }
+    }
+}
 
 typedef struct Follow { Auto *g; const Stage *s; uint8_t order[MAX_RANK]; bool found; } Follow;
 

@@ -250,5 +250,6 @@ void auto_prepare(Auto *g)
     auto_views(g);
     if (g->m->lanes_f32 < 2)
         auto_scalar(g);
+    layout_parts(g);
     layout_follow(g);
 }

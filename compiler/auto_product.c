@@ -72,10 +72,14 @@ static bool find_walk(const Auto *g, Product *p)
     return auto_walks(g, p->w, var, extent, n, p->walk, &p->at);
 }
 
-bool auto_product(const Auto *g, uint32_t k, Product *p)
+static bool is_of_floats(const Dot *d) { return d->quad == 1 && d->x->dt == DT_f32 && d->w->dt == DT_f32; }
+
+static bool is_of_words(const Dot *d) { return d->x->dt == DT_i16 && dtype_is_byte((DType)d->w->dt); }
+
+static bool find_product(const Auto *g, uint32_t k, Product *p, bool (*is_of)(const Dot *d))
 {
     *p = (Product){.s = g->te->stage.at[k]};
-    if (!dot_of(g, k, &p->d) || p->d.lane < 0 || p->d.quad != 1 || dot_lines(&p->d) != 1 || p->d.x->dt != DT_f32 || p->d.w->dt != DT_f32)
+    if (!dot_of(g, k, &p->d) || p->d.lane < 0 || dot_lines(&p->d) != 1 || !is_of(&p->d))
         return false;
     const Ten *t = ten(g->te, p->s->out);
     if (!is_constant_load(g, p->d.w) || ten(g->te, p->d.w->v.ref)->data->fill || !has_known_extents(g, p->s) || p->d.group != extent_of(g, t->dim[p->d.lane]))
@@ -84,6 +88,16 @@ bool auto_product(const Auto *g, uint32_t k, Product *p)
         return false;
     find_variables(g, p);
     return find_walk(g, p);
+}
+
+bool auto_product(const Auto *g, uint32_t k, Product *p) { return find_product(g, k, p, is_of_floats); }
+
+bool auto_product_of_words(const Auto *g, uint32_t k, Product *p)
+{
+    if (!find_product(g, k, p, is_of_words))
+        return false;
+    p->d.quad = PAIR_STEPS; /* of its one variable of steps, whichever that was among those of the stage */
+    return true;
 }
 
 /* ---- columns ---- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Products of floats with a constant, for rewrites that make another constant of each of its columns. */
+ * Products with a constant, for rewrites that make another constant of each of its columns. */
 #ifndef MLCC_AUTO_PRODUCT_H
 #define MLCC_AUTO_PRODUCT_H
 
@@ -23,8 +23,11 @@ typedef struct Product {
     int64_t at;
 } Product;
 
-/* Whether stage k is such a product over one variable, of a constant that all lanes walk alike. */
+/* Whether stage k is such a product over one variable, of a constant that all lanes walk alike; of floats, or of 16 bits with bytes, whose dots take
+ * PAIR_STEPS. */
+enum { PAIR_STEPS = 2 };
 bool auto_product(const Auto *g, uint32_t k, Product *p);
+bool auto_product_of_words(const Auto *g, uint32_t k, Product *p);
 
 enum { COLUMN_STRIP = 64 }; /* columns at most that are made at a time */
 

@@ -142,6 +142,9 @@ static Reach reach_of_node(Work *w, const Expr *e, int depth)
         return reach_of_load(w, e, depth);
     if (e->op == EX_cast && dtype_is_int((DType)e->a[0]->dt))
         return reach(w, e->a[0], depth);
+    const Reach *total = auto_known_total(w->g, e);
+    if (total)
+        return *total;
     const Expr *power, *a = less_power(e, &power);
     if (a)
         return of_power(reach(w, a, depth), reach(w, power, depth));

@@ -181,18 +181,40 @@ static bool find_offset(const Line *l, const Channel *c, float slope, DType dt, 
     return false;
 }
 
-/* One slope for all channels, and an offset for each; NULL: there are none. */
-static const Expr *as_one_step(Auto *g, const Line *l, DType dt, int64_t add)
+/* Of one slope for all channels the offset for each; NULL: there are none. */
+static const Expr *find_offsets(Auto *g, const Line *l, double slope, DType dt, int64_t add)
 {
     float *offset = NEWN(g->a, float, l->n);
-    const double slope = channel_of(g, l, 0).slope;
     for (int64_t k = 0; k < l->n; k++) {
         const Channel c = channel_of(g, l, k);
         if (c.slope != slope || !(fabs(slope) * VALUES + fabs(c.offset) < AUTO_REACH) || !find_offset(l, &c, (float)slope, dt, add, &offset[k]))
             return NULL;
     }
-    const Expr *moved = auto_floats(g, "moved", l->n, offset, l->dim, l->at);
-    return ex_fma(g->x, l->q, ex_const_f(g->x, DT_f32, (double)(float)slope), moved);
+    return auto_floats(g, "moved", l->n, offset, l->dim, l->at);
+}
+
+/* What the offsets of these steps are known by. */
+static const char *key_of(const Auto *g, const Line *l, DType dt, int64_t add)
+{
+    Text t = {.arena = g->a};
+    text_add(&t, "moved %lld %lld %d %lld", (long long)l->lo, (long long)l->hi, (int)dt, (long long)add);
+    for (uint8_t q = 0; q < l->steps; q++)
+        text_add(&t, ex_is_const(l->step[q].by) ? " %d=%a" : " %d:%.0f", (int)l->step[q].op, ex_is_const(l->step[q].by) ? l->step[q].by->v.f : (double)l->step[q].by->v.ref);
+    return text_str(&t);
+}
+
+/* NULL: it is none. The proof takes its time, so blocks of a product (auto_strassen.c) share it, and the vector. */
+static const Expr *as_one_step(Auto *g, const Line *l, DType dt, int64_t add)
+{
+    const double slope = channel_of(g, l, 0).slope;
+    const char *key = key_of(g, l, dt, add);
+    const bool tried = map_str(g->made, key, false) != NULL;
+    const Expr *moved = tried ? (const Expr *)(uintptr_t)*map_str(g->made, key, true) : find_offsets(g, l, slope, dt, add);
+    if (!tried)
+        *map_str(g->made, key, true) = (uint64_t)(uintptr_t)moved;
+    else if (moved && moved->op == EX_load)
+        moved = ex_load(g->x, DT_f32, moved->v.ref, 1, &l->at);
+    return moved ? ex_fma(g->x, l->q, ex_const_f(g->x, DT_f32, (double)(float)slope), moved) : NULL;
 }
 
 /* ---- products with what is approximated ---- */

@@ -76,17 +76,20 @@ static void check_read(void *ctx, const Expr *e)
     }
 }
 
-static bool goes_by_blocks(const Work *w, const SplitList *all, uint32_t m, uint32_t first)
+/* A map behind the product, with its body. */
+typedef struct Behind { const Stage *s; const Expr *body; } Behind;
+typedef VEC(Behind) BehindList;
+
+static bool goes_by_blocks(const Work *w, const SplitList *all, const Behind *m, uint32_t first)
 {
-    const Stage *s = w->g->te->stage.at[m];
-    const Ten *t = ten(w->g->te, s->out), *y = ten(w->g->te, w->b->p.s->out);
-    if (s->kind != ST_map || t->output >= 0 || t->rank != y->rank)
+    const Ten *t = ten(w->g->te, m->s->out), *y = ten(w->g->te, w->b->p.s->out);
+    if (t->rank != y->rank)
         return false;
     for (uint8_t d = 0; d < t->rank; d++)
         if (t->dim[d] != y->dim[d])
             return false;
-    Reads r = {w, all, s, first, false, false};
-    ex_walk(w->g->body[m], check_read, &r);
+    Reads r = {w, all, m->s, first, false, false};
+    ex_walk(m->body, check_read, &r);
     return r.some && !r.bad;
 }
 
@@ -126,37 +129,50 @@ static bool is_read_elsewhere(const Work *w, const SplitList *all, uint32_t t)
     return ten(w->g->te, t)->output >= 0;
 }
 
-/* Maps of y, and of those, that can be made block by block, so that a product has its epilogue. Blocks of what others read lie in memory. */
-static void split_maps(Work *w, SplitList *all, uint32_t first)
+/* Maps of y, and of those, that can be made block by block, so that a product has its epilogue. Stages are put before them, so each is looked for by its tensor. */
+static void split_maps(Work *w, SplitList *all, const BehindList *maps, uint32_t first)
 {
-    Auto *g = w->g;
-    for (uint32_t m = w->k + 1; m < g->te->stage.n; m++) {
-        if (!goes_by_blocks(w, all, m, first))
+    for (uint32_t m = 0; m < maps->n; m++) {
+        const Behind *of = &maps->at[m];
+        if (!goes_by_blocks(w, all, of, first))
             continue;
-        const Stage *of = g->te->stage.at[m];
-        const Expr *body = g->body[m];
-        Split s = {.t = of->out};
-        w->k = m;
+        Split s = {.t = of->s->out};
+        w->k = ten(w->g->te, s.t)->stage;
         for (int q = 0; q < HALF * HALF; q++)
-            s.part[q / HALF][q % HALF] = map_of_block(w, all, of, body, q / HALF, q % HALF);
+            s.part[q / HALF][q % HALF] = map_of_block(w, all, of->s, of->body, q / HALF, q % HALF);
         put_beside(w, &s);
-        PUSH(g->a, all, s);
-        auto_views(g);
-        m = w->k;
+        PUSH(w->g->a, all, s);
     }
+}
+
+/* Blocks of what others read lie in memory. */
+static void pin_blocks(Work *w, const SplitList *all)
+{
     for (uint32_t q = 0; q < all->n; q++)
         for (int p = 0; p < HALF * HALF; p++)
-            g->pinned.at[all->at[q].part[p / HALF][p % HALF]] = is_read_elsewhere(w, all, all->at[q].t);
+            w->g->pinned.at[all->at[q].part[p / HALF][p % HALF]] = is_read_elsewhere(w, all, all->at[q].t);
+}
+
+static BehindList maps_behind(const Auto *g, uint32_t k)
+{
+    BehindList maps = {0};
+    for (uint32_t m = k + 1; m < g->te->stage.n; m++)
+        if (g->te->stage.at[m]->kind == ST_map)
+            PUSH(g->a, &maps, ((Behind){g->te->stage.at[m], g->body[m]}));
+    return maps;
 }
 
 uint32_t strassen_maps(Auto *g, const Blocks *b, uint32_t k, uint32_t first, uint32_t part[HALF][HALF])
 {
     Work w = {g, b, k};
     SplitList all = {0};
+    auto_views(g);
+    const BehindList maps = maps_behind(g, k);
     PUSH(g->a, &all, ((Split){b->p.s->out, {{part[0][0], part[0][1]}, {part[1][0], part[1][1]}}}));
     put_beside(&w, &all.at[0]);
-    auto_views(g);
     const uint32_t last = w.k;
-    split_maps(&w, &all, first);
+    split_maps(&w, &all, &maps, first);
+    auto_views(g);
+    pin_blocks(&w, &all);
     return last - k;
 }

@@ -110,3 +110,51 @@ const Reach *auto_known_sums(const Auto *g, uint32_t t)
     const uint64_t *known = map_u64(g->sums, t, false);
     return known ? (const Reach *)(uintptr_t)*known : NULL;
 }
+
+/* ---- what is known of a sum that others add up to ---- */
+
+enum { MOST_PARTS = 3 };
+
+/* Loads of one place, by tensor. */
+typedef struct Parts { const Expr *load[MOST_PARTS]; int n; } Parts;
+
+static bool is_at(const Expr *p, const Expr *q) { return p->n == q->n && memcmp(p->a, q->a, p->n * sizeof *p->a) == 0; }
+
+static bool add_parts(Parts *p, const Expr *e)
+{
+    if (e->op == EX_add)
+        return add_parts(p, e->a[0]) && add_parts(p, e->a[1]);
+    if (e->op != EX_load || p->n == MOST_PARTS || (p->n && !is_at(p->load[0], e)))
+        return false;
+    int k = p->n++;
+    for (; k > 0 && p->load[k - 1]->v.ref > e->v.ref; k--)
+        p->load[k] = p->load[k - 1];
+    p->load[k] = e;
+    return true;
+}
+
+/* What a total of such parts is known by; NULL: e is none. */
+static const char *total_key(const Auto *g, const Expr *e)
+{
+    Parts p = {.n = 0};
+    Text t = {.arena = g->a};
+    if (e->op != EX_add || e->dt != DT_i32 || !add_parts(&p, e))
+        return NULL;
+    for (int k = 0; k < p.n; k++)
+        text_add(&t, "%u ", p.load[k]->v.ref);
+    return text_str(&t);
+}
+
+void auto_know_total(Auto *g, const Expr *total, const Reach *r)
+{
+    const char *key = total_key(g, total);
+    if (key)
+        *map_str(g->totals, key, true) = (uint64_t)(uintptr_t)r;
+}
+
+const Reach *auto_known_total(const Auto *g, const Expr *e)
+{
+    const char *key = g->totals->slot.n ? total_key(g, e) : NULL;
+    const uint64_t *known = key ? map_str(g->totals, key, false) : NULL;
+    return known ? (const Reach *)(uintptr_t)*known : NULL;
+}

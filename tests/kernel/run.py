@@ -97,6 +97,30 @@ def halves_f32(path):
     return g.save(path, {'x': [301, 1280], 'y': [2, 768, 20, 19]}, leaves(g))
 
 
+def halves_i8(path):
+    """The same of bytes in 16 bits: of both signs, behind zero points, as bytes, floats and sums; values of an attention, whose blocks lie turned over; a
+    picture that a window with a border reads."""
+    g = Graph(21)
+    unit, out = g.const(np.float32(0.02)), g.const(np.float32(3))
+    for k, (m, s, n) in enumerate(((131, 512, 512), (224, 1024, 640), (128, 768, 528))):
+        z, other = g.const((np.uint8(3), np.int8(-7))[k % 2]), (np.int8, np.uint8)[k % 2]
+        x = g.node('QuantizeLinear', g.node('Slice', 'x', *slices(g, m, s)), unit, z)
+        w, scales = bytes_of(g, s, n, dtype=other), g.const(g.rng.uniform(0.01, 0.03, n).astype(np.float32))
+        y = g.node('QLinearMatMul', x, unit, z, w, scales, g.const(np.full(n, 3 * (k % 2), other)), out, z)
+        d = g.node('Add', g.node('DequantizeLinear', y, out, z), g.normal(n))
+        g.node('QuantizeLinear', g.node('Mul', d, g.node('Sigmoid', d)), out, z)
+        g.node('MatMulInteger', x, bytes_of(g, s, n, dtype=other), z)
+        heads = g.node('Transpose', g.node('Reshape', g.node('QLinearMatMul', x, unit, z, bytes_of(g, s, 512, dtype=other), unit, g.const(other(0)), out, z), g.const(np.array([m, 8, 64], np.int64))), perm=[1, 0, 2])
+        scores = g.node('QuantizeLinear', g.node('Slice', 'y', *slices(g, 8, 16, m)), unit, g.const(np.uint8(0)))
+        g.node('QLinearMatMul', scores, unit, g.const(np.uint8(0)), heads, unit, z, out, z)
+    z, zw = g.const(np.uint8(131)), g.const(np.int8(0))
+    x = g.node('QuantizeLinear', g.node('Slice', 'z', *slices(g, 1, 640, 14, 14)), unit, z)
+    bias = g.const(g.rng.integers(-2000, 2000, 512).astype(np.int32))
+    y = g.node('QLinearConv', x, unit, z, bytes_of(g, 512, 640, 1, 1), unit, zw, out, z, bias)
+    g.node('QLinearConv', y, out, z, bytes_of(g, 32, 512, 3, 3), unit, zw, g.const(np.float32(90)), z, pads=[1] * 4)
+    return g.save(path, {'x': [224, 1024], 'y': [8, 16, 224], 'z': [1, 640, 14, 14]}, leaves(g))
+
+
 SLIM = ((1, 640, 256), (1, 100, 260), (2, 65, 512), (3, 33, 600), (4, 96, 128), (5, 70, 256), (1, 17, 1024), (1, 1000, 64), (1, 512, 256), (1, 64, 255))
 
 
@@ -444,7 +468,7 @@ def taps_i8(path):
     return g.save(path, {'x': [2, 72, 28, 30], 'y': [4, 768]}, leaves(g))
 
 
-MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'thirds-f32': thirds_f32, 'halves-f32': halves_f32, 'slim-f32': slim_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'filtered-f32': filtered_f32, 'filtered-i8': filtered_i8, 'windows-f32': windows_f32,
+MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'thirds-f32': thirds_f32, 'halves-f32': halves_f32, 'halves-i8': halves_i8, 'slim-f32': slim_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'filtered-f32': filtered_f32, 'filtered-i8': filtered_i8, 'windows-f32': windows_f32,
           'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'groups-f32': groups_f32, 'turned-f32': turned_f32, 'behind-i8': behind_i8, 'clipped-f32': clipped_f32,
           'taps-i8': taps_i8}
 

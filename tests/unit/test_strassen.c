@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Products by halves with seven multiplications for eight against the plain sum, on the interpreter: an odd number of rows, images, strides,
- * epilogues that read other tensors and what is read again; where the form is taken; and what it keeps in memory.
+ * Products by halves with seven multiplications for eight against the plain sum, on the interpreter: of floats and, to the bit, of bytes, an odd number of
+ * rows, images, strides, epilogues that read other tensors and what is read again; where the form is taken; and what it keeps in memory.
  */
 #include "against.h"
 
@@ -70,14 +70,18 @@ static void test_values(void **state)
         expect(matmul(tails[k].rows, 768, 448, tails[k].tail), k % 2 ? "generic" : "znver3", (mlcc_tensor){NULL, 1, 2, {tails[k].rows, 768}});
 }
 
+/* The last one is read with a border, which its blocks have, too. */
 static void test_pictures(void **state)
 {
     (void)state;
-    static const Picture pictures[] = {{1, 14, 14, 1}, {2, 10, 10, 1}, {1, 27, 28, 2}};
+    static const struct { Picture p; const char *tail; } pictures[] = {
+        {{1, 14, 14, 1}, "%y f32 = Relu %p"}, {{2, 10, 10, 1}, "%y f32 = Relu %p"}, {{1, 27, 28, 2}, "%y f32 = Relu %p"},
+        {{1, 14, 14, 1}, "%r f32 = Relu %p\nconst %k f32[400,1,3,3] (fill 0.125)\n%y f32 = Conv %r %k {group=400,pads=[1,1,1,1]}"},
+    };
     cx.max_elements = 1 << 22;
     for (size_t k = 0; k < COUNT(pictures); k++) {
-        const Picture *p = &pictures[k];
-        expect(convolution(p, 768, 400, "%y f32 = Relu %p"), k % 2 ? "neon" : "znver3", (mlcc_tensor){NULL, 1, 4, {p->images, 768, p->h, p->w}});
+        const Picture *p = &pictures[k].p;
+        expect(convolution(p, 768, 400, pictures[k].tail), k % 2 ? "neon" : "znver3", (mlcc_tensor){NULL, 1, 4, {p->images, 768, p->h, p->w}});
     }
 }
 
@@ -103,6 +107,114 @@ static void test_choice(void **state)
     assert_false(by_halves(compiled(graph, 3, "sapphirerapids").unit));
 }
 
+/* ---- bytes in 16 bits ---- */
+
+static void put_bytes(Text *t, const char *name, const char *type, const char *shape, int n)
+{
+    text_add(t, "const %%%s %s[%s] (", name, type, shape);
+    for (int k = 0; k < n; k++)
+        text_add(t, "%s%d", k ? ", " : "", rand() % 256 - (type[0] == 'i' ? 128 : 0));
+    text_add(t, ")\n");
+}
+
+/* x u8 and w i8, or the other way round, and constants that the second level does not hold. */
+static const char *bytes(int rows, int depth, int lanes, bool sign, const char *tail)
+{
+    Text t = {.arena = arena};
+    text_add(&t, "graph g\ninput %%x %s[%d,%d]\nconst %%z %s[] (3)\n", sign ? "i8" : "u8", rows, depth, sign ? "i8" : "u8");
+    put_bytes(&t, "w", sign ? "u8" : "i8", str_fmt(arena, "%d,%d", depth, lanes), depth * lanes);
+    put_values(&t, "b", str_fmt(arena, "%d", lanes), lanes);
+    text_add(&t, "const %%s f32[] (0.043)\nconst %%sw f32[] (0.0017)\nconst %%sy f32[] (0.061)\nconst %%zw %s[] (0)\n%s\noutput %%y\n", sign ? "u8" : "i8", tail);
+    text_add(&t, "input %%t i32[300000]\nconst %%n0 i64[] (0)\nconst %%n1 i64[] (300000)\nconst %%n2 i64[] (1)\n%%r ? = Range %%n0 %%n1 %%n2\n"
+                 "%%ri ? = Cast %%r {to=6}\n%%u i32 = Add %%t %%ri\noutput %%u\n");
+    return text_str(&t);
+}
+
+#define PRODUCT "%p ? = QLinearMatMul %x %s %z %w %sw %zw %sy %z\n"
+
+/* The first output, which is of bytes, of integers or of floats that are made of such, is the plain one's to the bit. */
+static void expect_same(const char *graph, const char *machine)
+{
+    const Unit *plain = compiled(graph, 0, "generic").unit, *u = compiled(graph, 3, machine).unit;
+    assert_true(by_halves(u));
+    assert_null(nest_check(arena, u));
+    const int64_t size = buf(u, u->input.at[0])->bytes, out = buf(u, u->output.at[0])->bytes;
+    char *x = arena_alloc(arena, (size_t)size, 64), *rest = arena_alloc(arena, 300000 * 4, 64), *y[2], *other = arena_alloc(arena, 300000 * 4, 64);
+    for (int64_t k = 0; k < size; k++)
+        x[k] = (char)(k < 1000 ? 255 : rand());
+    memset(rest, 0, 300000 * 4);
+    const mlcc_tensor in[] = {{.data = x}, {.data = rest}};
+    const Unit *const unit[] = {plain, u};
+    mlcc_tensor given[2];
+    memcpy(given, in, sizeof given);
+    for (int k = 0; k < 2; k++)
+        for (uint32_t q = 0; q < 2; q++) {
+            const Buf *b = buf(unit[k], unit[k]->input.at[q]);
+            given[q].dtype = dtype_info(b->dt)->onnx;
+            given[q].rank = b->rank;
+            for (uint8_t d = 0; d < b->rank; d++)
+                given[q].dim[d] = b->dim[d]->v.i;
+            if (q == 0)
+                continue;
+            y[k] = arena_alloc(arena, (size_t)out, 64);
+            mlcc_tensor made[] = {{.data = y[k]}, {.data = other}};
+            assert_true(unit_run(arena, unit[k], given, made));
+        }
+    if (memcmp(y[0], y[1], (size_t)out) != 0)
+        fail_msg("%s: other bits", machine);
+}
+
+static void test_bytes(void **state)
+{
+    (void)state;
+    static const struct { int rows; bool sign; const char *tail, *machine; } cases[] = {
+        {128, false, "%y i32 = MatMulInteger %x %w %z", "znver3"},
+        {131, true, PRODUCT "%y ? = Identity %p", "znver3"},
+        {128, false, PRODUCT "%d f32 = DequantizeLinear %p %sy %z\n%a f32 = Add %d %b\n%q ? = QuantizeLinear %a %sy %z\n%y f32 = DequantizeLinear %q %sy %z", "znver3"},
+        {133, false, PRODUCT "%y ? = Transpose %p {perm=[1,0]}", "znver3"},
+    };
+    cx.max_elements = 1 << 22;
+    for (size_t k = 0; k < COUNT(cases); k++)
+        expect_same(bytes(cases[k].rows, 384, 400, cases[k].sign, cases[k].tail), cases[k].machine);
+}
+
+/* Whole numbers are exact, so the form is taken in all modes, on machines that multiply pairs of 16 bits. */
+static void test_choice_of_bytes(void **state)
+{
+    (void)state;
+    static const struct { int rows, depth, lanes; bool taken; } cases[] = {
+        {128, 384, 400, true}, {48, 384, 400, false}, {128, 96, 400, false}, {128, 384, 64, false}, {128, 386, 400, false}, {128, 384, 408, false},
+    };
+    cx.max_elements = 1 << 22;
+    for (size_t k = 0; k < COUNT(cases); k++)
+        if (by_halves(compiled(bytes(cases[k].rows, cases[k].depth, cases[k].lanes, false, PRODUCT "%y ? = Identity %p"), 3, "znver3").unit) != cases[k].taken)
+            fail_msg("case %zu", k);
+    const char *graph = bytes(128, 384, 400, false, PRODUCT "%y ? = Identity %p");
+    assert_false(by_halves(compiled(graph, 3, "x86-64-v3-vnni").unit));
+    assert_false(by_halves(compiled(graph, 3, "znver4").unit));
+    assert_false(by_halves(compiled(graph, 0, "znver3").unit));
+    cx.fp = FP_strict;
+    assert_true(by_halves(compiled(graph, 3, "znver3").unit));
+}
+
+/* A total of three parts is scaled as one sum was: how far it reaches is known. Bytes of the constant stay bytes. */
+static void test_reach(void **state)
+{
+    (void)state;
+    cx.max_elements = 1 << 22;
+    const Unit *u = compiled(bytes(128, 384, 400, false, PRODUCT "%d f32 = DequantizeLinear %p %sy %z\n%a f32 = Add %d %b\n%y ? = QuantizeLinear %a %sy %z"), 3, "znver3").unit;
+    Text text = {.arena = arena};
+    unit_print(&text, u);
+    assert_true(by_halves(u));
+    assert_null(strstr(text_str(&text), "i64("));
+    assert_null(strstr(text_str(&text), "rint("));
+    int64_t constants = 0;
+    for (uint32_t k = 1; k < u->buf.n; k++)
+        constants += buf(u, k)->cls == BC_const && strstr(buf(u, k)->name, "w.w") ? buf(u, k)->bytes : 0;
+    assert_in_range(constants, 384 * 400, 384 * 416);
+    assert_int_equal(buffer(u, ".t2")->dt, DT_i16);
+}
+
 /* The constant is as large as it was, and a panel of few of its columns. */
 static void test_memory(void **state)
 {
@@ -123,6 +235,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_values, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pictures, setup, teardown),
         cmocka_unit_test_setup_teardown(test_choice, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bytes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_choice_of_bytes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reach, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

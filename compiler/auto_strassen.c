@@ -6,8 +6,8 @@
  *
  *   s1 = x21 + x22    t1 = w22 - t2          p1 = x11 w11           y11 = p1 + x12 w21
  *   s2 = s1 - x11     t2 = w11 - w12 + w22   u2 = p1 + s2 t2        y12 = u2 + p5 + s4 w22
- *   s3 = x11 - x21    t3 = t2 - w11          u3 = u2 + s3 t3        y21 = u3 - x22 t4
- *   s4 = x12 - s2     t4 = t2 - w21          p5 = s1 t1             y22 = u3 + p5
+ *   s3 = x11 - x21    t3 = t2 - w11          u3 = u2 + s3 t3        y21 = u3 + x22 t4
+ *   s4 = x12 - s2     t4 = w21 - t2          p5 = s1 t1             y22 = u3 + p5
  *
  * The constant has t2 in the place of w12, of which all other sums are differences of two (E. Karstadt, O. Schwartz, "Matrix Multiplication, a Little
  * Faster", SPAA 2017), so it stays as large as it is. A panel of t1, t3 or t4, some columns of it, is made in scratch where the loop over columns of its
@@ -206,11 +206,11 @@ static uint32_t sum_of_x(Auto *g, const Blocks *b, uint32_t *k, const Terms *t, 
 enum { X11, X12, X21, X22, S2, S1, S3, S4, OPERANDS, W11 = 0, W21, W22, LAST, T1, T3, T4, T2 };
 typedef enum Part { P1, U2, U3, P5, Y11, Y12, Y21, Y22, PARTS, NONE = PARTS } Part;
 
-/* A product, its sign, and up to two parts that it is added to; x < 0: there is none. */
-typedef struct Step { Part out; const char *name; int8_t x, w, sign; Part add[2]; } Step;
+/* A product, and up to two parts that it is added to; x < 0: there is none. */
+typedef struct Step { Part out; const char *name; int8_t x, w; Part add[2]; } Step;
 
-static const Step steps[] = {{P1, "p1", X11, W11, 1, {NONE, NONE}}, {Y11, "y11", X12, W21, 1, {P1, NONE}}, {U2, "u2", S2, T2, 1, {P1, NONE}}, {U3, "u3", S3, T3, 1, {U2, NONE}},
-                             {P5, "p5", S1, T1, 1, {NONE, NONE}}, {Y12, "y12", S4, W22, 1, {U2, P5}}, {Y21, "y21", X22, T4, 1, {U3, NONE}}, {Y22, "y22", -1, -1, 0, {U3, P5}}};
+static const Step steps[] = {{P1, "p1", X11, W11, {NONE, NONE}}, {Y11, "y11", X12, W21, {P1, NONE}}, {U2, "u2", S2, T2, {P1, NONE}}, {U3, "u3", S3, T3, {U2, NONE}},
+                             {P5, "p5", S1, T1, {NONE, NONE}}, {Y12, "y12", S4, W22, {U2, P5}}, {Y21, "y21", X22, T4, {U3, NONE}}, {Y22, "y22", -1, -1, {U3, P5}}};
 
 /* All that is made for a product, before stage k; known: how far y reaches, or NULL. */
 typedef struct Work { Auto *g; const Blocks *b; const Reach *known; uint32_t k, sum[OPERANDS], part[PARTS]; } Work;
@@ -260,7 +260,7 @@ static void take_step(Work *w, const Step *s)
     for (int q = 0; q < 2 && s->add[q] != NONE; q++)
         total->body = plus(w->g, total->body, load_part(w, w->part[s->add[q]], &p), 1);
     if (sum)
-        total->body = plus(w->g, total->body, load_part(w, sum, &p), s->sign);
+        total->body = plus(w->g, total->body, load_part(w, sum, &p), 1);
     w->part[s->out] = total->out;
     if (s->out >= Y11 && w->known)
         auto_know_total(w->g, total->body, w->known);

@@ -181,6 +181,39 @@ static void store_group(VGen *v, const Acc *acc, const Group *at)
     }
 }
 
+/* A whole vector alone, of a store that takes two points together. */
+static bool may_pair(const VGen *v, const Group *b)
+{
+    return b->count == 1 && v->t->nstore == 1 && !v->t->open && b->q < v->t->lanes / v->width && v_pairs(v, v->t->store);
+}
+
+/* The store of a point that may be paired: with *held, which waits for another, or this one waits. */
+static void store_paired(VGen *v, const Acc *acc, const Group *b, const char *value, PointValue *held)
+{
+    PointValue p = {.value = value};
+    p.n = place_acc(v, acc, b->p, b->q, p.s);
+    if (held->value) {
+        v_store_pair(v, v->t->store, held, &p);
+        held->value = NULL;
+    } else {
+        *held = p;
+    }
+}
+
+static void store_held(VGen *v, const PointValue *held)
+{
+    if (held->value)
+        v_store_packed(v, v->t->store, held->s, held->n, &held->value, 1);
+}
+
+static void store_now(VGen *v, const Acc *acc, const Group *b, PointValue *held)
+{
+    if (may_pair(v, b))
+        store_paired(v, acc, b, stored_value(v, acc, b, 0, 0), held);
+    else
+        store_group(v, acc, b);
+}
+
 /* The same of several groups whose values take long: each accumulator's statements by turns with those of the others. */
 static void store_by_turns(VGen *v, const Acc *acc, int32_t nv, const Group *at, int32_t groups)
 {
@@ -190,19 +223,25 @@ static void store_by_turns(VGen *v, const Acc *acc, int32_t nv, const Group *at,
     int32_t n = 0;
     for (const Group *b = at; b < at + groups; b++)
         for (int32_t i = 0; i < b->count; i++, n++) {
+            const bool apart = b->count > 1 || may_pair(v, b);
             v_begin_turn(v, &part[n], outer);
-            if (b->count == 1)
+            if (!apart)
                 store_alone(v, &acc[b->p * nv + b->q], b);
-            for (int k = 0; b->count > 1 && k < v->t->nstore; k++)
+            for (int k = 0; apart && k < v->t->nstore; k++)
                 value[k * MOST_TURNS + n] = stored_value(v, &acc[b->p * nv + b->q], b, i, k);
             v_forget(v, false);
         }
     g->o = outer;
     v_interleave(outer, part, n);
+    PointValue held = {.value = NULL};
     n = 0;
-    for (const Group *b = at; b < at + groups; n += b++->count)
+    for (const Group *b = at; b < at + groups; n += b++->count) {
+        if (may_pair(v, b))
+            store_paired(v, &acc[b->p * nv + b->q], b, value[n], &held);
         for (int k = 0; b->count > 1 && k < v->t->nstore; k++)
             store_packed(v, &acc[b->p * nv + b->q], b, k, &value[k * MOST_TURNS + n]);
+    }
+    store_held(v, &held);
 }
 
 /* Accumulators of vector q of all points, `count` of which are stored together. */
@@ -255,6 +294,7 @@ void v_epilogue(VGen *v, const Acc *acc, Points at, int32_t nv)
     const int32_t most = v_packs_all(v), whole = v->t->open || most == 1 ? 0 : v->t->lanes / v->width;
     const bool turns = v_cost(v->t) >= LONG_EPILOGUE;
     Group held[MOST_TURNS];
+    PointValue alone = {.value = NULL};
     int32_t groups = 0, vectors = 0;
     const int32_t end = at.first + at.count;
     for (int32_t p = at.first; p < end; p++)
@@ -262,7 +302,7 @@ void v_epilogue(VGen *v, const Acc *acc, Points at, int32_t nv)
             count = packed_of(whole - q, most);
             const Group some = {p, q, count};
             if (!turns) {
-                store_group(v, &acc[p * nv + q], &some);
+                store_now(v, &acc[p * nv + q], &some, &alone);
                 continue;
             }
             held[groups++] = some;
@@ -272,6 +312,7 @@ void v_epilogue(VGen *v, const Acc *acc, Points at, int32_t nv)
                 groups = vectors = 0;
             }
         }
+    store_held(v, &alone);
     v->acc = NULL;
     v_forget(v, true);
 }

@@ -99,6 +99,23 @@ static bool is_word(const VGen *v, const Store *st)
     return byte && buf(v->g->u, st->buf)->dt == DT_i16 && v_by_lane(byte, v->t->lane, v->t->acc);
 }
 
+bool v_pairs(const VGen *v, const Store *st)
+{
+    bool linear;
+    return is_word(v, st) && ex_coef(flat_index(v->g, buf(v->g->u, st->buf), st->idx), v->t->lane, &linear) == 1 && linear;
+}
+
+static const char *point_address(VGen *v, const Store *st, const PointValue *p)
+{
+    return v_address(v, st->buf, ex_subst(v->g->x, flat_index(v->g, buf(v->g->u, st->buf), st->idx), p->s, p->n), true);
+}
+
+void v_store_pair(VGen *v, const Store *st, const PointValue *p, const PointValue *q)
+{
+    const char *at = point_address(v, st, p), *other = point_address(v, st, q);
+    ln(v->g->o, "V%d_STWA%s(%s, %s, %s, %s);", v->width, v_element((DType)saturated_byte(st->value)->dt)->suffix, at, other, p->value, q->value);
+}
+
 bool v_zips(const VGen *v, const Store *st, int64_t count)
 {
     const DType dt = buf(v->g->u, st->buf)->dt;

@@ -523,7 +523,7 @@ static MLCC_INLINE void V16_STSI16(int16_t *p, v16i v)
 static MLCC_INLINE void V16_STSI16(int16_t *p, v16i v) { V16_STI16(p, V16_SATI16(v)); }
 #endif
 
-/* Saturated to bytes and stored as 16 bits: one vector, two side by side, or lanes of two by turns. */
+/* Saturated to bytes and stored as 16 bits: one vector, two side by side, two apart, or lanes of two by turns. */
 static MLCC_INLINE void V16_STWU8(int16_t *p, v16i v) { V16_STI16(p, V16_SATU8(v)); }
 
 static MLCC_INLINE void V16_STWI8(int16_t *p, v16i v) { V16_STI16(p, V16_SATI8(v)); }
@@ -546,6 +546,17 @@ static MLCC_INLINE void V16_STW2U8(int16_t *p, v16i a, v16i b) { mlcc_v16_st_sid
 
 static MLCC_INLINE void V16_STW2I8(int16_t *p, v16i a, v16i b) { mlcc_v16_st_side(p, mlcc_v16_words_i8(a, b)); }
 
+static MLCC_INLINE void mlcc_v16_st_apart(int16_t *p, int16_t *q, __m512i v)
+{
+    const __m512i side = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), v);
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_castsi512_si256(side));
+    _mm256_storeu_si256((__m256i *)(void *)q, _mm512_extracti64x4_epi64(side, 1));
+}
+
+static MLCC_INLINE void V16_STWAU8(int16_t *p, int16_t *q, v16i a, v16i b) { mlcc_v16_st_apart(p, q, mlcc_v16_words_u8(a, b)); }
+
+static MLCC_INLINE void V16_STWAI8(int16_t *p, int16_t *q, v16i a, v16i b) { mlcc_v16_st_apart(p, q, mlcc_v16_words_i8(a, b)); }
+
 static MLCC_INLINE void V16_ZIP2WU8(int16_t *p, v16i a, v16i b) { mlcc_v16_st_turns(p, mlcc_v16_words_u8(a, b)); }
 
 static MLCC_INLINE void V16_ZIP2WI8(int16_t *p, v16i a, v16i b) { mlcc_v16_st_turns(p, mlcc_v16_words_i8(a, b)); }
@@ -560,6 +571,18 @@ static MLCC_INLINE void V16_STW2I8(int16_t *p, v16i a, v16i b)
 {
     V16_STWI8(p, a);
     V16_STWI8(p + 16, b);
+}
+
+static MLCC_INLINE void V16_STWAU8(int16_t *p, int16_t *q, v16i a, v16i b)
+{
+    V16_STWU8(p, a);
+    V16_STWU8(q, b);
+}
+
+static MLCC_INLINE void V16_STWAI8(int16_t *p, int16_t *q, v16i a, v16i b)
+{
+    V16_STWI8(p, a);
+    V16_STWI8(q, b);
 }
 
 static MLCC_INLINE void V16_ZIP2WU8(int16_t *p, v16i a, v16i b)

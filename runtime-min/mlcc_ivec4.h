@@ -478,7 +478,7 @@ static MLCC_INLINE void V4_SCATTERI16(int16_t *p, ptrdiff_t s, v4i v, int n)
 
 static MLCC_INLINE void V4_STSI16(int16_t *p, v4i v) { V4_STI16(p, V4_SATI16(v)); }
 
-/* Saturated to bytes and stored as 16 bits: one vector, two side by side, or lanes of two by turns. */
+/* Saturated to bytes and stored as 16 bits: one vector, two side by side, two apart, or lanes of two by turns. */
 static MLCC_INLINE void V4_STWU8(int16_t *p, v4i v) { V4_STI16(p, V4_SATU8(v)); }
 
 static MLCC_INLINE void V4_STWI8(int16_t *p, v4i v) { V4_STI16(p, V4_SATI8(v)); }
@@ -495,6 +495,16 @@ static MLCC_INLINE void V4_STW2U8(int16_t *p, v4i a, v4i b) { _mm_storeu_si128((
 
 static MLCC_INLINE void V4_STW2I8(int16_t *p, v4i a, v4i b) { _mm_storeu_si128((__m128i *)(void *)p, mlcc_v4_words_i8(a, b)); }
 
+static MLCC_INLINE void mlcc_v4_st_apart(int16_t *p, int16_t *q, __m128i v)
+{
+    _mm_storel_epi64((__m128i *)(void *)p, v);
+    _mm_storel_epi64((__m128i *)(void *)q, _mm_unpackhi_epi64(v, v));
+}
+
+static MLCC_INLINE void V4_STWAU8(int16_t *p, int16_t *q, v4i a, v4i b) { mlcc_v4_st_apart(p, q, mlcc_v4_words_u8(a, b)); }
+
+static MLCC_INLINE void V4_STWAI8(int16_t *p, int16_t *q, v4i a, v4i b) { mlcc_v4_st_apart(p, q, mlcc_v4_words_i8(a, b)); }
+
 static MLCC_INLINE void V4_ZIP2WU8(int16_t *p, v4i a, v4i b) { mlcc_v4_st_turns(p, mlcc_v4_words_u8(a, b)); }
 
 static MLCC_INLINE void V4_ZIP2WI8(int16_t *p, v4i a, v4i b) { mlcc_v4_st_turns(p, mlcc_v4_words_i8(a, b)); }
@@ -509,6 +519,18 @@ static MLCC_INLINE void V4_STW2I8(int16_t *p, v4i a, v4i b)
 {
     V4_STWI8(p, a);
     V4_STWI8(p + 4, b);
+}
+
+static MLCC_INLINE void V4_STWAU8(int16_t *p, int16_t *q, v4i a, v4i b)
+{
+    V4_STWU8(p, a);
+    V4_STWU8(q, b);
+}
+
+static MLCC_INLINE void V4_STWAI8(int16_t *p, int16_t *q, v4i a, v4i b)
+{
+    V4_STWI8(p, a);
+    V4_STWI8(q, b);
 }
 
 static MLCC_INLINE void V4_ZIP2WU8(int16_t *p, v4i a, v4i b)

@@ -429,7 +429,7 @@ static MLCC_INLINE void V8_SCATTERI16(int16_t *p, ptrdiff_t s, v8i v, int n)
 
 static MLCC_INLINE void V8_STSI16(int16_t *p, v8i v) { V8_STI16(p, V8_SATI16(v)); }
 
-/* Saturated to bytes and stored as 16 bits: one vector, two side by side, or lanes of two by turns. */
+/* Saturated to bytes and stored as 16 bits: one vector, two side by side, two apart, or lanes of two by turns. */
 static MLCC_INLINE void V8_STWU8(int16_t *p, v8i v) { V4_STW2U8(p, (v4i)mlcc_v8_lo((v8f)v), (v4i)mlcc_v8_hi((v8f)v)); }
 
 static MLCC_INLINE void V8_STWI8(int16_t *p, v8i v) { V4_STW2I8(p, (v4i)mlcc_v8_lo((v8f)v), (v4i)mlcc_v8_hi((v8f)v)); }
@@ -450,6 +450,17 @@ static MLCC_INLINE void V8_STW2U8(int16_t *p, v8i a, v8i b) { _mm256_storeu_si25
 
 static MLCC_INLINE void V8_STW2I8(int16_t *p, v8i a, v8i b) { _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(mlcc_v8_words_i8(a, b), 0xd8)); }
 
+static MLCC_INLINE void mlcc_v8_st_apart(int16_t *p, int16_t *q, __m256i v)
+{
+    const __m256i side = _mm256_permute4x64_epi64(v, 0xd8);
+    _mm_storeu_si128((__m128i *)(void *)p, _mm256_castsi256_si128(side));
+    _mm_storeu_si128((__m128i *)(void *)q, _mm256_extracti128_si256(side, 1));
+}
+
+static MLCC_INLINE void V8_STWAU8(int16_t *p, int16_t *q, v8i a, v8i b) { mlcc_v8_st_apart(p, q, mlcc_v8_words_u8(a, b)); }
+
+static MLCC_INLINE void V8_STWAI8(int16_t *p, int16_t *q, v8i a, v8i b) { mlcc_v8_st_apart(p, q, mlcc_v8_words_i8(a, b)); }
+
 static MLCC_INLINE void V8_ZIP2WU8(int16_t *p, v8i a, v8i b) { mlcc_v8_st_turns(p, mlcc_v8_words_u8(a, b)); }
 
 static MLCC_INLINE void V8_ZIP2WI8(int16_t *p, v8i a, v8i b) { mlcc_v8_st_turns(p, mlcc_v8_words_i8(a, b)); }
@@ -464,6 +475,18 @@ static MLCC_INLINE void V8_STW2I8(int16_t *p, v8i a, v8i b)
 {
     V8_STWI8(p, a);
     V8_STWI8(p + 8, b);
+}
+
+static MLCC_INLINE void V8_STWAU8(int16_t *p, int16_t *q, v8i a, v8i b)
+{
+    V8_STWU8(p, a);
+    V8_STWU8(q, b);
+}
+
+static MLCC_INLINE void V8_STWAI8(int16_t *p, int16_t *q, v8i a, v8i b)
+{
+    V8_STWI8(p, a);
+    V8_STWI8(q, b);
 }
 
 static MLCC_INLINE void V8_ZIP2WU8(int16_t *p, v8i a, v8i b)

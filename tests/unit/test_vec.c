@@ -600,14 +600,17 @@ static void T(test_packed)(void **state)
         for (int i = 0; i < 2 * W; i++)                          \
             assert_int_equal(two[i], four[i]);                   \
         assert_true(two[2 * W] == 77 && three[3 * W] == 77 && four[4 * W] == 77); \
-        int16_t words[5 * W + 1];                                \
-        words[5 * W] = 77;                                       \
+        int16_t words[7 * W + 1];                                \
+        words[7 * W] = 77;                                       \
         V(STW2##t)(words, a, b);                                 \
         V(ZIP2W##t)(words + 2 * W, a, b);                        \
         V(STW##t)(words + 4 * W, a);                             \
+        V(STWA##t)(words + 6 * W, words + 5 * W, a, b);          \
         for (int i = 0; i < 2 * W; i++)                          \
             assert_true(words[i] == four[i] && words[2 * W + i] == four[i % 2 * W + i / 2] && words[4 * W + i % W] == four[i % W]); \
-        assert_int_equal(words[5 * W], 77);                      \
+        for (int i = 0; i < W; i++)                              \
+            assert_true(words[6 * W + i] == four[i] && words[5 * W + i] == four[W + i]); \
+        assert_int_equal(words[7 * W], 77);                      \
     }
         PACKED(U8, uint8_t)
         PACKED(I8, int8_t)

@@ -106,7 +106,7 @@ bool layout_holds(const Auto *g, uint32_t t)
 
 void layout_parts(Auto *g)
 {
-    for (uint32_t k = g->te->stage.n; k-- > 0;) { /* of parts later ones are made first */
+    for (uint32_t k = g->te->stage.n; k-- > 0;) { /* the whole first: parts may have parts */
         const uint32_t y = g->te->stage.at[k]->out;
         const uint8_t rank = ten(g->te, y)->rank;
         Slices parts;

@@ -208,12 +208,12 @@ static const Expr *as_one_step(Auto *g, const Line *l, DType dt, int64_t add)
 {
     const double slope = channel_of(g, l, 0).slope;
     const char *key = key_of(g, l, dt, add);
-    const bool tried = map_str(g->made, key, false) != NULL;
-    const Expr *moved = tried ? (const Expr *)(uintptr_t)*map_str(g->made, key, true) : find_offsets(g, l, slope, dt, add);
-    if (!tried)
+    const uint64_t *known = map_str(g->made, key, false);
+    const Expr *moved = known ? (const Expr *)(uintptr_t)*known : find_offsets(g, l, slope, dt, add);
+    if (!known)
         *map_str(g->made, key, true) = (uint64_t)(uintptr_t)moved;
-    else if (moved && moved->op == EX_load)
-        moved = ex_load(g->x, DT_f32, moved->v.ref, 1, &l->at);
+    if (moved && moved->op == EX_load)
+        moved = ex_load(g->x, DT_f32, moved->v.ref, 1, &l->at); /* at this block's place */
     return moved ? ex_fma(g->x, l->q, ex_const_f(g->x, DT_f32, (double)(float)slope), moved) : NULL;
 }
 

@@ -13,7 +13,7 @@
 /* A sum of blocks as panels, [columns / block][steps / quad][block * quad], quads of steps side by side; columns past the end are 0. */
 typedef struct Panels { Recipe r; Terms of; DType dt; ElementWalk step, lane; int64_t at, steps, lanes, block, quad; } Panels;
 
-/* Element k; those of other types than f32 are bytes. */
+/* Element k; those of other types than f32 are bytes. Floats by dtype_get_f and dtype_put_f would take BERT-base 2.35 s of mlcc for 1.8. */
 static double number_at(DType dt, const char *from, int64_t k)
 {
     float v;

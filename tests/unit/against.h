@@ -8,6 +8,7 @@
 #include "compiled.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 /* -1 .. 1 */
 static inline double value(void) { return (rand() % 2001 - 1000) / 1000.0; }
@@ -37,4 +38,50 @@ static inline double error_of(const char *graph, const Unit *u, mlcc_tensor in)
     }
     return off / most;
 }
+
+/* ---- to the bit ---- */
+
+/* Random bytes for every input. */
+static inline mlcc_tensor *inputs_of(const Unit *u)
+{
+    mlcc_tensor *in = NEWN(arena, mlcc_tensor, u->input.n);
+    for (uint32_t k = 0; k < u->input.n; k++) {
+        const Buf *b = buf(u, u->input.at[k]);
+        char *data = arena_alloc(arena, (size_t)b->bytes + 1, 64);
+        for (int64_t e = 0; e < b->bytes; e++)
+            data[e] = (char)rand();
+        in[k] = (mlcc_tensor){.data = data, .dtype = dtype_info(b->dt)->onnx, .rank = b->rank};
+        for (uint8_t d = 0; d < b->rank; d++)
+            in[k].dim[d] = b->dim[d]->v.i;
+    }
+    return in;
+}
+
+static inline void assert_same_results(const Unit *p, const Unit *q, const mlcc_tensor *in)
+{
+    mlcc_tensor *x = NEWN(arena, mlcc_tensor, p->output.n), *y = NEWN(arena, mlcc_tensor, p->output.n);
+    for (uint32_t k = 0; k < p->output.n; k++) {
+        x[k].data = arena_alloc(arena, (size_t)buf(p, p->output.at[k])->bytes + 1, 64);
+        y[k].data = arena_alloc(arena, (size_t)buf(p, p->output.at[k])->bytes + 1, 64);
+    }
+    assert_true(unit_run(arena, p, in, x) && unit_run(arena, q, in, y));
+    for (uint32_t k = 0; k < p->output.n; k++)
+        assert_memory_equal(x[k].data, y[k].data, (size_t)buf(p, p->output.at[k])->bytes);
+}
+
+/* A constant of random bytes, i8 or u8, as a line of a graph. */
+static inline const char *byte_constant(const char *name, const char *type, int rows, int columns)
+{
+    Text t = {.arena = arena};
+    text_add(&t, "const %%%s %s[%d,%d] (", name, type, rows, columns);
+    for (int k = 0; k < rows * columns; k++)
+        text_add(&t, "%s%d", k ? ", " : "", rand() % 256 - (type[0] == 'i' ? 128 : 0));
+    text_add(&t, ")\n");
+    return text_str(&t);
+}
+
+/* Lines of a graph that make its constants more than a second-level cache holds, with which operands may have 16 bits. */
+#define MANY_CONSTANTS "input %t i32[300000]\nconst %n0 i64[] (0)\nconst %n1 i64[] (300000)\nconst %n2 i64[] (1)\n%r ? = Range %n0 %n1 %n2\n" \
+    "%ri ? = Cast %r {to=6}\n%u i32 = Add %t %ri\noutput %u\n"
+
 #endif

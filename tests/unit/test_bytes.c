@@ -5,37 +5,7 @@
  * joined heads (auto_join.c), of numbers of 16 bits (auto_words.c), sums of scaled bytes in floats (auto_pair.c); and that the forms are taken where they pay and
  * only there.
  */
-#include "compiled.h"
-
-#include <stdlib.h>
-
-/* Random bytes for every input. */
-static mlcc_tensor *inputs_of(const Unit *u)
-{
-    mlcc_tensor *in = NEWN(arena, mlcc_tensor, u->input.n);
-    for (uint32_t k = 0; k < u->input.n; k++) {
-        const Buf *b = buf(u, u->input.at[k]);
-        char *data = arena_alloc(arena, (size_t)b->bytes + 1, 64);
-        for (int64_t e = 0; e < b->bytes; e++)
-            data[e] = (char)rand();
-        in[k] = (mlcc_tensor){.data = data, .dtype = dtype_info(b->dt)->onnx, .rank = b->rank};
-        for (uint8_t d = 0; d < b->rank; d++)
-            in[k].dim[d] = b->dim[d]->v.i;
-    }
-    return in;
-}
-
-static void assert_same_results(const Unit *p, const Unit *q, const mlcc_tensor *in)
-{
-    mlcc_tensor *x = NEWN(arena, mlcc_tensor, p->output.n), *y = NEWN(arena, mlcc_tensor, p->output.n);
-    for (uint32_t k = 0; k < p->output.n; k++) {
-        x[k].data = arena_alloc(arena, (size_t)buf(p, p->output.at[k])->bytes + 1, 64);
-        y[k].data = arena_alloc(arena, (size_t)buf(p, p->output.at[k])->bytes + 1, 64);
-    }
-    assert_true(unit_run(arena, p, in, x) && unit_run(arena, q, in, y));
-    for (uint32_t k = 0; k < p->output.n; k++)
-        assert_memory_equal(x[k].data, y[k].data, (size_t)buf(p, p->output.at[k])->bytes);
-}
+#include "against.h"
 
 /* Whether tiles multiply what is stored, and how many operands were packed at run time. */
 typedef struct Forms { Exprs *x; bool plain; int packed; } Forms;
@@ -59,16 +29,6 @@ static Forms forms_of(const Unit *u)
 }
 
 typedef struct Case { const char *graph; bool plain; int packed; } Case;
-
-static const char *constant(const char *name, const char *type, int rows, int columns)
-{
-    Text t = {.arena = arena};
-    text_add(&t, "const %%%s %s[%d,%d] (", name, type, rows, columns);
-    for (int k = 0; k < rows * columns; k++)
-        text_add(&t, "%s%d", k ? ", " : "", rand() % 256 - (type[0] == 'i' ? 128 : 0));
-    text_add(&t, ")\n");
-    return text_str(&t);
-}
 
 static void check(const Case *c, const char *march)
 {
@@ -96,10 +56,10 @@ static void test_constants(void **state)
 {
     (void)state;
     const Case cases[] = {
-        {str_fmt(arena, "input %%x u8[20,24]\ninput %%p u8[]\n%s%%y i32 = MatMulInteger %%x %%w %%p\noutput %%y\n", constant("w", "i8", 24, 40)), true, 0},
-        {str_fmt(arena, "input %%x i8[2,9,24]\ninput %%p i8[]\ninput %%q i8[40]\n%s%%y i32 = MatMulInteger %%x %%w %%p %%q\noutput %%y\n", constant("w", "i8", 24, 40)), true, 0},
-        {str_fmt(arena, "input %%x u8[20,22]\ninput %%p u8[20]\ninput %%q u8[40]\n%s%%y i32 = MatMulInteger %%x %%w %%p %%q\noutput %%y\n", constant("w", "u8", 22, 40)), true, 0},
-        {str_fmt(arena, "input %%x u8[20,4]\ninput %%p u8[]\n%s%%y i32 = MatMulInteger %%x %%w %%p\noutput %%y\n", constant("w", "i8", 4, 40)), false, 0},
+        {str_fmt(arena, "input %%x u8[20,24]\ninput %%p u8[]\n%s%%y i32 = MatMulInteger %%x %%w %%p\noutput %%y\n", byte_constant("w", "i8", 24, 40)), true, 0},
+        {str_fmt(arena, "input %%x i8[2,9,24]\ninput %%p i8[]\ninput %%q i8[40]\n%s%%y i32 = MatMulInteger %%x %%w %%p %%q\noutput %%y\n", byte_constant("w", "i8", 24, 40)), true, 0},
+        {str_fmt(arena, "input %%x u8[20,22]\ninput %%p u8[20]\ninput %%q u8[40]\n%s%%y i32 = MatMulInteger %%x %%w %%p %%q\noutput %%y\n", byte_constant("w", "u8", 22, 40)), true, 0},
+        {str_fmt(arena, "input %%x u8[20,4]\ninput %%p u8[]\n%s%%y i32 = MatMulInteger %%x %%w %%p\noutput %%y\n", byte_constant("w", "i8", 4, 40)), false, 0},
     };
     check_all(cases, COUNT(cases));
 }
@@ -126,7 +86,7 @@ static void test_joined(void **state)
     const Case cases[] = {
         {str_fmt(arena, "input %%x u8[3,20,24]\n%s%%p i32 = MatMulInteger %%x %%v\n%%b ? = Cast %%p {to=2}\n%%t ? = Transpose %%b {perm=[1,0,2]}\n"
                  "const %%s i64[2] (20, 60)\n%%j ? = Reshape %%t %%s\n%s%%y i32 = MatMulInteger %%j %%w\noutput %%y\n",
-                 constant("v", "i8", 24, 20), constant("w", "i8", 60, 40)), true, 0},
+                 byte_constant("v", "i8", 24, 20), byte_constant("w", "i8", 60, 40)), true, 0},
     };
     check_all(cases, COUNT(cases));
     const char *text = str_fmt(arena, "graph g\n%s", cases[0].graph);
@@ -145,7 +105,7 @@ static void find_mixed(void *ctx, Nest *n)
 static void test_signs(void **state)
 {
     (void)state;
-    const char *weight = constant("w", "i8", 24, 40);
+    const char *weight = byte_constant("w", "i8", 24, 40);
     const struct { const char *graph, *march; bool mixed; } cases[] = {
         {"input %p i32[3,20,24]\ninput %q i32[3,24,33]\ninput %z u8[]\n%a ? = Cast %p {to=2}\n%b ? = Cast %q {to=2}\n%y i32 = MatMulInteger %a %b %z\noutput %y\n", "x86-64-v4-vnni", true},
         {str_fmt(arena, "input %%p i32[20,24]\n%s%%a ? = Cast %%p {to=3}\n%%y i32 = MatMulInteger %%a %%w\n%%n ? = Neg %%a\noutput %%y\noutput %%n\n", weight), "x86-64-v4-vnni", true},
@@ -154,7 +114,7 @@ static void test_signs(void **state)
                  "%%y i32 = ConvInteger %%a %%f {pads=[1,1,1,1]}\noutput %%y\n", weight), "x86-64-v4-vnni", true},
         {str_fmt(arena, "input %%a i8[20,24]\n%s%%y i32 = MatMulInteger %%a %%w\noutput %%y\n", weight), "x86-64-v4-vnni", true}, /* the caller's, copied */
         {str_fmt(arena, "input %%a i8[1,6,6,3]\nconst %%s i64[4] (40, 3, 2, 2)\n%s%%f ? = Reshape %%w %%s\n%%t ? = Transpose %%a {perm=[0,3,1,2]}\n"
-                 "%%y i32 = ConvInteger %%t %%f {pads=[1,1,1,1]}\noutput %%y\n", constant("w", "i8", 12, 40)), "x86-64-v4-vnni", true}, /* rows of a picture */
+                 "%%y i32 = ConvInteger %%t %%f {pads=[1,1,1,1]}\noutput %%y\n", byte_constant("w", "i8", 12, 40)), "x86-64-v4-vnni", true}, /* rows of a picture */
     };
     for (size_t k = 0; k < COUNT(cases); k++) {
         const char *graph = str_fmt(arena, "graph g\n%s", cases[k].graph);
@@ -169,16 +129,12 @@ static void test_signs(void **state)
     }
 }
 
-/* Constants that are many, with which operands may have 16 bits. */
-static const char *const large = "input %t i32[300000]\nconst %n0 i64[] (0)\nconst %n1 i64[] (300000)\nconst %n2 i64[] (1)\n%r ? = Range %n0 %n1 %n2\n"
-                                 "%ri ? = Cast %r {to=6}\n%u i32 = Add %t %ri\noutput %u\n";
-
 /* Operands in 16 bits where a machine multiplies pairs of those (compiler/auto_words.c): copies of inputs, tensors that others read, too, rows of
  * three channels; an odd number of steps stays as it is, and so does a model of few constants. */
 static void test_words(void **state)
 {
     (void)state;
-    const char *weight = constant("w", "i8", 24, 40), *odd = constant("w", "u8", 25, 40), *taps = constant("w", "i8", 12, 40);
+    const char *weight = byte_constant("w", "i8", 24, 40), *odd = byte_constant("w", "u8", 25, 40), *taps = byte_constant("w", "i8", 12, 40);
     const struct { const char *graph; bool words; } cases[] = {
         {str_fmt(arena, "input %%x u8[20,24]\ninput %%p u8[]\n%s%%y i32 = MatMulInteger %%x %%w %%p\noutput %%y\n", weight), true},
         {str_fmt(arena, "input %%p i32[20,24]\n%s%%a ? = Cast %%p {to=2}\n%%y i32 = MatMulInteger %%a %%w\n%%b ? = Cast %%a {to=1}\n"
@@ -191,7 +147,7 @@ static void test_words(void **state)
     static const struct { const char *march; bool pairs; } machines[] = {{"x86-64-v2", true}, {"x86-64-v3", true}, {"znver3", true}, {"x86-64-v4", true}, {"x86-64-v3-vnni", false}};
     for (size_t k = 0; k < COUNT(cases); k++)
         for (size_t m = 0; m < COUNT(machines); m++) {
-            const char *graph = str_fmt(arena, "graph g\n%s%s", cases[k].graph, large);
+            const char *graph = str_fmt(arena, "graph g\n%s%s", cases[k].graph, MANY_CONSTANTS);
             const Unit *plain = compiled(graph, 0, "generic").unit, *u = compiled(graph, 3, machines[m].march).unit;
             int words = 0;
             for (uint32_t b = 1; b < u->buf.n; b++)
@@ -217,7 +173,7 @@ static void test_taps(void **state)
                                         "%%f1 ? = Reshape %%w1 %%s1\n%%f2 ? = Reshape %%w2 %%s2\n%%f3 ? = Reshape %%w3 %%s3\n%%a ? = QLinearConv %%x %%s %%z %%f1 %%s %%zw %%ys %%z\n"
                                         "%%b ? = QLinearConv %%a %%ys %%z %%f2 %%s %%zw %%ys %%z {group=16, pads=[1,1,1,1], strides=[%d,%d]}\n"
                                         "%%y ? = QLinearConv %%b %%ys %%z %%f3 %%s %%zw %%ys %%z\noutput %%y\n%s",
-                                        constant("w1", "i8", 16, 8), constant("w2", "i8", 16, 9), constant("w3", "i8", 8, 16), stride, stride, large);
+                                        byte_constant("w1", "i8", 16, 8), byte_constant("w2", "i8", 16, 9), byte_constant("w3", "i8", 8, 16), stride, stride, MANY_CONSTANTS);
             const Unit *plain = compiled(graph, 0, "generic").unit, *u = compiled(graph, 3, marches[m]).unit;
             Text text = {.arena = arena};
             unit_print(&text, u);

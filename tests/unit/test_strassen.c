@@ -109,59 +109,29 @@ static void test_choice(void **state)
 
 /* ---- bytes in 16 bits ---- */
 
-static void put_bytes(Text *t, const char *name, const char *type, const char *shape, int n)
-{
-    text_add(t, "const %%%s %s[%s] (", name, type, shape);
-    for (int k = 0; k < n; k++)
-        text_add(t, "%s%d", k ? ", " : "", rand() % 256 - (type[0] == 'i' ? 128 : 0));
-    text_add(t, ")\n");
-}
-
 /* x u8 and w i8, or the other way round, and constants that the second level does not hold. */
 static const char *bytes(int rows, int depth, int lanes, bool sign, const char *tail)
 {
     Text t = {.arena = arena};
     text_add(&t, "graph g\ninput %%x %s[%d,%d]\nconst %%z %s[] (3)\n", sign ? "i8" : "u8", rows, depth, sign ? "i8" : "u8");
-    put_bytes(&t, "w", sign ? "u8" : "i8", str_fmt(arena, "%d,%d", depth, lanes), depth * lanes);
+    text_add(&t, "%s", byte_constant("w", sign ? "u8" : "i8", depth, lanes));
     put_values(&t, "b", str_fmt(arena, "%d", lanes), lanes);
     text_add(&t, "const %%s f32[] (0.043)\nconst %%sw f32[] (0.0017)\nconst %%sy f32[] (0.061)\nconst %%zw %s[] (0)\n%s\noutput %%y\n", sign ? "u8" : "i8", tail);
-    text_add(&t, "input %%t i32[300000]\nconst %%n0 i64[] (0)\nconst %%n1 i64[] (300000)\nconst %%n2 i64[] (1)\n%%r ? = Range %%n0 %%n1 %%n2\n"
-                 "%%ri ? = Cast %%r {to=6}\n%%u i32 = Add %%t %%ri\noutput %%u\n");
+    text_add(&t, "%s", MANY_CONSTANTS);
     return text_str(&t);
 }
 
 #define PRODUCT "%p ? = QLinearMatMul %x %s %z %w %sw %zw %sy %z\n"
 
-/* The first output, which is of bytes, of integers or of floats that are made of such, is the plain one's to the bit. */
+/* Bytes, integers, and floats that are made of such. */
 static void expect_same(const char *graph, const char *machine)
 {
     const Unit *plain = compiled(graph, 0, "generic").unit, *u = compiled(graph, 3, machine).unit;
+    mlcc_tensor *in = inputs_of(plain);
+    memset(in[0].data, 255, 1000);
     assert_true(by_halves(u));
     assert_null(nest_check(arena, u));
-    const int64_t size = buf(u, u->input.at[0])->bytes, out = buf(u, u->output.at[0])->bytes;
-    char *x = arena_alloc(arena, (size_t)size, 64), *rest = arena_alloc(arena, 300000 * 4, 64), *y[2], *other = arena_alloc(arena, 300000 * 4, 64);
-    for (int64_t k = 0; k < size; k++)
-        x[k] = (char)(k < 1000 ? 255 : rand());
-    memset(rest, 0, 300000 * 4);
-    const mlcc_tensor in[] = {{.data = x}, {.data = rest}};
-    const Unit *const unit[] = {plain, u};
-    mlcc_tensor given[2];
-    memcpy(given, in, sizeof given);
-    for (int k = 0; k < 2; k++)
-        for (uint32_t q = 0; q < 2; q++) {
-            const Buf *b = buf(unit[k], unit[k]->input.at[q]);
-            given[q].dtype = dtype_info(b->dt)->onnx;
-            given[q].rank = b->rank;
-            for (uint8_t d = 0; d < b->rank; d++)
-                given[q].dim[d] = b->dim[d]->v.i;
-            if (q == 0)
-                continue;
-            y[k] = arena_alloc(arena, (size_t)out, 64);
-            mlcc_tensor made[] = {{.data = y[k]}, {.data = other}};
-            assert_true(unit_run(arena, unit[k], given, made));
-        }
-    if (memcmp(y[0], y[1], (size_t)out) != 0)
-        fail_msg("%s: other bits", machine);
+    assert_same_results(plain, u, in);
 }
 
 static void test_bytes(void **state)

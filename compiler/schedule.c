@@ -407,7 +407,7 @@ static bool is_read_inside(const Schedule *s, uint32_t t, uint8_t d, const Expr 
 static bool lies_within(Reader *r, uint32_t t, const Expr *const *body)
 {
     const Schedule *s = r->s;
-    const Layout *l = &s->layout[t], *in = &s->layout[l->within];
+    const Layout *l = &s->layout[t];
     const Stage *host = root_stage(s, l->within);
     Slices parts;
     int64_t at;

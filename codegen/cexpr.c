@@ -55,23 +55,25 @@ static bool fits(const CGen *g, const Expr *e)
 
 /* ---- literals and casts ---- */
 
-static const char *literal(CGen *g, const Expr *e, int *prec)
+static const char *number(CGen *g, const Expr *e)
 {
     const DType dt = (DType)e->dt;
-    const char *s;
-    if (dt == DT_f32) {
-        s = f32_literal(g->a, e->v.f);
-    } else if (dt == DT_f64) {
-        s = f64_literal(g->a, e->v.f);
-    } else if (dtype_is_float(dt)) {
-        uint16_t bits = 0;
-        dtype_put_f(dt, &bits, e->v.f);
-        s = str_fmt(g->a, "0x%xu", bits);
-    } else {
-        s = int_literal(g->a, dt, e->v.i);
-    }
+    if (dt == DT_f32)
+        return f32_literal(g->a, e->v.f);
+    if (dt == DT_f64)
+        return f64_literal(g->a, e->v.f);
+    if (!dtype_is_float(dt))
+        return int_literal(g->a, dt, e->v.i);
+    uint16_t bits = 0;
+    dtype_put_f(dt, &bits, e->v.f);
+    return str_fmt(g->a, "0x%xu", bits);
+}
+
+static const char *literal(CGen *g, const Expr *e, int *prec)
+{
+    const char *s = number(g, e);
     *prec = *s == '-' ? P_UNARY : P_POST;
-    return s;
+    return c_number(g, (DType)e->dt, s);
 }
 
 static const char *call1(CGen *g, const char *fn, const Expr *e)
@@ -187,6 +189,14 @@ static const char *cast_text(CGen *g, const Expr *e, int *prec)
 
 /* ---- operators ---- */
 
+/* The second of two operands. Compilers shift and divide integers by a number in fewer steps when they know it. */
+static const char *second(CGen *g, const Expr *e, int prec)
+{
+    const bool shift = e->op == EX_shl || e->op == EX_shr, quotient = e->op == EX_div || e->op == EX_rem || e->op == EX_fdiv || e->op == EX_mod;
+    const bool known = ex_is_const(e->a[1]) && (shift || (quotient && dtype_is_int((DType)e->dt)));
+    return known ? paren(g, number(g, e->a[1]), P_UNARY, prec) : c_expr_prec(g, e->a[1], prec);
+}
+
 static const char *function_form(CGen *g, const Expr *e)
 {
     const DType dt = (DType)e->a[0]->dt;
@@ -199,7 +209,7 @@ static const char *function_form(CGen *g, const Expr *e)
                      dtype_info(dt == DT_ix ? g->wide ? DT_i64 : DT_i32 : dt)->name);
     if (e->n == 1)
         return call1(g, fn, e->a[0]);
-    const char *a = c_expr(g, e->a[0]), *b = c_expr(g, e->a[1]);
+    const char *a = c_expr(g, e->a[0]), *b = second(g, e, P_ANY);
     return e->n == 2 ? str_fmt(g->a, "%s(%s, %s)", fn, a, b)
                      : str_fmt(g->a, "%s(%s, %s, %s)", fn, a, b, c_expr(g, e->a[2]));
 }
@@ -210,7 +220,7 @@ static const char *infix_text(CGen *g, const Expr *e, const char *op, int prec)
     const bool mixes = prec < P_ADD;
     const int strong = prec >= P_BOR && prec <= P_BAND ? P_MUL : P_ADD;
     const char *l = c_expr_prec(g, e->a[0], mixes && e->a[0]->op != e->op ? strong : prec);
-    const char *r = c_expr_prec(g, e->a[1], mixes ? strong : prec + 1);
+    const char *r = second(g, e, mixes ? strong : prec + 1);
     return str_fmt(g->a, "%s %s %s", l, op, r);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One static function per root stage, headed by the graph nodes and the expressions that it computes.
+ * The text of the static function of a root stage.
  */
 #include <stdlib.h>
 
@@ -52,11 +52,10 @@ static const char *param_text(CGen *g, const Func *f, uint32_t id, bool written)
     return str_fmt(g->a, "%s%s%s%s", constant, pointer_to(g->a, b->dt), alone, buf_name(g, id));
 }
 
-/* Names of parameters are assigned. "MLCC_APART static void n012_conv1(...)" */
-static const char *prototype(CGen *g, const Func *f)
+/* Names of parameters are assigned. "const float *restrict x, float *restrict y" */
+static const char *parameters(CGen *g, const Func *f)
 {
     Text t = {.arena = g->a};
-    text_add(&t, "MLCC_APART static void %s(", f->name);
     Map written = written_by(g->a, f);
     const char *comma = f->split ? ", " : "";
     text_add(&t, "%s", f->split ? "int part, int parts" : "");
@@ -66,7 +65,6 @@ static const char *prototype(CGen *g, const Func *f)
         text_add(&t, "%s%s", comma, param_text(g, f, f->param.at[k], map_u64(&written, f->param.at[k], false)));
     for (uint32_t k = 0; k < f->defines.n; k++, comma = ", ")
         text_add(&t, "%s%s *%s", comma, c_type(g, DT_ix), var_ident(g, f->defines.at[k]));
-    text_add(&t, "%s)", *comma ? "" : "void");
     return text_str(&t);
 }
 
@@ -103,44 +101,43 @@ static void start_function(CGen *g)
 }
 
 /* A parameter that no statement needs after all: where every tap of a window lies beside the picture. */
-static void void_unused(CGen *g, const Func *f, size_t body)
+static void void_unused(CGen *g, const Func *f)
 {
     for (uint32_t k = 0; k < f->param.n; k++)
-        if (!ident_occurs(text_str(&g->o->text) + body, buf_name(g, f->param.at[k])))
+        if (!ident_occurs(text_str(&g->o->text), buf_name(g, f->param.at[k])))
             ln(g->o, "(void)%s;", buf_name(g, f->param.at[k]));
 }
 
-static void function(CGen *g, Func *f)
+static CText function(CGen *g, const Func *f, Arena *all)
 {
     start_function(g);
     if (f->split)
         *map_str(&g->taken, "part", true) = *map_str(&g->taken, "parts", true) = 1;
-    const char *head = prototype(g, f);
-    for (uint32_t k = 0; k < f->note.n; k++)
-        ln(g->o, "%s%s%s", k ? " * " : "/* ", comment_text(g->a, f->note.at[k]), k + 1 == f->note.n ? " */" : "");
-    ln(g->o, "%s", head);
-    ln(g->o, "{");
-    g->o->depth++;
-    const size_t body = g->o->text.n;
+    const char *params = parameters(g, f);
+    open_block(g->o, "%s", "");
     int64_t arrays = declare_scratch(g, f);
     g->array_bytes = 0;
     arrays += amx_open(g, f);
     c_nest(g, f->body);
     amx_close(g);
-    void_unused(g, f, body);
+    void_unused(g, f);
     arrays += align_up(g->array_bytes, 64);
     close_block(g->o, "");
-    blank(g->o);
-    f->frame_bytes = frame_bound(g->taken.slot.n, g->lanes > 1 ? 4 * g->lanes : 0, arrays);
+    return c_text(g, all, params, text_str(&g->o->text), arrays);
 }
 
 /* The words that it is put together from take many times the room of its text. */
-void c_function(CGen *g, Func *f)
+CText c_function(CGen *g, const Func *f)
 {
     Arena *all = g->a;
+    Out *o = g->o, own;
     g->a = arena_child(all);
-    function(g, f);
+    out_init(&own, g->a);
+    g->o = &own;
+    const CText t = function(g, f, all);
     arena_free(g->a);
     g->a = all;
+    g->o = o;
     start_function(g);
+    return t;
 }

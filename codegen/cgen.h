@@ -31,8 +31,22 @@ typedef struct CGen {
     int64_t array_bytes;    /* of the largest array that a statement of the function declares */
 } CGen;
 
-/* cfunc.c: a function of a unit. */
-void c_function(CGen *g, Func *f);
+/* A function behind its name, numbers in it marked. */
+typedef struct CText {
+    const char *params, *body;
+    const char *key;            /* what those have in common that are alike */
+    VEC(const char *) number;   /* as they come */
+    uint32_t names;             /* that it declares */
+    int64_t arrays;             /* bytes of its arrays */
+} CText;
+
+/* cfunc.c: of a function of a unit; g->o stays as it is. */
+CText c_function(CGen *g, const Func *f);
+
+/* calike.c */
+void c_functions(CGen *g);                                  /* prints those of a unit, and sets what calls of them need */
+CText c_text(const CGen *g, Arena *a, const char *params, const char *body, int64_t arrays); /* g->taken: names in it */
+const char *c_number(CGen *g, DType dt, const char *text);  /* marks a literal that a variable could stand for */
 
 /* cnest.c: statements of a block. A block has tiles, and what a form of a tile leaves to plain statements is a block
  * again: the lanes behind the last vector, the stores behind a matrix product. So c_nest and the forms call each

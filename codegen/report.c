@@ -173,10 +173,10 @@ static void functions(Report *r)
     for (uint32_t k = 0; k < r->u->func.n; k++) {
         const Func *f = r->u->func.at[k];
         ln(&r->o,
-           "    {\"function\": \"%s\", \"macs\": %" PRIu64
+           "    {\"function\": \"%s\", \"code\": \"%s\", \"macs\": %" PRIu64
            ", \"operands\": \"%s\", \"unit\": \"%s\", \"bytes\": %" PRId64 ", \"stack_bytes\": %" PRId64
            ",%s \"from\": %s}%s",
-           f->name, f->macs, operands(f), arithmetic(f), least_traffic(r->u, f), f->frame_bytes, share(r, f),
+           f->name, f->code, f->macs, operands(f), arithmetic(f), least_traffic(r->u, f), f->frame_bytes, share(r, f),
            json_string(r->a, f->note.n ? f->note.at[0] : ""), k + 1 < r->u->func.n ? "," : "");
     }
     ln(&r->o, "  ],");

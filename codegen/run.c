@@ -75,10 +75,12 @@ void writer_call(Writer *w, const Func *f)
         text_add(&t, "%s%s", comma, pointer(w, f->param.at[k], f->split));
     for (uint32_t k = 0; k < f->defines.n; k++, comma = ", ")
         text_add(&t, "%s&%s", comma, sym_name(w, f->defines.at[k]));
+    for (uint32_t k = 0; k < f->number.n; k++, comma = ", ")
+        text_add(&t, "%s%s", comma, f->number.at[k]);
     ln(&w->o, w->u->threads.n ? "MLCC_PART_NODE(share, \"%s\")" : "MLCC_NODE(\"%s\")", f->name);
     if (!f->split && w->u->threads.n)
         ln(&w->o, "if (share == 0)");
-    ln(&w->o, "%s%s(%s);", !f->split && w->u->threads.n ? "    " : "", f->name, text_str(&t));
+    ln(&w->o, "%s%s(%s);", !f->split && w->u->threads.n ? "    " : "", f->code, text_str(&t));
     for (uint32_t k = 0; k < f->defines.n; k++)
         check_defined(w, f->defines.at[k]);
 }

@@ -15,9 +15,10 @@ int64_t stack_bound(const Unit *u)
     for (uint32_t f = 0; f < u->func.n; f++)
         deepest = max_i64(deepest, u->func.at[f]->frame_bytes);
     int64_t run = FRAME;
-    for (uint32_t f = 0; f < u->func.n; f++)
-        run = max_i64(run, FRAME + SLOT * (int64_t)(u->func.at[f]->param.n + u->func.at[f]->sym.n +
-                                                    u->func.at[f]->defines.n + u->sym.n + 4));
+    for (uint32_t k = 0; k < u->func.n; k++) {
+        const Func *f = u->func.at[k];
+        run = max_i64(run, FRAME + SLOT * (int64_t)(f->param.n + f->sym.n + f->defines.n + f->number.n + u->sym.n + 4));
+    }
     const int64_t between = u->threads.n ? THREAD_FRAMES * FRAME : 0;
     return align_up(run + between + FRAME + deepest + RUNTIME_FRAMES, 16);
 }

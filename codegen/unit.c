@@ -165,8 +165,7 @@ static const char *runtime_of(const Writer *w)
 static void functions(Writer *w)
 {
     w->g.o = &w->o;
-    for (uint32_t k = 0; k < w->u->func.n; k++)
-        c_function(&w->g, w->u->func.at[k]);
+    c_functions(&w->g);
     w->u->stack_bytes = stack_bound(w->u);
 }
 

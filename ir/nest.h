@@ -138,6 +138,8 @@ typedef struct Func {
     double cycles;                /* what it is expected to take on one part; 0: not known */
     double *slowest;              /* and the part that has most to do, by count of parts */
     int64_t frame_bytes;          /* stack of the emitted function at most; set by emission */
+    const char *code;             /* the emitted function, which others that are alike may share; set by emission */
+    VEC(const char *) number;     /* that it takes behind all else, where those differ in numbers; set by emission */
 } Func;
 
 typedef struct Unit {

@@ -108,7 +108,8 @@ static void run_as(const Unit *u, const char *name, const char *options, const m
     mlcc_tensor out = {.data = arena_alloc(arena, (size_t)y->bytes, 64)};
     if (SANITIZED)
         return;
-    const int status = compiled(name, options)->call(in, &out, NULL);
+    void *memory = u->arena_bytes ? arena_alloc(arena, (size_t)u->arena_bytes, 64) : NULL;
+    const int status = compiled(name, options)->call(in, &out, memory);
     if (optional && status == MLCC_BAD_CPU) {
         print_message("skipped: this processor or system cannot run %s with %s\n", name, options);
         return;

@@ -7,7 +7,7 @@
  */
 #include "auto.h"
 
-/* The scheduler's own program: the model's stages are shared, the lists are not. */
+/* The scheduler's own program; expressions and constants are shared. */
 static Te *own_copy(Arena *a, const Te *from)
 {
     Te *te = NEW(a, Te);
@@ -23,7 +23,7 @@ static Te *own_copy(Arena *a, const Te *from)
             *map_str(&te->names, t->name, true) = 1;
     }
     for (uint32_t k = 0; k < from->stage.n; k++)
-        PUSH(a, &te->stage, from->stage.at[k]);
+        PUSH(a, &te->stage, arena_copy(a, from->stage.at[k], sizeof(Stage)));
     return te;
 }
 
@@ -46,7 +46,40 @@ static Auto new_scheduler(Arena *a, const Te *te, const Machine *m, Tuning *t, i
     return g;
 }
 
-static void make_schedule(Auto *g)
+#define COPY(a, v) ((v)->at = (v)->n ? arena_copy((a), (v)->at, (v)->n * sizeof *(v)->at) : NULL, (v)->cap = (v)->n)
+
+static Map *map_of(Arena *a, const Map *from)
+{
+    Map *m = NEW(a, Map);
+    m->arena = a;
+    for (uint32_t k = 0; k < from->slot.n; k++)
+        *(from->slot.at[k].str ? map_str(m, from->slot.at[k].str, true) : map_u64(m, from->slot.at[k].key, true)) = from->slot.at[k].val;
+    return m;
+}
+
+/* One that goes on from there and leaves `from` as it is. */
+static Auto copy_of(const Auto *from)
+{
+    Auto g = *from;
+    g.te = own_copy(g.a, from->te);
+    g.sums = map_of(g.a, from->sums);
+    g.totals = map_of(g.a, from->totals);
+    g.made = map_of(g.a, from->made);
+    COPY(g.a, &g.pinned);
+    COPY(g.a, &g.packed);
+    COPY(g.a, &g.panel);
+    COPY(g.a, &g.twins);
+    COPY(g.a, &g.thirds);
+    COPY(g.a, &g.layout);
+    COPY(g.a, &g.slim);
+    COPY(g.a, &g.scaled);
+    COPY(g.a, &g.rows);
+    COPY(g.a, &g.matrix);
+    return g;
+}
+
+/* Rewrites that do not ask what memory has room for. */
+static void rewrite(Auto *g)
 {
     if (!g->te->cx->small)
         auto_guard(g);
@@ -67,6 +100,16 @@ static void make_schedule(Auto *g)
     }
     if (g->m->lanes_f32 > 1 && g->m->fma)
         auto_scale(g);
+}
+
+/* All else, by the first `count` tensors: those without borders and those that hold no others. */
+static Auto scheduled(const Auto *start, uint32_t count, const bool *tight, const bool *early)
+{
+    Auto of = copy_of(start), *g = &of;
+    g->tight = tight;
+    g->ntight = tight ? count : 0;
+    g->sole = early;
+    g->nsole = early ? count : 0;
     if (g->m->lanes_f32 > 1)
         auto_words(g);
     auto_prepare(g);
@@ -84,28 +127,20 @@ static void make_schedule(Auto *g)
     if (g->te->cx->fp == FP_bf16)
         auto_narrow_rest(g);
     auto_tile(g);
+    return of;
 }
 
-/* The same again with what the last one has shown: by the first `count` tensors, those without borders and those that hold no others. */
-static void schedule_again(Auto *g, const Te *te, uint32_t count, const bool *tight, const bool *early)
-{
-    *g = new_scheduler(g->a, te, g->m, g->tuning, g->parts);
-    g->tight = tight;
-    g->ntight = tight ? count : 0;
-    g->sole = early;
-    g->nsole = early ? count : 0;
-    make_schedule(g);
-}
-
+/* More than once where the schedule shows that memory has no room for all that it wants. */
 Schedule *schedule_auto(Arena *a, const Te *te, const Machine *m, Tuning *t, int32_t parts)
 {
     const uint32_t count = te->ten.n;
-    Auto g = new_scheduler(a, te, m, t, parts);
-    make_schedule(&g);
+    Auto start = new_scheduler(a, te, m, t, parts);
+    rewrite(&start);
+    Auto g = scheduled(&start, count, NULL, NULL);
     const bool *early = auto_early(&g, count);
     if (early)
-        schedule_again(&g, te, count, NULL, early);
+        g = scheduled(&start, count, NULL, early);
     for (bool *tight = m->lanes_f32 > 1 ? auto_tight(&g, count) : NULL; tight; tight = auto_tight_rest(&g, tight, count))
-        schedule_again(&g, te, count, tight, early);
+        g = scheduled(&start, count, tight, early);
     return g.s;
 }

@@ -10,33 +10,35 @@
 #include "cgen.h"
 #include "emit.h"
 
-/* Around a number in the text of a function; behind the first, how its type is called. */
-enum { NUMBER = '\1', NUMBER_END = '\2' };
-
-static const struct { DType dt; char letter; } marked[] = {{DT_f32, 'f'}, {DT_i32, 'i'}, {DT_i64, 'l'}};
+/* Around a number in the text of a function: '\1' and so on, by its type, and behind it. */
+static const DType marked[] = {DT_f32, DT_i32, DT_i64};
+enum { MARKS = COUNT(marked), NUMBER_END };
 
 const char *c_number(CGen *g, DType dt, const char *text)
 {
-    for (size_t k = 0; k < COUNT(marked); k++)
-        if (marked[k].dt == dt)
-            return str_fmt(g->a, "%c%c%s%c", NUMBER, marked[k].letter, text, NUMBER_END);
+    for (size_t k = 0; k < MARKS; k++)
+        if (marked[k] == dt)
+            return str_fmt(g->a, "%c%s%c", (char)(k + 1), text, NUMBER_END);
     return text;
 }
 
-static const char *type_of(const CGen *g, const char *number)
+static bool is_mark(char c) { return c >= 1 && c <= MARKS; }
+
+static const char *mark_in(const char *s)
 {
-    for (size_t k = 0; k < COUNT(marked); k++)
-        if (marked[k].letter == number[0])
-            return c_type(g, marked[k].dt);
-    ICE("no type is called '%c'", number[0]);
+    while (*s && !is_mark(*s))
+        s++;
+    return s;
 }
+
+static const char *type_of(const CGen *g, const char *number) { return c_type(g, marked[number[0] - 1]); }
 
 /* ---- what functions that are alike have in common ---- */
 
 /* Bytes of the token at s: a number with its marks, a comment, a string, a word or what C takes for one, or a character. */
 static size_t token(const char *s)
 {
-    if (*s == NUMBER)
+    if (is_mark(*s))
         return (size_t)(strchr(s, NUMBER_END) + 1 - s);
     if (s[0] == '/' && s[1] == '*')
         return (size_t)(strstr(s, "*/") + 2 - s);
@@ -73,9 +75,9 @@ static void add_key(CText *f, Text *key, Map *place, const char *text)
     size_t n;
     for (const char *s = text; *s; s += n) {
         n = token(s);
-        if (*s == NUMBER) {
-            PUSH(key->arena, &f->number, str_ndup(key->arena, s + 1, n - 2));
-            text_put(key, s, 2);
+        if (is_mark(*s)) {
+            PUSH(key->arena, &f->number, str_ndup(key->arena, s, n - 1));
+            text_put(key, s, 1);
         } else if (ident_char(*s) && !is_member(text, s)) {
             add_word(key, place, str_ndup(place->arena, s, n));
         } else if (strncmp(s, "/*", 2) != 0) {
@@ -189,8 +191,7 @@ static void put_body(CGen *g, const Alike *l, const char *body)
 {
     const char *const *number = l->number;
     for (const char *s = body, *mark; *s; s = mark) {
-        mark = strchr(s, NUMBER);
-        mark = mark ? mark : s + strlen(s);
+        mark = mark_in(s);
         text_put(&g->o->text, s, (size_t)(mark - s));
         if (*mark) {
             text_add(&g->o->text, "%s", *number++);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * model.c: banner with the memory plan, the runtime functions in use, the weights when they are small, one function per
- * root stage, and what others print behind them: the run function (run.c, threads.c) and the untyped twin for bindings.
+ * model.c: banner with the memory plan, the runtime functions in use, the weights when they are small, the functions of
+ * root stages, and what others print behind them: the run function (run.c, threads.c) and the untyped twin for bindings.
  */
 #include <inttypes.h>
 

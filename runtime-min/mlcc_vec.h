@@ -341,6 +341,12 @@ static inline float V1_ERFQ(float a) { return V1_ERF(a); }
 #include "mlcc_ivec4.h"
 #include "mlcc_ivec8.h"
 #include "mlcc_ivec16.h"
+#include "mlcc_narrow4.h"
+#include "mlcc_narrow8.h"
+#include "mlcc_narrow16.h"
+#include "mlcc_dot4.h"
+#include "mlcc_dot8.h"
+#include "mlcc_dot16.h"
 #endif
 
 /* ------------------------------------------------------------------------------------------- the target's own width */

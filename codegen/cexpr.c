@@ -189,12 +189,16 @@ static const char *cast_text(CGen *g, const Expr *e, int *prec)
 
 /* ---- operators ---- */
 
-/* The second of two operands. Compilers shift and divide integers by a number in fewer steps when they know it. */
-static const char *second(CGen *g, const Expr *e, int prec)
+const char *c_known(CGen *g, const Expr *e)
 {
     const bool shift = e->op == EX_shl || e->op == EX_shr, quotient = e->op == EX_div || e->op == EX_rem || e->op == EX_fdiv || e->op == EX_mod;
-    const bool known = ex_is_const(e->a[1]) && (shift || (quotient && dtype_is_int((DType)e->dt)));
-    return known ? paren(g, number(g, e->a[1]), P_UNARY, prec) : c_expr_prec(g, e->a[1], prec);
+    return ex_is_const(e->a[1]) && (shift || (quotient && dtype_is_int((DType)e->dt))) ? number(g, e->a[1]) : NULL;
+}
+
+static const char *second(CGen *g, const Expr *e, int prec)
+{
+    const char *known = c_known(g, e);
+    return known ? paren(g, known, P_UNARY, prec) : c_expr_prec(g, e->a[1], prec);
 }
 
 static const char *function_form(CGen *g, const Expr *e)

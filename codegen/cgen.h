@@ -73,6 +73,8 @@ const char *c_type(const CGen *g, DType dt);
 const char *c_expr(CGen *g, const Expr *e);
 const char *c_libm(ExprOp op); /* function of doubles; NULL: C has none */
 const char *c_expr_prec(CGen *g, const Expr *e, int prec);    /* parenthesised when it binds weaker than prec */
+/* the second operand of e as a number, with which compilers shift and divide integers in fewer steps; NULL: it is none, or no help */
+const char *c_known(CGen *g, const Expr *e);
 const char *c_pointer(CGen *g, uint32_t id, const Expr *flat); /* where element `flat` of a buffer is: "x + 4*i" */
 /* condition under which it is inside; NULL: it always is */
 const Expr *c_guard(CGen *g, const Expr *loadp);

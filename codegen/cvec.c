@@ -195,6 +195,14 @@ static const Expr *v_argument(const VGen *v, const Expr *e)
     return ex_mul(x, e->a[0], ex_const_f(x, DT_f32, 1 / e->a[1]->v.f));
 }
 
+/* One value in each lane. */
+static const char *v_spread(VGen *v, DType dt, const char *value)
+{
+    static const char *const set[] = {
+        [LK_f32] = "V%d_SET(%s)", [LK_i32] = "V%d_ISET(%s)", [LK_i64] = "V%d_LSET(%s)", [LK_mask] = "V%d_ISET(-(%s))"};
+    return str_fmt(v->g->a, set[lane_kind(dt)], v->width, value);
+}
+
 static const char *v_operation(VGen *v, const Expr *e, VText operand)
 {
     CGen *g = v->g;
@@ -226,17 +234,12 @@ static const char *v_operation(VGen *v, const Expr *e, VText operand)
         return v_call1(v, rounded[e->op], p);
     if (e->n == 1)
         return v_call1(v, v_op_name(e), p);
-    const char *q = operand(v, e->a[1]);
+    const char *known = c_known(g, e), *q = known ? v_spread(v, (DType)e->a[1]->dt, known) : operand(v, e->a[1]);
     return e->n == 2 ? v_call2(v, v_op_name(e), p, q)
                      : str_fmt(g->a, "V%d_%s(%s, %s, %s)", v->width, v_op_name(e), p, q, operand(v, e->a[2]));
 }
 
-const char *v_set(VGen *v, const Expr *e)
-{
-    static const char *const set[] = {
-        [LK_f32] = "V%d_SET(%s)", [LK_i32] = "V%d_ISET(%s)", [LK_i64] = "V%d_LSET(%s)", [LK_mask] = "V%d_ISET(-(%s))"};
-    return str_fmt(v->g->a, set[lane_kind((DType)e->dt)], v->width, c_expr(v->g, e));
-}
+const char *v_set(VGen *v, const Expr *e) { return v_spread(v, (DType)e->dt, c_expr(v->g, e)); }
 
 /* Bytes of a table, at what the byte is in each lane. */
 static const char *v_lookup(VGen *v, const Expr *e, const Expr *byte, int64_t by, VText operand)

@@ -48,7 +48,7 @@ static Auto new_scheduler(Arena *a, const Te *te, const Machine *m, Tuning *t, i
 
 #define COPY(a, v) ((v)->at = (v)->n ? arena_copy((a), (v)->at, (v)->n * sizeof *(v)->at) : NULL, (v)->cap = (v)->n)
 
-static Map *map_of(Arena *a, const Map *from)
+static Map *copy_map(Arena *a, const Map *from)
 {
     Map *m = NEW(a, Map);
     m->arena = a;
@@ -62,9 +62,9 @@ static Auto copy_of(const Auto *from)
 {
     Auto g = *from;
     g.te = own_copy(g.a, from->te);
-    g.sums = map_of(g.a, from->sums);
-    g.totals = map_of(g.a, from->totals);
-    g.made = map_of(g.a, from->made);
+    g.sums = copy_map(g.a, from->sums);
+    g.totals = copy_map(g.a, from->totals);
+    g.made = copy_map(g.a, from->made);
     COPY(g.a, &g.pinned);
     COPY(g.a, &g.packed);
     COPY(g.a, &g.panel);

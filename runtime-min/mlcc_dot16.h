@@ -125,6 +125,16 @@ static MLCC_INLINE v16i V16_DOTUS(v16i x, v16i w, v16i c) { return (v16i)_mm512_
 static MLCC_INLINE v16i V16_DOTUS(v16i x, v16i w, v16i c) { return mlcc_v16_dot(mlcc_v16_even_u8(x), mlcc_v16_odd_u8(x), w, c); }
 #endif
 
+#if MLCC_X86 && defined(__AVX512BW__)
+static MLCC_INLINE v16i V16_DOTUS2(v16i x, v16i w, v16i y, v16i v, v16i c)
+{
+    const __m512i sums = _mm512_add_epi16(_mm512_maddubs_epi16((__m512i)x, (__m512i)w), _mm512_maddubs_epi16((__m512i)y, (__m512i)v));
+    return V16_IADD(c, (v16i)_mm512_madd_epi16(sums, _mm512_set1_epi16(1)));
+}
+#else
+static MLCC_INLINE v16i V16_DOTUS2(v16i x, v16i w, v16i y, v16i v, v16i c) { return V16_DOTUS(y, v, V16_DOTUS(x, w, c)); }
+#endif
+
 /* (x + 128) * w - 128 * w where only that has an instruction; the second product is the same for all x. */
 #if MLCC_X86 && defined(__AVX512VNNI__)
 static MLCC_INLINE v16i V16_DOTSS(v16i x, v16i w, v16i c)

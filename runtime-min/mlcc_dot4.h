@@ -151,6 +151,16 @@ static MLCC_INLINE v4i V4_DOTUS(v4i x, v4i w, v4i c)
 }
 #endif
 
+#if MLCC_X86 && defined(__SSSE3__)
+static MLCC_INLINE v4i V4_DOTUS2(v4i x, v4i w, v4i y, v4i v, v4i c)
+{
+    const __m128i sums = _mm_add_epi16(_mm_maddubs_epi16((__m128i)x, (__m128i)w), _mm_maddubs_epi16((__m128i)y, (__m128i)v));
+    return V4_IADD(c, (v4i)_mm_madd_epi16(sums, _mm_set1_epi16(1)));
+}
+#else
+static MLCC_INLINE v4i V4_DOTUS2(v4i x, v4i w, v4i y, v4i v, v4i c) { return V4_DOTUS(y, v, V4_DOTUS(x, w, c)); }
+#endif
+
 /* (x + 128) * w - 128 * w where only that has an instruction; the second product is the same for all x. */
 #if MLCC_X86 && defined(__AVX512VNNI__) && defined(__AVX512VL__) || (MLCC_X86 && defined(__AVXVNNI__))
 static MLCC_INLINE v4i V4_DOTSS(v4i x, v4i w, v4i c)

@@ -122,6 +122,16 @@ static MLCC_INLINE v8i V8_DOTUS(v8i x, v8i w, v8i c)
 }
 #endif
 
+#if MLCC_X86 && defined(__AVX2__)
+static MLCC_INLINE v8i V8_DOTUS2(v8i x, v8i w, v8i y, v8i v, v8i c)
+{
+    const __m256i sums = _mm256_add_epi16(_mm256_maddubs_epi16((__m256i)x, (__m256i)w), _mm256_maddubs_epi16((__m256i)y, (__m256i)v));
+    return V8_IADD(c, (v8i)_mm256_madd_epi16(sums, _mm256_set1_epi16(1)));
+}
+#else
+static MLCC_INLINE v8i V8_DOTUS2(v8i x, v8i w, v8i y, v8i v, v8i c) { return V8_DOTUS(y, v, V8_DOTUS(x, w, c)); }
+#endif
+
 /* (x + 128) * w - 128 * w where only that has an instruction; the second product is the same for all x. */
 #if MLCC_X86 && defined(__AVX512VNNI__) && defined(__AVX512VL__) || (MLCC_X86 && defined(__AVXVNNI__))
 static MLCC_INLINE v8i V8_DOTSS(v8i x, v8i w, v8i c)

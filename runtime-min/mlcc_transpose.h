@@ -5,7 +5,8 @@
  * side by side, so that unpacking within quarters finishes four rows of the result. V16_TURN(from, fs, a, b, c, d) is one such step: lane j of
  * *a, *b, *c, *d is from[j * fs], from[j * fs + 1], .. + 3; TURNI likewise of i32, TURNU8 and TURNI8 of bytes, widened to 32 bits.
  * Rows zipped: mlcc_zip4(from, fs, to, n) sets to[4 * i + q] = from[q * fs + i] for i < n, q < 4, bytes, and mlcc_zip2 the same of two rows
- * of halves, two bytes each. What is read and what is written must not overlap, and need not be aligned.
+ * of halves, two bytes each. mlcc_turn16(from, fs, to, ts) turns 16 rows of 16 bytes over. What is read and what is written must not overlap, and need not
+ * be aligned.
  */
 #ifndef MLCC_TRANSPOSE_H
 #define MLCC_TRANSPOSE_H
@@ -382,5 +383,70 @@ static inline void mlcc_zip2(const void *from, ptrdiff_t fs, void *to, ptrdiff_t
         for (int q = 0; q < 2; q++)
             memcpy((char *)to + 4 * i + 2 * q, (const char *)from + 2 * (q * fs + i), 2);
 }
+
+/* Rows i and i + 8 zipped, four times: then each has one byte of every row. Loops would keep them in memory. */
+#if MLCC_X86
+static MLCC_INLINE void mlcc_zip_pair(__m128i a, __m128i b, __m128i *to)
+{
+    to[0] = _mm_unpacklo_epi8(a, b);
+    to[1] = _mm_unpackhi_epi8(a, b);
+}
+
+static MLCC_INLINE void mlcc_zip_rows(const __m128i *r, __m128i *to)
+{
+    mlcc_zip_pair(r[0], r[8], to);
+    mlcc_zip_pair(r[1], r[9], to + 2);
+    mlcc_zip_pair(r[2], r[10], to + 4);
+    mlcc_zip_pair(r[3], r[11], to + 6);
+    mlcc_zip_pair(r[4], r[12], to + 8);
+    mlcc_zip_pair(r[5], r[13], to + 10);
+    mlcc_zip_pair(r[6], r[14], to + 12);
+    mlcc_zip_pair(r[7], r[15], to + 14);
+}
+
+static MLCC_INLINE void mlcc_load_rows(const void *from, ptrdiff_t fs, __m128i *r)
+{
+    r[0] = mlcc_row(from, 0);
+    r[1] = mlcc_row(from, fs);
+    r[2] = mlcc_row(from, 2 * fs);
+    r[3] = mlcc_row(from, 3 * fs);
+    r[4] = mlcc_row(from, 4 * fs);
+    r[5] = mlcc_row(from, 5 * fs);
+    r[6] = mlcc_row(from, 6 * fs);
+    r[7] = mlcc_row(from, 7 * fs);
+}
+
+static MLCC_INLINE void mlcc_store_rows(const __m128i *r, void *to, ptrdiff_t ts)
+{
+    _mm_storeu_si128((__m128i *)(void *)((char *)to), r[0]);
+    _mm_storeu_si128((__m128i *)(void *)((char *)to + ts), r[1]);
+    _mm_storeu_si128((__m128i *)(void *)((char *)to + 2 * ts), r[2]);
+    _mm_storeu_si128((__m128i *)(void *)((char *)to + 3 * ts), r[3]);
+    _mm_storeu_si128((__m128i *)(void *)((char *)to + 4 * ts), r[4]);
+    _mm_storeu_si128((__m128i *)(void *)((char *)to + 5 * ts), r[5]);
+    _mm_storeu_si128((__m128i *)(void *)((char *)to + 6 * ts), r[6]);
+    _mm_storeu_si128((__m128i *)(void *)((char *)to + 7 * ts), r[7]);
+}
+
+static inline void mlcc_turn16(const void *from, ptrdiff_t fs, void *to, ptrdiff_t ts)
+{
+    __m128i r[16], t[16];
+    mlcc_load_rows(from, fs, r);
+    mlcc_load_rows((const char *)from + 8 * fs, fs, r + 8);
+    mlcc_zip_rows(r, t);
+    mlcc_zip_rows(t, r);
+    mlcc_zip_rows(r, t);
+    mlcc_zip_rows(t, r);
+    mlcc_store_rows(r, to, ts);
+    mlcc_store_rows(r + 8, (char *)to + 8 * ts, ts);
+}
+#else
+static inline void mlcc_turn16(const void *from, ptrdiff_t fs, void *to, ptrdiff_t ts)
+{
+    for (int i = 0; i < 16; i++)
+        for (int j = 0; j < 16; j++)
+            ((char *)to)[i * ts + j] = ((const char *)from)[j * fs + i];
+}
+#endif
 
 #endif

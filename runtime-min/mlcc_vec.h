@@ -48,6 +48,7 @@
  *   DOTBF(x, w, c)             c + x0*w0 + x1*w1 of the two bf16 of each lane: products are exact, sums round twice, in
  *                              either order; numbers below the normal range may count as 0
  *   DOTUS DOTSS DOTUU(x, w, c) c + x0*w0 + x1*w1 + x2*w2 + x3*w3 of the bytes of each lane, S signed, U unsigned; exact
+ *   DOTUS2(x, w, y, v, c)      DOTUS of x and w and of y and v, where x0*w0 + x1*w1, y0*v0 + y1*v1 and the sum of these have 16 bits, and so of 2 and 3
  *   DOTI16(x, w, c)            c + x0*w0 + x1*w1 of the two 16-bit numbers of each lane; all sums wrap
  *   LDQ(p) LDNQ(p, n) SETQ(p)  four bytes in each lane: side by side in memory, of n lanes, the same four;  SET2Q(p)  eight bytes in two lanes, by turns
  *   LDWI8 LDWU8(p) LDNWI8 LDNWU8(p, n)   two bytes for each lane, or for n of them, as 16-bit numbers

@@ -12,7 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness import machines, report, tool
 
 HERE = pathlib.Path(__file__).resolve().parent
-TESTS = ['test_vec', 'test_transpose', 'test_select']
+TESTS = ['test_vec', 'test_transpose', 'test_lists', 'test_select']
 STRIDE = 400009  # of sweeps through all floats: emulation takes its time
 SECONDS = 300
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Blocks turned over and rows zipped (runtime-min/mlcc_transpose.h), by every width, at places that are not aligned. */
+ * Blocks turned over, of words and of bytes, and rows zipped (runtime-min/mlcc_transpose.h), by every width, at places that are not aligned. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 
 #include "runtime-min/mlcc_transpose.h"
 
-enum { FROM = 23, TO = 19 };
+enum { FROM = 23, TO = 19, MOST = 37 };
 
 typedef void Transpose(const void *from, ptrdiff_t fs, void *to, ptrdiff_t ts);
 
@@ -98,6 +98,28 @@ static void test_zips(void **state)
     }
 }
 
+/* Bytes between the rows of the result, before and behind them stay. */
+static void check_turn16(int fs, int ts)
+{
+    unsigned char from[1 + 15 * MOST + 16], to[17 + 16 * MOST + 16];
+    for (int k = 0; k < (int)sizeof from; k++)
+        from[k] = (unsigned char)(k * 89 + k / 256);
+    memset(to, 0xee, sizeof to);
+    mlcc_turn16(from + 1, fs, to + 17, ts);
+    for (int k = -17; k < (int)sizeof to - 17; k++) {
+        const int i = k / ts, j = k % ts;
+        assert_int_equal(to[17 + k], k >= 0 && i < 16 && j < 16 ? from[1 + j * fs + i] : 0xee);
+    }
+}
+
+static void test_bytes(void **state)
+{
+    (void)state;
+    static const int stride[][2] = {{16, 16}, {FROM, TO}, {16, MOST}, {MOST, 16}, {MOST, MOST}};
+    for (size_t k = 0; k < sizeof stride / sizeof *stride; k++)
+        check_turn16(stride[k][0], stride[k][1]);
+}
+
 static void test_widths(void **state)
 {
     (void)state;
@@ -108,6 +130,6 @@ static void test_widths(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_widths), cmocka_unit_test(test_turns), cmocka_unit_test(test_zips)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_widths), cmocka_unit_test(test_turns), cmocka_unit_test(test_zips), cmocka_unit_test(test_bytes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

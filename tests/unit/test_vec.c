@@ -140,7 +140,7 @@ int main(void)
         cmocka_unit_test(test_target), WIDTHS(test_unary), WIDTHS(test_quotients), WIDTHS(test_each), WIDTHS(test_binary), WIDTHS(test_fma), WIDTHS(test_masks),
         WIDTHS(test_fold), WIDTHS(test_partial), WIDTHS(test_strided), WIDTHS(test_integers), WIDTHS(test_bf16),
         VECTORS(test_pairs) VECTORS(test_words) VECTORS(test_word_sums) VECTORS(test_lookup) WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_pow), WIDTHS(test_short_functions), WIDTHS(test_special)
-            WIDE(test_sums) WIDE(test_twins) WIDE(test_ints) WIDE(test_longs) WIDE(test_saturated) WIDE(test_packed) WIDE(test_zip2) WIDE(test_zip4) WIDE(test_narrow) WIDE(test_halves),
+            WIDE(test_sums) WIDE(test_twins) WIDE(test_ints) WIDE(test_two_dots) WIDE(test_longs) WIDE(test_saturated) WIDE(test_packed) WIDE(test_zip2) WIDE(test_zip4) WIDE(test_narrow) WIDE(test_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
@@ -517,6 +517,29 @@ static void T(test_ints)(void **state)
         assert_int_equal(V(IHPROD)(va), prod);
         assert_int_equal(V(IHMIN)(va), least);
         assert_int_equal(V(IHMAX)(va), most);
+    }
+}
+
+static int32_t T(six_bits)(uint32_t bits) { return (int32_t)((bits & 0x1f1f1f1f) | (bits & 0x20202020) * 7); }
+
+/* Weights from -32 to 31, or with -128 and 127 + 1 in one sum, met by 0 and 255: all sums of the four products have 16 bits. */
+static void T(test_two_dots)(void **state)
+{
+    (void)state;
+    int32_t x[W], w[W], u[W], v[W], c[W], y[W];
+    uint64_t seed = 22;
+    for (int round = 0; round < 20000 / W; round++) {
+        for (int i = 0; i < W; i++) {
+            const bool ends = next_random(&seed) % 2;
+            x[i] = (int32_t)(ends ? (next_random(&seed) & 0x01010101) * 255 : next_random(&seed));
+            u[i] = (int32_t)(ends ? (next_random(&seed) & 0x01010101) * 255 : next_random(&seed));
+            w[i] = ends ? 0x7f807f80 : T(six_bits)(next_random(&seed));
+            v[i] = ends ? 0x01000100 : T(six_bits)(next_random(&seed));
+            c[i] = (int32_t)next_random(&seed);
+        }
+        const I vx = V(ILD)(x), vw = V(ILD)(w), vu = V(ILD)(u), vv = V(ILD)(v), vc = V(ILD)(c);
+        CHECK(V(DOTUS2)(vx, vw, vu, vv, vc), T(dot)(u[i], v[i], T(dot)(x[i], w[i], c[i], false, true), false, true))
+        CHECK(V(DOTUS2)(vu, vv, vx, vw, vc), T(dot)(u[i], v[i], T(dot)(x[i], w[i], c[i], false, true), false, true))
     }
 }
 

@@ -56,6 +56,7 @@ void c_nest(CGen *g, const Nest *block);
 /* Forms of a register tile. False: t is not of this form, nothing is printed. */
 bool c_matrix_tile(CGen *g, const Tile *t);    /* camx_tile.c: products of the matrix unit */
 bool c_transpose_tile(CGen *g, const Tile *t); /* ctranspose.c: a copy across */
+bool c_listed_tile(CGen *g, const Tile *t);    /* clisted.c: a product with a constant that is stored as lists */
 bool c_vector_tile(CGen *g, const Tile *t);    /* ctile.c */
 
 /* camx_tile.c; around loops n: true when the tile in them is printed in turns, then the second follows them. */

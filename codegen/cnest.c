@@ -237,7 +237,7 @@ static Nest *tile_as_nest(CGen *g, const Tile *t)
 
 static void c_tile(CGen *g, const Tile *t)
 {
-    if (c_matrix_tile(g, t) || c_transpose_tile(g, t) || c_vector_tile(g, t))
+    if (c_listed_tile(g, t) || c_matrix_tile(g, t) || c_transpose_tile(g, t) || c_vector_tile(g, t))
         return;
     const Nest *n = tile_as_nest(g, t);
     open_block(g->o, "%s", "");

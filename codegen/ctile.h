@@ -15,7 +15,7 @@ typedef struct Acc { const Expr *var; const char *name; } Acc;
 
 /* A product of quads: the operand that is the same in all lanes, the other, the word of the dialect; twins: two floats or pairs, in a vector
  * of half as many lanes; lanes: each lane has an x of its own (depthwise). */
-typedef struct DotForm { const Expr *x, *w; const char *name; bool twins, lanes, widens; } DotForm; /* widens: w is of bytes, x of 16 bits */
+typedef struct DotForm { const Expr *x, *w; const char *name; bool twins, lanes, widens, clipped; } DotForm; /* widens: w is of bytes, x of 16 bits; clipped: two quads have 16 bits (Tile) */
 enum { TWIN = 2 };
 
 /* Points of a tile, from the first one on. */

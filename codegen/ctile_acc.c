@@ -330,13 +330,21 @@ static void twin_tile(VGen *v, Sums *sums)
     v_epilogue(v, acc, (Points){0, np}, nv);
 }
 
+/* The variable of the reduction that has no loop; -1: there is none. */
+static int tap_of(const Tile *t, const Sums *sums)
+{
+    if (!sums->quads || sums->dot.lanes)
+        return tile_tap(t, sums->quads);
+    return sums->dot.clipped ? t->nr - 2 : -1;
+}
+
 void v_accumulator_tile(VGen *v)
 {
     const Tile *t = v->t;
     const int32_t np = tile_points(t), nv = (t->lanes + v->width - 1) / v->width;
     Sums sums = {.np = np, .nv = nv};
     sums.quads = v_find_dot(v->g, t, &sums.dot);
-    v->tap = sums.quads && !sums.dot.lanes ? -1 : tile_tap(t, sums.quads);
+    v->tap = tap_of(t, &sums);
     if (sums.quads && sums.dot.twins) {
         twin_tile(v, &sums);
         return;

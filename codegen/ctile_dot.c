@@ -56,6 +56,7 @@ bool v_find_dot(const CGen *g, const Tile *t, DotForm *d)
     if (!d->twins && (dt == DT_f32 || !ex_is_int(t->rext[t->nr - 1], steps_of(dt))))
         return false;
     d->name = dt == DT_f32 ? "FMA" : dt == DT_bf16 ? "DOTBF" : dt == DT_i16 ? "DOTI16" : d->x->dt != d->w->dt ? "DOTUS" : d->x->dt == DT_u8 ? "DOTUU" : "DOTSS";
+    d->clipped = t->clipped && t->nr > 1 && ex_is_int(t->rext[t->nr - 2], TWIN) && d->x->dt == DT_u8 && d->w->dt == DT_i8;
     return fits_dot(g, t, d);
 }
 
@@ -86,10 +87,45 @@ static void dot(VGen *v, const Sums *sums, int32_t p, int32_t q, const Subst *gi
     ln(g->o, "%s = V%d_%s(%s, %s, %s);", name, v->width, d->name, swap ? w : x, swap ? x : w, name);
 }
 
+/* Operands of accumulator q of point p. Registers are for sums: the constant of clipped quads is an operand in memory. */
+typedef struct Operands { const char *x, *w; } Operands;
+
+static Operands operands(VGen *v, const Sums *sums, int32_t p, int32_t q, const Subst *given, uint32_t ngiven)
+{
+    CGen *g = v->g;
+    Subst s[2 * MAX_RANK + 3];
+    uint32_t n = v_place(v, p, ex_int(g->x, begin_vector(v, &sums->dot, q)), s);
+    for (uint32_t k = 0; k < ngiven; k++)
+        s[n++] = given[k];
+    return (Operands){v_quad(v, ex_subst(g->x, sums->dot.x, s, n), false, false), v_quad(v, ex_subst(g->x, sums->dot.w, s, n), true, false)};
+}
+
+/* Two quads of a clipped constant, which are the values of the variable in front of the quad's. */
+static void dots_by_two(VGen *v, const Sums *sums, int32_t p, int32_t q, const Subst *given, uint32_t ngiven)
+{
+    CGen *g = v->g;
+    const Tile *t = v->t;
+    Operands of[TWIN];
+    Subst s[MAX_RANK + 2] = {{t->rvar[t->nr - 1], ex_int(g->x, 0)}};
+    for (uint32_t k = 0; k < ngiven; k++)
+        s[2 + k] = given[k];
+    for (int h = 0; h < TWIN; h++) {
+        s[1] = (Subst){t->rvar[v->tap], ex_int(g->x, h)};
+        of[h] = operands(v, sums, p, q, s, 2 + ngiven);
+    }
+    const char *name = sums->acc[p * sums->nv + q].name;
+    ln(g->o, "%s = V%d_DOTUS2(%s, %s, %s, %s, %s);", name, v->width, of[0].x, of[0].w, of[1].x, of[1].w, name);
+}
+
 /* Of a vector of lanes that have an x of their own all points follow each other, and of a point its taps. */
 void v_dot_step(VGen *v, const Sums *sums, Points at, const Subst *given, uint32_t ngiven)
 {
     const Tile *t = v->t;
+    if (sums->dot.clipped) {
+        for (int32_t i = 0; i < at.count * sums->nv; i++)
+            dots_by_two(v, sums, at.first + i / sums->nv, i % sums->nv, given, ngiven);
+        return;
+    }
     const int64_t taps = v->tap < 0 ? 1 : t->rext[v->tap]->v.i;
     const int32_t nv = sums->nv, count = at.count * nv;
     const bool lanes = sums->dot.lanes;

@@ -4,12 +4,14 @@
  * words of four bytes: floats, or groups of bytes and halves that lie side by side in both, as points of their own.
  * Where the source is contiguous along the points, as many as a vector has lanes, they become square blocks turned over in registers,
  * and a plain loop over the lanes behind the last whole block. Where the points are a group, whose elements come from rows that lie
- * along the lanes, rows are zipped (runtime-min/mlcc_transpose.h).
+ * along the lanes, rows are zipped (runtime-min/mlcc_transpose.h). Bytes, 16 points of them, become blocks of 16, the last of which lies over the one before.
  */
 #include "cgen.h"
 
 /* group: elements of a word, as the last point; fs, ts: from one lane to the next in the source, from one point in the target. */
-typedef struct Across { CGen *g; const Tile *t; const Expr *from, *to, *fs, *ts; int32_t points, group; } Across;
+enum { BYTES = 16 }; /* a side of a block of them */
+
+typedef struct Across { CGen *g; const Tile *t; const Expr *from, *to, *fs, *ts; int32_t points, group; bool bytes; } Across;
 
 /* Elements from one value of v to the next; NULL: not always as many. */
 static const Expr *stride(const Across *c, const Expr *e, const Expr *v)
@@ -41,8 +43,9 @@ static bool find_copy(Across *c)
     const size_t bytes = dtype_bytes((DType)s->value->dt);
     c->from = flat_index(c->g, buf(c->g->u, s->value->v.ref), s->value->a);
     c->to = flat_index(c->g, buf(c->g->u, s->buf), s->idx);
+    c->bytes = bytes == 1 && t->np == 1 && last == BYTES && t->lanes >= BYTES;
     c->group = bytes < 4 && bytes * (size_t)last == 4 && is_stride(c, c->to, t->pvar[t->np - 1], 1) ? last : 1;
-    return (c->group > 1 || bytes == 4) && is_stride(c, c->to, t->lane, c->group);
+    return (c->group > 1 || bytes == 4 || c->bytes) && is_stride(c, c->to, t->lane, c->group);
 }
 
 /* In words; NULL: not whole ones. */
@@ -63,7 +66,7 @@ static bool find_blocks(Across *c)
     c->fs = words(c, stride(c, c->from, t->lane));
     c->ts = words(c, stride(c, c->to, t->pvar[0]));
     const bool width = c->points == 4 || c->points == 8 || c->points == 16;
-    return width && c->points <= c->g->lanes && t->lanes >= c->points && c->fs && c->ts && !ex_is_int(c->fs, 1);
+    return width && (c->bytes || c->points <= c->g->lanes) && t->lanes >= c->points && c->fs && c->ts && !ex_is_int(c->fs, 1);
 }
 
 static bool find_rows(Across *c)
@@ -83,17 +86,23 @@ static const char *place(CGen *g, uint32_t id, const Expr *flat, const Tile *t, 
     return c_pointer(g, id, ex_subst(g->x, flat, s, t->np + 1u));
 }
 
-static void blocks(const Across *c, int64_t whole)
+static void block_at(const Across *c, const Expr *q)
 {
     CGen *g = c->g;
     const Store *s = c->t->store;
+    ln(g->o, "%s(%s, %s, %s, %s);", c->bytes ? "mlcc_turn16" : str_fmt(g->a, "V%d_TRANSPOSE", c->points), place(g, s->value->v.ref, c->from, c->t, q), c_expr(g, c->fs),
+       place(g, s->buf, c->to, c->t, q), c_expr(g, c->ts));
+}
+
+static void blocks(const Across *c, int64_t whole)
+{
+    CGen *g = c->g;
     const int32_t width = c->points;
     const Expr *q = whole > width ? ex_var(g->x, VK_INDEX, DT_ix, "l", 0, whole - width) : ex_int(g->x, 0);
     const char *i = whole > width ? var_ident(g, q) : NULL;
     if (i)
         open_block(g->o, "for (%s %s = 0; %s < %lld; %s += %d)", c_type(g, DT_ix), i, i, (long long)whole, i, width);
-    ln(g->o, "V%d_TRANSPOSE(%s, %s, %s, %s);", width, place(g, s->value->v.ref, c->from, c->t, q), c_expr(g, c->fs),
-       place(g, s->buf, c->to, c->t, q), c_expr(g, c->ts));
+    block_at(c, q);
     if (!i)
         return;
     close_block(g->o, "");
@@ -142,7 +151,9 @@ bool c_transpose_tile(CGen *g, const Tile *t)
         zip(&c);
     else
         blocks(&c, whole);
-    if (whole < t->lanes)
+    if (whole < t->lanes && c.bytes)
+        block_at(&c, ex_int(g->x, t->lanes - BYTES));
+    else if (whole < t->lanes)
         rest(&c, whole);
     close_block(g->o, "");
     return true;

@@ -321,7 +321,7 @@ const char *v_quad(VGen *v, const Expr *load, bool lanes, bool twins)
     const char *value = !lanes          ? v_call1(v, floats ? "SET2" : twins ? "SET2Q" : "SETQ", at)
                         : v_is_whole(v) ? v_call1(v, floats ? "LD" : "LDQ", at)
                                         : v_call2(v, floats ? "LDN" : "LDNQ", at, v_count_text(v));
-    return loaded(v, load, value, lanes);
+    return loaded(v, load, value, lanes && !v->t->clipped); /* of which it has no register */
 }
 
 const char *v_words(VGen *v, const Expr *load)

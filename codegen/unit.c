@@ -102,9 +102,9 @@ static void array(Writer *w, uint32_t id)
     const Buf *b = buf(w->u, id);
     const char *type = dtype_info(b->dt)->ctype;
     ln(&w->o, "static const MLCC_ALIGN(64) %s W%03u[%" PRId64 "] = { /* %s %s */",
-       b->dt == DT_str ? "char *const" : type, id, b->data->count, shape_text(w->a, w->u, b),
+       b->dt == DT_str ? "char *const" : type, id, buf_stored(b)->count, shape_text(w->a, w->u, b),
        comment_text(w->a, b->name));
-    end_part(w, array_put, b->data);
+    end_part(w, array_put, buf_stored(b));
     ln(&w->o, "};");
 }
 

@@ -39,7 +39,7 @@ void weights_layout(Unit *u)
     for (uint32_t k = 0; k < ids.v.n; k++) {
         Buf *b = buf(u, ids.v.at[k]);
         b->offset = b->dt == DT_str ? 0 : at;
-        at = b->dt == DT_str ? at : align_up(at + b->bytes, WEIGHT_ALIGN);
+        at = b->dt == DT_str ? at : align_up(at + buf_stored_bytes(b), WEIGHT_ALIGN);
     }
     u->weight_bytes = at;
 }
@@ -65,8 +65,8 @@ void weights_put(const void *unit, Arena *a, const Sink *to)
         if (!weights_stored(b) || b->dt == DT_str)
             continue;
         sink_put(to, zero, (size_t)(b->offset - at));
-        blob_put(b->data, scratch, to);
-        at = b->offset + b->bytes;
+        blob_put(buf_stored(b), scratch, to);
+        at = b->offset + buf_stored_bytes(b);
     }
     sink_put(to, zero, (size_t)(u->weight_bytes - at));
     arena_free(scratch);

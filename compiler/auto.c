@@ -38,6 +38,7 @@ static Auto new_scheduler(Arena *a, const Te *te, const Machine *m, Tuning *t, i
         PUSH(a, &g.panel, false);
         PUSH(a, &g.twins, false);
         PUSH(a, &g.thirds, NULL);
+        PUSH(a, &g.start, 0);
         PUSH(a, &g.slim, false);
         PUSH(a, &g.scaled, false);
         PUSH(a, &g.matrix, NULL);
@@ -71,6 +72,7 @@ static Auto copy_of(const Auto *from)
     COPY(g.a, &g.twins);
     COPY(g.a, &g.thirds);
     COPY(g.a, &g.layout);
+    COPY(g.a, &g.start);
     COPY(g.a, &g.slim);
     COPY(g.a, &g.scaled);
     COPY(g.a, &g.rows);
@@ -100,6 +102,8 @@ static void rewrite(Auto *g)
     }
     if (g->m->lanes_f32 > 1 && g->m->fma)
         auto_scale(g);
+    if (g->m->lanes_f32 > 1)
+        auto_clip(g);
 }
 
 /* All else, by the first `count` tensors: those without borders and those that hold no others. */

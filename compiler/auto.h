@@ -25,6 +25,7 @@ typedef struct Auto {
     VEC(bool) twins;     /* by tensor: a product that takes two steps side by side */
     VEC(const struct ThirdsRows *) thirds; /* by tensor: the rows of a product that takes three steps by two multiplications (auto_thirds.c); NULL: it does not */
     VEC(Layout) layout;  /* by tensor: wanted */
+    VEC(uint32_t) start; /* by tensor: what is added to a product whose constant is clipped (auto_clip.c); 0: it is none */
     VEC(bool) slim;      /* by tensor: a product whose constant has four steps in three lines (auto_slim.c) */
     VEC(bool) scaled;    /* by tensor: made of the rows of a product's operand (auto_thirds.c), which it reads from memory in the product's place */
     const Expr **body;   /* by stage: with inline tensors substituted */
@@ -65,6 +66,7 @@ bool dot_of(const Auto *g, uint32_t stage, Dot *d);
 static inline int dot_lines(const Dot *d) { return d->thirds || d->slim ? LINES : 1; } /* loads of the constant in a step */
 /* Dots of bytes for each multiply-add of floats. Machines that multiply signed bytes so multiply unsigned ones, too. */
 double byte_dot_rate(const Machine *m, DType x, DType w);
+static inline bool is_clipped(const Auto *g, const Stage *s) { return ten(g->te, s->out)->clipped; }
 static inline bool dots_lanes(const Dot *d) { return d->lane >= 0 && !d->group && d->quad > 1; } /* each lane has pairs of its own (auto_fixed.c) */
 bool is_product(const Auto *g, const Stage *s);         /* a contraction; a sum of squares is a statistic */
 int64_t points_sharing(const Auto *g, const Stage *s, const Expr *load); /* outputs that read the same element of it */
@@ -160,6 +162,7 @@ bool multiplies_words(const Auto *g, DType x, DType w); /* auto_words.c: product
 bool may_store_words(const Auto *g);                   /* the same: bytes may take 16 bits */
 bool has_pairs(const Auto *g, const Stage *s, const Dot *d); /* auto_narrow.c: whether both operands can have two steps side by side */
 void auto_words(Auto *g);                              /* operands of products of bytes in 16 bits, where dots of bytes are slow */
+void auto_clip(Auto *g);                               /* products of bytes with clipped constants and lists, where that is faster than 16 bits */
 void auto_taps(Auto *g);                               /* what windows of bytes read in 16 bits by pairs of columns */
 bool multiplies_pairs(const Machine *m);               /* auto_narrow.c: of bf16, faster than floats */
 void auto_narrow(Auto *g);                             /* -ffp=bf16: operands of contractions as bfloat16 */
@@ -262,6 +265,7 @@ int variable_of_host(const Auto *g, uint32_t host, uint32_t k, int v);
 void auto_bands(Auto *g);                              /* what auto_rows made, at a few rows of its reader */
 bool makes_bytes(const Auto *g, uint32_t k);           /* auto_bands.c: stage k computes bytes, or 16 bits, of floats, as a quantization does */
 int64_t panel_bytes(const Auto *g, uint32_t t);        /* auto_strassen_panels.c: of one constant that panel t is made of */
+void auto_starts(Auto *g);                             /* auto_clip.c: what is added to products, in the outermost loop of each */
 void auto_panels(Auto *g);                             /* the same: columns of constants that are made, in the outermost loop of their product */
 void auto_strips(Auto *g);                             /* what lies between transforms, at a few rows of tiles */
 void auto_statistics(Auto *g);                         /* statistics of rows, at the rows of their reader */

@@ -178,6 +178,8 @@ bool dot_of(const Auto *g, uint32_t k, Dot *d)
     const Expr *p = b ? factor_load(b->a[0], slim) : NULL, *q = b ? factor_load(b->a[1], slim) : NULL;
     if (!p || !q)
         return false;
+    if (ten(g->te, p->v.ref)->lists || ten(g->te, q->v.ref)->lists)
+        return false;
     const bool swap = serves_lanes(g, p) > serves_lanes(g, q);
     *d = (Dot){.x = swap ? q : p, .w = swap ? p : q, .thirds = g->thirds.at[s->out], .slim = slim};
     d->lane = choose_lane(g, s, d->x, d->w);

@@ -97,7 +97,8 @@ typedef struct Added { const Auto *g; const Stage *host; uint32_t sum; bool far;
 static void find_added(void *ctx, const Expr *e)
 {
     Added *a = ctx;
-    if (e->op == EX_load && e->v.ref != a->sum && ten(a->g->te, e->v.ref)->kind == TEN_stage && loads_element(a->g, e, a->host->var))
+    const Ten *t = e->op == EX_load && e->v.ref != a->sum ? ten(a->g->te, e->v.ref) : NULL;
+    if (t && t->kind == TEN_stage && a->g->s->stage[t->stage].place == PL_root && loads_element(a->g, e, a->host->var))
         a->far = a->far || bytes_of_tensor(a->g, e->v.ref) > a->g->m->l2_bytes / 2;
 }
 

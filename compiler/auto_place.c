@@ -80,6 +80,7 @@ void auto_place(Auto *g)
     g->band = NEWN(g->a, LoopStep, g->te->stage.n);
     decide_register(g, true);
     auto_panels(g);
+    auto_starts(g);
     auto_lanes(g);
     auto_chain(g);
     auto_bands(g);

@@ -49,7 +49,15 @@ static void order_reduction(Auto *g, uint32_t k, const Dot *d)
     s->rext[s->nr - 1] = e;
 }
 
-/* A dot of quads, pairs or twins: the innermost reduction variable k becomes 4*k + q; x is padded where four do not divide its extent. */
+static const Expr *add_digit(Auto *g, Stage *s, const char *name, int64_t extent)
+{
+    s->rext[s->nr] = ex_int(g->x, extent);
+    s->rvar[s->nr] = ex_index(g->x, name, s->rext[s->nr]);
+    return s->rvar[s->nr++];
+}
+
+/* A dot of quads, pairs or twins: the innermost reduction variable k becomes 4*k + q; x is padded where four do not divide its extent. Quads of clipped
+ * constants go two by two, 8*k + 4*h + q. */
 static void split_reduction(Auto *g, uint32_t k, const Dot *d)
 {
     const uint8_t last = (uint8_t)(g->te->stage.at[k]->nr - 1);
@@ -57,14 +65,14 @@ static void split_reduction(Auto *g, uint32_t k, const Dot *d)
     if (n % d->quad && d->x->op == EX_load)
         auto_exchange(g, k, d->x, ex_loadp(g->x, (DType)d->x->dt, d->x->v.ref, d->x->n, d->x->a, ex_num(g->x, (DType)d->x->dt, 0)));
     Stage *s = auto_replace(g, k, g->body[k]);
-    const Expr *size = ex_int(g->x, d->quad), *extent = ex_int(g->x, (n + d->quad - 1) / d->quad);
-    const Expr *outer = ex_index(g->x, ex_var_info(g->x, s->rvar[last])->name, extent), *inner = ex_index(g->x, "q", size);
-    const Subst sub = {s->rvar[last], ex_add(g->x, ex_mul(g->x, outer, size), inner)};
+    const int64_t side = is_clipped(g, s) ? TWIN : 1, all = side * d->quad;
+    const Expr *k_all = s->rvar[last];
+    s->nr = last;
+    const Expr *step = ex_mul(g->x, add_digit(g, s, ex_var_info(g->x, k_all)->name, (n + all - 1) / all), ex_int(g->x, all));
+    if (side > 1)
+        step = ex_add(g->x, step, ex_mul(g->x, add_digit(g, s, "h", side), ex_int(g->x, d->quad)));
+    const Subst sub = {k_all, ex_add(g->x, step, add_digit(g, s, "q", d->quad))};
     s->body = ex_subst(g->x, s->body, &sub, 1);
-    s->rvar[last] = outer;
-    s->rext[last] = extent;
-    s->rvar[s->nr] = inner;
-    s->rext[s->nr++] = size;
     g->body[k] = s->body;
 }
 

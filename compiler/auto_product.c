@@ -92,6 +92,16 @@ static bool find_product(const Auto *g, uint32_t k, Product *p, bool (*is_of)(co
 
 bool auto_product(const Auto *g, uint32_t k, Product *p) { return find_product(g, k, p, is_of_floats); }
 
+static bool is_of_bytes(const Dot *d) { return d->x->dt == DT_u8 && d->w->dt == DT_i8; }
+
+bool auto_product_of_bytes(const Auto *g, uint32_t k, Product *p)
+{
+    if (!find_product(g, k, p, is_of_bytes))
+        return false;
+    p->d.quad = QUAD_STEPS;
+    return true;
+}
+
 bool auto_product_of_words(const Auto *g, uint32_t k, Product *p)
 {
     if (!find_product(g, k, p, is_of_words))

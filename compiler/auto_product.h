@@ -25,8 +25,9 @@ typedef struct Product {
 
 /* Whether stage k is such a product over one variable, of a constant that all lanes walk alike; of floats, or of 16 bits with bytes, whose dots take
  * PAIR_STEPS. */
-enum { PAIR_STEPS = 2 };
+enum { PAIR_STEPS = 2, QUAD_STEPS = 4 };
 bool auto_product(const Auto *g, uint32_t k, Product *p);
+bool auto_product_of_bytes(const Auto *g, uint32_t k, Product *p); /* unsigned ones by signed ones */
 bool auto_product_of_words(const Auto *g, uint32_t k, Product *p);
 
 enum { COLUMN_STRIP = 64 }; /* columns at most that are made at a time */

@@ -19,7 +19,8 @@ int64_t points_of_tensor(const Auto *g, uint32_t t)
 
 int64_t bytes_of_tensor(const Auto *g, uint32_t t)
 {
-    return points_of_tensor(g, t) * (int64_t)dtype_bytes(ten(g->te, t)->dt);
+    const Ten *n = ten(g->te, t);
+    return n->lists ? n->lists->count : points_of_tensor(g, t) * (int64_t)dtype_bytes(n->dt);
 }
 
 int64_t points_of_stage(const Auto *g, uint32_t k)

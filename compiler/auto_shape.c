@@ -234,9 +234,11 @@ static int64_t phases_of(const Stage *s, const Dot *d)
 }
 
 /* Pairs of 16 bits are multiplied, then added; bytes are taken apart to such pairs before. */
-static int64_t parts_of_dot(const Auto *g, const Dot *d)
+static int64_t parts_of_dot(const Auto *g, const Dot *d, const Stage *s)
 {
-    enum { OF_PAIRS = 1, OF_BYTES = 3 };
+    enum { OF_PAIRS = 1, OF_CLIPPED = 2, OF_BYTES = 3 };
+    if (is_clipped(g, s))
+        return OF_CLIPPED;
     if (g->m->dot_us8 >= 1 || g->m->dot_ss8 >= 1 || d->quad == 1)
         return 0;
     return dtype_is_byte((DType)d->x->dt) ? OF_BYTES : d->x->dt == DT_i16 ? OF_PAIRS : 0;
@@ -250,7 +252,7 @@ static ShapeWork work_of(const Auto *g, const Dot *d, const Stage *s, int64_t la
     const int outer = d->row >= 0 ? outer_rows(s, t, d) : -1;
     const int64_t width = g->m->lanes_f32 / (g->twins.at[s->out] ? TWIN : 1);
     const bool beside = g->m->adds_apart && !dtype_is_byte((DType)d->x->dt);
-    return (ShapeWork){joined_rows(s, t, d, rows), rows, lanes, width, reduction_steps(g, s) / d->quad, dot_lines(d), d->slim ? SLIM_STEPS : d->thirds ? 2 : 1, parts_of_dot(g, d), is_depthwise(d), beside,
+    return (ShapeWork){joined_rows(s, t, d, rows), rows, lanes, width, reduction_steps(g, s) / d->quad, dot_lines(d), d->slim ? SLIM_STEPS : d->thirds ? 2 : 1, parts_of_dot(g, d, s), is_depthwise(d), beside,
                        outer >= 0 ? bytes_between(g, d->x, s->var[outer]) : 0, row ? bytes_between(g, d->x, s->var[d->row]) : 0, phases_of(s, d)};
 }
 

@@ -13,6 +13,7 @@ uint32_t auto_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, cons
     PUSH(g->a, &g->panel, false);
     PUSH(g->a, &g->twins, false);
     PUSH(g->a, &g->thirds, NULL);
+    PUSH(g->a, &g->start, 0);
     PUSH(g->a, &g->slim, false);
     PUSH(g->a, &g->scaled, false);
     PUSH(g->a, &g->matrix, NULL);

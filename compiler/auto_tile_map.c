@@ -114,7 +114,7 @@ static int walked_across(const Auto *g, uint32_t k, int lane, const Expr *e)
         const int one = walked_across(g, k, lane, e->a[1]);
         return one == walked_across(g, k, lane, e->a[2]) ? one : -1;
     }
-    if (e->op != EX_load || e->dt != DT_f32 || !e->n)
+    if (e->op != EX_load || (e->dt != DT_f32 && e->dt != DT_i32) || !e->n)
         return -1;
     const Expr *walk = e->a[order_of(g, e->v.ref).at[e->n - 1]];
     while (v < t->rank && !ex_uses(walk, s->var[v]))
@@ -199,11 +199,13 @@ bool has_lanes(const Auto *g, uint32_t k)
     return dt == DT_f32 || dt == DT_bf16 || (bytes && g->body[k]->op != EX_load && g->body[k]->op != EX_loadp);
 }
 
-/* Bytes that are moved from elsewhere than side by side, or a few in a row. */
+/* Bytes that are moved from elsewhere than side by side, or a few in a row, and integers that are turned over. */
 static bool moves_apart(Auto *g, uint32_t k, const Order *order)
 {
     const Ten *t = ten(g->te, g->te->stage.at[k]->out);
     const int lane = innermost_dim(t, order);
+    if (t->dt == DT_i32)
+        return turns_over(g, k);
     return lane >= 0 && dtype_is_byte(t->dt) && g->body[k]->op == EX_load && (period_of(g, k, lane) > 0 || turned_across(g, k, lane) >= 0);
 }
 
@@ -313,7 +315,7 @@ void tile_map(Auto *g, uint32_t k)
     const Order order = order_of(g, s->out);
     if (g->m->lanes_f32 < 2 || is_copied(g, k) || (s->kind != ST_map && s->kind != ST_reduce))
         return;
-    if (tile_pack(g, k, &order) || !(has_lanes(g, k) || moves_apart(g, k, &order)))
+    if (tile_listed(g, k) || tile_pack(g, k, &order) || tile_bytes(g, k, &order) || !(has_lanes(g, k) || moves_apart(g, k, &order)))
         return;
     if (s->kind == ST_reduce) {
         tile_reduction(g, k, &order);

@@ -15,6 +15,7 @@
 typedef struct Words {
     Auto *g;
     uint32_t *as;    /* by tensor: what pairs are read from; the tensor itself where it is stored in 16 bits; 0: not wanted */
+    bool *bytes;     /* by tensor: a product reads it as bytes (auto_clip.c) */
 } Words;
 
 /* ---- which contractions ---- */
@@ -28,7 +29,7 @@ bool may_store_words(const Auto *g) { return !g->te->cx->small && all_constants(
 
 static bool is_product_of_bytes(const Auto *g, uint32_t k, Dot *d)
 {
-    if (!dot_of(g, k, d) || d->lane < 0 || d->row < 0 || !d->group || !dtype_is_byte((DType)d->x->dt) || !dtype_is_byte((DType)d->w->dt) || d->w->op != EX_load)
+    if (is_clipped(g, g->te->stage.at[k]) || !dot_of(g, k, d) || d->lane < 0 || d->row < 0 || !d->group || !dtype_is_byte((DType)d->x->dt) || !dtype_is_byte((DType)d->w->dt) || d->w->op != EX_load)
         return false;
     return multiplies_words(g, (DType)d->x->dt, (DType)d->w->dt);
 }
@@ -51,7 +52,7 @@ static void choose_storage(Words *n, uint32_t t)
     const Ten *x = ten(g->te, t);
     if (n->as[t])
         return;
-    n->as[t] = layout_free(g, t) ? t : auto_tensor(g, str_fmt(g->a, "%s.words", x->name), TEN_stage, x->rank, x->dim);
+    n->as[t] = layout_free(g, t) && !n->bytes[t] ? t : auto_tensor(g, str_fmt(g->a, "%s.words", x->name), TEN_stage, x->rank, x->dim);
 }
 
 /* ---- the stages, rewritten ---- */
@@ -130,7 +131,10 @@ void auto_words(Auto *g)
     Dot d;
     make_rows(g);
     const uint32_t count = g->te->ten.n;
-    Words n = {.g = g, .as = NEWN(g->a, uint32_t, count)};
+    Words n = {.g = g, .as = NEWN(g->a, uint32_t, count), .bytes = NEWN(g->a, bool, count)};
+    for (uint32_t k = 0; k < g->te->stage.n; k++)
+        if (is_clipped(g, g->te->stage.at[k]) && dot_of(g, k, &d))
+            n.bytes[d.x->v.ref] = true;
     for (uint32_t k = 0; k < g->te->stage.n; k++)
         if (product_of(g, k, &d)) {
             choose_storage(&n, d.x->v.ref);

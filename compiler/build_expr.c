@@ -162,6 +162,7 @@ uint32_t buffer_of(Build *b, uint32_t t)
     buffer->io = n->kind == TEN_input ? n->input : n->output;
     if (n->kind == TEN_const)
         buffer->data = reordered(b, buffer, n->data);
+    buffer->lists = n->lists;
     return b->buf_of[t] = id;
 }
 

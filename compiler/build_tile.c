@@ -101,28 +101,34 @@ uint8_t register_vars(Build *b, uint32_t k, uint32_t r, const Subst *sub, Subst 
     return rank;
 }
 
-/* acc + e, where e is an element of a constant: a bias. */
+/* acc + e, where e is an element of a constant, a bias, or of what was made for the tile (auto_clip.c). */
 typedef struct Bias { const Build *b; const Expr *acc, *sum, *value; } Bias;
+
+static bool may_start(const Build *b, const Expr *load)
+{
+    const BufClass cls = load->op == EX_load ? buf(b->u, load->v.ref)->cls : BC_arena;
+    return cls == BC_const || (cls == BC_scratch && load->dt == DT_i32);
+}
 
 static void find_bias(void *ctx, const Expr *e)
 {
     Bias *f = ctx;
     for (int k = 0; e->op == EX_add && k < 2; k++)
-        if (e->a[k] == f->acc && e->a[!k]->op == EX_load && buf(f->b->u, e->a[!k]->v.ref)->cls == BC_const) {
+        if (e->a[k] == f->acc && may_start(f->b, e->a[!k])) {
             f->sum = e;
             f->value = e->a[!k];
         }
 }
 
-/* Register for a sum that starts with an element of a constant of whole numbers; of floats acc itself. */
+/* Register for a sum that starts with such whole numbers; of floats acc itself. */
 static const Expr *started(Build *b, const Expr *acc, const Expr *value)
 {
     const VarInfo *v = ex_var_info(b->x, acc);
     const Blob *from = buf(b->u, value->v.ref)->data;
-    int64_t lo = INT32_MAX, hi = INT32_MIN;
+    int64_t lo = from ? INT32_MAX : INT32_MIN, hi = from ? INT32_MIN : INT32_MAX;
     if (acc->dt != DT_i32)
         return acc;
-    for (int64_t k = 0; k < from->count; k++) {
+    for (int64_t k = 0; from && k < from->count; k++) {
         lo = min_i64(lo, blob_i(from, k));
         hi = max_i64(hi, blob_i(from, k));
     }
@@ -188,6 +194,7 @@ void tile_stage(Build *b, Nest *in, uint32_t k, const Box *box)
     t->matrix = p->matrix && t->red == RED_sum;
     t->bypass = t->matrix && p->bypass;
     t->fence = is_dot(t);
+    t->clipped = out_of(b, r >= 0 ? b->te->stage.at[r] : s)->clipped;
     t->tail = t->fence && !t->matrix ? p->tail : 0;
     start_with_bias(b, t);
     tile_fetches(b, t, k, box);

@@ -74,9 +74,37 @@ static double step_work(const Cost *s, const Tile *t, double points)
     return (s->m->adds_apart ? fmax(products, others) : products + others) + loads;
 }
 
+/* The constant of a product that is stored as lists; NULL: there is none. */
+typedef struct Listed { const Unit *u; const Buf *buf; } Listed;
+
+static void find_lists(void *ctx, const Expr *e)
+{
+    Listed *l = ctx;
+    l->buf = e->op == EX_load && buf(l->u, e->v.ref)->lists ? buf(l->u, e->v.ref) : l->buf;
+}
+
+static const Buf *lists_of(const Cost *s, const Tile *t)
+{
+    Listed l = {s->u, NULL};
+    if (t->body)
+        ex_walk(t->body, find_lists, &l);
+    return l.buf;
+}
+
+/* Quads of 12 bytes, for each of which a vector of lanes takes five operations. */
+static double list_cycles(const Cost *s, const Tile *t, const Buf *lists)
+{
+    enum { QUAD_BYTES = 12, QUAD_WORK = 5 };
+    const double quads = (double)lists->lists->count / (double)lists->dim[0]->v.i / QUAD_BYTES;
+    return quads * QUAD_WORK * ceil((double)t->lanes / s->m->lanes_f32) / s->m->fma_rate;
+}
+
 static double tile_cycles(const Cost *s, const Tile *t)
 {
     double points = 1, steps = 1, stores = 0;
+    const Buf *lists = lists_of(s, t);
+    if (lists)
+        return list_cycles(s, t, lists);
     for (uint8_t k = 0; k < t->np; k++)
         points *= t->pext[k];
     for (uint8_t k = 0; k < t->nr; k++)
@@ -171,8 +199,8 @@ Cost cost_on(const Unit *u, const Machine *m)
     double constants = 0, all = 0;
     for (uint32_t k = 1; k < u->buf.n; k++) {
         const Buf *b = buf(u, k);
-        constants += b->cls == BC_const ? (double)b->bytes : 0;
-        all += (double)b->bytes;
+        constants += b->cls == BC_const ? (double)buf_stored_bytes(b) : 0;
+        all += (double)buf_stored_bytes(b);
     }
     const double beyond = constants > m->l3_bytes ? m->ram_rate : m->l3_rate;
     return all > m->l2_bytes ? (Cost){u, m, m->l3_rate, beyond} : (Cost){u, m, m->l2_rate, m->l2_rate};

@@ -33,6 +33,7 @@ typedef struct Buf {
     double pad;                   /* value that the halo holds */
     uint32_t ten;                 /* te tensor, 0: scratch of the schedule */
     const Blob *data;             /* BC_const, already in storage order */
+    const Blob *lists;            /* what is stored of it: lists of what is not 0 (blob_lists), which tiles of products alone read; NULL: data */
     int32_t io;                   /* number of the input or output */
     uint32_t alias;               /* buffer whose memory it shares by construction, 0: none */
     bool on_stack;                /* BC_scratch */
@@ -95,6 +96,7 @@ typedef struct Tile {
     Fetch *fetch;                 /* of tiles with a reduction */
     bool fence;                   /* dot tile: keep the order of loads (prototype: FENCE between steps) */
     int32_t tail;                 /* last steps of the reduction, at most, that emission may make beside the stores of other points; 0: none */
+    bool clipped;                 /* dot tile over (r.., 2, 4): its constant leaves 16 bits enough for two quads of unsigned bytes and signed ones (auto_clip.c) */
     bool matrix;                  /* sized for a matrix unit, where the target has one and the operands fit */
     bool bypass;                  /* of a matrix unit: the operand with lanes is loaded past the first-level cache, which keeps the other one */
 } Tile;
@@ -164,6 +166,10 @@ typedef struct Unit {
     const char **pool_name;       /* by pool, 0 included */
     int64_t *pool_bytes, *pool_bound;
 } Unit;
+
+/* A constant as it is stored, and its bytes. */
+static inline const Blob *buf_stored(const Buf *b) { return b->lists ? b->lists : b->data; }
+static inline int64_t buf_stored_bytes(const Buf *b) { return b->lists ? b->lists->count : b->bytes; }
 
 static inline bool nest_is_shared(const Nest *n) { return n->op == NS_for && (n->kind == FOR_parallel || n->kind == FOR_lead); }
 

@@ -307,15 +307,22 @@ static bool sized(Parser *p, const Buf *b, int64_t *count)
     return true;
 }
 
+static bool lists(Parser *p, Buf *b)
+{
+    b->lists = b->rank == 2 ? blob_lists(p->a, b->data, b->dim[0]->v.i, b->dim[1]->v.i) : NULL;
+    return b->lists || fail(p, "lists are of rows of i8");
+}
+
 static bool data(Parser *p, Buf *b, int64_t count)
 {
     const char *error;
     for (uint8_t d = 0; d < b->rank; d++)
         if (!ex_is_const(b->dim[d]))
             return fail(p, "the extents of a constant are numbers");
+    const bool listed = accept(p, "listed");
     blanks(p);
     b->data = blob_parse(p->a, &p->s, b->dt, count, &error);
-    return b->data || fail(p, error);
+    return b->data ? !listed || lists(p, b) : fail(p, error);
 }
 
 static bool buffer_line(Parser *p)
@@ -526,6 +533,7 @@ static bool tile_statement(Parser *p, Nest *in)
     t->fence = accept(p, "fence");
     if (accept(p, "tail") && !int32(p, 1, &t->tail))
         return false;
+    t->clipped = accept(p, "clipped");
     t->matrix = accept(p, "matrix");
     t->bypass = t->matrix && accept(p, "bypass");
     if (!expect(p, "{") || !end_line(p))

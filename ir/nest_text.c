@@ -151,7 +151,7 @@ static void print_buf(Printer *p, uint32_t id)
     if (b->alias)
         text_add(p->out, " alias %%%s", buf_name(p, b->alias));
     if (b->data) {
-        text_add(p->out, " ");
+        text_add(p->out, b->lists ? " listed " : " ");
         blob_print(p->out, b->data, NEST_INLINE_DATA);
     }
     text_add(p->out, "\n");
@@ -266,7 +266,7 @@ static void print_tile(Printer *p, const Tile *t)
     text_add(p->out, "%s", t->fence ? "fence " : "");
     if (t->tail)
         text_add(p->out, "tail %d ", t->tail);
-    text_add(p->out, "%s%s{\n", t->matrix ? "matrix " : "", t->bypass ? "bypass " : "");
+    text_add(p->out, "%s%s%s{\n", t->clipped ? "clipped " : "", t->matrix ? "matrix " : "", t->bypass ? "bypass " : "");
     p->depth++;
     print_points(p, t);
     if (t->lane) {

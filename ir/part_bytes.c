@@ -65,7 +65,8 @@ double touched_bytes(const Unit *u, const Touches *t)
         for (uint32_t m = k; m < t->v.n; m++)
             if (t->v.at[m].buf == t->v.at[k].buf)
                 reach_add(&r, buf(u, t->v.at[k].buf), &t->v.at[m]);
-        bytes += reach_bytes(&r, buf(u, t->v.at[k].buf));
+        const Buf *b = buf(u, t->v.at[k].buf);
+        bytes += b->lists ? reach_bytes(&r, b) * (double)b->lists->count / (double)b->bytes : reach_bytes(&r, b);
     }
     return bytes;
 }

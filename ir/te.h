@@ -27,6 +27,8 @@ typedef struct Ten {
     uint8_t rank;
     const Expr *dim[MAX_RANK]; /* over symbols */
     const Blob *data;          /* TEN_const */
+    bool clipped;              /* TEN_stage: a sum of products of bytes, of which 16 bits hold those of two quads (compiler/auto_clip.c) */
+    const Blob *lists;         /* the same as lists (blob_lists), where it is stored so; NULL: as it is */
     const Expr *const *value;  /* elements known as ix expressions over symbols (Tensor.value); NULL: not known */
     uint32_t stage;            /* TEN_stage: index of the stage that defines it, NO_STAGE until then */
     int32_t output;            /* number of the graph output it is, -1 otherwise */

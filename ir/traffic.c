@@ -39,6 +39,8 @@ static void access(Count *c, uint32_t id, const Expr *const *idx)
         n *= t->lanes;
     for (int k = 0; t && k < t->nr; k++)
         n *= uses(b, idx, t->rvar[k]) ? extent_of(c, t->rext[k]) : 1;
+    if (b->lists)
+        n *= (double)b->lists->count / (double)b->bytes;
     const double most = (double)(INT64_MAX / 4), sum = (double)c->bytes[id] + n;
     c->bytes[id] = sum < most ? (int64_t)sum : INT64_MAX / 4;
 }

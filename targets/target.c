@@ -9,8 +9,8 @@
 #include "../runtime-min/mlcc_cpu.h"
 
 static const Machine table[] = {
-#define MACHINE(name, isa, lanes, vregs, l1_kb, l2_kb, l3_kb, us8, ss8, bf16, i16, amx, fma, per, spread, apart, l2, l3, ram, pull, ahead, tail, hint, cpu, flags, what) \
-    {#name, ISA_##isa, lanes, vregs, (l1_kb) * 1024, (l2_kb) * 1024, (l3_kb) * 1024, us8, ss8, bf16, i16, (amx) > 0, amx, fma, per, spread, apart, l2, l3, ram, pull, ahead, tail, hint, cpu, flags},
+#define MACHINE(name, isa, lanes, vregs, l1_kb, l2_kb, l3_kb, us8, ss8, bf16, i16, clip, amx, fma, per, spread, apart, l2, l3, ram, pull, ahead, tail, hint, cpu, flags, what) \
+    {#name, ISA_##isa, lanes, vregs, (l1_kb) * 1024, (l2_kb) * 1024, (l3_kb) * 1024, us8, ss8, bf16, i16, clip, (amx) > 0, amx, fma, per, spread, apart, l2, l3, ram, pull, ahead, tail, hint, cpu, flags},
 #include "target.def"
 #undef MACHINE
 };

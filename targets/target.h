@@ -17,6 +17,7 @@ typedef struct Machine {
     /* Vector dot products for each FMA of floats that the core could do instead: bytes in quads (u8 x i8, i8 x i8), bf16 and
      * 16-bit integers in pairs. 1: one instruction, as fast as an FMA; less: more or slower instructions; 0: not worth a dot. */
     double dot_us8, dot_ss8, dot_bf16, dot_i16;
+    double dot_clip8;  /* of u8 x i8 in quads, two by two, where the constant leaves 16 bits room for both (compiler/auto_clip.c) */
     bool amx;          /* tile registers, 16 rows of 64 bytes */
     double amx_gain;   /* dots on them for each of vectors in the same time */
     bool fma;          /* multiplies and adds with one rounding */

@@ -73,7 +73,7 @@ def judged(fact, time, peak, threads):
     """One function with its bound, of so many cores: dict of what is printed and stored."""
     kind = {'i8': 'i8', 'u8': 'i8', 'bf16': 'bf16', 'i16': 'i16'}.get(fact['operands'], 'f32')
     matrix = fact['unit'] == 'matrix' and peak.get(f'{kind}_matrix')
-    rate = matrix or max(peak['f32'], peak[kind], peak['i16'] if kind == 'i8' else 0) # bytes as pairs of 16 bits where they have no dot
+    rate = matrix or max(peak['f32'], peak[kind], peak['i16'] if kind == 'i8' else 0) # bytes as pairs of 16 bits where those are faster
     compute = 2 * fact['macs'] / rate / 1e3
     move = fact['bytes'] / bandwidth(peak, fact['bytes']) / 1e3
     bound = max(compute, move) / threads

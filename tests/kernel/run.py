@@ -121,6 +121,38 @@ def halves_i8(path):
     return g.save(path, {'x': [224, 1024], 'y': [8, 16, 224], 'z': [1, 640, 14, 14]}, leaves(g))
 
 
+# Products whose constants are clipped: (rows, steps, columns)
+LISTED = ((128, 768, 768), (33, 1024, 264), (197, 512, 1000), (49, 768, 400), (64, 2048, 128))
+
+
+def lists_i8(path):
+    """Bytes, the largest among them, by constants of normal weights: columns of nothing but the largest, of which most is cut; behind zero points, with
+    epilogues, as sums; operands that others read, turned over once for several and read by a product of few rows, too; pictures of 1x1, in a row."""
+    g = Graph(23)
+    unit, out, zero, zw = g.const(np.float32(0.02)), g.const(np.float32(3)), g.const(np.uint8(131)), g.const(np.int8(0))
+
+    def normal(steps, columns):
+        w = g.rng.standard_normal((steps, columns))
+        w = np.rint(w / np.abs(w).max(0) * 127).astype(np.int8)
+        w[:, 3], w[:, 5], w[:, columns - 1], w[::3, 4] = 127, -128, 0, 127
+        return w
+    for k, (m, s, n) in enumerate(LISTED):
+        x = g.node('QuantizeLinear', g.node('Clip', g.node('Slice', 'x', *slices(g, m, s)), g.const(np.float32(-1)), g.const(np.float32(2))), g.const(np.float32(0.01)), g.const(np.uint8(100)))
+        scales, z = g.const(g.rng.uniform(0.01, 0.03, n).astype(np.float32)), g.const(np.uint8(100 if k % 2 else 0))
+        y = g.node('QLinearMatMul', x, unit, z, g.const(normal(s, n)), scales, g.const(np.zeros(n, np.int8)), out, zero)
+        d = g.node('Add', g.node('DequantizeLinear', y, out, zero), g.normal(n))
+        g.node('QuantizeLinear', g.node('Mul', d, g.node('Sigmoid', d)) if k % 2 else d, out, zero)
+        g.node('MatMulInteger', x, g.const(normal(s, n)), z)
+        if k == 0:
+            g.node('MatMulInteger', g.node('Slice', x, *slices(g, 3, s)), bytes_of(g, s, 40), z)
+            g.node('MatMulInteger', x, bytes_of(g, s, 48), z)
+    x = g.node('QuantizeLinear', g.node('Slice', 'y', *slices(g, 1, 512, 13, 11)), unit, zero)
+    for cin, cout in ((512, 256), (256, 512), (512, 128)):
+        scales, bias = g.const(g.rng.uniform(0.01, 0.02, cout).astype(np.float32)), g.const(g.rng.integers(-2000, 2000, cout).astype(np.int32))
+        x = g.node('QLinearConv', x, unit, zero, g.const(normal(cin, cout).T.reshape(cout, cin, 1, 1).copy()), scales, g.const(np.zeros(cout, np.int8)), unit, zero, bias)
+    return g.save(path, {'x': [197, 2048], 'y': [1, 512, 13, 11]}, leaves(g))
+
+
 SLIM = ((1, 640, 256), (1, 100, 260), (2, 65, 512), (3, 33, 600), (4, 96, 128), (5, 70, 256), (1, 17, 1024), (1, 1000, 64), (1, 512, 256), (1, 64, 255))
 
 
@@ -468,7 +500,7 @@ def taps_i8(path):
     return g.save(path, {'x': [2, 72, 28, 30], 'y': [4, 768]}, leaves(g))
 
 
-MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'thirds-f32': thirds_f32, 'halves-f32': halves_f32, 'halves-i8': halves_i8, 'slim-f32': slim_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'filtered-f32': filtered_f32, 'filtered-i8': filtered_i8, 'windows-f32': windows_f32,
+MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'thirds-f32': thirds_f32, 'halves-f32': halves_f32, 'halves-i8': halves_i8, 'lists-i8': lists_i8, 'slim-f32': slim_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'filtered-f32': filtered_f32, 'filtered-i8': filtered_i8, 'windows-f32': windows_f32,
           'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'groups-f32': groups_f32, 'turned-f32': turned_f32, 'behind-i8': behind_i8, 'clipped-f32': clipped_f32,
           'taps-i8': taps_i8}
 

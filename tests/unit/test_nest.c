@@ -35,6 +35,7 @@ static const char all_forms[] =
     "buf %5.places arena i64[C] at 0 pool 0 alias %4.t\n"
     "buf %6.on arena bool[9] at 0 pool 0\n"
     "buf %7.y output 0 f32[2,N]\n"
+    "buf %10.few const i8[2,3] listed (0, 5, -3, 0, 0, 1)\n"
     "func n000_first macs 12 split meet 1 3 shares 0 12\n"
     "  note %y = Everything %x\n"
     "  note and more\n"
@@ -62,7 +63,7 @@ static const char all_forms[] =
     "  }\n"
     "func n001_tiles macs 0\n"
     "  var p 0..1, q 0..2, l 0..15, r 0..7, s 0..2, a f32, b f32\n"
-    "  tile fence tail 2 matrix bypass {\n"
+    "  tile fence tail 2 clipped matrix bypass {\n"
     "    point p 2, q 3\n"
     "    lane l 16\n"
     "    sum r 8, s 3\n"
@@ -93,7 +94,8 @@ static void test_forms(void **state)
     (void)state;
     const Unit *u = parsed(all_forms);
     assert_string_equal(printed(u), all_forms);
-    assert_int_equal(u->buf.n, 10);
+    assert_int_equal(u->buf.n, 11);
+    assert_int_equal(buf_stored_bytes(buf(u, 10)), 3 * 4 + 2 * 12); /* where lists begin, and a quad in each */
     assert_int_equal(u->func.n, 3);
     assert_int_equal(u->input.n, 1);
     assert_int_equal(u->sym_input.at[1], -1);

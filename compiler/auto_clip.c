@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Products of unsigned bytes and a constant of signed ones where x86 has no exact dot of bytes. pmaddubsw multiplies 32 of them at once, but adds two
+ * neighbours in 16 bits, which saturate. So the constant is clipped, and what is cut off it, few elements, makes a product of its own:
+ *
+ *   y[m,n] = sum(k) x[m,k]*w[k,n]   becomes   y[m,n] = sum(k) x[m,k]*a[k,n] + sum(k) x[m,k]*r[k,n]      w = a + r
+ *
+ * Of eight steps of a column, 0, 1, 4, 5 and 2, 3, 6, 7 are what one lane of 16 bits adds up in two instructions: those of one sign are at most 128 together
+ * in a, which 255 times as much leaves below 2^15. Exact, whatever x is. Of weights as large as their channel allows 4 to 6 in a hundred are cut.
+ *
+ * r is held as lists (ir/blob_lists.c). Their lanes are rows of x, which is turned over once for all products that read it; what they add up to is made for
+ * some columns at a time, where the loop over columns of the other product begins, turned back, and added by its epilogue.
+ */
+#include <inttypes.h>
+
+#include "auto_product.h"
+#include "auto_tile.h"
+
+enum { OCT = 8, MOST = 128, STEPS = 16 /* turned over together */, LEAST_ROWS = 32 };
+
+/* What is done for each element of r and row of x, of x that is turned over, and of y, in multiply-adds of a lane of floats. Zen 3: 128 rows of 384 to 1536
+ * columns take 0.0217 ns, 0.04 and 0.15 to 0.2, of which it does 51.8 in one. */
+#define OF_LISTED 1.2
+#define OF_TURNED 3.0
+#define OF_ADDED  10.0
+#define LEAST     0.9 /* of the time of pairs of 16 bits, whose products by halves (auto_strassen.c) take 0.88 to 0.98 */
+
+/* ---- the constant ---- */
+
+/* Cuts the largest of those that one lane adds up until they fit. */
+static void clip_lane(int8_t *w, const uint8_t *lane, int sign)
+{
+    for (;;) {
+        int sum = 0, large = lane[0];
+        for (int q = 0; q < OCT / 2; q++) {
+            sum += w[lane[q]] * sign > 0 ? w[lane[q]] * sign : 0;
+            large = w[lane[q]] * sign > w[large] * sign ? lane[q] : large;
+        }
+        if (sum <= MOST)
+            return;
+        w[large] = (int8_t)(w[large] - sign * min_i32(sum - MOST, w[large] * sign));
+    }
+}
+
+static void clip(int8_t *w)
+{
+    static const uint8_t lane[2][OCT / 2] = {{0, 1, 4, 5}, {2, 3, 6, 7}};
+    for (int h = 0; h < 2; h++)
+        for (int sign = 1; sign >= -1; sign -= 2)
+            clip_lane(w, lane[h], sign);
+}
+
+/* The constant as the product walks it. */
+typedef struct Walk { Recipe r; ElementWalk step, lane; int64_t at; } Walk;
+
+typedef void (*SeeOct)(void *ctx, int64_t lane, int64_t step, const int8_t *w, const int8_t *clipped);
+
+/* fn for all eights of steps of all columns. */
+static void walk_octs(const Walk *c, const int8_t *from, SeeOct fn, void *ctx)
+{
+    for (int64_t k = 0; k < c->step.extent; k += OCT)
+        for (int64_t l = 0; l < c->lane.extent; l++) {
+            int8_t w[OCT], a[OCT];
+            for (int q = 0; q < OCT; q++)
+                w[q] = from[c->at + (k + q) * c->step.stride + l * c->lane.stride];
+            memcpy(a, w, sizeof a);
+            clip(a);
+            fn(ctx, l, k, w, a);
+        }
+}
+
+typedef struct Target { const Walk *c; int8_t *out; } Target;
+
+static void put_clipped(void *ctx, int64_t lane, int64_t step, const int8_t *w, const int8_t *clipped)
+{
+    const Target *t = ctx;
+    (void)w;
+    for (int q = 0; q < OCT; q++)
+        t->out[t->c->at + (step + q) * t->c->step.stride + lane * t->c->lane.stride] = clipped[q];
+}
+
+static void put_rest(void *ctx, int64_t lane, int64_t step, const int8_t *w, const int8_t *clipped)
+{
+    const Target *t = ctx;
+    for (int q = 0; q < OCT; q++)
+        t->out[lane * t->c->step.extent + step + q] = (int8_t)(w[q] - clipped[q]);
+}
+
+static void count_rest(void *ctx, int64_t lane, int64_t step, const int8_t *w, const int8_t *clipped)
+{
+    int64_t *n = ctx;
+    (void)lane;
+    (void)step;
+    for (int q = 0; q < OCT; q++)
+        *n += w[q] != clipped[q];
+}
+
+static void make_clipped(const Recipe *r, const char *from, int64_t first, int64_t n, char *out)
+{
+    memcpy(out, from + first, (size_t)n);
+    walk_octs((const Walk *)r, (const int8_t *)from, put_clipped, &(Target){(const Walk *)r, (int8_t *)out});
+}
+
+static void make_rest(const Recipe *r, const char *from, int64_t first, int64_t n, char *out)
+{
+    (void)first;
+    (void)n;
+    walk_octs((const Walk *)r, (const int8_t *)from, put_rest, &(Target){(const Walk *)r, (int8_t *)out});
+}
+
+/* ---- which products ---- */
+
+typedef struct Clip { Product p; int64_t rows, lanes, step; } Clip; /* step: dimension of x that the steps walk */
+
+/* Whether the rows of x lie one after the other as those of the product are counted: each of its other dimensions is one variable, all of it, or one place. */
+static bool has_plain_rows(const Auto *g, const Clip *c)
+{
+    const Ten *x = ten(g->te, c->p.x->v.ref), *y = ten(g->te, c->p.s->out);
+    int last = -1, v;
+    for (uint8_t d = 0; d < x->rank; d++) {
+        if (d == c->step || ex_is_const(c->p.x->a[d]))
+            continue;
+        if (!is_pure_var(c->p.x->a[d], c->p.s->var, y->rank, &v) || v <= last || extent_of(g, y->dim[v]) != extent_of(g, x->dim[d]))
+            return false;
+        last = v;
+    }
+    return true;
+}
+
+static int64_t elements_cut(const Auto *g, const Clip *c)
+{
+    Arena *scratch = arena_child(g->a);
+    const Walk w = {.step = c->p.walk[0], .lane = c->p.walk[1], .at = c->p.at};
+    int64_t n = 0;
+    walk_octs(&w, blob_all(ten(g->te, c->p.w->v.ref)->data, scratch), count_rest, &n);
+    arena_free(scratch);
+    return n;
+}
+
+/* By output. */
+static bool pays(const Auto *g, const Clip *c)
+{
+    const double steps = (double)c->p.steps, lanes = (double)c->lanes, pairs = steps / (2 * g->m->dot_i16), octs = steps / (4 * g->m->dot_clip8);
+    const double room = LEAST * pairs - octs - OF_TURNED * steps / lanes - OF_ADDED;
+    return room > 0 && OF_LISTED * (double)elements_cut(g, c) <= room * lanes;
+}
+
+static bool find_clip(const Auto *g, uint32_t k, Clip *c)
+{
+    if (g->m->dot_clip8 <= 0 || !may_store_words(g) || !auto_product_of_bytes(g, k, &c->p))
+        return false;
+    const Ten *y = ten(g->te, c->p.s->out);
+    c->lanes = extent_of(g, y->dim[c->p.d.lane]);
+    c->rows = points_of_tensor(g, c->p.s->out) / c->lanes;
+    c->step = dim_of(c->p.x, c->p.k);
+    const bool fits = !c->p.nbatch && c->p.steps % STEPS == 0 && c->p.steps <= UINT16_MAX && c->lanes % g->m->lanes_f32 == 0 && c->rows >= LEAST_ROWS;
+    return fits && c->step >= 0 && has_plain_rows(g, c) && pays(g, c);
+}
+
+/* ---- tensors ---- */
+
+static Stage *map_stage(Auto *g, const Clip *c, uint32_t t, const Expr *const *var, uint8_t rank, const Expr *body)
+{
+    Stage *s = NEW(g->a, Stage);
+    *s = (Stage){.kind = ST_map, .out = t, .node = c->p.s->node, .body = body};
+    memcpy(s->var, var, rank * sizeof *var);
+    ten(g->te, t)->dt = (DType)body->dt;
+    return s;
+}
+
+/* The number of the row that the product's variables are at. */
+static const Expr *row_number(const Auto *g, const Clip *c)
+{
+    const Ten *y = ten(g->te, c->p.s->out);
+    const Expr *n = ex_int(g->x, 0);
+    for (uint8_t v = 0; v < y->rank; v++)
+        if (v != c->p.d.lane)
+            n = ex_add(g->x, ex_mul(g->x, n, y->dim[v]), c->p.s->var[v]);
+    return n;
+}
+
+/* x with its variables those of row number `row`, and step k. */
+static const Expr *x_of_row(const Auto *g, const Clip *c, const Expr *row, const Expr *k)
+{
+    const Ten *y = ten(g->te, c->p.s->out);
+    Subst of[MAX_RANK + 1] = {{c->p.k, k}};
+    uint32_t n = 1;
+    for (int v = y->rank - 1; v >= 0; v--)
+        if (v != c->p.d.lane) {
+            of[n++] = (Subst){c->p.s->var[v], ex_mod(g->x, row, y->dim[v])};
+            row = ex_fdiv(g->x, row, y->dim[v]);
+        }
+    return ex_subst(g->x, c->p.x, of, n);
+}
+
+/* x'[k, row], which is made before stage *k, which moves on, unless another product has it. */
+static uint32_t turned(Auto *g, uint32_t *k, const Clip *c)
+{
+    const Expr *dim[] = {ex_int(g->x, c->p.steps), ex_int(g->x, c->rows)}, *var[] = {ex_index(g->x, "k", dim[0]), ex_index(g->x, "p", dim[1])};
+    const Expr *x = x_of_row(g, c, var[1], var[0]), *zero = x_of_row(g, c, ex_int(g->x, 0), ex_int(g->x, 0));
+    uint64_t *made = map_str(g->made, str_fmt(g->a, "turned %u %u %" PRId64 " %" PRId64, zero->v.ref, zero->id, c->step, c->rows), true);
+    if (*made)
+        return (uint32_t)*made;
+    *made = auto_tensor(g, str_fmt(g->a, "%s.turned", ten(g->te, x->v.ref)->name), TEN_stage, 2, dim);
+    auto_insert(g, (*k)++, map_stage(g, c, (uint32_t)*made, var, 2, x));
+    return (uint32_t)*made;
+}
+
+static const Walk *walk_of(Auto *g, const Clip *c, int64_t unit, void (*make)(const Recipe *r, const char *from, int64_t first, int64_t n, char *out))
+{
+    Walk *w = NEW(g->a, Walk);
+    *w = (Walk){.r = {.arena = g->a, .from = ten(g->te, c->p.w->v.ref)->data, .unit = unit, .make = make}, .step = c->p.walk[0], .lane = c->p.walk[1], .at = c->p.at};
+    return w;
+}
+
+/* A constant made of w, which products that walk it alike share. */
+static uint32_t constant(Auto *g, const Clip *c, const char *what, uint8_t rank, const Expr *const *dim, void (*make)(const Recipe *r, const char *from, int64_t first, int64_t n, char *out))
+{
+    const Ten *w = ten(g->te, c->p.w->v.ref);
+    uint64_t *made = map_str(g->made, str_fmt(g->a, "%s %u %" PRId64 " %" PRId64 " %" PRId64, what, c->p.w->v.ref, c->p.at, c->p.walk[0].stride, c->p.walk[1].stride), true);
+    int64_t n = 1;
+    if (*made)
+        return (uint32_t)*made;
+    for (uint8_t d = 0; d < rank; d++)
+        n *= dim[d]->v.i;
+    *made = auto_tensor(g, str_fmt(g->a, "%s.%s%u", w->name, what, g->te->ten.n), TEN_const, rank, dim);
+    ten(g->te, (uint32_t)*made)->dt = DT_i8;
+    ten(g->te, (uint32_t)*made)->data = blob_made(g->a, DT_i8, n, &walk_of(g, c, n, make)->r);
+    return (uint32_t)*made;
+}
+
+/* r[n, k] */
+static uint32_t rest(Auto *g, const Clip *c)
+{
+    const Expr *dim[] = {ex_int(g->x, c->lanes), ex_int(g->x, c->p.steps)};
+    const uint32_t t = constant(g, c, "rest", 2, dim, make_rest);
+    Ten *r = ten(g->te, t);
+    r->lists = r->lists ? r->lists : blob_lists(g->a, r->data, c->lanes, c->p.steps);
+    return t;
+}
+
+/* ---- stages ---- */
+
+/* sum(k) r[n, k] * x'[k, row], and the same turned back. */
+static uint32_t listed(Auto *g, uint32_t *k, const Clip *c)
+{
+    const char *name = ten(g->te, c->p.s->out)->name;
+    const uint32_t x = turned(g, k, c), r = rest(g, c);
+    const Expr *dim[] = {ex_int(g->x, c->lanes), ex_int(g->x, c->rows)}, *var[] = {ex_index(g->x, "n", dim[0]), ex_index(g->x, "p", dim[1])};
+    const Expr *step = ex_index(g->x, "k", ex_int(g->x, c->p.steps)), *const at_r[] = {var[0], step}, *const at_x[] = {step, var[1]};
+    const uint32_t sum = auto_tensor(g, str_fmt(g->a, "%s.listed", name), TEN_stage, 2, dim);
+    Stage *s = map_stage(g, c, sum, var, 2, ex_mul(g->x, ex_cast(g->x, DT_i32, ex_load(g->x, DT_i8, r, 2, at_r)), ex_cast(g->x, DT_i32, ex_load(g->x, DT_u8, x, 2, at_x))));
+    s->kind = ST_reduce;
+    s->op = RED_sum;
+    s->nr = 1;
+    s->rvar[0] = step;
+    s->rext[0] = ex_int(g->x, c->p.steps);
+    auto_insert(g, (*k)++, s);
+    const Expr *back_dim[] = {dim[1], dim[0]}, *back[] = {ex_index(g->x, "p", dim[1]), ex_index(g->x, "n", dim[0])}, *const at[] = {back[1], back[0]};
+    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.start", name), TEN_stage, 2, back_dim);
+    auto_insert(g, (*k)++, map_stage(g, c, t, back, 2, ex_load(g->x, DT_i32, sum, 2, at)));
+    return t;
+}
+
+/* The product with a, of start; y is the sum of both. Returns the number of stages put before it. */
+static uint32_t take(Auto *g, uint32_t k, const Clip *c)
+{
+    const uint32_t first = k, y = c->p.s->out, start = listed(g, &k, c);
+    const Ten *w = ten(g->te, c->p.d.w->v.ref);
+    const uint32_t a = constant(g, c, "clipped", w->rank, w->dim, make_clipped);
+    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.clipped", ten(g->te, y)->name), TEN_stage, ten(g->te, y)->rank, ten(g->te, y)->dim);
+    Stage *s = arena_copy(g->a, c->p.s, sizeof *s);
+    s->out = t;
+    s->body = ex_mul(g->x, ex_cast(g->x, DT_i32, c->p.d.x), ex_cast(g->x, DT_i32, auto_load_from(g, c->p.d.w, DT_i8, a)));
+    ten(g->te, t)->dt = DT_i32;
+    g->pinned.at[t] = false;
+    ten(g->te, t)->clipped = true;
+    g->start.at[t] = start;
+    auto_insert(g, k++, s);
+    const Expr *const at[] = {row_number(g, c), c->p.s->var[c->p.d.lane]};
+    const Expr *sum = ex_add(g->x, ex_load(g->x, DT_i32, t, ten(g->te, y)->rank, s->var), ex_load(g->x, DT_i32, start, 2, at));
+    g->te->stage.at[k] = product_result(g, &c->p, sum);
+    const Reach *known = auto_known_sums(g, y);
+    if (known)
+        auto_know_total(g, sum, known);
+    return k - first;
+}
+
+void auto_clip(Auto *g)
+{
+    Clip c;
+    auto_views(g);
+    for (uint32_t k = 0; k < g->te->stage.n; k++)
+        if (find_clip(g, k, &c)) {
+            k += take(g, k, &c);
+            auto_views(g);
+        }
+}
+
+/* ---- where they are made ---- */
+
+static void place_start(Auto *g, uint32_t k)
+{
+    const StagePlan *p = &g->s->stage[k];
+    const uint32_t start = g->start.at[g->te->stage.at[k]->out], back = ten(g->te, start)->stage, sum = ten(g->te, g->body[back]->v.ref)->stage;
+    Dot d;
+    if (p->place != PL_register || !dot_of(g, k, &d) || g->nreader[start] != 1 || g->reader[start][0] != p->host)
+        return;
+    const int lane = variable_of_host(g, p->host, k, d.lane);
+    if (g->s->stage[p->host].place != PL_root || g->block[p->host] || g->band[p->host].step || lane < 0)
+        return;
+    g->band[p->host] = (LoopStep){(uint8_t)lane, (int32_t)lanes_per_tile(g, &d, k), 0};
+    place_in_band(g, sum, p->host);
+    place_in_band(g, back, p->host);
+}
+
+void auto_starts(Auto *g)
+{
+    for (uint32_t k = 0; k < g->te->stage.n; k++)
+        if (g->start.at[g->te->stage.at[k]->out])
+            place_start(g, k);
+}

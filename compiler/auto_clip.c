@@ -12,9 +12,11 @@
  * some columns at a time, where the loop over columns of the other product begins, turned back, and added by its epilogue.
  */
 #include <inttypes.h>
+#include <math.h>
 
 #include "auto_product.h"
 #include "auto_tile.h"
+#include "parallel_cost.h"
 
 enum { OCT = 8, MOST = 128, STEPS = 16 /* turned over together */, LEAST_ROWS = 32 };
 
@@ -22,6 +24,7 @@ enum { OCT = 8, MOST = 128, STEPS = 16 /* turned over together */, LEAST_ROWS = 
  * columns take 0.0217 ns, 0.04 and 0.15 to 0.2, of which it does 51.8 in one. */
 #define OF_LISTED 1.2
 #define OF_TURNED 3.0
+#define OF_MOVED  80.0 /* of x whose rows lie apart, as those of a stride do: one byte after the other */
 #define OF_ADDED  10.0
 #define LEAST     0.9 /* of the time of pairs of 16 bits, whose products by halves (auto_strassen.c) take 0.88 to 0.98 */
 
@@ -110,7 +113,7 @@ static void make_rest(const Recipe *r, const char *from, int64_t first, int64_t 
 
 /* ---- which products ---- */
 
-typedef struct Clip { Product p; int64_t rows, lanes, step; } Clip; /* step: dimension of x that the steps walk */
+typedef struct Clip { Product p; int64_t rows, lanes, step; bool plain; } Clip; /* step: dimension of x that the steps walk; plain: x has rows one after the other */
 
 /* Whether the rows of x lie one after the other as those of the product are counted: each of its other dimensions is one variable, all of it, or one place. */
 static bool has_plain_rows(const Auto *g, const Clip *c)
@@ -137,12 +140,27 @@ static int64_t elements_cut(const Auto *g, const Clip *c)
     return n;
 }
 
-/* By output. */
-static bool pays(const Auto *g, const Clip *c)
+/* How much longer the part of a run takes that has most columns than one that has its share: they are dealt out by tiles. */
+static double unevenness(const Auto *g, uint32_t k, const Clip *c)
+{
+    const int64_t tile = lanes_per_tile(g, &c->p.d, k), tiles = (c->lanes + tile - 1) / tile, turns = (tiles + g->parts - 1) / g->parts;
+    return (double)(turns * g->parts) / (double)tiles;
+}
+
+/* What parts do for each other, in multiply-adds: a meeting, and each takes all of what is turned over from those that made it. */
+static double shared_work(const Auto *g, const Clip *c)
+{
+    const double rate = g->m->fma_rate * g->m->lanes_f32, taken = (double)(c->p.steps * c->rows) * (g->parts - 1) / g->parts / g->m->pull_rate;
+    return (meet_cycles(g->parts - 1, g->parts) + taken) * g->parts * rate;
+}
+
+/* By output. Lists have vectors of 32 bytes at most. */
+static bool pays(const Auto *g, uint32_t k, const Clip *c)
 {
     const double steps = (double)c->p.steps, lanes = (double)c->lanes, pairs = steps / (2 * g->m->dot_i16), octs = steps / (4 * g->m->dot_clip8);
-    const double room = LEAST * pairs - octs - OF_TURNED * steps / lanes - OF_ADDED;
-    return room > 0 && OF_LISTED * (double)elements_cut(g, c) <= room * lanes;
+    const double uneven = unevenness(g, k, c), narrow = fmax(1, g->m->lanes_f32 / 8.0), whole = (double)align_up(c->rows, LEAST_ROWS) / (double)c->rows;
+    const double room = (LEAST * pairs - shared_work(g, c) / (lanes * (double)c->rows)) / uneven - octs - narrow * ((c->plain ? OF_TURNED : OF_MOVED) * steps / lanes + OF_ADDED);
+    return room > 0 && whole * narrow * OF_LISTED * (double)elements_cut(g, c) <= room * lanes;
 }
 
 static bool find_clip(const Auto *g, uint32_t k, Clip *c)
@@ -154,7 +172,8 @@ static bool find_clip(const Auto *g, uint32_t k, Clip *c)
     c->rows = points_of_tensor(g, c->p.s->out) / c->lanes;
     c->step = dim_of(c->p.x, c->p.k);
     const bool fits = !c->p.nbatch && c->p.steps % STEPS == 0 && c->p.steps <= UINT16_MAX && c->lanes % g->m->lanes_f32 == 0 && c->rows >= LEAST_ROWS;
-    return fits && c->step >= 0 && has_plain_rows(g, c) && pays(g, c);
+    c->plain = fits && has_plain_rows(g, c);
+    return fits && c->step >= 0 && pays(g, k, c);
 }
 
 /* ---- tensors ---- */
@@ -165,6 +184,9 @@ static Stage *map_stage(Auto *g, const Clip *c, uint32_t t, const Expr *const *v
     *s = (Stage){.kind = ST_map, .out = t, .node = c->p.s->node, .body = body};
     memcpy(s->var, var, rank * sizeof *var);
     ten(g->te, t)->dt = (DType)body->dt;
+    for (uint8_t d = 0; d < rank; d++) /* made for its order: it follows no other */
+        g->layout.at[t].order[d] = d;
+    g->layout.at[t].set = true;
     return s;
 }
 
@@ -179,31 +201,103 @@ static const Expr *row_number(const Auto *g, const Clip *c)
     return n;
 }
 
-/* x with its variables those of row number `row`, and step k. */
-static const Expr *x_of_row(const Auto *g, const Clip *c, const Expr *row, const Expr *k)
+/* The variables of the product but for its lanes, of which each row has others: in one number where x lies so. */
+typedef struct Rows { const Expr *dim[MAX_RANK], *var[MAX_RANK]; uint8_t n; } Rows;
+
+static Rows rows_of(const Auto *g, const Clip *c)
 {
     const Ten *y = ten(g->te, c->p.s->out);
-    Subst of[MAX_RANK + 1] = {{c->p.k, k}};
-    uint32_t n = 1;
-    for (int v = y->rank - 1; v >= 0; v--)
-        if (v != c->p.d.lane) {
-            of[n++] = (Subst){c->p.s->var[v], ex_mod(g->x, row, y->dim[v])};
-            row = ex_fdiv(g->x, row, y->dim[v]);
-        }
-    return ex_subst(g->x, c->p.x, of, n);
+    Rows r = {.dim = {ex_int(g->x, c->rows)}, .n = 1};
+    if (!c->plain) {
+        r.n = 0;
+        for (uint8_t v = 0; v < y->rank; v++)
+            if (v != c->p.d.lane)
+                r.dim[r.n++] = y->dim[v];
+    }
+    for (uint8_t d = 0; d < r.n; d++)
+        r.var[d] = ex_index(g->x, "p", r.dim[d]);
+    return r;
 }
 
-/* x'[k, row], which is made before stage *k, which moves on, unless another product has it. */
+/* The digits of row number `row` in such extents, the last of which counts ones. */
+static void digits(const Auto *g, const Expr *row, const Expr *const *dim, int n, const Expr **digit)
+{
+    for (int d = n - 1; d >= 0; d--) {
+        digit[d] = d ? ex_mod(g->x, row, dim[d]) : row;
+        row = ex_fdiv(g->x, row, dim[d]);
+    }
+}
+
+/* x at step k of those rows. */
+static const Expr *x_of_row(const Auto *g, const Clip *c, const Rows *r, const Expr *k)
+{
+    const Ten *y = ten(g->te, c->p.s->out);
+    const Expr *dim[MAX_RANK], *digit[MAX_RANK];
+    Subst of[MAX_RANK + 1] = {{c->p.k, k}};
+    int n = 0;
+    for (uint8_t v = 0; v < y->rank; v++)
+        if (v != c->p.d.lane) {
+            dim[n] = y->dim[v];
+            of[1 + n++].from = c->p.s->var[v];
+        }
+    if (r->n == 1)
+        digits(g, r->var[0], dim, n, digit);
+    for (int d = 0; d < n; d++)
+        of[1 + d].to = r->n == 1 ? digit[d] : r->var[d];
+    return ex_subst(g->x, c->p.x, of, (uint32_t)n + 1);
+}
+
+/* What x turned over is known by: where its first element is, and how far each variable moves along each dimension; NULL: not always as far. */
+static const char *key_of_x(const Auto *g, const Clip *c)
+{
+    const Ten *y = ten(g->te, c->p.s->out);
+    Subst first[MAX_RANK + 1] = {{c->p.k, ex_int(g->x, 0)}};
+    Text t = {.arena = g->a};
+    bool linear = true;
+    text_add(&t, "turned %u %" PRId64, c->p.x->v.ref, c->p.steps);
+    for (uint8_t v = 0; v < y->rank; v++)
+        first[v + 1] = (Subst){c->p.s->var[v], ex_int(g->x, 0)};
+    for (uint16_t d = 0; d < c->p.x->n && linear; d++) {
+        const Expr *at = ex_subst(g->x, c->p.x->a[d], first, y->rank + 1u);
+        linear = ex_is_const(at);
+        text_add(&t, " : %" PRId64, linear ? at->v.i : 0);
+        for (uint8_t v = 0; v <= y->rank; v++) {
+            bool one;
+            text_add(&t, " %" PRId64, ex_coef(c->p.x->a[d], first[v].from, &one));
+            linear = linear && one;
+        }
+    }
+    for (uint8_t v = 0; v < y->rank; v++)
+        text_add(&t, " %" PRId64, v == c->p.d.lane ? 0 : extent_of(g, y->dim[v]));
+    return linear ? text_str(&t) : NULL;
+}
+
+/* x'[k, row..], which is made before stage *k, which moves on, unless another product has it. */
 static uint32_t turned(Auto *g, uint32_t *k, const Clip *c)
 {
-    const Expr *dim[] = {ex_int(g->x, c->p.steps), ex_int(g->x, c->rows)}, *var[] = {ex_index(g->x, "k", dim[0]), ex_index(g->x, "p", dim[1])};
-    const Expr *x = x_of_row(g, c, var[1], var[0]), *zero = x_of_row(g, c, ex_int(g->x, 0), ex_int(g->x, 0));
-    uint64_t *made = map_str(g->made, str_fmt(g->a, "turned %u %u %" PRId64 " %" PRId64, zero->v.ref, zero->id, c->step, c->rows), true);
-    if (*made)
+    const char *key = key_of_x(g, c);
+    uint64_t *made = key ? map_str(g->made, key, true) : NULL;
+    if (made && *made)
         return (uint32_t)*made;
-    *made = auto_tensor(g, str_fmt(g->a, "%s.turned", ten(g->te, x->v.ref)->name), TEN_stage, 2, dim);
-    auto_insert(g, (*k)++, map_stage(g, c, (uint32_t)*made, var, 2, x));
-    return (uint32_t)*made;
+    const Rows r = rows_of(g, c);
+    const Expr *dim[MAX_RANK] = {ex_int(g->x, c->p.steps)}, *var[MAX_RANK] = {ex_index(g->x, "k", dim[0])};
+    memcpy(dim + 1, r.dim, r.n * sizeof *dim);
+    memcpy(var + 1, r.var, r.n * sizeof *var);
+    const Expr *x = x_of_row(g, c, &r, var[0]);
+    const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.turned", ten(g->te, x->v.ref)->name), TEN_stage, (uint8_t)(1 + r.n), dim);
+    if (made)
+        *made = t;
+    auto_insert(g, (*k)++, map_stage(g, c, t, var, (uint8_t)(1 + r.n), x));
+    return t;
+}
+
+/* Its element at step k of row number `row`. */
+static const Expr *turned_at(const Auto *g, uint32_t t, const Expr *k, const Expr *row)
+{
+    const Ten *x = ten(g->te, t);
+    const Expr *index[MAX_RANK] = {k};
+    digits(g, row, x->dim + 1, x->rank - 1, index + 1);
+    return ex_load(g->x, DT_u8, t, x->rank, index);
 }
 
 static const Walk *walk_of(Auto *g, const Clip *c, int64_t unit, void (*make)(const Recipe *r, const char *from, int64_t first, int64_t n, char *out))
@@ -247,9 +341,9 @@ static uint32_t listed(Auto *g, uint32_t *k, const Clip *c)
     const char *name = ten(g->te, c->p.s->out)->name;
     const uint32_t x = turned(g, k, c), r = rest(g, c);
     const Expr *dim[] = {ex_int(g->x, c->lanes), ex_int(g->x, c->rows)}, *var[] = {ex_index(g->x, "n", dim[0]), ex_index(g->x, "p", dim[1])};
-    const Expr *step = ex_index(g->x, "k", ex_int(g->x, c->p.steps)), *const at_r[] = {var[0], step}, *const at_x[] = {step, var[1]};
+    const Expr *step = ex_index(g->x, "k", ex_int(g->x, c->p.steps)), *const at_r[] = {var[0], step};
     const uint32_t sum = auto_tensor(g, str_fmt(g->a, "%s.listed", name), TEN_stage, 2, dim);
-    Stage *s = map_stage(g, c, sum, var, 2, ex_mul(g->x, ex_cast(g->x, DT_i32, ex_load(g->x, DT_i8, r, 2, at_r)), ex_cast(g->x, DT_i32, ex_load(g->x, DT_u8, x, 2, at_x))));
+    Stage *s = map_stage(g, c, sum, var, 2, ex_mul(g->x, ex_cast(g->x, DT_i32, ex_load(g->x, DT_i8, r, 2, at_r)), ex_cast(g->x, DT_i32, turned_at(g, x, step, var[1]))));
     s->kind = ST_reduce;
     s->op = RED_sum;
     s->nr = 1;

@@ -127,7 +127,8 @@ LISTED = ((128, 768, 768), (33, 1024, 264), (197, 512, 1000), (49, 768, 400), (6
 
 def lists_i8(path):
     """Bytes, the largest among them, by constants of normal weights: columns of nothing but the largest, of which most is cut; behind zero points, with
-    epilogues, as sums; operands that others read, turned over once for several and read by a product of few rows, too; pictures of 1x1, in a row."""
+    epilogues, as sums; operands that others read, turned over once for several and read by a product of few rows, too; pictures of 1x1, in a row, the last with a step; bytes and
+    integers turned over."""
     g = Graph(23)
     unit, out, zero, zw = g.const(np.float32(0.02)), g.const(np.float32(3)), g.const(np.uint8(131)), g.const(np.int8(0))
 
@@ -143,14 +144,17 @@ def lists_i8(path):
         d = g.node('Add', g.node('DequantizeLinear', y, out, zero), g.normal(n))
         g.node('QuantizeLinear', g.node('Mul', d, g.node('Sigmoid', d)) if k % 2 else d, out, zero)
         g.node('MatMulInteger', x, g.const(normal(s, n)), z)
+        if k == 1:
+            g.node('Transpose', x, perm=[1, 0])
+            g.node('Transpose', g.node('MatMulInteger', x, bytes_of(g, s, 40), z), perm=[1, 0])
         if k == 0:
             g.node('MatMulInteger', g.node('Slice', x, *slices(g, 3, s)), bytes_of(g, s, 40), z)
             g.node('MatMulInteger', x, bytes_of(g, s, 48), z)
-    x = g.node('QuantizeLinear', g.node('Slice', 'y', *slices(g, 1, 512, 13, 11)), unit, zero)
-    for cin, cout in ((512, 256), (256, 512), (512, 128)):
+    x = g.node('QuantizeLinear', g.node('Slice', 'y', *slices(g, 1, 512, 13, 15)), unit, zero)
+    for cin, cout, stride in ((512, 256, 1), (256, 512, 1), (512, 640, 2)):
         scales, bias = g.const(g.rng.uniform(0.01, 0.02, cout).astype(np.float32)), g.const(g.rng.integers(-2000, 2000, cout).astype(np.int32))
-        x = g.node('QLinearConv', x, unit, zero, g.const(normal(cin, cout).T.reshape(cout, cin, 1, 1).copy()), scales, g.const(np.zeros(cout, np.int8)), unit, zero, bias)
-    return g.save(path, {'x': [197, 2048], 'y': [1, 512, 13, 11]}, leaves(g))
+        x = g.node('QLinearConv', x, unit, zero, g.const(normal(cin, cout).T.reshape(cout, cin, 1, 1).copy()), scales, g.const(np.zeros(cout, np.int8)), unit, zero, bias, strides=[stride] * 2)
+    return g.save(path, {'x': [197, 2048], 'y': [1, 512, 13, 15]}, leaves(g))
 
 
 SLIM = ((1, 640, 256), (1, 100, 260), (2, 65, 512), (3, 33, 600), (4, 96, 128), (5, 70, 256), (1, 17, 1024), (1, 1000, 64), (1, 512, 256), (1, 64, 255))

@@ -53,7 +53,7 @@ static void test_values(void **state)
     (void)state;
     static const Case cases[] = {
         {ROWS, DEPTH, LANES, false, "u8", SUM},
-        {33, 1024, LANES, false, "u8", PRODUCT "%y ? = Identity %p"},
+        {61, 1024, LANES, false, "u8", PRODUCT "%y ? = Identity %p"},
         {ROWS, DEPTH, LANES, false, "u8", PRODUCT "%d f32 = DequantizeLinear %p %sy %z\n%q ? = QuantizeLinear %d %sw %z\n%y f32 = DequantizeLinear %q %sy %z"},
         {ROWS, DEPTH, LANES, false, "u8", PRODUCT "%y ? = Transpose %p {perm=[1,0]}"},
     };

@@ -162,6 +162,7 @@ bool multiplies_words(const Auto *g, DType x, DType w); /* auto_words.c: product
 bool may_store_words(const Auto *g);                   /* the same: bytes may take 16 bits */
 bool has_pairs(const Auto *g, const Stage *s, const Dot *d); /* auto_narrow.c: whether both operands can have two steps side by side */
 void auto_words(Auto *g);                              /* operands of products of bytes in 16 bits, where dots of bytes are slow */
+bool may_be_clipped(const Auto *g, const Stage *s, const Dot *d); /* auto_clip.c: whether that may pay, x being unsigned */
 void auto_clip(Auto *g);                               /* products of bytes with clipped constants and lists, where that is faster than 16 bits */
 void auto_taps(Auto *g);                               /* what windows of bytes read in 16 bits by pairs of columns */
 bool multiplies_pairs(const Machine *m);               /* auto_narrow.c: of bf16, faster than floats */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Products of unsigned bytes and a constant of signed ones where x86 has no exact dot of bytes. pmaddubsw multiplies 32 of them at once, but adds two
+ * Products of unsigned bytes (auto_sign.c) and a constant of signed ones where x86 has no exact dot of bytes. pmaddubsw multiplies 32 of them at once, but adds two
  * neighbours in 16 bits, which saturate. So the constant is clipped, and what is cut off it, few elements, makes a product of its own:
  *
  *   y[m,n] = sum(k) x[m,k]*w[k,n]   becomes   y[m,n] = sum(k) x[m,k]*a[k,n] + sum(k) x[m,k]*r[k,n]      w = a + r
@@ -14,11 +14,11 @@
 #include <inttypes.h>
 #include <math.h>
 
-#include "auto_product.h"
+#include "auto_clip.h"
 #include "auto_tile.h"
 #include "parallel_cost.h"
 
-enum { OCT = 8, MOST = 128, STEPS = 16 /* turned over together */, LEAST_ROWS = 32 };
+enum { STEPS = 16 /* turned over together */, LEAST_STEPS = 192, LEAST_ROWS = 32 };
 
 /* What is done for each element of r and row of x, of x that is turned over, and of y, in multiply-adds of a lane of floats. Zen 3: 128 rows of 384 to 1536
  * columns take 0.0217 ns, 0.04 and 0.15 to 0.2, of which it does 51.8 in one. */
@@ -28,92 +28,7 @@ enum { OCT = 8, MOST = 128, STEPS = 16 /* turned over together */, LEAST_ROWS = 
 #define OF_ADDED  10.0
 #define LEAST     0.9 /* of the time of pairs of 16 bits, whose products by halves (auto_strassen.c) take 0.88 to 0.98 */
 
-/* ---- the constant ---- */
-
-/* Cuts the largest of those that one lane adds up until they fit. */
-static void clip_lane(int8_t *w, const uint8_t *lane, int sign)
-{
-    for (;;) {
-        int sum = 0, large = lane[0];
-        for (int q = 0; q < OCT / 2; q++) {
-            sum += w[lane[q]] * sign > 0 ? w[lane[q]] * sign : 0;
-            large = w[lane[q]] * sign > w[large] * sign ? lane[q] : large;
-        }
-        if (sum <= MOST)
-            return;
-        w[large] = (int8_t)(w[large] - sign * min_i32(sum - MOST, w[large] * sign));
-    }
-}
-
-static void clip(int8_t *w)
-{
-    static const uint8_t lane[2][OCT / 2] = {{0, 1, 4, 5}, {2, 3, 6, 7}};
-    for (int h = 0; h < 2; h++)
-        for (int sign = 1; sign >= -1; sign -= 2)
-            clip_lane(w, lane[h], sign);
-}
-
-/* The constant as the product walks it. */
-typedef struct Walk { Recipe r; ElementWalk step, lane; int64_t at; } Walk;
-
-typedef void (*SeeOct)(void *ctx, int64_t lane, int64_t step, const int8_t *w, const int8_t *clipped);
-
-/* fn for all eights of steps of all columns. */
-static void walk_octs(const Walk *c, const int8_t *from, SeeOct fn, void *ctx)
-{
-    for (int64_t k = 0; k < c->step.extent; k += OCT)
-        for (int64_t l = 0; l < c->lane.extent; l++) {
-            int8_t w[OCT], a[OCT];
-            for (int q = 0; q < OCT; q++)
-                w[q] = from[c->at + (k + q) * c->step.stride + l * c->lane.stride];
-            memcpy(a, w, sizeof a);
-            clip(a);
-            fn(ctx, l, k, w, a);
-        }
-}
-
-typedef struct Target { const Walk *c; int8_t *out; } Target;
-
-static void put_clipped(void *ctx, int64_t lane, int64_t step, const int8_t *w, const int8_t *clipped)
-{
-    const Target *t = ctx;
-    (void)w;
-    for (int q = 0; q < OCT; q++)
-        t->out[t->c->at + (step + q) * t->c->step.stride + lane * t->c->lane.stride] = clipped[q];
-}
-
-static void put_rest(void *ctx, int64_t lane, int64_t step, const int8_t *w, const int8_t *clipped)
-{
-    const Target *t = ctx;
-    for (int q = 0; q < OCT; q++)
-        t->out[lane * t->c->step.extent + step + q] = (int8_t)(w[q] - clipped[q]);
-}
-
-static void count_rest(void *ctx, int64_t lane, int64_t step, const int8_t *w, const int8_t *clipped)
-{
-    int64_t *n = ctx;
-    (void)lane;
-    (void)step;
-    for (int q = 0; q < OCT; q++)
-        *n += w[q] != clipped[q];
-}
-
-static void make_clipped(const Recipe *r, const char *from, int64_t first, int64_t n, char *out)
-{
-    memcpy(out, from + first, (size_t)n);
-    walk_octs((const Walk *)r, (const int8_t *)from, put_clipped, &(Target){(const Walk *)r, (int8_t *)out});
-}
-
-static void make_rest(const Recipe *r, const char *from, int64_t first, int64_t n, char *out)
-{
-    (void)first;
-    (void)n;
-    walk_octs((const Walk *)r, (const int8_t *)from, put_rest, &(Target){(const Walk *)r, (int8_t *)out});
-}
-
 /* ---- which products ---- */
-
-typedef struct Clip { Product p; int64_t rows, lanes, step; bool plain; } Clip; /* step: dimension of x that the steps walk; plain: x has rows one after the other */
 
 /* Whether the rows of x lie one after the other as those of the product are counted: each of its other dimensions is one variable, all of it, or one place. */
 static bool has_plain_rows(const Auto *g, const Clip *c)
@@ -128,16 +43,6 @@ static bool has_plain_rows(const Auto *g, const Clip *c)
         last = v;
     }
     return true;
-}
-
-static int64_t elements_cut(const Auto *g, const Clip *c)
-{
-    Arena *scratch = arena_child(g->a);
-    const Walk w = {.step = c->p.walk[0], .lane = c->p.walk[1], .at = c->p.at};
-    int64_t n = 0;
-    walk_octs(&w, blob_all(ten(g->te, c->p.w->v.ref)->data, scratch), count_rest, &n);
-    arena_free(scratch);
-    return n;
 }
 
 /* How much longer the part of a run takes that has most columns than one that has its share: they are dealt out by tiles. */
@@ -160,12 +65,21 @@ static bool pays(const Auto *g, uint32_t k, const Clip *c)
     const double steps = (double)c->p.steps, lanes = (double)c->lanes, pairs = steps / (2 * g->m->dot_i16), octs = steps / (4 * g->m->dot_clip8);
     const double uneven = unevenness(g, k, c), narrow = fmax(1, g->m->lanes_f32 / 8.0), whole = (double)align_up(c->rows, LEAST_ROWS) / (double)c->rows;
     const double room = (LEAST * pairs - shared_work(g, c) / (lanes * (double)c->rows)) / uneven - octs - narrow * ((c->plain ? OF_TURNED : OF_MOVED) * steps / lanes + OF_ADDED);
-    return room > 0 && whole * narrow * OF_LISTED * (double)elements_cut(g, c) <= room * lanes;
+    return room > 0 && whole * narrow * OF_LISTED * (double)clip_count(g, c) <= room * lanes;
+}
+
+bool may_be_clipped(const Auto *g, const Stage *s, const Dot *d)
+{
+    int walked = 0;
+    for (uint8_t q = 0; q < s->nr; q++)
+        walked += !ex_is_int(s->rext[q], 1);
+    const bool fits = walked == 1 && d->w->dt == DT_i8 && is_constant_load(g, d->w) && reduction_steps(g, s) >= LEAST_STEPS && points_sharing(g, s, d->w) >= LEAST_ROWS;
+    return g->m->dot_clip8 > 0 && fits && may_store_words(g);
 }
 
 static bool find_clip(const Auto *g, uint32_t k, Clip *c)
 {
-    if (g->m->dot_clip8 <= 0 || !may_store_words(g) || !auto_product_of_bytes(g, k, &c->p))
+    if (g->m->dot_clip8 <= 0 || !auto_product_of_bytes(g, k, &c->p) || !may_be_clipped(g, c->p.s, &c->p.d))
         return false;
     const Ten *y = ten(g->te, c->p.s->out);
     c->lanes = extent_of(g, y->dim[c->p.d.lane]);
@@ -300,46 +214,13 @@ static const Expr *turned_at(const Auto *g, uint32_t t, const Expr *k, const Exp
     return ex_load(g->x, DT_u8, t, x->rank, index);
 }
 
-static const Walk *walk_of(Auto *g, const Clip *c, int64_t unit, void (*make)(const Recipe *r, const char *from, int64_t first, int64_t n, char *out))
-{
-    Walk *w = NEW(g->a, Walk);
-    *w = (Walk){.r = {.arena = g->a, .from = ten(g->te, c->p.w->v.ref)->data, .unit = unit, .make = make}, .step = c->p.walk[0], .lane = c->p.walk[1], .at = c->p.at};
-    return w;
-}
-
-/* A constant made of w, which products that walk it alike share. */
-static uint32_t constant(Auto *g, const Clip *c, const char *what, uint8_t rank, const Expr *const *dim, void (*make)(const Recipe *r, const char *from, int64_t first, int64_t n, char *out))
-{
-    const Ten *w = ten(g->te, c->p.w->v.ref);
-    uint64_t *made = map_str(g->made, str_fmt(g->a, "%s %u %" PRId64 " %" PRId64 " %" PRId64, what, c->p.w->v.ref, c->p.at, c->p.walk[0].stride, c->p.walk[1].stride), true);
-    int64_t n = 1;
-    if (*made)
-        return (uint32_t)*made;
-    for (uint8_t d = 0; d < rank; d++)
-        n *= dim[d]->v.i;
-    *made = auto_tensor(g, str_fmt(g->a, "%s.%s%u", w->name, what, g->te->ten.n), TEN_const, rank, dim);
-    ten(g->te, (uint32_t)*made)->dt = DT_i8;
-    ten(g->te, (uint32_t)*made)->data = blob_made(g->a, DT_i8, n, &walk_of(g, c, n, make)->r);
-    return (uint32_t)*made;
-}
-
-/* r[n, k] */
-static uint32_t rest(Auto *g, const Clip *c)
-{
-    const Expr *dim[] = {ex_int(g->x, c->lanes), ex_int(g->x, c->p.steps)};
-    const uint32_t t = constant(g, c, "rest", 2, dim, make_rest);
-    Ten *r = ten(g->te, t);
-    r->lists = r->lists ? r->lists : blob_lists(g->a, r->data, c->lanes, c->p.steps);
-    return t;
-}
-
 /* ---- stages ---- */
 
 /* sum(k) r[n, k] * x'[k, row], and the same turned back. */
 static uint32_t listed(Auto *g, uint32_t *k, const Clip *c)
 {
     const char *name = ten(g->te, c->p.s->out)->name;
-    const uint32_t x = turned(g, k, c), r = rest(g, c);
+    const uint32_t x = turned(g, k, c), r = clip_rest(g, c);
     const Expr *dim[] = {ex_int(g->x, c->lanes), ex_int(g->x, c->rows)}, *var[] = {ex_index(g->x, "n", dim[0]), ex_index(g->x, "p", dim[1])};
     const Expr *step = ex_index(g->x, "k", ex_int(g->x, c->p.steps)), *const at_r[] = {var[0], step};
     const uint32_t sum = auto_tensor(g, str_fmt(g->a, "%s.listed", name), TEN_stage, 2, dim);
@@ -360,8 +241,7 @@ static uint32_t listed(Auto *g, uint32_t *k, const Clip *c)
 static uint32_t take(Auto *g, uint32_t k, const Clip *c)
 {
     const uint32_t first = k, y = c->p.s->out, start = listed(g, &k, c);
-    const Ten *w = ten(g->te, c->p.d.w->v.ref);
-    const uint32_t a = constant(g, c, "clipped", w->rank, w->dim, make_clipped);
+    const uint32_t a = clip_constant(g, c);
     const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.clipped", ten(g->te, y)->name), TEN_stage, ten(g->te, y)->rank, ten(g->te, y)->dim);
     Stage *s = arena_copy(g->a, c->p.s, sizeof *s);
     s->out = t;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Signs of bytes. Some machines multiply unsigned with signed bytes only (VNNI), others bytes of the same sign only (sdot). A
+ * Signs of bytes. Some machines multiply unsigned with signed bytes only (VNNI; before it by clipped constants), others bytes of the same sign only (sdot). A
  * tensor of the scheduler's own may be stored with the other sign, 128 less or more, so that contractions become such dots:
  *
  *   sum(k) (x - p)*(w - q)   becomes   sum(k) (x - p)*(w' - (q - 128))       w' = i8(w - 128)
@@ -37,6 +37,24 @@ static void choose(Signs *n, const Expr *x, const Expr *w)
     const bool one = byte_dot_rate(g->m, dx, other_sign(dw)) > enough;
     n->other[w->v.ref] = n->other[w->v.ref] || (cw && one);
     n->other[x->v.ref] = n->other[x->v.ref] || (cx && !cw && one);
+}
+
+/* What none but products read as i8 that may have clipped constants, which are for unsigned bytes (auto_clip.c). */
+static void choose_clipped(Signs *n)
+{
+    const Auto *g = n->g;
+    bool *other = NEWN(g->a, bool, g->te->ten.n), *stays = NEWN(g->a, bool, g->te->ten.n);
+    Factor x, w;
+    Dot d;
+    for (uint32_t k = 0; k < g->te->stage.n; k++) {
+        if (!byte_product(n->g, k, &x, &w, &d))
+            continue;
+        const bool fits = d.x->dt == DT_i8 && may_change(g, d.x) && may_be_clipped(g, g->te->stage.at[k], &d);
+        *(fits ? &other[d.x->v.ref] : &stays[d.x->v.ref]) = true;
+        stays[d.w->v.ref] = true;
+    }
+    for (uint32_t t = 1; t < g->te->ten.n; t++)
+        n->other[t] = n->other[t] || (other[t] && !stays[t]);
 }
 
 /* ---- inputs of the model ---- */
@@ -136,7 +154,7 @@ void auto_sign(Auto *g)
     Factor x, w;
     Dot d;
     bool any = false;
-    if (g->m->amx || (g->m->dot_us8 < 1 && g->m->dot_ss8 < 1)) /* a matrix unit takes all signs */
+    if (g->m->amx || (g->m->dot_us8 < 1 && g->m->dot_ss8 < 1 && g->m->dot_clip8 <= 0)) /* a matrix unit takes all signs */
         return;
     auto_views(g);
     copy_inputs(g);
@@ -145,6 +163,7 @@ void auto_sign(Auto *g)
     for (uint32_t k = 0; k < g->te->stage.n; k++)
         if (byte_product(g, k, &x, &w, &d))
             choose(&n, d.x, d.w);
+    choose_clipped(&n);
     for (uint32_t t = 1; t < g->te->ten.n; t++)
         any = any || n.other[t];
     for (uint32_t k = 0; any && k < g->te->stage.n; k++)

@@ -121,8 +121,8 @@ def halves_i8(path):
     return g.save(path, {'x': [224, 1024], 'y': [8, 16, 224], 'z': [1, 640, 14, 14]}, leaves(g))
 
 
-# Products whose constants are clipped: (rows, steps, columns)
-LISTED = ((128, 768, 768), (33, 1024, 264), (197, 512, 1000), (49, 768, 400), (64, 2048, 128))
+# Products whose constants are clipped: (rows, steps, columns, type of what they multiply)
+LISTED = ((64, 768, 256, np.uint8), (61, 1024, 264, np.uint8), (197, 512, 200, np.int8), (49, 768, 400, np.uint8), (64, 2048, 128, np.uint8))
 
 
 def lists_i8(path):
@@ -137,9 +137,9 @@ def lists_i8(path):
         w = np.rint(w / np.abs(w).max(0) * 127).astype(np.int8)
         w[:, 3], w[:, 5], w[:, columns - 1], w[::3, 4] = 127, -128, 0, 127
         return w
-    for k, (m, s, n) in enumerate(LISTED):
-        x = g.node('QuantizeLinear', g.node('Clip', g.node('Slice', 'x', *slices(g, m, s)), g.const(np.float32(-1)), g.const(np.float32(2))), g.const(np.float32(0.01)), g.const(np.uint8(100)))
-        scales, z = g.const(g.rng.uniform(0.01, 0.03, n).astype(np.float32)), g.const(np.uint8(100 if k % 2 else 0))
+    for k, (m, s, n, dtype) in enumerate(LISTED):
+        x = g.node('QuantizeLinear', g.node('Clip', g.node('Slice', 'x', *slices(g, m, s)), g.const(np.float32(-1)), g.const(np.float32(2))), g.const(np.float32(0.01)), g.const(dtype(100)))
+        scales, z = g.const(g.rng.uniform(0.01, 0.03, n).astype(np.float32)), g.const(dtype(100 if k % 2 else 0))
         y = g.node('QLinearMatMul', x, unit, z, g.const(normal(s, n)), scales, g.const(np.zeros(n, np.int8)), out, zero)
         d = g.node('Add', g.node('DequantizeLinear', y, out, zero), g.normal(n))
         g.node('QuantizeLinear', g.node('Mul', d, g.node('Sigmoid', d)) if k % 2 else d, out, zero)

@@ -59,31 +59,26 @@ static void check_form(const Form *f, int number, int32_t lanes, const char *opt
         assert_int_equal(count_before(code, "_DOTUS(", "_IST(") > f->points * ((f->lanes + 15) / 16), f->beside);
 }
 
+/* Vectors of 16 lanes take a compiler long that has shorter ones: for this processor alone. */
+#if defined(__x86_64__)
+#define HERE "-march=native"
+#else
+#define HERE ""
+#endif
+
 static void test_forms(void **state)
 {
     (void)state;
     for (size_t k = 0; k < COUNT(forms); k++) {
-        check_form(&forms[k], (int)k, 16, "");
+        check_form(&forms[k], (int)k, 16, HERE);
         check_form(&forms[k], (int)k, 4, "");
     }
 }
-
-#if defined(__x86_64__)
-static void test_native(void **state)
-{
-    (void)state;
-    for (size_t k = 0; k < COUNT(forms); k++)
-        check_form(&forms[k], (int)k + 100, 16, "-march=native");
-}
-#endif
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forms),
-#if defined(__x86_64__)
-        cmocka_unit_test(test_native),
-#endif
     };
     return cmocka_run_group_tests(tests, setup_folder, teardown_folder);
 }

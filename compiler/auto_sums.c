@@ -118,7 +118,8 @@ enum { MOST_PARTS = 3 };
 /* Loads of one place, by tensor. */
 typedef struct Parts { const Expr *load[MOST_PARTS]; int n; } Parts;
 
-static bool is_at(const Expr *p, const Expr *q) { return p->n == q->n && memcmp(p->a, q->a, p->n * sizeof *p->a) == 0; }
+/* A part of another rank counts rows otherwise (auto_clip.c). */
+static bool is_at(const Expr *p, const Expr *q) { return p->n != q->n || memcmp(p->a, q->a, p->n * sizeof *p->a) == 0; }
 
 static bool add_parts(Parts *p, const Expr *e)
 {

@@ -70,8 +70,10 @@ static int64_t begin_vector(VGen *v, const DotForm *d, int64_t q)
     return q * v->width / (d->twins ? TWIN : 1);
 }
 
-/* The dot of accumulator q of point p, n variables of the reduction substituted. */
-static void dot(VGen *v, const Sums *sums, int32_t p, int32_t q, const Subst *given, uint32_t ngiven)
+/* Of accumulator q of point p, n variables of the reduction substituted. */
+typedef struct Operands { const char *x, *w; } Operands;
+
+static Operands operands(VGen *v, const Sums *sums, int32_t p, int32_t q, const Subst *given, uint32_t ngiven)
 {
     CGen *g = v->g;
     const DotForm *d = &sums->dot;
@@ -81,23 +83,16 @@ static void dot(VGen *v, const Sums *sums, int32_t p, int32_t q, const Subst *gi
         s[n++] = given[k];
     const char *x = v_quad(v, ex_subst(g->x, d->x, s, n), d->lanes, d->twins);
     const Expr *load = ex_subst(g->x, d->w, s, n);
-    const char *w = d->widens ? v_words(v, load) : v_quad(v, load, true, d->twins);
-    const bool swap = d->x->dt == DT_i8 && d->w->dt == DT_u8;
-    const char *name = sums->acc[p * sums->nv + q].name;
-    ln(g->o, "%s = V%d_%s(%s, %s, %s);", name, v->width, d->name, swap ? w : x, swap ? x : w, name);
+    return (Operands){x, d->widens ? v_words(v, load) : v_quad(v, load, true, d->twins)};
 }
 
-/* Operands of accumulator q of point p. Registers are for sums: the constant of clipped quads is an operand in memory. */
-typedef struct Operands { const char *x, *w; } Operands;
-
-static Operands operands(VGen *v, const Sums *sums, int32_t p, int32_t q, const Subst *given, uint32_t ngiven)
+static void dot(VGen *v, const Sums *sums, int32_t p, int32_t q, const Subst *given, uint32_t ngiven)
 {
-    CGen *g = v->g;
-    Subst s[2 * MAX_RANK + 3];
-    uint32_t n = v_place(v, p, ex_int(g->x, begin_vector(v, &sums->dot, q)), s);
-    for (uint32_t k = 0; k < ngiven; k++)
-        s[n++] = given[k];
-    return (Operands){v_quad(v, ex_subst(g->x, sums->dot.x, s, n), false, false), v_quad(v, ex_subst(g->x, sums->dot.w, s, n), true, false)};
+    const DotForm *d = &sums->dot;
+    const Operands of = operands(v, sums, p, q, given, ngiven);
+    const bool swap = d->x->dt == DT_i8 && d->w->dt == DT_u8;
+    const char *name = sums->acc[p * sums->nv + q].name;
+    ln(v->g->o, "%s = V%d_%s(%s, %s, %s);", name, v->width, d->name, swap ? of.w : of.x, swap ? of.x : of.w, name);
 }
 
 /* Two quads of a clipped constant, which are the values of the variable in front of the quad's. */

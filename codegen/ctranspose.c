@@ -8,9 +8,9 @@
  */
 #include "cgen.h"
 
-/* group: elements of a word, as the last point; fs, ts: from one lane to the next in the source, from one point in the target. */
 enum { BYTES = 16 }; /* a side of a block of them */
 
+/* group: elements of a word, as the last point; fs, ts: from one lane to the next in the source, from one point in the target; bytes: words are bytes. */
 typedef struct Across { CGen *g; const Tile *t; const Expr *from, *to, *fs, *ts; int32_t points, group; bool bytes; } Across;
 
 /* Elements from one value of v to the next; NULL: not always as many. */

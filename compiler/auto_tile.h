@@ -40,8 +40,8 @@ void tile_dot(Auto *g, uint32_t host, uint32_t k, const Dot *d); /* auto_tile_do
 bool has_lanes(const Auto *g, uint32_t k);                       /* auto_tile_map.c: elements that vectors hold */
 void tile_map(Auto *g, uint32_t k);                              /* a map or a plain reduction */
 bool tile_listed(Auto *g, uint32_t k);                           /* auto_tile_lists.c: a product with lists; false: k is none */
-bool tile_bytes(Auto *g, uint32_t k, const Order *order);        /* the same of a copy of bytes that are turned over */
 bool tile_pack(Auto *g, uint32_t k, const Order *order);         /* auto_tile_pack.c: a copy into groups; false: k is none */
+bool tile_bytes(Auto *g, uint32_t k, const Order *order);        /* the same of a copy of bytes that are turned over */
 
 /* auto_tile_dot.c: variables of a contraction's host that go along the lanes and down the rows of its tile, and further rows; -1: none. */
 typedef struct TileVars { int lane, row, outer; } TileVars;

@@ -161,25 +161,10 @@ static void describe(Build *b, uint32_t host)
         note_stage(b, b->nest.at[q], how[plan_of(b, b->nest.at[q])->place]);
 }
 
-typedef struct Listed { const Build *b; bool any; } Listed;
-
-static void find_lists(void *ctx, const Expr *e)
-{
-    Listed *l = ctx;
-    l->any = l->any || (e->op == EX_load && ten(l->b->te, e->v.ref)->lists);
-}
-
-static bool reads_lists(const Build *b, const Expr *e)
-{
-    Listed l = {b, false};
-    ex_walk(e, find_lists, &l);
-    return l.any;
-}
-
 static uint64_t stage_macs(const Build *b, uint32_t k)
 {
     const Stage *s = b->te->stage.at[k];
-    if (s->kind != ST_reduce || !s->body || s->body->op != EX_mul || reads_lists(b, s->body)) /* which are part of a product that is counted */
+    if (s->kind != ST_reduce || !s->body || s->body->op != EX_mul || te_reads_lists(b->te, s->body)) /* which are part of a product that is counted */
         return 0;
     uint64_t n = 1;
     for (uint8_t d = 0; d < out_of(b, s)->rank; d++)

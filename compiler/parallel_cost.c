@@ -91,11 +91,11 @@ static const Buf *lists_of(const Cost *s, const Tile *t)
     return l.buf;
 }
 
-/* Quads of 12 bytes, for each of which a vector of lanes takes five operations. */
+/* For each quad a vector of lanes takes five operations. */
 static double list_cycles(const Cost *s, const Tile *t, const Buf *lists)
 {
-    enum { QUAD_BYTES = 12, QUAD_WORK = 5 };
-    const double quads = (double)lists->lists->count / (double)lists->dim[0]->v.i / QUAD_BYTES;
+    enum { QUAD_WORK = 5 };
+    const double quads = (double)lists->lists->count / (double)lists->dim[0]->v.i / LIST_QUAD_BYTES;
     return quads * QUAD_WORK * ceil((double)t->lanes / s->m->lanes_f32) / s->m->fma_rate;
 }
 

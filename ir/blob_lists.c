@@ -9,6 +9,8 @@ enum { LIST_QUAD = 4, LIST_SUM = 128, LIST_COLUMNS = UINT16_MAX + 1 };
 
 typedef struct Quad { uint16_t k[LIST_QUAD]; int8_t w[LIST_QUAD]; } Quad;
 
+_Static_assert(sizeof(Quad) == LIST_QUAD_BYTES, "as runtime-min reads them");
+
 typedef struct Lists { Arena *a; VEC(Quad) quad; VEC(uint32_t) first; int n; } Lists; /* n: elements of the last quad */
 
 static bool fits_beside(int p, int q)

@@ -159,6 +159,7 @@ const Blob *blob_make(Arena *a, DType dt, int64_t count, const void *data); /* c
 const Blob *blob_view(Arena *a, DType dt, int64_t count, const void *data); /* keeps data; notices fills */
 /* A blob that r makes; what stands behind r is kept. Large ones only: whether elements are alike is not looked at. */
 const Blob *blob_made(Arena *a, DType dt, int64_t count, const Recipe *r);
+enum { LIST_QUAD_BYTES = 12 };
 /* blob_lists.c: rows of so many columns as lists, bytes as i8; NULL: w is not of i8, or has other rows, or more columns than 16 bits count. */
 const Blob *blob_lists(Arena *a, const Blob *w, int64_t rows, int64_t columns);
 int64_t blob_i(const Blob *b, int64_t k);  /* element as integer; of a recipe: for few elements, otherwise blob_held first */

@@ -124,3 +124,18 @@ const Expr *red_identity(Exprs *x, RedOp op, DType dt)
     }
     ICE("no identity of reduction %d", (int)op);
 }
+
+typedef struct Listed { const Te *t; bool any; } Listed;
+
+static void find_lists(void *ctx, const Expr *e)
+{
+    Listed *l = ctx;
+    l->any = l->any || (e->op == EX_load && ten(l->t, e->v.ref)->lists);
+}
+
+bool te_reads_lists(const Te *t, const Expr *e)
+{
+    Listed l = {t, false};
+    ex_walk(e, find_lists, &l);
+    return l.any;
+}

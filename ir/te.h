@@ -72,6 +72,7 @@ static inline Ten *ten(const Te *t, uint32_t id) { return t->ten.at[id]; }
 uint32_t te_tensor(Te *t, const char *name, DType dt, TenKind kind, uint8_t rank, const Expr *const *dim);
 uint32_t te_of(Te *t, TensorId id);            /* the graph tensor's, made on demand (input, constant, or to be defined) */
 uint32_t te_stage(Te *t, const Stage *s);      /* adds a copy and makes it define s->out (of a call: s->outs) */
+bool te_reads_lists(const Te *t, const Expr *e); /* whether a load of a constant that is stored as lists is in e */
 bool te_lower_node(Te *t, Graph *g, NodeId n); /* lower.c: one node of g; operands need not be defined */
 Te *te_lower(Ctx *cx, Graph *g);               /* lower.c: all nodes in order; NULL: diagnostics */
 const Expr *red_identity(Exprs *x, RedOp op, DType dt); /* what a reduction over nothing gives */

@@ -43,6 +43,15 @@ static inline void mlcc_listed(int32_t *to, const uint8_t *x, ptrdiff_t xs, cons
     }
 }
 
+/* The four k of a quad, and its bytes. */
+static MLCC_INLINE int32_t mlcc_list_quad(const unsigned char *p, uint16_t *k)
+{
+    int32_t w;
+    memcpy(k, p, 8);
+    memcpy(&w, p + 8, sizeof w);
+    return w;
+}
+
 #if MLCC_X86 && defined(__SSSE3__)
 /* 16 rows of products of a quad, lanes in order. */
 static MLCC_INLINE __m128i mlcc_v4_add_quad(__m128i quads, __m128i w, __m128i c)
@@ -69,9 +78,7 @@ static inline void V4_LISTED(int32_t *to, const uint8_t *x, ptrdiff_t xs, const 
         __m128i c0 = _mm_setzero_si128(), c1 = c0, c2 = c0, c3 = c0;
         for (const unsigned char *p = l.at; p < l.end; p += MLCC_QUAD_BYTES) {
             uint16_t k[4];
-            int32_t w;
-            memcpy(k, p, sizeof k);
-            memcpy(&w, p + sizeof k, sizeof w);
+            const int32_t w = mlcc_list_quad(p, k);
             mlcc_v4_listed(x + i, xs, k, _mm_set1_epi32(w), &c0, &c1, &c2, &c3);
         }
         __m128i *t = (__m128i *)(void *)(to + i);
@@ -117,9 +124,7 @@ static inline void mlcc_v8_listed32(int32_t *to, const uint8_t *x, ptrdiff_t xs,
     __m256i c0 = _mm256_setzero_si256(), c1 = c0, c2 = c0, c3 = c0;
     for (const unsigned char *p = l.at; p < l.end; p += MLCC_QUAD_BYTES) {
         uint16_t k[4];
-        int32_t w;
-        memcpy(k, p, sizeof k);
-        memcpy(&w, p + sizeof k, sizeof w);
+        const int32_t w = mlcc_list_quad(p, k);
         mlcc_v8_listed(x, xs, k, _mm256_set1_epi32(w), &c0, &c1, &c2, &c3);
     }
     mlcc_v8_put_listed(to, c0, c1, c2, c3);
@@ -131,9 +136,7 @@ static inline void mlcc_v8_listed64(int32_t *to, const uint8_t *x, ptrdiff_t xs,
     __m256i c0 = _mm256_setzero_si256(), c1 = c0, c2 = c0, c3 = c0, c4 = c0, c5 = c0, c6 = c0, c7 = c0;
     for (const unsigned char *p = l.at; p < l.end; p += MLCC_QUAD_BYTES) {
         uint16_t k[4];
-        int32_t w;
-        memcpy(k, p, sizeof k);
-        memcpy(&w, p + sizeof k, sizeof w);
+        const int32_t w = mlcc_list_quad(p, k);
         mlcc_v8_listed(x, xs, k, _mm256_set1_epi32(w), &c0, &c1, &c2, &c3);
         mlcc_v8_listed(x + 32, xs, k, _mm256_set1_epi32(w), &c4, &c5, &c6, &c7);
     }

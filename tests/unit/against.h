@@ -69,6 +69,16 @@ static inline void assert_same_results(const Unit *p, const Unit *q, const mlcc_
         assert_memory_equal(x[k].data, y[k].data, (size_t)buf(p, p->output.at[k])->bytes);
 }
 
+/* The same of the plain nests of the graph, on random bytes with many of the largest. */
+static inline void assert_as_plain(const char *graph, const Unit *u)
+{
+    const Unit *plain = compiled(graph, 0, "generic").unit;
+    mlcc_tensor *in = inputs_of(plain);
+    memset(in[0].data, 255, 1000);
+    assert_null(nest_check(arena, u));
+    assert_same_results(plain, u, in);
+}
+
 /* A constant of random bytes, i8 or u8, as a line of a graph. */
 static inline const char *byte_constant(const char *name, const char *type, int rows, int columns)
 {

@@ -64,12 +64,9 @@ static void test_values(void **state)
     cx.max_elements = 1 << 22;
     for (size_t k = 0; k < COUNT(cases); k++) {
         const char *graph = product(&cases[k]);
-        const Unit *plain = compiled(graph, 0, "generic").unit, *u = compiled(graph, 3, "znver3").unit;
-        mlcc_tensor *in = inputs_of(plain);
-        memset(in[0].data, 255, 2000);
+        const Unit *u = compiled(graph, 3, "znver3").unit;
         assert_non_null(listed(u));
-        assert_null(nest_check(arena, u));
-        assert_same_results(plain, u, in);
+        assert_as_plain(graph, u);
     }
 }
 

@@ -30,6 +30,43 @@ static TileVars vars_of(const Auto *g, uint32_t host, uint32_t k, const Dot *d, 
     return (TileVars){host_variable(g, host, load, v.lane), host_variable(g, host, load, v.row), host_variable(g, host, load, v.outer)};
 }
 
+/* Elements of one dimension of x that n neighbouring values of variable v read; 0: unknown. */
+static int64_t reads_along(const Auto *g, const Dot *d, const Stage *s, int v, int64_t n)
+{
+    const int dim = v >= 0 ? sole_dim(d->x, s->var[v]) : -1;
+    bool linear = false;
+    int64_t first, last;
+    const int64_t step = dim >= 0 ? ex_coef(d->x->a[dim], s->var[v], &linear) : 0;
+    if (!linear || step <= 0 || !ex_range(g->x, ex_sub(g->x, d->x->a[dim], ex_mul(g->x, s->var[v], ex_int(g->x, step))), &first, &last))
+        return 0;
+    return last - first + 1 + (n - 1) * step;
+}
+
+/* Whether stage `host` reads x out of a ring, which has all channels: no loop of the host makes it. */
+static bool reads_ring(const Auto *g, uint32_t host, const Dot *d)
+{
+    const Ten *x = ten(g->te, d->x->v.ref);
+    const StagePlan *maker = x->kind == TEN_stage ? &g->s->stage[x->stage] : NULL;
+    return maker && maker->place == PL_at && maker->host == host && maker->slide;
+}
+
+/* A row of a depthwise result reads a window of rows, most of which the next row reads again. Block by block of lanes they stay in the
+ * first-level cache where it holds all columns of one block: lines that lie `pixel` bytes apart, so that they take one set in gcd(pixel,
+ * page) / line. Column by column it has to hold the columns of one tile, with all lanes of them and of the constant, but these lie side
+ * by side, which the hardware fetches ahead. 3x3 of stride 2, 96 channels and 112 columns: 0.6 of the time so (Zen 3). */
+static bool goes_by_columns(const Auto *g, uint32_t host, const Dot *d, const Stage *s, const TileShape *shape)
+{
+    const Ten *t = ten(g->te, s->out);
+    const int outer = outer_rows(s, t, d);
+    if (!is_depthwise(d) || outer < 0 || !reads_ring(g, host, d) || !ex_is_const(t->dim[d->row]) || !ex_is_const(t->dim[d->lane]))
+        return false;
+    const int64_t size = (int64_t)dtype_bytes(ten(g->te, d->x->v.ref)->dt), pixel = t->dim[d->lane]->v.i * size;
+    const int64_t block = (g->block[host] * size + LINE - 1) / LINE * LINE, one_set_in = max_i64(gcd_i64(pixel, PAGE) / LINE, 1);
+    const int64_t rows = reads_along(g, d, s, outer, 1), all = reads_along(g, d, s, d->row, t->dim[d->row]->v.i), some = reads_along(g, d, s, d->row, shape->rows);
+    const bool blocks_stay = rows * all * block <= g->m->l1_bytes / one_set_in, columns_stay = rows * some * pixel + constant_bytes(g, d) <= g->m->l1_bytes;
+    return !blocks_stay && columns_stay;
+}
+
 /* Others are walked once, too, where that cache keeps the operand and the result meanwhile; those that the first one keeps aside. */
 static bool is_resident(const Auto *g, const Dot *d, const Stage *s)
 {
@@ -77,6 +114,12 @@ static void tile_vectors(const Auto *g, uint32_t host, const Stage *s, const Ord
     if (!is_folded(g, s, d))
         plan_added(g, host, s);
     p->tail = tail_of(g, d);
+    if (v->row >= 0 && goes_by_columns(g, host, d, s, &shape)) {
+        add_loop(p, v->row, shape.rows);
+        loops_over(p, t, order, v, shape.down, UINT32_MAX);
+        add_loop(p, v->lane, lanes);
+        return;
+    }
     const int64_t first = g->block[host] ? g->block[host] : is_stream(g, d) || is_resident(g, d, s) || slices_fit(g, d, s) ? lanes : 0;
     const uint32_t batch = g->block[host] ? 0 : batch_of(g, host, s, d);
     loops_over(p, t, order, v, shape.down, batch);

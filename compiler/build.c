@@ -219,6 +219,7 @@ static void build_root(Build *b, uint32_t k)
     }
     const NodeId from = s->node;
     b->f = unit_func(b->u, from.i && b->te->g ? node(b->te->g, from)->op->name : ident(b->a, t->name, 24, "stage"));
+    b->f->ten = s->out;
     describe(b, k);
     for (uint32_t q = b->nest.first[k]; q < b->nest.first[k + 1]; q++) {
         const StagePlan *p = plan_of(b, b->nest.at[q]);

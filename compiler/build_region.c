@@ -124,19 +124,19 @@ static void region_of_stage(Region *r, uint32_t k, const Box *box)
     ex_walk(ex_subst(b->x, b->body[k], sub, (uint32_t)rank + s->nr), region_load, r);
 }
 
-/* Region of tensor t that its readers inside host need while the host covers `box`: readers are the host itself, its
- * register stages, and `at` stages whose own region is known (they are visited from the host backwards). Not known: this
- * part of the host reads nothing of it. */
+/* Region of tensor t that its readers inside host need while the host covers `box`: readers are the host itself, `at` stages whose
+ * own region is known (they are visited from the host backwards), and what lies in the registers of either, which covers what these do.
+ * Not known: this part of the host reads nothing of it. */
 Box region(Build *b, uint32_t t, uint32_t host, const Box *box)
 {
     Region r = {.b = b, .t = t};
     uint32_t last = NO_STAGE;
     for (uint32_t q = b->reader.first[t + 1]; q-- > b->reader.first[t]; last = b->reader.at[q]) {
-        const uint32_t k = b->reader.at[q], out = b->te->stage.at[k]->out;
-        const StagePlan *p = plan_of(b, k);
+        const uint32_t k = b->reader.at[q], tile = plan_of(b, k)->place == PL_register ? plan_of(b, k)->host : k, out = b->te->stage.at[tile]->out;
+        const StagePlan *p = plan_of(b, tile);
         if (k == last)
             continue;
-        if (k == host || (p->place == PL_register && p->host == host))
+        if (tile == host)
             region_of_stage(&r, k, box);
         else if (p->place == PL_at && p->host == host && out != t && b->made[out].known)
             region_of_stage(&r, k, &b->made[out]);

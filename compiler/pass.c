@@ -170,17 +170,6 @@ bool pass_order(Program *p)
     return true;
 }
 
-/* The stage at root that f makes; outputs are its last parameters. */
-static uint32_t root_stage(const Program *p, const Func *f)
-{
-    for (uint32_t q = f->param.n; q-- > 0;) {
-        const Ten *t = ten(p->schedule->te, buf(p->unit, f->param.at[q])->ten);
-        if (t && t->kind == TEN_stage && p->schedule->stage[t->stage].place == PL_root)
-            return t->stage;
-    }
-    return NO_STAGE;
-}
-
 static const Func *unproved(const Program *p, const char **why)
 {
     for (uint32_t k = 0; k < p->unit->func.n; k++)
@@ -195,10 +184,10 @@ bool pass_check(Program *p)
 {
     const char *why;
     for (const Func *f; (f = unproved(p, &why)) != NULL;) {
-        const uint32_t k = root_stage(p, f);
-        if (k == NO_STAGE || !schedule_plainer(p->schedule, k))
+        const Ten *made = ten(p->schedule->te, f->ten);
+        if (!made || !schedule_plainer(p->schedule, made->stage))
             ICE("bounds proof: %s", why);
-        remark(p, "check", false, "'%s' is made in a plainer form: %s", ten(p->schedule->te, p->schedule->te->stage.at[k]->out)->name, why);
+        remark(p, "check", false, "'%s' is made in a plainer form: %s", made->name, why);
         if (!run_from(p, first_of(REP_nest), "parallel"))
             return false;
     }

@@ -357,6 +357,12 @@ static bool reads_of(const Schedule *s, uint32_t q, const Expr *const *body, Rea
     return called || f->at;
 }
 
+/* The stage whose tile makes stage q: its host where it lies in registers. */
+static uint32_t tile_of(const Schedule *s, uint32_t q)
+{
+    return s->stage[q].place == PL_register ? s->stage[q].host : q;
+}
+
 /* What lives in a host is read by it and by what lives there too; registers at one place, where nothing is guarded. */
 static bool read_inside(Reader *r, uint32_t k, const Expr *const *body)
 {
@@ -368,9 +374,10 @@ static bool read_inside(Reader *r, uint32_t k, const Expr *const *body)
         const StagePlan *reader = &s->stage[q];
         if (reader->place == PL_inline || !reads_of(s, q, body, &f))
             continue;
-        const bool guest = (reader->place == PL_at || reader->place == PL_register) && reader->host == p->host;
+        const StagePlan *tile = &s->stage[tile_of(s, q)];
+        const bool inside = tile_of(s, q) == p->host || (tile->place == PL_at && tile->host == p->host);
         const char *name = ten(s->te, t)->name, *other = ten(s->te, s->te->stage.at[q]->out)->name;
-        if (q != p->host && !(guest && p->place == PL_at))
+        if (q != p->host && !(inside && p->place == PL_at))
             return diag_error(r->d, "schedule", "%%%s is read by %%%s, which is not made in its host", name, other);
         if (p->place == PL_register && (f.several || !f.at || f.at->op != EX_load))
             return diag_error(r->d, "schedule", "%%%s: its host must read it at one place, without a guard", name);

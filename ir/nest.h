@@ -129,6 +129,7 @@ typedef struct Func {
     const char *name;             /* identifier hint, unique: n012_conv1 */
     VEC(const char *) note;       /* lines of the comment above: graph nodes, expression, placements */
     Nest *body;                   /* NS_block */
+    uint32_t ten;                 /* tensor of the te that it makes, 0: of none */
     VEC(uint32_t) param;          /* buffers it uses, outputs last; filled by unit_finish */
     VEC(const Expr *) sym;        /* symbols it uses */
     VEC(const Expr *) defines;    /* symbols that its calls define, passed by pointer */

@@ -144,6 +144,21 @@ static void test_fused(void **state)
     assert_int_equal(strips->func.n, 5);
 }
 
+/* The products of a strip take two multiplications for three steps where additions have units of their own; of the strip's rows what
+ * they and their pairs read is made. */
+static void test_thirds(void **state)
+{
+    (void)state;
+    const Case c = {1, 96, 96, 52, 52, 1, 1, "%y f32 = Relu %c", 2, 0};
+    const char *graph = graph_of(&c);
+    const Program p = compiled(graph, 3, "znver4");
+    Text t = {.arena = arena};
+    schedule_print(&t, p.schedule);
+    if (!strstr(text_str(&t), "\n%c.products.scaled        at %") || !strstr(text_str(&t), "\n%c.products.thirds        register %c.products\n"))
+        fail_msg("no thirds in strips:\n%s", text_str(&t));
+    assert_true(error_of(graph, p.unit, (mlcc_tensor){NULL, 1, 4, {c.n, c.in, c.h, c.w}}) < 8e-6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +167,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_narrow, setup, teardown),
         cmocka_unit_test_setup_teardown(test_room, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_thirds, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -455,6 +455,7 @@ typedef struct Inside {
     const Chain *c;
     uint8_t first;
     Map varies;  /* variables that differ between lanes */
+    Map own;     /* variables that an iteration has for itself -> those of another iteration; 0: not asked for yet */
     Map stored;  /* buffer -> its element's offset as an expression */
     bool ok;
 } Inside;
@@ -481,11 +482,13 @@ static void inside_nest(void *ctx, Nest *n)
     case NS_for:
         ex_walk(n->lo, differs, s);
         ex_walk(n->extent, differs, s);
+        *map_u64(&s->own, n->var->id, true) = 0;
         for (uint8_t q = s->first; q < s->c->n; q++)
             if (s->c->loop[q] == n)
                 *map_u64(&s->varies, n->var->id, true) = 1;
         return;
     case NS_let:
+        *map_u64(&s->own, n->var->id, true) = 0;
         *map_u64(&s->varies, n->var->id, true) = 1;
         return;
     case NS_set:
@@ -508,23 +511,54 @@ static bool overlap(const Memory *a, const Memory *b, size_t size_a, size_t size
     return p < q + (uintptr_t)b->count * size_b && q < p + (uintptr_t)a->count * size_a;
 }
 
+static const Expr *of_another(void *ctx, const Expr *e)
+{
+    Inside *s = ctx;
+    uint64_t *at = e->op == EX_var ? map_u64(&s->own, e->id, false) : NULL;
+    if (!at)
+        return e;
+    if (!*at) {
+        const VarInfo *v = ex_var_info(s->k->x, e);
+        *at = (uint64_t)(uintptr_t)ex_var(s->k->x, (VarKind)v->kind, (DType)v->dt, v->name, v->lo, v->hi);
+    }
+    return (const Expr *)(uintptr_t)*at;
+}
+
+/* Whether no iteration reads bytes that another one writes: their distance, from the first byte read to the first written, is never so
+ * small. Both have what lies outside the band in common: rows of a result may take the place of rows that are no longer read. */
+static bool lies_apart(Inside *s, const MapSlot *stored, const Expr *load)
+{
+    Exprs *x = s->k->x;
+    const uint32_t id = (uint32_t)stored->key;
+    const Unit *u = s->k->m->u;
+    const int64_t wrote = (int64_t)dtype_bytes(buf(u, id)->dt), read = (int64_t)dtype_bytes((DType)load->dt);
+    const intptr_t between = (intptr_t)s->k->m->memory[id].data - (intptr_t)s->k->m->memory[load->v.ref].data;
+    const Expr *from = ex_map(x, flat(s->k, buf(u, load->v.ref), load->a), of_another, s), *to = (const Expr *)(uintptr_t)stored->val;
+    const Expr *distance = ex_sub(x, ex_add(x, ex_mul(x, to, ex_int(x, wrote)), ex_int(x, between)), ex_mul(x, from, ex_int(x, read)));
+    int64_t least, most;
+    return ex_range(x, distance, &least, &most) && (least >= read || most <= -wrote);
+}
+
 /* A lane may read what it writes itself, in a buffer that shares the other's memory element by element. */
+static bool is_own_element(const Inside *s, const MapSlot *stored, const Expr *load)
+{
+    const Unit *u = s->k->m->u;
+    const Memory *mem = s->k->m->memory;
+    const uint32_t id = (uint32_t)stored->key;
+    return id != load->v.ref && dtype_bytes(buf(u, id)->dt) == dtype_bytes((DType)load->dt) && mem[id].data == mem[load->v.ref].data &&
+           (uint64_t)(uintptr_t)flat(s->k, buf(u, load->v.ref), load->a) == stored->val;
+}
+
 static void inside_load(void *ctx, const Expr *e)
 {
     Inside *s = ctx;
     if (e->op != EX_load && e->op != EX_loadp)
         return;
-    const Unit *u = s->k->m->u;
     const Memory *mem = s->k->m->memory;
-    const size_t size = dtype_bytes((DType)e->dt);
     for (uint32_t q = 0; q < s->stored.slot.n && s->ok; q++) {
         const uint32_t id = (uint32_t)s->stored.slot.at[q].key;
-        const size_t other = dtype_bytes(buf(u, id)->dt);
-        if (id == e->v.ref)
-            s->ok = false;
-        else if (overlap(&mem[id], &mem[e->v.ref], other, size))
-            s->ok = size == other && mem[id].data == mem[e->v.ref].data &&
-                    (uint64_t)(uintptr_t)flat(s->k, buf(u, e->v.ref), e->a) == s->stored.slot.at[q].val;
+        const bool shared = overlap(&mem[id], &mem[e->v.ref], dtype_bytes(buf(s->k->m->u, id)->dt), dtype_bytes((DType)e->dt));
+        s->ok = !shared || is_own_element(s, &s->stored.slot.at[q], e) || lies_apart(s, &s->stored.slot.at[q], e);
     }
 }
 
@@ -538,7 +572,7 @@ static void inside_expr(void *ctx, const Nest *at, const Expr *e, bool store)
 /* Whether the loops of the chain from `first` on may run side by side. */
 static bool is_band(Maker *k, const Chain *c, uint8_t first)
 {
-    Inside s = {.k = k, .c = c, .first = first, .varies = {.arena = k->a}, .stored = {.arena = k->a}, .ok = true};
+    Inside s = {.k = k, .c = c, .first = first, .varies = {.arena = k->a}, .own = {.arena = k->a}, .stored = {.arena = k->a}, .ok = true};
     Nest *outer = (Nest *)(uintptr_t)c->loop[first];
     nest_walk(outer, inside_nest, &s);
     if (s.ok)

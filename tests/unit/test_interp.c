@@ -199,12 +199,22 @@ static void walk(Walker *w, const Nest *n)
     }
 }
 
+/* Memory of the buffers that a plan has put there; every unit here has one such pool. */
+static char *pool_of(const Unit *u)
+{
+    int64_t bytes = 0;
+    for (uint32_t k = 1; k < u->buf.n; k++)
+        bytes = max_i64(bytes, buf(u, k)->offset + buf(u, k)->bytes);
+    return arena_alloc(arena, (size_t)bytes + 1, 64);
+}
+
 static void walk_unit(const Unit *u, const mlcc_tensor *in, mlcc_tensor *out)
 {
     Walker w = {.u = u, .memory = NEWN(arena, char *, u->buf.n), .value = {.arena = arena}};
+    char *pool = pool_of(u);
     for (uint32_t k = 1; k < u->buf.n; k++) {
         const Buf *b = buf(u, k);
-        w.memory[k] = arena_alloc(arena, (size_t)b->bytes + 1, 64);
+        w.memory[k] = b->offset >= 0 ? pool + b->offset : arena_alloc(arena, (size_t)b->bytes + 1, 64);
         if (b->cls == BC_const)
             blob_get(b->data, 0, b->data->count, w.memory[k]);
     }
@@ -301,6 +311,12 @@ static Unit *parsed(const char *text)
 
 /* ---- units from text: what builders make seldom ---- */
 
+/* p[i,j], the sum of row i of a and its columns j and j + 8; copies of x and of p. */
+#define ROWS ROWS_OF("s")
+#define ROWS_OF(stored) "func f macs 0\nvar i < 8, j < 20\nfor i = 0, 8 {\nfor j = 0, 20 {\n%2.a[i,j] = %1.x[i,j]\n}\n}\n" \
+    "func g macs 0\nvar i < 8, j < 12, k < 20, s f32\nfor i = 0, 8 {\nfor j = 0, 12 {\nlet s = %2.a[i,j]*%2.a[i,j + 8]\nfor k = 0, 20 {\ns = s + %2.a[i,k]\n}\n%3.p[i,j] = " stored "\n}\n}\n" \
+    "func h macs 0\nvar i < 8, j < 12\nfor i = 0, 8 {\nfor j = 0, 12 {\n%4.y[i,j] = %3.p[i,j]\n}\n}\n"
+
 static const char *const units[] = {
     /* more lanes than a strip, indices from a let */
     "unit a\nbuf %1.x input 0 f32[700]\nbuf %2.y output 0 f32[700]\nfunc f macs 0\nvar i 0..699, q any\n"
@@ -337,6 +353,16 @@ static const char *const units[] = {
     "func f macs 0\nvar p 0..5, l 0..15, r 0..31, a f32\n"
     "tile fence {\npoint p 6\nlane l 16\nsum r 32\nacc a = %1.x[p,l]\nbody %1.x[p,r]*%2.w[r,l]\n%3.y[p,l] = max(a, 0f32)\n}\n"
     "func g macs 0\nvar p 0..5, r 0..31, a f32\ntile {\npoint p 6\nacross r 32\nmax r 32\nacc a\nbody %1.x[p,r]\n%4.z[p] = a\n}\n",
+    /* rows in place of rows that were read, of the same element size and of another; one row too early, and too late for its own columns */
+    "unit a\nbuf %1.x input 0 f32[8,20]\nbuf %2.a arena f32[8,20] at 48 pool 0\nbuf %3.p arena f32[8,12] at 0 pool 0\nbuf %4.y output 0 f32[8,12]\n" ROWS,
+    "unit a\nbuf %1.x input 0 f32[8,20]\nbuf %2.a arena f32[8,20] at 96 pool 0\nbuf %3.p arena f64[8,12] at 0 pool 0\nbuf %4.y output 0 f64[8,12]\n" ROWS_OF("f64(s)"),
+    "unit a\nbuf %1.x input 0 f32[8,20]\nbuf %2.a arena f32[8,20] at 0 pool 0\nbuf %3.p arena f32[8,12] at 64 pool 0\nbuf %4.y output 0 f32[8,12]\n" ROWS,
+    "unit a\nbuf %1.x input 0 f32[8,20]\nbuf %2.a arena f32[8,20] at 40 pool 0\nbuf %3.p arena f32[8,12] at 0 pool 0\nbuf %4.y output 0 f32[8,12]\n" ROWS,
+    /* what an iteration writes, the fourth after it reads; at a place from a let */
+    "unit a\nbuf %1.x input 0 i32[99]\nbuf %2.a arena i32[99] at 0 pool 0\nbuf %3.p arena i32[90] at 16 pool 0\nbuf %4.y output 0 i32[90]\nfunc f macs 0\nvar i < 99\n"
+    "for i = 0, 99 {\n%2.a[i] = %1.x[i]\n}\nfunc g macs 0\nvar i < 90\nfor i = 0, 90 {\n%3.p[i] = %2.a[i]*3i32 + 1i32\n}\nfunc h macs 0\nvar i < 90\nfor i = 0, 90 {\n%4.y[i] = %3.p[i]\n}\n",
+    "unit a\nbuf %1.x input 0 i32[99]\nbuf %2.a arena i32[99] at 0 pool 0\nbuf %3.p arena i32[90] at 4 pool 0\nbuf %4.y output 0 i32[90]\nfunc f macs 0\nvar i < 99\n"
+    "for i = 0, 99 {\n%2.a[i] = %1.x[i]\n}\nfunc g macs 0\nvar i < 90, q 0..98\nfor i = 0, 90 {\nlet q = i + 3\n%3.p[q - 3] = %2.a[q - 3]*3i32 + 1i32\n}\nfunc h macs 0\nvar i < 90\nfor i = 0, 90 {\n%4.y[i] = %3.p[i]\n}\n",
     /* registers that leave no room for lanes outside, one loop at a time */
     "unit a\nbuf %1.x input 0 i32[300]\nbuf %2.y output 0 i32[300]\nfunc f macs 0\nvar i 0..299, s i32\nlet s = 0i32\nfor i = 0, 300 {\ns = s*3i32 + %1.x[i]\n%2.y[i] = s\n}\n",
     /* symbols: extents, strides, an empty loop */

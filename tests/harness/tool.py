@@ -83,6 +83,19 @@ def compile_object(cc, source, flags=('-O1',), seconds=300):
     return target, ''
 
 
+def program(cc, sources, flags):
+    """A hash of a model's emitted code as the compiler takes it from the preprocessor, where features of the processor choose what there is."""
+    h = hashlib.sha256()
+    for source in sources:
+        found = store.files_read(source)
+        if source.suffix == '.c':
+            p = subprocess.run([cc, '-E', '-P', *flags, f'-I{source.parent}', source], capture_output=True, check=True, timeout=300)
+            found = {source: p.stdout, **{path: data for path, data in found.items() if path.suffix == '.bin'}}
+        for path, data in found.items():
+            h.update(b'%s %d ' % (os.fsencode(path.name), len(data)) + data)
+    return h.hexdigest()
+
+
 def fingerprint(paths, *words):
     """A hash of the contents of files and of some words: the key under which a result is remembered."""
     h = hashlib.sha256()

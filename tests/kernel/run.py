@@ -6,8 +6,9 @@
 
 Each model holds many contractions side by side, of sizes around the multiples that tiles like: rows, lanes and steps of 1, of a
 few, of one more and one less. What -O3 emits for a row must equal what -O0 emits: integers to the bit, floats within the bound
-of a sum taken in another order. Guard bands lie round the arena and every output. For speed see tests/bench/nodes.py, which
-takes the same models from BUILD_DIR/kernel.
+of a sum taken in another order. Guard bands lie round the arena and every output. A row for which the same C comes out as for one
+before it, preprocessed for each, is not run again. For speed see tests/bench/nodes.py, which takes the same models from
+BUILD_DIR/kernel.
 """
 import pathlib
 import sys
@@ -16,7 +17,7 @@ import numpy as np
 from onnx import TensorProto
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from harness import machines, models, native, report
+from harness import machines, models, native, report, tool
 from kernel.blocks import Graph
 
 ROWS = [1, 3, 6, 7, 14, 15, 17, 33]
@@ -512,10 +513,14 @@ MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'thirds-f32': thirds
 NARROW = {'twins-f32': 'bf16', 'clipped-f32': 'vnni'}  # with -ffp=bf16, too, where a row has such dots
 
 
-def outputs(mlcc, model, folder, options, way, level='-O2'):
+def emitted(mlcc, model, folder, options):
     built, why = models.build(mlcc, model, folder, PREFIX, options)
     if why:
         raise native.Broken(why)
+    return built
+
+
+def outputs(built, way, level='-O2'):
     net = native.Model(way.load(way.library(built, PREFIX, level)), 0)
     rng = np.random.default_rng(11)
     draw = {TensorProto.FLOAT: lambda shape: rng.standard_normal(shape).astype(np.float32),
@@ -532,12 +537,24 @@ def differs(k, got, want, narrow):
     return '' if off <= bound else f'output {k} {list(got.shape)} is off by {off:.3g}, more than {bound:.3g}'
 
 
-def check(mlcc, model, folder, march, way, want, narrow=False):
+def check(built, way, want, narrow=False):
     try:
-        got = outputs(mlcc, model, folder / f'{march}{"-bf16" * narrow}', [f'-march={march}', *['-ffp=bf16'] * narrow], way)
+        got = outputs(built, way)
     except native.Broken as broken:
         return str(broken)
     return next((why for k, (a, b) in enumerate(zip(got, want, strict=True)) if (why := differs(k, a, b, narrow))), '')
+
+
+def check_row(mlcc, model, folder, march, way, want, narrow, seen):
+    """'' or what is wrong; seen: {program: the same} of other rows."""
+    try:
+        built = emitted(mlcc, model, folder / f'{march}{"-bf16" * narrow}', [f'-march={march}', *['-ffp=bf16'] * narrow])
+        program = way.cc, narrow, tool.program(way.cc, built.sources, way.flags)
+    except native.Broken as broken:
+        return str(broken)
+    if program not in seen:
+        seen[program] = check(built, way, want, narrow)
+    return seen[program]
 
 
 def main():
@@ -548,16 +565,17 @@ def main():
         folder = build / 'kernel' / name
         model = make(build / 'kernel' / f'{name}.onnx')
         try:
-            want = outputs(build / 'mlcc', model, folder / 'O0', ['-O0'], machines.here(flags=()), '-O1')
+            want = outputs(emitted(build / 'mlcc', model, folder / 'O0', ['-O0']), machines.here(flags=()), '-O1')
         except native.Broken as broken:
             r.check(f'kernel/{name} -O0', str(broken))
             continue
+        seen = {}
         for march, row in machines.rows().items():
             way, why = machines.way(march)
             for narrow in [False, True] if name in NARROW and any(NARROW[name] in feature for feature in row.needs) else [False]:
                 label = f'kernel/{name} {march}{" -ffp=bf16" * narrow}'
                 if way:
-                    r.check(label, check(build / 'mlcc', model, folder, march, way, want, narrow))
+                    r.check(label, check_row(build / 'mlcc', model, folder, march, way, want, narrow, seen))
                 else:
                     r.skip(label, why)
     r.finish()

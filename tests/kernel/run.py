@@ -11,6 +11,7 @@ before it, preprocessed for each, is not run again. For speed see tests/bench/no
 BUILD_DIR/kernel.
 """
 import pathlib
+import subprocess
 import sys
 
 import numpy as np
@@ -550,7 +551,7 @@ def check_row(mlcc, model, folder, march, way, want, narrow, seen):
     try:
         built = emitted(mlcc, model, folder / f'{march}{"-bf16" * narrow}', [f'-march={march}', *['-ffp=bf16'] * narrow])
         program = way.cc, narrow, tool.program(way.cc, built.sources, way.flags)
-    except native.Broken as broken:
+    except (native.Broken, subprocess.CalledProcessError) as broken:
         return str(broken)
     if program not in seen:
         seen[program] = check(built, way, want, narrow)

@@ -7,22 +7,32 @@
 
 enum { LINE = 64, PAGE = 4096 }; /* bytes */
 
+typedef struct Bound { const Expr *var; int64_t value; } Bound;
+
 /* per_line: elements of the constant in one; places: pages in which a step asks for lines, at most. */
 typedef struct Seen {
     const Unit *u;
     int64_t per_line;
     bool far;
-    Subst at[2 * MAX_RANK];
+    Bound at[2 * MAX_RANK];
     uint32_t n;
     uint8_t *line;
     int64_t lines, hints, unordered, places, last, in_step, before;
 } Seen;
 
+/* Millions of them, so that none is made into an expression. */
 static int64_t number(const Seen *s, const Expr *e)
 {
-    const Expr *v = ex_subst(s->u->cx->x, e, s->at, s->n);
-    assert_true(ex_is_const(v));
-    return v->v.i;
+    if (e->op == EX_const)
+        return e->v.i;
+    for (uint32_t k = s->n; e->op == EX_var && k-- > 0;)
+        if (s->at[k].var == e)
+            return s->at[k].value;
+    assert_in_range(e->n, 1, 3);
+    Scalar a[3];
+    for (uint16_t k = 0; k < e->n; k++)
+        a[k].i = number(s, e->a[k]);
+    return scalar_op((ExprOp)e->op, (DType)e->dt, (DType)e->a[e->op == EX_select]->dt, a).i;
 }
 
 /* `first`: of a step; the others are behind it. */
@@ -49,7 +59,7 @@ static void steps(Seen *s, const Tile *t, uint8_t r)
     for (uint8_t k = 0; r == t->nr && k < t->nfetch; k++)
         hint(s, &t->fetch[k], k == 0 || t->fetch[k - 1].far != s->far);
     for (int64_t v = 0; r < t->nr && v < number(s, t->rext[r]); v++, s->n = n) {
-        s->at[s->n++] = (Subst){t->rvar[r], ex_int(s->u->cx->x, v)};
+        s->at[s->n++] = (Bound){t->rvar[r], v};
         steps(s, t, (uint8_t)(r + 1));
     }
 }
@@ -62,7 +72,7 @@ static void walk(Seen *s, const Nest *n)
         steps(s, n->tile, 0);
     for (int64_t v = 0; v < count; v++, s->n = outside) {
         if (n->op == NS_for)
-            s->at[s->n++] = (Subst){n->var, ex_int(s->u->cx->x, lo + v)};
+            s->at[s->n++] = (Bound){n->var, lo + v};
         for (uint32_t k = 0; k < n->body.n; k++)
             walk(s, n->body.at[k]);
     }

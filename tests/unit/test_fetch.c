@@ -4,43 +4,26 @@
  * order in which they walk it; tiles of few rows from each of the blocks that they walk at a time.
  */
 #include "against.h"
+#include "indices.h"
 
 enum { LINE = 64, PAGE = 4096 }; /* bytes */
-
-typedef struct Bound { const Expr *var; int64_t value; } Bound;
 
 /* per_line: elements of the constant in one; places: pages in which a step asks for lines, at most. */
 typedef struct Seen {
     const Unit *u;
     int64_t per_line;
     bool far;
-    Bound at[2 * MAX_RANK];
-    uint32_t n;
+    Indices at;
     uint8_t *line;
     int64_t lines, hints, unordered, places, last, in_step, before;
 } Seen;
 
-/* Millions of them, so that none is made into an expression. */
-static int64_t number(const Seen *s, const Expr *e)
-{
-    if (e->op == EX_const)
-        return e->v.i;
-    for (uint32_t k = s->n; e->op == EX_var && k-- > 0;)
-        if (s->at[k].var == e)
-            return s->at[k].value;
-    assert_in_range(e->n, 1, 3);
-    Scalar a[3];
-    for (uint16_t k = 0; k < e->n; k++)
-        a[k].i = number(s, e->a[k]);
-    return scalar_op((ExprOp)e->op, (DType)e->dt, (DType)e->a[e->op == EX_select]->dt, a).i;
-}
-
 /* `first`: of a step; the others are behind it. */
 static void hint(Seen *s, const Fetch *f, bool first)
 {
-    if (f->far != s->far || (f->when && number(s, f->when) != 0))
+    if (f->far != s->far || (f->when && indices_value(&s->at, f->when) != 0))
         return;
-    const int64_t line = number(s, f->at) / s->per_line;
+    const int64_t line = indices_value(&s->at, f->at) / s->per_line;
     if (line < s->lines) /* others are behind the last function's */
         s->line[line] = 1;
     s->in_step = first ? 1 : s->in_step + (llabs(line - s->before) >= PAGE / LINE);
@@ -55,24 +38,24 @@ static void hint(Seen *s, const Fetch *f, bool first)
 
 static void steps(Seen *s, const Tile *t, uint8_t r)
 {
-    const uint32_t n = s->n;
+    const uint32_t n = s->at.n;
     for (uint8_t k = 0; r == t->nr && k < t->nfetch; k++)
         hint(s, &t->fetch[k], k == 0 || t->fetch[k - 1].far != s->far);
-    for (int64_t v = 0; r < t->nr && v < number(s, t->rext[r]); v++, s->n = n) {
-        s->at[s->n++] = (Bound){t->rvar[r], v};
+    for (int64_t v = 0; r < t->nr && v < indices_value(&s->at, t->rext[r]); v++, s->at.n = n) {
+        indices_push(&s->at, t->rvar[r], v);
         steps(s, t, (uint8_t)(r + 1));
     }
 }
 
 static void walk(Seen *s, const Nest *n)
 {
-    const uint32_t outside = s->n;
-    const int64_t lo = n->op == NS_for ? number(s, n->lo) : 0, count = n->op == NS_for ? number(s, n->extent) : 1;
+    const uint32_t outside = s->at.n;
+    const int64_t lo = n->op == NS_for ? indices_value(&s->at, n->lo) : 0, count = n->op == NS_for ? indices_value(&s->at, n->extent) : 1;
     if (n->op == NS_tile)
         steps(s, n->tile, 0);
-    for (int64_t v = 0; v < count; v++, s->n = outside) {
+    for (int64_t v = 0; v < count; v++, s->at.n = outside) {
         if (n->op == NS_for)
-            s->at[s->n++] = (Bound){n->var, lo + v};
+            indices_push(&s->at, n->var, lo + v);
         for (uint32_t k = 0; k < n->body.n; k++)
             walk(s, n->body.at[k]);
     }

@@ -353,7 +353,7 @@ static const char *const units[] = {
     "func f macs 0\nvar p 0..5, l 0..15, r 0..31, a f32\n"
     "tile fence {\npoint p 6\nlane l 16\nsum r 32\nacc a = %1.x[p,l]\nbody %1.x[p,r]*%2.w[r,l]\n%3.y[p,l] = max(a, 0f32)\n}\n"
     "func g macs 0\nvar p 0..5, r 0..31, a f32\ntile {\npoint p 6\nacross r 32\nmax r 32\nacc a\nbody %1.x[p,r]\n%4.z[p] = a\n}\n",
-    /* rows in place of rows that were read, of the same element size and of another; one row too early, and too late for its own columns */
+    /* rows in place of rows that were read, of elements of one size and of two; of rows that later ones read; of the last columns of a row itself */
     "unit a\nbuf %1.x input 0 f32[8,20]\nbuf %2.a arena f32[8,20] at 48 pool 0\nbuf %3.p arena f32[8,12] at 0 pool 0\nbuf %4.y output 0 f32[8,12]\n" ROWS,
     "unit a\nbuf %1.x input 0 f32[8,20]\nbuf %2.a arena f32[8,20] at 96 pool 0\nbuf %3.p arena f64[8,12] at 0 pool 0\nbuf %4.y output 0 f64[8,12]\n" ROWS_OF("f64(s)"),
     "unit a\nbuf %1.x input 0 f32[8,20]\nbuf %2.a arena f32[8,20] at 0 pool 0\nbuf %3.p arena f32[8,12] at 64 pool 0\nbuf %4.y output 0 f32[8,12]\n" ROWS,

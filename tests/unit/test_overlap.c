@@ -2,7 +2,7 @@
  * Results over operands (compiler/overlap.c, overlap_seen.c) against every access of small nests, byte by byte: at the gap
  * no load meets a byte that is written already, in whatever order the points of a tile come; below it, where all is
  * plain loops, one does. */
-#include "context.h"
+#include "indices.h"
 #include "compiler/overlap.h"
 #include "compiler/schedule.h"
 
@@ -18,43 +18,19 @@ typedef struct Trace {
     uint32_t in, out;
     int64_t distance;
     Order order;
-    const Expr *var[64];
-    int64_t value[64];
-    uint32_t n;
+    Indices at;
     char *written;    /* bytes from the beginning of out on */
     int64_t bytes;
     bool loads, stores; /* which of the accesses count in this pass over a tile */
     bool clash;
 } Trace;
 
-static int64_t eval(const Trace *t, const Expr *e)
-{
-    switch (e->op) {
-    case EX_const: return e->v.i;
-    case EX_var:
-        for (uint32_t k = t->n; k-- > 0;)
-            if (t->var[k] == e)
-                return t->value[k];
-        fail_msg("a variable without value");
-        return 0;
-    case EX_add: return eval(t, e->a[0]) + eval(t, e->a[1]);
-    case EX_sub: return eval(t, e->a[0]) - eval(t, e->a[1]);
-    case EX_mul: return eval(t, e->a[0]) * eval(t, e->a[1]);
-    case EX_neg: return -eval(t, e->a[0]);
-    case EX_fdiv: return floor_div(eval(t, e->a[0]), eval(t, e->a[1]));
-    case EX_mod: return eval(t, e->a[0]) - eval(t, e->a[1]) * floor_div(eval(t, e->a[0]), eval(t, e->a[1]));
-    case EX_lt: return eval(t, e->a[0]) < eval(t, e->a[1]);
-    case EX_le: return eval(t, e->a[0]) <= eval(t, e->a[1]);
-    default: fail_msg("operation %s in an index", expr_info((ExprOp)e->op)->name); return 0;
-    }
-}
-
 /* Byte of the element, -1 outside the buffer. */
 static int64_t byte_of(const Trace *t, const Buf *b, const Expr *const *idx)
 {
     int64_t at = 0;
     for (uint8_t d = 0; d < b->rank; d++) {
-        const int64_t i = eval(t, idx[d]);
+        const int64_t i = indices_value(&t->at, idx[d]);
         if (i < -b->lo[d] || i >= b->dim[d]->v.i + b->hi[d])
             return -1;
         at += (i + b->lo[d]) * b->stride[d]->v.i;
@@ -78,7 +54,7 @@ static void loads(Trace *t, const Expr *e)
     if (!e)
         return;
     if (e->op == EX_select && e->a[0]->a[0]->dt == DT_ix) {
-        loads(t, eval(t, e->a[0]) ? e->a[1] : e->a[2]);
+        loads(t, indices_value(&t->at, e->a[0]) ? e->a[1] : e->a[2]);
         return;
     }
     load(t, e);
@@ -103,12 +79,10 @@ static void reduce(Trace *t, const Tile *tile, int k)
         loads(t, tile->body);
         return;
     }
-    t->var[t->n++] = tile->rvar[k];
-    for (int64_t i = 0; i < tile->rext[k]->v.i; i++) {
-        t->value[t->n - 1] = i;
+    for (int64_t i = 0; i < tile->rext[k]->v.i; i++, t->at.n--) {
+        indices_push(&t->at, tile->rvar[k], i);
         reduce(t, tile, k + 1);
     }
-    t->n--;
 }
 
 static void element(Trace *t, const Tile *tile)
@@ -131,12 +105,10 @@ static void points(Trace *t, const Tile *tile, int k, bool backwards)
         return;
     }
     const int32_t n = lane ? tile->lanes : tile->pext[k];
-    t->var[t->n++] = lane ? tile->lane : tile->pvar[k];
-    for (int32_t i = 0; i < n; i++) {
-        t->value[t->n - 1] = backwards ? n - 1 - i : i;
+    for (int32_t i = 0; i < n; i++, t->at.n--) {
+        indices_push(&t->at, lane ? tile->lane : tile->pvar[k], backwards ? n - 1 - i : i);
         points(t, tile, k + 1, backwards);
     }
-    t->n--;
 }
 
 static void pass(Trace *t, const Tile *tile, bool with_loads, bool with_stores, bool backwards)
@@ -150,13 +122,11 @@ static void pass(Trace *t, const Tile *tile, bool with_loads, bool with_stores, 
 static void run(Trace *t, const Nest *n)
 {
     if (n->op == NS_for) {
-        t->var[t->n++] = n->var;
-        for (int64_t i = 0; i < n->extent->v.i; i++) {
-            t->value[t->n - 1] = i;
+        for (int64_t i = 0; i < n->extent->v.i; i++, t->at.n--) {
+            indices_push(&t->at, n->var, i);
             for (uint32_t k = 0; k < n->body.n; k++)
                 run(t, n->body.at[k]);
         }
-        t->n--;
         return;
     }
     loads(t, n->expr);

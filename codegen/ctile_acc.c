@@ -203,7 +203,7 @@ static void store_paired(VGen *v, const Acc *acc, const Group *b, const char *va
 static void store_held(VGen *v, const PointValue *held)
 {
     if (held->value)
-        v_store_packed(v, v->t->store, held->s, held->n, &held->value, 1);
+        v_store_single(v, v->t->store, held);
 }
 
 static void store_now(VGen *v, const Acc *acc, const Group *b, PointValue *held)

@@ -57,10 +57,12 @@ void v_store_packed(VGen *v, const Store *st, const Subst *s, uint32_t n, const 
  * from there on. */
 bool v_sums_words(VGen *v, const Store *st);
 void v_store_words(VGen *v, const Store *st, const Subst *s, uint32_t n);
-/* Vectors of two points, which lie apart: whether st stores them together, and the store of such values, each with its own substitution. */
+/* Vectors of two points, which lie apart, of bytes in 16 bits or of clipped integers as bf16: whether st stores them together, and the store of such
+ * values (v_unpacked), each with its own substitution, and of one that is left. */
 bool v_pairs(const VGen *v, const Store *st);
 typedef struct PointValue { Subst s[MAX_RANK + 2]; uint32_t n; const char *value; } PointValue;
 void v_store_pair(VGen *v, const Store *st, const PointValue *p, const PointValue *q);
+void v_store_single(VGen *v, const Store *st, const PointValue *p);
 /* Points by turns: whether the dialect stores so many of such elements side by side, three of bytes or i16, four of bf16, or two of floats that are
  * rounded to i16 and saturated and of bytes in 16 bits; what it takes of one; and the store, with the substitution of the first. */
 bool v_zips(const VGen *v, const Store *st, int64_t count);

@@ -48,6 +48,36 @@ static const char *store_suffix(const CGen *g, const Element *m)
     return m->dt == DT_bf16 && g->u->cx->fp == FP_bf16 ? "BFZ" : m->suffix;
 }
 
+static bool is_element(const VGen *v, const Expr *e, DType to, DType from)
+{
+    return e->op == EX_cast && e->dt == to && e->a[0]->dt == from && v_by_lane(e->a[0], v->t->lane, v->t->acc);
+}
+
+/* Constants that compare as their bits do once they have 16. */
+static bool orders_as_bits(const CGen *g, const Expr *e)
+{
+    const Blob *data = e->op == EX_load ? buf(g->u, e->v.ref)->data : NULL;
+    const Blob *held = data ? blob_held(data, g->a) : NULL;
+    bool all = held && e->dt == DT_f32;
+    for (int64_t k = 0; all && k < (held->fill ? 1 : held->count); k++)
+        all = blob_f(held, k) > 0;
+    return all || (ex_is_const(e) && e->dt == DT_f32 && e->v.f > 0);
+}
+
+/* With -ffp=bf16: integers as floats, clipped to 0 .. top and rounded to bf16, of which two vectors are clipped together once they have 16 bits;
+ * no integer is NaN. NULL: st stores something else. */
+static const Expr *clipped_integers(const VGen *v, const Store *st, const Expr **top)
+{
+    const Expr *e = st->value, *low;
+    if (v->g->u->cx->fp != FP_bf16 || buf(v->g->u, st->buf)->dt != DT_bf16 || !is_element(v, e, DT_bf16, DT_f32) || e->a[0]->op != EX_min)
+        return NULL;
+    low = e->a[0]->a[0];
+    *top = e->a[0]->a[1];
+    if (low->op != EX_max || !ex_is_const(low->a[1]) || low->a[1]->v.f != 0 || !is_element(v, low->a[0], DT_f32, DT_i32))
+        return NULL;
+    return orders_as_bits(v->g, *top) ? low->a[0]->a[0] : NULL;
+}
+
 void v_store(VGen *v, const Store *st, const Subst *s, uint32_t n)
 {
     CGen *g = v->g;
@@ -81,8 +111,8 @@ int32_t v_packs(VGen *v, const Store *st)
 
 const char *v_unpacked(VGen *v, const Store *st, const Subst *s, uint32_t n)
 {
-    const Expr *saturates;
-    return stored_lanes(v, ex_subst(v->g->x, st->value, s, n), &saturates);
+    const Expr *saturates, *top, *clipped = clipped_integers(v, st, &top);
+    return clipped ? v_text(v, ex_subst(v->g->x, clipped, s, n)) : stored_lanes(v, ex_subst(v->g->x, st->value, s, n), &saturates);
 }
 
 /* With -ffp=bf16: not every way to store NaN gives the same. */
@@ -101,8 +131,9 @@ static bool is_word(const VGen *v, const Store *st)
 
 bool v_pairs(const VGen *v, const Store *st)
 {
+    const Expr *top;
     bool linear;
-    return is_word(v, st) && ex_coef(flat_index(v->g, buf(v->g->u, st->buf), st->idx), v->t->lane, &linear) == 1 && linear;
+    return (is_word(v, st) || clipped_integers(v, st, &top)) && ex_coef(flat_index(v->g, buf(v->g->u, st->buf), st->idx), v->t->lane, &linear) == 1 && linear;
 }
 
 static const char *point_address(VGen *v, const Store *st, const PointValue *p)
@@ -112,8 +143,26 @@ static const char *point_address(VGen *v, const Store *st, const PointValue *p)
 
 void v_store_pair(VGen *v, const Store *st, const PointValue *p, const PointValue *q)
 {
+    CGen *g = v->g;
+    const Expr *top;
     const char *at = point_address(v, st, p), *other = point_address(v, st, q);
-    ln(v->g->o, "V%d_STWA%s(%s, %s, %s, %s);", v->width, v_element((DType)saturated_byte(st->value)->dt)->suffix, at, other, p->value, q->value);
+    if (clipped_integers(v, st, &top))
+        ln(g->o, "V%d_STABFC(%s, %s, %s, %s, %s, %s);", v->width, at, other, p->value, q->value, v_text(v, ex_subst(g->x, top, p->s, p->n)), v_text(v, ex_subst(g->x, top, q->s, q->n)));
+    else
+        ln(g->o, "V%d_STWA%s(%s, %s, %s, %s);", v->width, v_element((DType)saturated_byte(st->value)->dt)->suffix, at, other, p->value, q->value);
+}
+
+void v_store_single(VGen *v, const Store *st, const PointValue *p)
+{
+    CGen *g = v->g;
+    const Expr *top;
+    const bool clipped = clipped_integers(v, st, &top);
+    const char *at = point_address(v, st, p);
+    if (clipped)
+        ln(g->o, "V%d_STBFZ(%s, V%d_MIN(V%d_MAX(V%d_ITOF(%s), V%d_SET(0.0f)), %s));", v->width, at, v->width, v->width, v->width, p->value, v->width,
+           v_text(v, ex_subst(g->x, top, p->s, p->n)));
+    else
+        ln(g->o, "V%d_ST%s(%s, %s);", v->width, saturating_suffix(g, st, saturated_byte(st->value), 1), at, p->value);
 }
 
 bool v_zips(const VGen *v, const Store *st, int64_t count)

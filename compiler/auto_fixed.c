@@ -16,13 +16,12 @@
  */
 #include <math.h>
 
-#include "auto_columns.h"
+#include "auto_fixed.h"
 
 #define LEAST ((double)INT16_MIN)
-#define STEPS ((double)UINT16_MAX)
 
-/* v: stage `map` clips the sum of stage `product`, and what else is added to it; NULL: nothing. */
-typedef struct Clip { uint32_t map, product; Dot d; const Expr *sum, *bias; double top; } Clip;
+/* v: a clip of a dense product. */
+typedef struct DenseClip { Clip c; Dot d; } DenseClip;
 
 /* ---- which ---- */
 
@@ -67,31 +66,36 @@ static bool find_sum(const Auto *g, const Expr *e, Clip *c)
     return e->op == EX_load && ten(g->te, e->v.ref)->kind == TEN_stage && g->nreader[e->v.ref] == 1;
 }
 
-/* Whether map k clips a dense product with a constant. */
-static bool find_clip(const Auto *g, uint32_t k, Clip *c)
+bool find_clip(const Auto *g, uint32_t k, Clip *c)
 {
     *c = (Clip){.map = k};
     const Expr *in = g->te->stage.at[k]->kind == ST_map ? clipped(made_of(g, g->body[k]), &c->top) : NULL;
     if (!in || !find_sum(g, made_of(g, in), c))
         return false;
     const Stage *s = g->te->stage.at[k];
-    if (ten(g->te, c->sum->v.ref)->rank != ten(g->te, s->out)->rank || !loads_element(g, c->sum, s->var))
-        return false;
     c->product = ten(g->te, c->sum->v.ref)->stage;
-    if (!dot_of(g, c->product, &c->d) || c->d.lane < 0 || c->d.x->dt != DT_f32 || c->d.w->dt != DT_f32 || c->d.w->op != EX_load || !is_constant_load(g, c->d.w))
+    return ten(g->te, c->sum->v.ref)->rank == ten(g->te, s->out)->rank && loads_element(g, c->sum, s->var);
+}
+
+/* Whether that is a dense product with a constant. */
+static bool find_dense(const Auto *g, uint32_t k, DenseClip *v)
+{
+    if (!find_clip(g, k, &v->c) || !dot_of(g, v->c.product, &v->d) || v->d.lane < 0)
         return false;
-    return c->d.group == extent_of(g, ten(g->te, c->sum->v.ref)->dim[c->d.lane]);
+    if (v->d.x->dt != DT_f32 || v->d.w->dt != DT_f32 || v->d.w->op != EX_load || !is_constant_load(g, v->d.w))
+        return false;
+    return v->d.group == extent_of(g, ten(g->te, v->c.sum->v.ref)->dim[v->d.lane]);
 }
 
 /* Whether v is such a clip. */
 static bool makes_pairs(const Auto *g, const Window *w)
 {
-    Clip c;
-    if (!window_splits(g, w) || !find_clip(g, ten(g->te, w->d.x->v.ref)->stage, &c))
+    DenseClip v;
+    if (!window_splits(g, w) || !find_dense(g, ten(g->te, w->d.x->v.ref)->stage, &v))
         return false;
-    if (c.bias && !ex_is_const(c.bias) && index_uses(c.bias, g->te->stage.at[c.map]->var[w->column]))
+    if (v.c.bias && !ex_is_const(v.c.bias) && index_uses(v.c.bias, g->te->stage.at[v.c.map]->var[w->column]))
         return false;
-    return window_follows(g, w, c.product, &c.d);
+    return window_follows(g, w, v.c.product, &v.d);
 }
 
 /* Whether it takes floats, and fewer dots than taps. */
@@ -129,11 +133,9 @@ static const Expr *scaled(Auto *g, const Expr *e, double factor, double add)
     return ex_load(g->x, DT_f32, t, e->n, e->a);
 }
 
-/* What one whole number of a lane's weights stands for: v - least is 0 .. 65535, so that sums of what is above 0, and of what is below, stay
- * within 32 bits. */
-static double step_of(const WindowWeights *k, int64_t lane)
+double step_of(const WindowWeights *k, int64_t lane, double bias)
 {
-    double above = 0, below = 0, most = 0;
+    double above = fmax(bias, 0), below = fmax(-bias, 0), most = 0;
     for (int64_t i = 0; i < k->places * k->taps; i++) {
         const double v = window_weight(k, lane, i);
         *(v < 0 ? &below : &above) += fabs(v);
@@ -152,8 +154,7 @@ static bool is_finite(const WindowWeights *k)
     return true;
 }
 
-/* A vector of constants, of which `at` says the lane. */
-static const Expr *by_lane(Auto *g, const Window *w, DType dt, const void *v, const Expr *at)
+const Expr *by_lane(Auto *g, const Window *w, DType dt, const void *v, const Expr *at)
 {
     const Expr *dim = ten(g->te, w->s->out)->dim[w->d.lane];
     const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.fixed%u", ten(g->te, w->d.w->v.ref)->name, g->te->ten.n), TEN_const, 1, &dim);
@@ -162,14 +163,20 @@ static const Expr *by_lane(Auto *g, const Window *w, DType dt, const void *v, co
     return ex_load(g->x, dt, t, 1, &at);
 }
 
+Steps new_steps(Auto *g, int64_t lanes)
+{
+    return (Steps){NEWN(g->a, double, lanes), NEWN(g->a, float, lanes), NEWN(g->a, int32_t, lanes), NEWN(g->a, int64_t, lanes)};
+}
+
 /* ---- stages ---- */
 
 /* The sum before the clip counts steps of v, and saturates. */
-static void count_steps(Auto *g, const Clip *c)
+static void count_steps(Auto *g, const DenseClip *v)
 {
+    const Clip *c = &v->c;
     const double factor = STEPS / c->top;
     const Expr *bias = c->bias ? scaled(g, c->bias, factor, LEAST) : ex_const_f(g->x, DT_f32, LEAST);
-    auto_exchange(g, c->product, c->d.w, scaled(g, c->d.w, factor, 0));
+    auto_exchange(g, c->product, v->d.w, scaled(g, v->d.w, factor, 0));
     const Stage *s = auto_replace(g, c->map, ex_castsat(g->x, DT_i16, ex_unary(g->x, EX_rint, ex_add(g->x, c->sum, bias))));
     ten(g->te, s->out)->dt = DT_i16;
 }
@@ -185,52 +192,55 @@ static const Expr *fused(void *ctx, const Expr *e)
     return e;
 }
 
-/* Map k reads (n + zero) * scale for y. */
-static void read_fixed(Auto *g, const Window *w, uint32_t k, uint32_t n, const int32_t *zero, const float *scale)
+/* Map k reads (n + start) * scale for y. */
+static void read_fixed(Auto *g, const Window *w, uint32_t k, uint32_t n, const Steps *s)
 {
     Exprs *x = g->x;
     const Expr *old = ex_sole_load(g->te->stage.at[k]->body, w->s->out), *lane = old->a[w->d.lane];
-    const Expr *sum = ex_add(x, ex_load(x, DT_i32, n, old->n, old->a), by_lane(g, w, DT_i32, zero, lane));
-    Fma f = {x, ex_mul(x, ex_cast(x, DT_f32, sum), by_lane(g, w, DT_f32, scale, lane))};
+    const Expr *sum = ex_add(x, ex_load(x, DT_i32, n, old->n, old->a), by_lane(g, w, DT_i32, s->start, lane));
+    Fma f = {x, ex_mul(x, ex_cast(x, DT_f32, sum), by_lane(g, w, DT_f32, s->scale, lane))};
     const Subst of = {old, f.product};
     const Expr *body = ex_subst(x, g->te->stage.at[k]->body, &of, 1);
     (void)auto_replace(g, k, g->m->fma ? ex_map(x, body, fused, &f) : body);
 }
 
-/* The lanes' steps, those of y, and the sums of k'. */
-typedef struct Steps { double *weight; float *scale; int64_t *sum; } Steps;
-
 static Steps steps_of(Auto *g, const WindowWeights *k, double top)
 {
-    const Steps s = {NEWN(g->a, double, k->lanes), NEWN(g->a, float, k->lanes), NEWN(g->a, int64_t, k->lanes)};
+    const Steps s = new_steps(g, k->lanes);
     for (int64_t m = 0; m < k->lanes; m++) {
-        s.weight[m] = step_of(k, m);
+        s.weight[m] = step_of(k, m, 0);
         s.scale[m] = (float)(s.weight[m] * top / STEPS);
     }
     return s;
 }
 
-/* 2^15 times sums. */
-static const int32_t *zeros(Auto *g, const WindowWeights *k, const int64_t *sum)
+/* 2^15 times the sums of k'. */
+static void add_zeros(const Steps *s, int64_t lanes)
 {
-    int32_t *zero = NEWN(g->a, int32_t, k->lanes);
-    for (int64_t m = 0; m < k->lanes; m++)
-        zero[m] = (int32_t)(-(int64_t)LEAST * sum[m]);
-    return zero;
+    for (int64_t m = 0; m < lanes; m++)
+        s->start[m] += (int32_t)(-(int64_t)LEAST * s->sum[m]);
 }
 
 /* Returns the tensor that holds n, or its pairs of columns; y where v's columns are two variables but not all that makes it has followed. */
 static uint32_t store_fixed(Auto *g, const Window *w, const WindowWeights *k)
 {
-    Clip c;
-    (void)find_clip(g, ten(g->te, w->d.x->v.ref)->stage, &c);
-    const uint32_t reader = g->te->stage.at[window_reader(g, w)]->out, pairs = split_columns(g, w, c.product);
-    if (!find_clip(g, ten(g->te, pairs)->stage, &c))
+    DenseClip v;
+    (void)find_dense(g, ten(g->te, w->d.x->v.ref)->stage, &v);
+    const uint32_t reader = g->te->stage.at[window_reader(g, w)]->out, pairs = split_columns(g, w, v.c.product);
+    if (!find_dense(g, ten(g->te, pairs)->stage, &v))
         return w->s->out;
-    const Steps steps = steps_of(g, k, c.top);
-    count_steps(g, &c);
+    Folded f;
+    const bool folds = find_folded(g, w, k, v.c.top, &f);
+    const Steps steps = folds ? f.steps : steps_of(g, k, v.c.top);
+    count_steps(g, &v);
+    if (folds)
+        fold_steps(g, &f);
     const uint32_t n = sum_columns(g, w, k, pairs, INT16_MIN, steps.weight, steps.sum);
-    read_fixed(g, w, ten(g->te, reader)->stage, n, zeros(g, k, steps.sum), steps.scale);
+    add_zeros(&steps, k->lanes);
+    if (folds)
+        read_folded(g, w, &f, n);
+    else
+        read_fixed(g, w, ten(g->te, reader)->stage, n, &steps);
     return split_sums(g, w, n);
 }
 

@@ -664,4 +664,23 @@ static MLCC_INLINE void V16_SCATTERHF(uint16_t *p, ptrdiff_t s, v16f v, int n)
         p[i * s] = mlcc_f16_of_f32(v[i]);
 }
 
+/* Rounding keeps the order, and bits of bf16 above 0 have that of their values. */
+#if MLCC_X86 && defined(__AVX512BF16__) && defined(__AVX512BW__)
+static MLCC_INLINE void V16_STABFC(uint16_t *p, uint16_t *q, v16i a, v16i b, v16f s, v16f t)
+{
+    const __m512i top = (__m512i)_mm512_cvtne2ps_pbh((__m512)t, (__m512)s);
+    const __m512i x = (__m512i)_mm512_cvtne2ps_pbh((__m512)V16_ITOF(b), (__m512)V16_ITOF(a));
+    const __m512i y = _mm512_min_epi16(_mm512_max_epi16(x, _mm512_setzero_si512()), top);
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_castsi512_si256(y));
+    _mm256_storeu_si256((__m256i *)(void *)q, _mm512_extracti64x4_epi64(y, 1));
+}
+#else
+static MLCC_INLINE void V16_STABFC(uint16_t *p, uint16_t *q, v16i a, v16i b, v16f s, v16f t)
+{
+    const v16f zero = V16_SET(0.0f);
+    V16_STBFZ(p, V16_MIN(V16_MAX(V16_ITOF(a), zero), s));
+    V16_STBFZ(q, V16_MIN(V16_MAX(V16_ITOF(b), zero), t));
+}
+#endif
+
 #endif

@@ -545,4 +545,11 @@ static MLCC_INLINE void V4_SCATTERHF(uint16_t *p, ptrdiff_t s, v4f v, int n)
         p[i * s] = mlcc_f16_of_f32(v[i]);
 }
 
+static MLCC_INLINE void V4_STABFC(uint16_t *p, uint16_t *q, v4i a, v4i b, v4f s, v4f t)
+{
+    const v4f zero = V4_SET(0.0f);
+    V4_STBFZ(p, V4_MIN(V4_MAX(V4_ITOF(a), zero), s));
+    V4_STBFZ(q, V4_MIN(V4_MAX(V4_ITOF(b), zero), t));
+}
+
 #endif

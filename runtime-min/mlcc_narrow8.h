@@ -515,4 +515,11 @@ static MLCC_INLINE void V8_SCATTERHF(uint16_t *p, ptrdiff_t s, v8f v, int n)
         p[i * s] = mlcc_f16_of_f32(v[i]);
 }
 
+static MLCC_INLINE void V8_STABFC(uint16_t *p, uint16_t *q, v8i a, v8i b, v8f s, v8f t)
+{
+    const v8f zero = V8_SET(0.0f);
+    V8_STBFZ(p, V8_MIN(V8_MAX(V8_ITOF(a), zero), s));
+    V8_STBFZ(q, V8_MIN(V8_MAX(V8_ITOF(b), zero), t));
+}
+
 #endif

@@ -37,6 +37,7 @@
  *   ILDN ISTN IGATHER ISCATTER as of floats;  LD<T> LDN<T> GATHER<T> widen to i32, ST<T> STN<T> SCATTER<T> store the low
  *   bits, STS<T> saturates;  STS2I8 STS2U8(p, a, b) STS4I8 STS4U8(p, a, b, c, d) several side by side;  BF and HF for T are bfloat16 and IEEE half, from and to floats
  *   STWI8 STWU8(p, v)          as STS, but each byte as 16 bits;  STW2I8 STW2U8(p, a, b)  two side by side;  STWAI8 STWAU8(p, q, a, b)  a there, b at q
+ *   STABFC(p, q, a, b, s, t)   integers clipped to 0 .. s, s > 0, as STBFZ of MIN(MAX(ITOF(a), 0), s) at p, and so of b and t at q
  *   ZIP3I8 ZIP3U8 ZIP3I16(p, a, b, c)  low bits, lane i of each side by side;  ZIP4BF ZIP4BFZ(p, a, b, c, d)  so of four, as STBF and STBFZ;
  *                              ZIP2RI16(p, a, b)  of two floats the nearest values of I16, -32768 for NaN;  ZIP2WI8 ZIP2WU8(p, a, b)  of two as STWI8 and STWU8
  *   INEG IABS INOT(a) IAND IOR IXOR IMIN IMAX(a, b) IEQ INE ILT ILE(a, b) ISEL(m, a, b)

@@ -308,7 +308,7 @@ CLIPPED = [(8, 16, 6, 8, 3, 1, [1, 1, 1, 1], 6, 2), (16, 40, 9, 28, 3, 2, [1, 1,
 
 
 def clipped_f32(path):
-    """In one product after the other, as in inverted residuals, with and without what is added and clipped again, and read by others too."""
+    """In one product after the other, as in inverted residuals, with and without what is added (of one sum it decides alone) and clipped again, and read by others too."""
     g = Graph(18)
     for k, (cin, c, h, w, size, stride, pads, top, factor) in enumerate(CLIPPED):
         least, most = g.const(np.float32(0)), g.const(np.float32(top))
@@ -316,10 +316,11 @@ def clipped_f32(path):
         x, side = g.node('Relu', g.node('Slice', 'x', *slices(g, 1 + k % 2, cin, h, w))), 3 if k in (0, 3) else 1
         x = g.node('Conv', x, g.const((g.rng.standard_normal((c, cin, side, side)) * min(factor, 100) / side).astype(np.float32)), *bias, pads=[side // 2] * 4)
         x = g.node('Clip', x, least, most)
-        y = g.node('Conv', x, g.normal(c, 1, size, size), *([g.normal(c)] * (k % 3 > 0)), pads=pads, strides=[stride] * 2, group=c)
+        added = [g.const((g.rng.standard_normal(c) * (1e4 if k == 1 else 1)).astype(np.float32))] * (k % 3 > 0)
+        y = g.node('Conv', x, g.normal(c, 1, size, size), *added, pads=pads, strides=[stride] * 2, group=c)
         y = g.node('Clip', y, least, most) if k % 4 else y
-        g.node('Neg', g.conv(y, c, 24) if k % 2 else y)
-        g.node('Neg', x) if k == 7 else None
+        g.node('Neg', g.conv(y, c, 24, 5 if k == 3 else 1) if k % 2 else y)
+        g.node('Neg', x if k == 7 else y) if k in (5, 7) else None
     x = g.node('Clip', g.conv(g.node('Relu', g.node('Slice', 'x', *slices(g, 1, 8, 6, 8))), 8, 32), least, most)
     x = g.node('Slice', x, *(g.const(np.array([v], np.int64)) for v in (8, 24, 1))) # channels that do not begin where the clip's do
     g.node('Neg', g.node('Clip', g.conv(x, 16, 16, 3, group=16), least, most))

@@ -140,7 +140,7 @@ int main(void)
         cmocka_unit_test(test_target), WIDTHS(test_unary), WIDTHS(test_quotients), WIDTHS(test_each), WIDTHS(test_binary), WIDTHS(test_fma), WIDTHS(test_masks),
         WIDTHS(test_fold), WIDTHS(test_partial), WIDTHS(test_strided), WIDTHS(test_integers), WIDTHS(test_bf16),
         VECTORS(test_pairs) VECTORS(test_words) VECTORS(test_word_sums) VECTORS(test_lookup) WIDTHS(test_barriers), WIDTHS(test_functions), WIDTHS(test_pow), WIDTHS(test_short_functions), WIDTHS(test_special)
-            WIDE(test_sums) WIDE(test_twins) WIDE(test_ints) WIDE(test_two_dots) WIDE(test_longs) WIDE(test_saturated) WIDE(test_packed) WIDE(test_zip2) WIDE(test_zip4) WIDE(test_narrow) WIDE(test_halves),
+            WIDE(test_sums) WIDE(test_twins) WIDE(test_ints) WIDE(test_two_dots) WIDE(test_longs) WIDE(test_saturated) WIDE(test_packed) WIDE(test_clipped) WIDE(test_zip2) WIDE(test_zip4) WIDE(test_narrow) WIDE(test_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
@@ -644,6 +644,33 @@ static void T(test_packed)(void **state)
         for (int i = 0; i < 3 * W; i++)
             assert_int_equal(three[i], (int16_t)v[i % 3 * W + i / 3]);
         assert_int_equal(three[3 * W], 77);
+    }
+}
+
+/* Integers to bf16, clipped: of all sizes, and tops that have no 16 bits. */
+static void T(test_clipped)(void **state)
+{
+    (void)state;
+    int32_t v[2 * W];
+    float top[2 * W];
+    uint64_t seed = 11;
+    for (int round = 0; round < 2000; round++) {
+        for (int i = 0; i < 2 * W; i++) {
+            v[i] = (int32_t)next_random(&seed) >> next_random(&seed) % 32;
+            top[i] = ldexpf(1 + (float)(next_random(&seed) % 4096) / 4096, (int)(next_random(&seed) % 34));
+        }
+        const I a = V(ILD)(v), b = V(ILD)(v + W);
+        const F s = V(LD)(top), t = V(LD)(top + W);
+        uint16_t apart[3 * W], each[2 * W];
+        memset(apart, 77, sizeof apart);
+        V(STABFC)(apart + 2 * W, apart, a, b, s, t);
+        V(STBFZ)(each, V(MIN)(V(MAX)(V(ITOF)(a), V(SET)(0.0f)), s));
+        V(STBFZ)(each + W, V(MIN)(V(MAX)(V(ITOF)(b), V(SET)(0.0f)), t));
+        for (int i = 0; i < W; i++) {
+            assert_int_equal(apart[2 * W + i], each[i]);
+            assert_int_equal(apart[i], each[W + i]);
+            assert_int_equal(apart[W + i], 0x4d4d);
+        }
     }
 }
 

@@ -19,6 +19,7 @@
 #include "auto_fixed.h"
 
 #define LEAST ((double)INT16_MIN)
+#define MOST_TOP 32.0 /* half a step is what bf16 is off by at 1/8; above, a clip is a guard, which says nothing of how large values get */
 
 /* v: a clip of a dense product. */
 typedef struct DenseClip { Clip c; Dot d; } DenseClip;
@@ -80,7 +81,7 @@ bool find_clip(const Auto *g, uint32_t k, Clip *c)
 /* Whether that is a dense product with a constant. */
 static bool find_dense(const Auto *g, uint32_t k, DenseClip *v)
 {
-    if (!find_clip(g, k, &v->c) || !dot_of(g, v->c.product, &v->d) || v->d.lane < 0)
+    if (!find_clip(g, k, &v->c) || v->c.top > MOST_TOP || !dot_of(g, v->c.product, &v->d) || v->d.lane < 0)
         return false;
     if (v->d.x->dt != DT_f32 || v->d.w->dt != DT_f32 || v->d.w->op != EX_load || !is_constant_load(g, v->d.w))
         return false;

@@ -301,10 +301,10 @@ def filtered_i8(path):
 
 
 # What clips bound, behind 1x1 and 3x3: (channels in, of the clip, rows, columns, window, stride, borders, top of the clip, factor of what is clipped: when it is large of the bias alone). Pairs
-# of columns are made where their number is even.
+# of columns are made where their number is even and the top says how large values get.
 CLIPPED = [(8, 16, 6, 8, 3, 1, [1, 1, 1, 1], 6, 2), (16, 40, 9, 28, 3, 2, [1, 1, 1, 1], 6, 2), (24, 33, 5, 14, 5, 1, [2, 2, 2, 2], 1, 1), (20, 17, 8, 16, 5, 2, [1, 2, 2, 1], 6, 2),
-           (8, 8, 7, 7, 3, 1, [1, 1, 1, 1], 6, 2), (8, 64, 4, 30, 3, 1, [0, 0, 0, 0], 6, 1e12), (16, 48, 6, 12, 3, 2, [0, 0, 1, 1], 255, 100), (8, 16, 6, 10, 2, 1, [0, 1, 0, 1], 6, 2),
-           (16, 96, 112, 112, 3, 2, [1, 1, 1, 1], 6, 2), (24, 144, 56, 56, 3, 1, [1, 1, 1, 1], 6, 2)]
+           (8, 8, 7, 7, 3, 1, [1, 1, 1, 1], 6, 2), (8, 64, 4, 30, 3, 1, [0, 0, 0, 0], 6, 1e12), (16, 48, 6, 12, 3, 2, [0, 0, 1, 1], 24, 10), (8, 16, 6, 10, 2, 1, [0, 1, 0, 1], 6, 2),
+           (16, 96, 112, 112, 3, 2, [1, 1, 1, 1], 6, 2), (24, 144, 56, 56, 3, 1, [1, 1, 1, 1], 6, 2), (12, 24, 6, 8, 3, 1, [1, 1, 1, 1], 1e5, 2)]
 
 
 def clipped_f32(path):

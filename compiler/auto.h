@@ -117,6 +117,7 @@ int outer_rows(const Stage *s, const Ten *t, const Dot *d); /* auto_shape.c: var
 bool turns_over(const Auto *g, uint32_t k);            /* a copy of blocks that are turned over in registers */
 int64_t all_constants(const Auto *g);                  /* auto_fetch.c: bytes of those that the whole program walks */
 bool is_folded(const Auto *g, const Stage *s, const Dot *d); /* auto_fold.c: sums in vectors along the reduction, w as it lies */
+double fused_rows_cost(const Auto *g, const Dot *d, const Stage *s); /* auto_shape.c: of tiles whose rows are those of its outer variable too, for what they cost apart */
 int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t stage); /* auto_shape.c: lanes of the best tile */
 int64_t lanes_per_block(const Auto *g, const Dot *d, uint32_t stage); /* those of its constant that lie together; a tile may have several such blocks */
 
@@ -203,6 +204,7 @@ void auto_phases(Auto *g);                             /* transposed convolution
 typedef struct Phase { int v; int64_t a, p; } Phase;
 uint32_t auto_phase_product(Auto *g, uint32_t k, const Phase *p);
 uint32_t auto_phase_maps(Auto *g, uint32_t t, const Phase *p);
+void auto_fuse(Auto *g);                               /* rows and columns of small pictures as one variable */
 void auto_picture(Auto *g);                            /* products with a flattened picture walk its dimensions */
 void auto_split(Auto *g);                              /* long sums in pieces, of which the second-level cache keeps what is read again */
 /* Tensors that a product by thirds reads, or that those are made of: of each row of x the bits of its largest magnitude and the scale, the row

@@ -238,6 +238,7 @@ void auto_prepare(Auto *g)
     if (g->m->lanes_f32 > 1)
         auto_picture(g);
     if (g->m->lanes_f32 > 1 && !g->te->cx->small) {
+        auto_fuse(g);
         auto_phases(g);
         auto_split(g);
         auto_strassen(g);

@@ -268,6 +268,17 @@ TileShape shape_of_tile(const Auto *g, const Dot *d, const Stage *s, int64_t lan
     return tuning_choose(g->tuning, *kind, &best);
 }
 
+double fused_rows_cost(const Auto *g, const Dot *d, const Stage *s)
+{
+    ShapeWork w = work_of(g, d, s, lanes_of(g, d, ten(g->te, s->out)));
+    if (w.outer < 2 || g->te->cx->small || is_streamed(g, &w, d))
+        return 1;
+    const double apart = best_shapes(g, &w, MAX_VECTORS).at[0].cost;
+    w.rows *= w.outer;
+    w.outer = 1;
+    return best_shapes(g, &w, MAX_VECTORS).at[0].cost / apart;
+}
+
 int64_t lanes_per_tile(const Auto *g, const Dot *d, uint32_t k)
 {
     const Stage *s = g->te->stage.at[k];

@@ -327,6 +327,25 @@ def clipped_f32(path):
     return g.save(path, {'x': [2, 24, 112, 112]}, leaves(g))
 
 
+# Small pictures, whose rows and columns are one where tiles of so many rows leave fewer over: (channels in and out, height, width).
+PIXELS = [(64, 160, 7, 7), (31, 33, 7, 7), (48, 40, 5, 7), (96, 24, 3, 5), (64, 64, 7, 2), (40, 320, 4, 4), (20, 17, 2, 3), (70, 48, 7, 6)]
+
+
+def pixels_f32(path):
+    """1x1 convolutions of one another, with maps behind them, what is added, of one to more images, and readers of other kinds."""
+    g = Graph(23)
+    for k, (cin, cout, h, w) in enumerate(PIXELS):
+        x = g.node('Relu', g.node('Slice', 'x', *slices(g, 1 + k % 2, cin, h, w)))
+        y = g.conv(x, cin, cout)
+        y = g.node('Mul', y, g.node('Sigmoid', y)) if k % 3 else y
+        z = g.node('Add', g.conv(y, cout, cin), x)
+        z = g.node('Relu', z) if k % 2 else z
+        g.node('Neg', g.conv(z, cin, cout, 3 if k % 4 == 3 else 1))
+        g.node('GlobalAveragePool', g.conv(z, cin, cout))
+        g.node('Neg', g.node('Add', g.conv(z, cin, cout), g.normal(2, cout, 1, 1))) if k % 2 == 0 else None
+    return g.save(path, {'x': [2, 96, 7, 7]}, leaves(g))
+
+
 def filtered_f32(path):
     """In strips of a picture, whose last tiles are cut or not, and of batches; what follows element for element is made there."""
     g = Graph(17)
@@ -508,7 +527,7 @@ def taps_i8(path):
 
 
 MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'thirds-f32': thirds_f32, 'halves-f32': halves_f32, 'halves-i8': halves_i8, 'lists-i8': lists_i8, 'slim-f32': slim_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'filtered-f32': filtered_f32, 'filtered-i8': filtered_i8, 'windows-f32': windows_f32,
-          'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'groups-f32': groups_f32, 'turned-f32': turned_f32, 'behind-i8': behind_i8, 'clipped-f32': clipped_f32,
+          'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'groups-f32': groups_f32, 'turned-f32': turned_f32, 'behind-i8': behind_i8, 'clipped-f32': clipped_f32, 'pixels-f32': pixels_f32,
           'taps-i8': taps_i8}
 
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Rows and columns of a small picture as one variable. A product with a constant walks 7 x 7 pixels in tiles of 4 and 3 rows where it could have
- * eight of 6 and one of 1: with 16 registers a tile of 6 x 2 vectors has 8 loads for 12 multiply-adds, one of 4 x 2 has 6 for 8.
+ * Rows and columns of a small picture as one variable. A product with a constant walks 7 x 7 pixels in tiles of 4 and 3 where it could have nine
+ * of 5 and one of 4: with 16 registers a tile of 5 x 2 vectors has 7 loads for 10 multiply-adds, one of 3 x 2 has 5 for 6, and fewer sums than fill
+ * the units.
  *
  *   y[m, i, j] = sum(c) x[c, i, j] * w[m, c]                                              i < H, j < W
  *   t[m, p] = sum(c) x[c, p / W, p % W] * w[m, c],   y[m, i, j] = t[m, W*i + j]           p < H*W
@@ -83,7 +84,7 @@ static bool find_fused(const Auto *g, uint32_t k, Fused *f)
     const Stage *s = g->te->stage.at[k];
     const Ten *y = ten(g->te, s->out);
     Dot d;
-    if (!dot_of(g, k, &d) || d.lane < 0 || d.row < 1 || !is_alone(g, &d, s))
+    if (!dot_of(g, k, &d) || d.lane < 0 || d.row < 1 || !is_alone(g, &d, s) || !layout_free(g, s->out))
         return false;
     const int outer = outer_rows(s, y, &d);
     if (outer < 0 || outer != d.row - 1 || !ex_is_const(y->dim[outer]) || !ex_is_const(y->dim[d.row]) || !ex_is_const(y->dim[d.lane]))

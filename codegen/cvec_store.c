@@ -48,7 +48,7 @@ static const char *store_suffix(const CGen *g, const Element *m)
     return m->dt == DT_bf16 && g->u->cx->fp == FP_bf16 ? "BFZ" : m->suffix;
 }
 
-static bool is_element(const VGen *v, const Expr *e, DType to, DType from)
+static bool converts(const VGen *v, const Expr *e, DType to, DType from)
 {
     return e->op == EX_cast && e->dt == to && e->a[0]->dt == from && v_by_lane(e->a[0], v->t->lane, v->t->acc);
 }
@@ -69,11 +69,11 @@ static bool orders_as_bits(const CGen *g, const Expr *e)
 static const Expr *clipped_integers(const VGen *v, const Store *st, const Expr **top)
 {
     const Expr *e = st->value, *low;
-    if (v->g->u->cx->fp != FP_bf16 || buf(v->g->u, st->buf)->dt != DT_bf16 || !is_element(v, e, DT_bf16, DT_f32) || e->a[0]->op != EX_min)
+    if (v->g->u->cx->fp != FP_bf16 || buf(v->g->u, st->buf)->dt != DT_bf16 || !converts(v, e, DT_bf16, DT_f32) || e->a[0]->op != EX_min)
         return NULL;
     low = e->a[0]->a[0];
     *top = e->a[0]->a[1];
-    if (low->op != EX_max || !ex_is_const(low->a[1]) || low->a[1]->v.f != 0 || !is_element(v, low->a[0], DT_f32, DT_i32))
+    if (low->op != EX_max || !ex_is_const(low->a[1]) || low->a[1]->v.f != 0 || !converts(v, low->a[0], DT_f32, DT_i32))
         return NULL;
     return orders_as_bits(v->g, *top) ? low->a[0]->a[0] : NULL;
 }
@@ -152,19 +152,6 @@ void v_store_pair(VGen *v, const Store *st, const PointValue *p, const PointValu
         ln(g->o, "V%d_STWA%s(%s, %s, %s, %s);", v->width, v_element((DType)saturated_byte(st->value)->dt)->suffix, at, other, p->value, q->value);
 }
 
-void v_store_single(VGen *v, const Store *st, const PointValue *p)
-{
-    CGen *g = v->g;
-    const Expr *top;
-    const bool clipped = clipped_integers(v, st, &top);
-    const char *at = point_address(v, st, p);
-    if (clipped)
-        ln(g->o, "V%d_STBFZ(%s, V%d_MIN(V%d_MAX(V%d_ITOF(%s), V%d_SET(0.0f)), %s));", v->width, at, v->width, v->width, v->width, p->value, v->width,
-           v_text(v, ex_subst(g->x, top, p->s, p->n)));
-    else
-        ln(g->o, "V%d_ST%s(%s, %s);", v->width, saturating_suffix(g, st, saturated_byte(st->value), 1), at, p->value);
-}
-
 bool v_zips(const VGen *v, const Store *st, int64_t count)
 {
     const DType dt = buf(v->g->u, st->buf)->dt;
@@ -215,4 +202,16 @@ void v_store_packed(VGen *v, const Store *st, const Subst *s, uint32_t n, const 
     const Buf *b = buf(g->u, st->buf);
     const char *at = v_address(v, st->buf, ex_subst(g->x, flat_index(g, b, st->idx), s, n), true);
     ln(g->o, "V%d_ST%s(%s%s);", v->width, saturating_suffix(g, st, saturated_byte(st->value), count), at, arguments(g, value, count));
+}
+
+void v_store_single(VGen *v, const Store *st, const PointValue *p)
+{
+    CGen *g = v->g;
+    const Expr *top;
+    if (!clipped_integers(v, st, &top)) {
+        v_store_packed(v, st, p->s, p->n, &p->value, 1);
+        return;
+    }
+    const char *low = v_call2(v, "MAX", v_call1(v, "ITOF", p->value), str_fmt(g->a, "V%d_SET(0.0f)", v->width)), *at = point_address(v, st, p);
+    ln(g->o, "V%d_STBFZ(%s, %s);", v->width, at, v_call2(v, "MIN", low, v_text(v, ex_subst(g->x, top, p->s, p->n))));
 }

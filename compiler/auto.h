@@ -89,6 +89,9 @@ bool is_operand_of_call(const Te *te, uint32_t t);     /* a function of runtime-
 bool is_pure_var(const Expr *e, const Expr *const *var, int n, int *which);
 void walk_stage(const Te *te, const Stage *s, const Expr *body, void (*fn)(void *ctx, const Expr *e), void *ctx);
 void walk_scheduled(const Schedule *s, const Expr *const *body, uint32_t k, void (*fn)(void *ctx, const Expr *e), void *ctx);
+bool is_guarded(const Auto *g, uint32_t t);            /* some stage reads beside t, which then may get a border */
+/* The rows of both variables, the outer one and that of rows, are all of two dimensions of x, one after the other, which may lie so. */
+bool rows_join(const Auto *g, const Stage *s, const Dot *d, int outer);
 void auto_bodies(Auto *g);                             /* body and reader from the placements in s */
 
 /* auto_load.c: of a load, the first dimension whose index uses v; whose index is v itself; and that alone uses v. -1: none. */
@@ -133,6 +136,7 @@ uint32_t auto_copy(Auto *g, uint32_t k, uint32_t from, const uint8_t *perm, Node
 const Expr *auto_load_from(const Auto *g, const Expr *e, DType dt, uint32_t to); /* load e as one of tensor `to`, which holds the same in type dt */
 void auto_cast_copy(Auto *g, uint32_t t, uint32_t to); /* to[v..] = t[v..] in the type of to, behind the stage that makes t */
 Stage *auto_replace(Auto *g, uint32_t k, const Expr *body); /* stage k with another body: stages are never changed, so it is a new one */
+void auto_view(Auto *g, uint32_t k, uint32_t t, const Expr *const *index); /* stage k becomes what tensor t holds at these indices */
 const Expr *auto_element(const Auto *g, const Stage *s, const Expr *const *index); /* of a map: its body there */
 void auto_exchange(Auto *g, uint32_t k, const Expr *from, const Expr *to); /* an operand of stage k, whose substituted body becomes its own */
 void auto_map_bodies(Auto *g, const Expr *(*fn)(void *g, const Expr *e)); /* every map's, by fn at each node */

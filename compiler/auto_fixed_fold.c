@@ -97,30 +97,19 @@ bool find_folded(Auto *g, const Window *w, const WindowWeights *k, double top, F
 
 /* ---- stages ---- */
 
-/* from[.., m, ..] * factor[m], `run` elements of each m side by side */
-typedef struct LaneScale { Recipe r; const float *factor; int64_t lanes, run; } LaneScale;
-
-static void make_lane_scaled(const Recipe *r, const char *from, int64_t first, int64_t n, char *out)
-{
-    const LaneScale *s = (const LaneScale *)r;
-    for (int64_t k = 0; k < n; k++) {
-        float v;
-        memcpy(&v, from + (size_t)(first + k) * sizeof v, sizeof v);
-        v *= s->factor[(first + k) / s->run % s->lanes];
-        memcpy(out + (size_t)k * sizeof v, &v, sizeof v);
-    }
-}
-
 /* Constant w with dimension dim in those steps. */
 static const Expr *scaled_lanes(Auto *g, const Expr *w, int dim, const float *factor)
 {
     const Ten *from = ten(g->te, w->v.ref);
-    LaneScale *s = NEW(g->a, LaneScale);
-    *s = (LaneScale){.r = {.arena = g->a, .from = from->data, .unit = 1, .make = make_lane_scaled}, .factor = factor, .lanes = from->dim[dim]->v.i, .run = 1};
+    const int64_t lanes = from->dim[dim]->v.i;
+    int64_t each = 1;
+    double *k = NEWN(g->a, double, lanes);
+    for (int64_t m = 0; m < lanes; m++)
+        k[m] = (double)factor[m];
     for (int d = from->rank - 1; d > dim; d--)
-        s->run *= from->dim[d]->v.i;
+        each *= from->dim[d]->v.i;
     const uint32_t t = auto_tensor(g, str_fmt(g->a, "%s.steps%u", from->name, g->te->ten.n), TEN_const, from->rank, from->dim);
-    ten(g->te, t)->data = blob_made(g->a, DT_f32, from->data->count, &s->r);
+    ten(g->te, t)->data = blob_scaled(g->a, from->data, 1, k, lanes, each);
     return ex_load(g->x, DT_f32, t, w->n, w->a);
 }
 

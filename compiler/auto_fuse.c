@@ -20,23 +20,8 @@ typedef struct Fused { uint8_t row; int64_t width; uint32_t t[MOST_MAPS]; int n;
 
 /* ---- which ---- */
 
-typedef struct Loads { uint32_t t; bool plain; } Loads;
-
-static void find_border(void *ctx, const Expr *e)
-{
-    Loads *l = ctx;
-    if (e->op == EX_loadp && e->v.ref == l->t)
-        l->plain = false;
-}
-
 /* Whether tensor t may lie as we like, and nobody reads beyond it. */
-static bool may_fuse(const Auto *g, uint32_t t)
-{
-    Loads l = {t, layout_free(g, t) && layout_home(g, t) == t && !layout_holds(g, t)};
-    for (uint32_t r = 0; l.plain && r < g->nreader[t]; r++)
-        walk_stage(g->te, g->te->stage.at[g->reader[t][r]], g->body[g->reader[t][r]], find_border, &l);
-    return l.plain;
-}
+static bool may_fuse(const Auto *g, uint32_t t) { return layout_free(g, t) && layout_home(g, t) == t && !layout_holds(g, t) && !is_guarded(g, t); }
 
 /* The map that alone reads tensor t, element for element; NO_STAGE: none. */
 static uint32_t map_of(const Auto *g, uint32_t t)
@@ -57,16 +42,6 @@ static int chain_of(const Auto *g, uint32_t y, uint32_t *t)
     for (uint32_t m = map_of(g, y); m != NO_STAGE && n < MOST_MAPS; m = map_of(g, t[n - 1]))
         t[n++] = g->te->stage.at[m]->out;
     return n;
-}
-
-/* Whether x has the rows and columns of y, whole and where they are. */
-static bool reads_pixels(const Auto *g, const Dot *d, const Stage *s, uint8_t row)
-{
-    const Ten *x = ten(g->te, d->x->v.ref), *y = ten(g->te, s->out);
-    const int i = dim_of(d->x, s->var[row]), j = dim_of(d->x, s->var[row + 1]);
-    if (d->x->op != EX_load || i < 0 || j != i + 1 || sole_dim(d->x, s->var[row]) != i || sole_dim(d->x, s->var[row + 1]) != j)
-        return false;
-    return x->dim[i] == y->dim[row] && x->dim[j] == y->dim[row + 1];
 }
 
 /* One constant for all rows, whose sums begin with nothing that lies elsewhere. */
@@ -91,7 +66,7 @@ static bool find_fused(const Auto *g, uint32_t k, Fused *f)
         return false;
     *f = (Fused){.row = (uint8_t)outer, .width = y->dim[d.row]->v.i};
     f->n = chain_of(g, s->out, f->t);
-    return reads_pixels(g, &d, s, f->row) && may_fuse(g, d.x->v.ref) && may_fuse(g, f->t[f->n - 1]) && fused_rows_cost(g, &d, s) < LEAST_GAIN;
+    return rows_join(g, s, &d, outer) && sole_dim(d.x, s->var[outer]) >= 0 && sole_dim(d.x, s->var[d.row]) >= 0 && may_fuse(g, d.x->v.ref) && may_fuse(g, f->t[f->n - 1]) && fused_rows_cost(g, &d, s) < LEAST_GAIN;
 }
 
 /* ---- stages ---- */
@@ -122,7 +97,7 @@ static Stage *with_fused(Auto *g, const Stage *s, const Fused *f, Subst *of)
 /* Stage k becomes a view of tensor t. */
 static void become_view(Auto *g, uint32_t k, uint32_t t, const Fused *f)
 {
-    Stage *s = arena_copy(g->a, g->te->stage.at[k], sizeof *s);
+    const Stage *s = g->te->stage.at[k];
     const Expr *index[MAX_RANK];
     uint8_t n = 0;
     for (uint8_t v = 0; v < ten(g->te, s->out)->rank; v++, n++) {
@@ -132,11 +107,7 @@ static void become_view(Auto *g, uint32_t k, uint32_t t, const Fused *f)
             v++;
         }
     }
-    s->kind = ST_map;
-    s->op = RED_none;
-    s->nr = 0;
-    s->body = ex_load(g->x, ten(g->te, t)->dt, t, n, index);
-    g->te->stage.at[k] = s;
+    auto_view(g, k, t, index);
 }
 
 /* The stage of tensor y with one variable, before it. What it reads at W*i + j it reads at p then. */

@@ -88,14 +88,9 @@ static void places_of(const Auto *g, const Stage *s, const Phase *p, const Expr 
 /* Stage k becomes a view of tensor t. */
 static void become_view(Auto *g, uint32_t k, uint32_t t, const Phase *p)
 {
-    Stage *s = arena_copy(g->a, g->te->stage.at[k], sizeof *s);
     const Expr *index[MAX_RANK];
-    places_of(g, s, p, index);
-    s->kind = ST_map;
-    s->op = RED_none;
-    s->nr = 0;
-    s->body = ex_load(g->x, ten(g->te, t)->dt, t, ten(g->te, t)->rank, index);
-    g->te->stage.at[k] = s;
+    places_of(g, g->te->stage.at[k], p, index);
+    auto_view(g, k, t, index);
 }
 
 /* The constant's dimension of P q + r as one of q and one of r; as it is where it has other places as well. */

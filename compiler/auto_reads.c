@@ -139,3 +139,26 @@ void auto_bodies(Auto *g)
         if (g->s->stage[k].place != PL_inline)
             reads_of(g, k);
 }
+
+typedef struct Guarded { uint32_t t; bool yes; } Guarded;
+
+static void find_guarded(void *ctx, const Expr *e)
+{
+    Guarded *q = ctx;
+    q->yes = q->yes || (e->op == EX_loadp && e->v.ref == q->t);
+}
+
+bool is_guarded(const Auto *g, uint32_t t)
+{
+    Guarded q = {.t = t};
+    for (uint32_t k = 0; k < g->te->stage.n; k++)
+        walk_stage(g->te, g->te->stage.at[k], g->body[k], find_guarded, &q);
+    return q.yes;
+}
+
+bool rows_join(const Auto *g, const Stage *s, const Dot *d, int outer)
+{
+    const Ten *t = ten(g->te, s->out), *x = ten(g->te, d->x->v.ref);
+    const int p = outer >= 0 ? dim_of(d->x, s->var[outer]) : -1, q = dim_of(d->x, s->var[d->row]);
+    return d->x->op == EX_load && p >= 0 && q == p + 1 && x->dim[p] == t->dim[outer] && x->dim[q] == t->dim[d->row] && layout_free(g, d->x->v.ref) && !is_guarded(g, d->x->v.ref);
+}

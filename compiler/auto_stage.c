@@ -114,6 +114,14 @@ Stage *auto_replace(Auto *g, uint32_t k, const Expr *body)
     return g->te->stage.at[k] = s;
 }
 
+void auto_view(Auto *g, uint32_t k, uint32_t t, const Expr *const *index)
+{
+    Stage *s = auto_replace(g, k, ex_load(g->x, ten(g->te, t)->dt, t, ten(g->te, t)->rank, index));
+    s->kind = ST_map;
+    s->op = RED_none;
+    s->nr = 0;
+}
+
 const Expr *auto_element(const Auto *g, const Stage *s, const Expr *const *index)
 {
     const uint8_t rank = ten(g->te, s->out)->rank;

@@ -50,6 +50,37 @@ const Blob *blob_made(Arena *a, DType dt, int64_t count, const Recipe *r)
     return b;
 }
 
+typedef struct Scaled {
+    Recipe r;
+    double alpha;
+    const double *k; /* of n channels, each of so many elements before the next one's come */
+    int64_t n, each;
+} Scaled;
+
+/* alpha * w[q] * k[channel of q], one rounding in the end. */
+static void make_scaled(const Recipe *r, const char *from, int64_t first, int64_t n, char *out)
+{
+    const Scaled *s = (const Scaled *)r;
+    for (int64_t q = first, end; q < first + n; q = end) {
+        const double k = s->k[q / s->each % s->n];
+        end = min_i64((q / s->each + 1) * s->each, first + n);
+        for (int64_t e = q; e < end; e++) {
+            float v;
+            memcpy(&v, from + (size_t)e * sizeof v, sizeof v);
+            v = (float)(s->alpha * (double)v * k);
+            memcpy(out + (size_t)(e - first) * sizeof v, &v, sizeof v);
+        }
+    }
+}
+
+const Blob *blob_scaled(Arena *a, const Blob *w, double alpha, const double *k, int64_t n, int64_t each)
+{
+    Scaled *s = NEW(a, Scaled);
+    *s = (Scaled){.r = {.arena = a, .from = blob_held(w, a), .unit = 1, .make = make_scaled},
+                  .alpha = alpha, .k = arena_copy(a, k, (size_t)n * sizeof *k), .n = n, .each = each};
+    return blob_made(a, DT_f32, w->count, &s->r);
+}
+
 /* Elements that begin or end inside a unit: of the units around them. */
 static void make_inside(const Blob *b, Arena *a, const char *from, int64_t first, int64_t n, char *out)
 {

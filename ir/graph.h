@@ -159,6 +159,8 @@ const Blob *blob_make(Arena *a, DType dt, int64_t count, const void *data); /* c
 const Blob *blob_view(Arena *a, DType dt, int64_t count, const void *data); /* keeps data; notices fills */
 /* A blob that r makes; what stands behind r is kept. Large ones only: whether elements are alike is not looked at. */
 const Blob *blob_made(Arena *a, DType dt, int64_t count, const Recipe *r);
+/* Such a one of floats: alpha * w[q] * k[channel of q], rounded once, of n channels, each `each` elements before the next one's come. */
+const Blob *blob_scaled(Arena *a, const Blob *w, double alpha, const double *k, int64_t n, int64_t each);
 enum { LIST_QUAD_BYTES = 12 };
 /* blob_lists.c: rows of so many columns as lists, bytes as i8; NULL: w is not of i8, or has other rows, or more columns than 16 bits count. */
 const Blob *blob_lists(Arena *a, const Blob *w, int64_t rows, int64_t columns);

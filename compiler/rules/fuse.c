@@ -14,37 +14,10 @@ static bool static_dims(const Tensor *t, int64_t *dim)
     return true;
 }
 
-typedef struct Scaled {
-    Recipe r;
-    double alpha;
-    const double *k; /* of n channels, each of so many elements before the next one's come */
-    int64_t n, each;
-} Scaled;
-
-/* alpha * w[q] * k[channel of q], one rounding in the end. */
-static void make_scaled(const Recipe *r, const char *from, int64_t first, int64_t n, char *out)
-{
-    const Scaled *s = (const Scaled *)r;
-    for (int64_t q = first, end; q < first + n; q = end) {
-        const double k = s->k[q / s->each % s->n];
-        end = min_i64((q / s->each + 1) * s->each, first + n);
-        for (int64_t e = q; e < end; e++) {
-            float v;
-            memcpy(&v, from + (size_t)e * sizeof v, sizeof v);
-            v = (float)(s->alpha * (double)v * k);
-            memcpy(out + (size_t)(e - first) * sizeof v, &v, sizeof v);
-        }
-    }
-}
-
 /* The weight is large and nothing before emission needs its values but few of them, so it is computed when it is written. */
 static TensorId scaled(Rw *rw, const Tensor *w, const int64_t *dim, double alpha, const double *k, int64_t n, int64_t each)
 {
-    Arena *a = rw->g->cx->arena;
-    Scaled *s = NEW(a, Scaled);
-    *s = (Scaled){.r = {.arena = a, .from = blob_held(w->data, a), .unit = 1, .make = make_scaled},
-                  .alpha = alpha, .k = arena_copy(a, k, (size_t)n * sizeof *k), .n = n, .each = each};
-    return rw_const(rw, str_fmt(rw->a, "%s.scaled", w->name), w->rank, dim, blob_made(a, DT_f32, w->data->count, &s->r));
+    return rw_const(rw, str_fmt(rw->a, "%s.scaled", w->name), w->rank, dim, blob_scaled(rw->g->cx->arena, w->data, alpha, k, n, each));
 }
 
 /* w[m,..] * k[m] and a bias, as new constants; b: old bias or none. */

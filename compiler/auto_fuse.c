@@ -66,7 +66,9 @@ static bool find_fused(const Auto *g, uint32_t k, Fused *f)
         return false;
     *f = (Fused){.row = (uint8_t)outer, .width = y->dim[d.row]->v.i};
     f->n = chain_of(g, s->out, f->t);
-    return rows_join(g, s, &d, outer) && sole_dim(d.x, s->var[outer]) >= 0 && sole_dim(d.x, s->var[d.row]) >= 0 && may_fuse(g, d.x->v.ref) && may_fuse(g, f->t[f->n - 1]) && fused_rows_cost(g, &d, s) < LEAST_GAIN;
+    if (fused_rows_cost(g, &d, s) >= LEAST_GAIN || sole_dim(d.x, s->var[outer]) < 0 || sole_dim(d.x, s->var[d.row]) < 0)
+        return false;
+    return rows_join(g, s, &d, outer) && may_fuse(g, d.x->v.ref) && may_fuse(g, f->t[f->n - 1]);
 }
 
 /* ---- stages ---- */

@@ -10,7 +10,8 @@ import shutil
 
 from . import tool
 
-OPTIONS = ['-Db_sanitize=address,undefined', '-Db_lundef=false', '-Doptimization=1', '-Ddebug=true', '-Dc_args=-fno-sanitize-recover=undefined',
+# -g1: lines, for a trace of the stack, and nothing else that debuggers read.
+OPTIONS = ['-Db_sanitize=address,undefined', '-Db_lundef=false', '-Doptimization=1', '-Ddebug=false', '-Dc_args=-g1 -fno-sanitize-recover=undefined',
            '-Db_ndebug=false']
 PROBE = '''#include <stddef.h>
 int LLVMFuzzerTestOneInput(const char *d, size_t n);

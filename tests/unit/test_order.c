@@ -2,6 +2,7 @@
  * The order of steps (compiler/plan_order.c) against every order of small random programs; large ones for what must hold
  * in any case. */
 #include "compiler/plan_order.h"
+#include "sanitized.h"
 
 #include <cmocka.h>
 
@@ -152,11 +153,12 @@ static void test_least(void **state)
 static void test_large(void **state)
 {
     (void)state;
+    enum { PROGRAMS = SANITIZED ? 2 : 6 };
     static Program g;
     static uint32_t order[MOST], again[MOST];
     uint64_t seed = 9;
     int better = 0;
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < PROGRAMS; i++) {
         g.a = arena_new(0, NULL);
         random_program(&g, &seed, MOST, 2, i % 2 ? 4 : 40);
         const OrderResult r = plan_order(g.a, &g.p, order), s = plan_order(g.a, &g.p, again);
@@ -166,7 +168,7 @@ static void test_large(void **state)
         better += r.peak < r.given;
         arena_free(g.a);
     }
-    assert_true(better >= 4);
+    assert_true(3 * better >= 2 * PROGRAMS);
 }
 
 int main(void)

@@ -202,8 +202,10 @@ static void store_paired(VGen *v, const Acc *acc, const Group *b, const char *va
 
 static void store_held(VGen *v, const PointValue *held)
 {
-    if (held->value)
-        v_store_single(v, v->t->store, held);
+    if (!held->value)
+        return;
+    v_set_count(v, v->width); /* it is whole; what was stored last may not be */
+    v_store_single(v, v->t->store, held);
 }
 
 static void store_now(VGen *v, const Acc *acc, const Group *b, PointValue *held)

@@ -526,9 +526,21 @@ def taps_i8(path):
     return g.save(path, {'x': [2, 72, 28, 30], 'y': [4, 768]}, leaves(g))
 
 
+def partial_i8(path):
+    """Channels that leave part of a vector, of odd numbers of points whose whole vectors are stored in 16 bits, two points together."""
+    g = Graph(24)
+    unit, z, zw = g.const(np.float32(0.02)), g.const(np.uint8(3)), g.const(np.int8(0))
+    for cout, h, w in ((12, 9, 5), (12, 14, 14), (20, 13, 11), (28, 7, 7)):
+        x, cin = g.node('QuantizeLinear', g.node('Slice', 'x', *slices(g, 1, 8, h, w)), unit, z), 8
+        for c in (8, cout, 8):
+            x, cin = g.node('QLinearConv', x, unit, z, bytes_of(g, c, cin, 3, 3), unit, zw, unit, z, pads=[1] * 4), c
+    g.node('MatMul', g.node('Slice', 'y', *slices(g, 4, 768)), g.normal(768, 1024)) # of few constants a model keeps bytes
+    return g.save(path, {'x': [1, 8, 14, 14], 'y': [4, 768]}, leaves(g))
+
+
 MODELS = {'matmul-f32': matmul_f32, 'twins-f32': twins_f32, 'thirds-f32': thirds_f32, 'halves-f32': halves_f32, 'halves-i8': halves_i8, 'lists-i8': lists_i8, 'slim-f32': slim_f32, 'scores-f32': scores_f32, 'conv-f32': conv_f32, 'matmul-i8': matmul_i8, 'attention-i8': attention_i8, 'conv-i8': conv_i8, 'filtered-f32': filtered_f32, 'filtered-i8': filtered_i8, 'windows-f32': windows_f32,
           'windows-i8': windows_i8, 'beside-f32': beside_f32, 'columns-f32': columns_f32, 'behind-f32': behind_f32, 'groups-f32': groups_f32, 'turned-f32': turned_f32, 'behind-i8': behind_i8, 'clipped-f32': clipped_f32, 'pixels-f32': pixels_f32,
-          'taps-i8': taps_i8}
+          'taps-i8': taps_i8, 'partial-i8': partial_i8}
 
 
 NARROW = {'twins-f32': 'bf16', 'clipped-f32': 'vnni'}  # with -ffp=bf16, too, where a row has such dots

@@ -81,7 +81,7 @@ static bool find_maker(Auto *g, uint32_t k, uint32_t *maker, int64_t *block)
     const uint32_t mp = product_in(g, *maker);
     if (g->s->stage[*maker].place != PL_root || mp == NO_STAGE || !dot_of(g, mp, &md) || !same_variables(g, *maker, mp))
         return false;
-    if (md.lane != dim || md.group != extent_of(g, ten(g->te, t)->dim[dim]) || !ex_is_const(ten(g->te, t)->dim[dim]))
+    if (dim < 0 || md.lane != dim || md.group != extent_of(g, ten(g->te, t)->dim[dim]) || !ex_is_const(ten(g->te, t)->dim[dim]))
         return false;
     *block = block_of(g, &md, mp, md.group, bytes_per_lane(g, t, dim));
     return *block > 0;

@@ -43,8 +43,10 @@ static bool looks_up(const Auto *g, const Expr *body, uint32_t t)
 static bool has_host(const Auto *g, uint32_t k)
 {
     const uint32_t t = g->te->stage.at[k]->out, host = g->reader[t][0];
+    if (g->te->stage.at[host]->kind != ST_map || g->s->stage[host].place != PL_root || g->host[host])
+        return false;
     const Expr *load = ex_sole_load(g->body[host], t);
-    if (g->te->stage.at[host]->kind != ST_map || g->s->stage[host].place != PL_root || g->host[host] || !load || load->op != EX_load)
+    if (!load || load->op != EX_load)
         return false;
     return has_affine_indices(load) && !looks_up(g, g->body[host], t) && points_of_stage(g, host) == points_of_stage(g, k) && host_has_tile(g, host, k, load);
 }

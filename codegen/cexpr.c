@@ -223,7 +223,8 @@ static const char *infix_text(CGen *g, const Expr *e, const char *op, int prec)
 {
     const bool mixes = prec < P_ADD;
     const int strong = prec >= P_BOR && prec <= P_BAND ? P_MUL : P_ADD;
-    const char *l = c_expr_prec(g, e->a[0], mixes && e->a[0]->op != e->op ? strong : prec);
+    const bool negated = (prec == P_EQ || prec == P_LT) && e->a[0]->op == EX_not; /* !a == b */
+    const char *l = c_expr_prec(g, e->a[0], negated ? P_POST : mixes && e->a[0]->op != e->op ? strong : prec);
     const char *r = second(g, e, mixes ? strong : prec + 1);
     return str_fmt(g->a, "%s %s %s", l, op, r);
 }

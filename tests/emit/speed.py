@@ -23,7 +23,7 @@ from harness import report
 
 LIGHT = pathlib.Path(onnx.__file__).parent / 'backend' / 'test' / 'data' / 'light' / 'light_resnet50.onnx'
 YARD = pathlib.Path(__file__).with_name('yard.py')
-LIGHT_YARDS, LARGE_YARDS, CC_YARDS, PRINT_YARDS = 2, 8, 50, 8
+LIGHT_YARDS, LARGE_YARDS, CC_YARDS, PRINT_YARDS = 2, 8, 50, 8 # LARGE_YARDS: for each machine, whose code and weights are made one after the other
 ROUNDS, MOST_ROUNDS = 3, 12
 LARGE_MEMORY = 1.5  # times the weights
 LARGE_FORMS = {'': [], ' bf16': ['-ffp=bf16', '-march=sapphirerapids'], ' levels': ['-march=x86-64-v3,x86-64-v4'], ' scalar': ['-march=generic'],
@@ -147,7 +147,8 @@ def main():
     judge.cc('light', folder / 'light.c')
     judge.compile('folded', [mlcc, folded, '-o', folder / 'big.c'], LARGE_YARDS, LARGE_MEMORY, made('products', folded))
     for name, args in LARGE_FORMS.items():
-        judge.compile(f'large{name}', [mlcc, large, '-o', folder / 'big.c', *args], LARGE_YARDS, LARGE_MEMORY, weights)
+        machines = 1 + sum(word.count(',') for word in args)
+        judge.compile(f'large{name}', [mlcc, large, '-o', folder / 'big.c', *args], LARGE_YARDS * machines, LARGE_MEMORY, weights)
     judge.cc('large', folder / 'big.c')
     judge.compile('graph', [mlcc, large, '--emit=graph'], PRINT_YARDS)
     for file in [large, large.with_suffix('.yard'), folded, *folder.glob('big*')]:

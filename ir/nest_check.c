@@ -124,24 +124,24 @@ static bool is_least(const Check *c, const Expr *e, int64_t least)
     return ex_range(c->x, e, &lo, &hi) && lo >= least;
 }
 
-/* mod(x,k) lies in 0 .. k-1, for k = 0 it is 0; and it is at most x when x is not negative. */
+/* mod(x,k) lies in 0 .. k-1, for k = 0 it is 0. Where x is not negative and k is positive, both lie in 0 .. x. */
 static bool relax(Check *c, const Expr *e, Term t, int facts)
 {
-    const Expr *k = t.atom->a[1];
-    if (t.atom->op == EX_mod && t.coef > 0)
+    const Expr *x = t.atom->a[0], *k = t.atom->a[1];
+    const bool mod = t.atom->op == EX_mod, from_above = t.coef < 0, known = is_least(c, k, 0), proved = from_above || !mod || !known;
+    const bool positive = is_least(c, k, 1) || (proved && facts > 0 && prove_with(c, plus(c, k, -1), facts));
+    if (!positive && (!mod || !known))
+        return false;
+    if (mod && !from_above)
         return prove_with(c, with_term(c, e, t, ex_int(c->x, 0)), facts);
-    const bool positive = is_least(c, k, 1) || (facts > 0 && prove_with(c, plus(c, k, -1), facts));
-    if (t.atom->op == EX_fdiv)
-        return positive && prove_with(c, without_quotient(c, e, t), facts);
-    if (prove_with(c, with_term(c, e, t, positive ? plus(c, k, -1) : k), facts))
+    if (prove_with(c, mod ? with_term(c, e, t, positive ? plus(c, k, -1) : k) : without_quotient(c, e, t), facts))
         return true;
-    return prove_with(c, t.atom->a[0], facts) && prove_with(c, with_term(c, e, t, t.atom->a[0]), facts);
+    if (!mod && ex_is_const(k))
+        return false;
+    return prove_with(c, x, facts) && prove_with(c, with_term(c, e, t, from_above ? x : ex_int(c->x, 0)), facts);
 }
 
-static bool is_relaxed(const Check *c, const Expr *e)
-{
-    return (e->op == EX_fdiv || e->op == EX_mod) && is_least(c, e->a[1], 0);
-}
+static bool is_relaxed(const Expr *e) { return e->op == EX_fdiv || e->op == EX_mod; }
 
 /* Whether p = mod(y,a*b) and q = mod(fdiv(y,a),b), so that p - a*q = mod(y,a), which becomes *low. */
 static bool is_digit(Check *c, const Expr *p, const Expr *q, int64_t a, const Expr **low)
@@ -191,7 +191,7 @@ static bool eliminate(Check *c, const Expr *e, int facts, const Expr **rest)
     if (low)
         return eliminate(c, low, facts, rest);
     for (uint32_t t = 0; t < f.n; t++)
-        if (is_relaxed(c, f.t[t].atom) && relax(c, e, f.t[t], facts))
+        if (is_relaxed(f.t[t].atom) && relax(c, e, f.t[t], facts))
             return true;
     return false;
 }
@@ -272,6 +272,17 @@ static const Expr *weaker(Check *c, const Expr *f, Term t)
     return ex_add(c->x, ex_mul(c->x, rest, ex_int(c->x, k)), ex_mul(c->x, x, ex_int(c->x, t.coef)));
 }
 
+/* A product of factors that are not negative is at least 1: so is each of them. */
+static void assume_factors(Check *c, const Expr *e)
+{
+    if (e->op != EX_mul) {
+        PUSH(c->a, &c->fact, plus(c, e, -1));
+    } else if (is_least(c, e->a[0], 0) && is_least(c, e->a[1], 0)) {
+        assume_factors(c, e->a[0]);
+        assume_factors(c, e->a[1]);
+    }
+}
+
 static void assume_least(Check *c, const Expr *e)
 {
     int64_t lo, hi;
@@ -281,6 +292,8 @@ static void assume_least(Check *c, const Expr *e)
     for (uint32_t t = 0; t < f.n; t++)
         if (f.t[t].atom->op == EX_fdiv && ex_is_const(f.t[t].atom->a[1]) && is_least(c, f.t[t].atom->a[1], 1))
             PUSH(c->a, &c->fact, weaker(c, fact, f.t[t]));
+    if (f.n == 1 && f.t[0].coef > 0 && f.c < 0 && f.t[0].atom->op == EX_mul)
+        assume_factors(c, f.t[0].atom);
     c->dead = c->dead || (ex_range(c->x, fact, &lo, &hi) && hi < 0);
 }
 

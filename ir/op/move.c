@@ -309,10 +309,19 @@ static const Expr *pad_value(OpCtx *c)
     return load_at(c, in_ten(c, 2), zero);
 }
 
+/* Whether negative pads may leave nothing of a dimension that is extended. */
+static bool may_vanish(OpCtx *c, const Expr *dim, Core core)
+{
+    int64_t lo, hi;
+    return core.n != dim && (!ex_range(c->x, core.n, &lo, &hi) || lo < 1);
+}
+
 bool lower_Pad(OpCtx *c)
 {
     const Expr *before[MAX_RANK], *behind[MAX_RANK], *i[MAX_RANK], *j[MAX_RANK];
     const PadMode mode = pad_mode(c);
+    const DClass cls = dtype_info(in_t(c, 0)->dt)->cls;
+    bool none = false;
     if (!read_pads(c, before, behind)) return false;
     out_vars(c, 0, i);
     for (int d = 0; d < in_t(c, 0)->rank; d++) {
@@ -320,7 +329,10 @@ bool lower_Pad(OpCtx *c)
         j[d] = SUB(i[d], before[d]);
         if (mode == PAD_constant || (ex_is_int(before[d], 0) && ex_is_int(behind[d], 0))) continue;
         j[d] = ADD(extended(c, mode, SUB(j[d], core.first), core.n), core.first);
+        none |= may_vanish(c, in_t(c, 0)->dim[d], core);
     }
+    if (none && cls != DC_S && cls != DC_C)
+        return def_map(c, out_ten(c, 0), i, load_pad(c, in_ten(c, 0), j, NUM(dtype_compute(in_t(c, 0)->dt), 0)));
     if (mode == PAD_constant) return def_map(c, out_ten(c, 0), i, load_pad(c, in_ten(c, 0), j, pad_value(c)));
     return def_map(c, out_ten(c, 0), i, load_raw(c, in_ten(c, 0), j));
 }

@@ -7,7 +7,6 @@
 #define MLCC_MOVE_H
 
 #include "mlcc.h"
-#include "mlcc_float.h"
 
 /* Steps from start to limit, exclusive: ceil((limit - start) / delta), at most `most`; 0 when delta is 0. */
 static inline int64_t mlcc_steps_i(int64_t start, int64_t limit, int64_t delta, int64_t most)
@@ -27,15 +26,10 @@ static inline int64_t mlcc_steps_f(double start, double limit, double delta, int
     return (int64_t)n + ((double)(int64_t)n < n);
 }
 
-/* Element 0 of a float tensor (ONNX types 1 f32, 10 f16, 11 f64, 16 bf16). */
+/* Element 0 of a float tensor (ONNX types 1 f32, 11 f64). */
 static inline double mlcc_scalar_f(const mlcc_tensor *t)
 {
-    switch (t->dtype) {
-    case 10: return (double)mlcc_f32_of_f16(*(const uint16_t *)t->data);
-    case 11: return *(const double *)t->data;
-    case 16: return (double)mlcc_f32_of_bf16(*(const uint16_t *)t->data);
-    default: return (double)*(const float *)t->data;
-    }
+    return t->dtype == 11 ? *(const double *)t->data : (double)*(const float *)t->data;
 }
 
 /* Element 0 of an integer tensor (2 u8, 3 i8, 4 u16, 5 i16, 6 i32, 7 i64, 12 u32, 13 u64; one per byte: 21 u4, 22 i4, 25 u2, 26 i2). */
@@ -52,14 +46,14 @@ static inline int64_t mlcc_scalar_i(const mlcc_tensor *t)
     }
 }
 
-/* in: start, limit, delta, scalars of one type. out[0]: u8, only its extent is set; one more than it had room for when there
+/* in: start, limit, delta, scalars of one type, of floats f32 or f64. out[0]: u8, only its extent is set; one more than it had room for when there
  * are more steps than that. */
 static inline void mlcc_range_count(const mlcc_tensor *in, mlcc_tensor *out, const int64_t *arg, void *scratch)
 {
     const int32_t t = in[0].dtype;
     const int64_t most = out[0].dim[0] + 1;
     (void)arg, (void)scratch;
-    if (t == 1 || t == 10 || t == 11 || t == 16)
+    if (t == 1 || t == 11)
         out[0].dim[0] = mlcc_steps_f(mlcc_scalar_f(&in[0]), mlcc_scalar_f(&in[1]), mlcc_scalar_f(&in[2]), most);
     else
         out[0].dim[0] = mlcc_steps_i(mlcc_scalar_i(&in[0]), mlcc_scalar_i(&in[1]), mlcc_scalar_i(&in[2]), most);

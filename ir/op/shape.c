@@ -232,10 +232,20 @@ bool infer_Range(OpCtx *c)
     return set_shape(c, 0, 1, &n);
 }
 
+/* Operand k in a type that calls know: of narrow floats f32. 0: failed. */
+static uint32_t scalar_of(OpCtx *c, int k)
+{
+    const DType dt = in_t(c, k)->dt, wide = dtype_is_float(dt) ? dtype_compute(dt) : dt;
+    const Expr *zero[1] = {IX(0)};
+    if (wide == dt) return in_ten(c, k);
+    const uint32_t t = temp_ten(c, "wide", wide, 0, NULL);
+    return def_map(c, t, NULL, load_at(c, in_ten(c, k), zero)) ? t : 0;
+}
+
 /* An extent that only data decides is found by a call, whose other result is not read. */
 static bool count_steps(OpCtx *c)
 {
-    const uint32_t in[3] = {in_ten(c, 0), in_ten(c, 1), in_ten(c, 2)};
+    const uint32_t in[3] = {scalar_of(c, 0), scalar_of(c, 1), scalar_of(c, 2)};
     const Expr *n = out_t(c, 0)->dim[0];
     const uint32_t steps = temp_ten(c, "steps", DT_u8, 1, &n);
     return def_call(c, "range_count", 3, in, 1, &steps, 0, NULL, 1, &n);

@@ -28,8 +28,10 @@ static void scatter_update(Build *b, Nest *in, uint32_t k)
         sub[d] = (Subst){s->rvar[d], loop_over(b, &in, s->rvar[d], ex_int(b->x, 0), s->rext[d])};
     const Expr *index[MAX_RANK];
     for (uint8_t d = 0; d < t->rank; d++) {
-        index[d] = ex_var(b->x, VK_INDEX, DT_ix, "at", INT64_MIN, INT64_MAX);
-        nest_let(b->a, in, index[d], nest_expr(b, ex_map(b->x, s->at[d], inline_load, b), sub, s->nr));
+        const Expr *at = nest_expr(b, ex_map(b->x, s->at[d], inline_load, b), sub, s->nr);
+        index[d] = ex_is_const(at) ? at : ex_var(b->x, VK_INDEX, DT_ix, "at", INT64_MIN, INT64_MAX);
+        if (index[d] != at)
+            nest_let(b->a, in, index[d], at);
     }
     Nest *then = nest_if(b->a, in, index_inside(b, t, index));
     const uint32_t id = buffer_of(b, s->out);

@@ -238,13 +238,20 @@ static const Expr *bool_op(Exprs *x, ExprOp op, const Expr *const *a)
     return op == EX_and || op == EX_eq ? pool_bool(x, false) : op == EX_lt || op == EX_le ? NULL : pool_bool(x, true);
 }
 
+/* (a & c) == d for constants of which d has bits that c has not. */
+static const Expr *masked_op(Exprs *x, ExprOp op, const Expr *const *a)
+{
+    const bool applies = (op == EX_eq || op == EX_ne) && a[0]->op == EX_band && ex_is_const(a[0]->a[1]) && ex_is_const(a[1]);
+    return applies && (a[1]->v.i & ~a[0]->a[1]->v.i) ? pool_bool(x, op == EX_ne) : NULL;
+}
+
 static const Expr *int_op(Exprs *x, ExprOp op, const Expr *const *a)
 {
     const Expr *r = is_index(a[0]) ? index_op(x, op, a) : with_int(x, op, a);
     if (!r && is_index(a[0])) r = with_int(x, op, a);
     if (!r && a[0]->dt == DT_bool) r = bool_op(x, op, a);
     if (!r && op == EX_band && ex_is_int(a[1], -1)) r = a[0];
-    return r;
+    return r ? r : masked_op(x, op, a);
 }
 
 static const Expr *simplify_binary(Exprs *x, ExprOp op, const Expr *const *a)

@@ -170,14 +170,23 @@ static bool only_constants(const Channels *k, const Node *n, int x)
     return true;
 }
 
+/* What is added to each channel is one value everywhere. A matrix may be added to a product of matrices, row by row. */
+static bool adds_by_channel(const Channels *k, const Node *n, const ChannelRow *r)
+{
+    const TensorId b = operand(n, r->b);
+    if (is_none(b) || !is_const(k, b)) return true;
+    const Tensor *t = tensor(k->g, b);
+    return t->data->count == 1 || (t->data->count == k->of[n->out[0].i].n && extent(t, t->rank - 1) == t->data->count);
+}
+
 /* Matrix products (those without vectors) are of matrices; stacks of them mix what is not dimension 1. */
 static ChannelRole mix_role(const Channels *k, NodeId id)
 {
     const OpCtx c = channels_ctx(k, id);
     const ChannelRow *r = k->row[id.i];
     const Tensor *x = tensor(k->g, c.n->in[r->x]), *w = tensor(k->g, c.n->in[r->w]);
-    const Blob *xz = data(k, c.n, r->xz), *b = xz ? data(k, c.n, r->b) : NULL;
-    if ((b && b->count != 1 && b->count != k->of[c.n->out[0].i].n) || (!r->vectors && x->rank != 2)) return CR_none;
+    const Blob *xz = data(k, c.n, r->xz);
+    if (!adds_by_channel(k, c.n, r) || (!r->vectors && x->rank != 2)) return CR_none;
     if (!only_constants(k, c.n, r->x) || w->kind != TK_CONST || w->rank != x->rank || number(&c, "transA", 0) ||
         (xz && xz->count != 1))
         return CR_none;

@@ -23,6 +23,7 @@ typedef struct Product { Dot d; bool both; } Product; /* both: not w alone becom
 
 typedef struct Narrow {
     Auto *g;
+    bool *exact;     /* by tensor: compared with others for being equal, as the places of a MaxPool are found */
     uint32_t *as;    /* by tensor: what pairs are read from; the tensor itself where it is stored as bf16; 0: not wanted */
 } Narrow;
 
@@ -87,11 +88,26 @@ static bool product_of(const Auto *g, uint32_t k, Product *p)
 
 /* ---- storage ---- */
 
+static void mark_load(void *ctx, const Expr *e)
+{
+    const Narrow *n = ctx;
+    if (e->op == EX_load || e->op == EX_loadp)
+        n->exact[e->v.ref] = true;
+}
+
+static bool compares_floats(const Expr *e) { return (e->op == EX_eq || e->op == EX_ne) && dtype_is_float((DType)e->a[0]->dt); }
+
+static void find_compared(void *ctx, const Expr *e)
+{
+    if (compares_floats(e))
+        ex_walk(e, mark_load, ctx);
+}
+
 static void choose_storage(Narrow *n, uint32_t t)
 {
     Auto *g = n->g;
     const Ten *x = ten(g->te, t);
-    const bool itself = layout_free(g, t);
+    const bool itself = layout_free(g, t) && !n->exact[t];
     if (!n->as[t])
         n->as[t] = itself ? t : auto_tensor(g, str_fmt(g->a, "%s.bf16", x->name), TEN_stage, x->rank, x->dim);
     ten(g->te, n->as[t])->dt = DT_bf16;
@@ -182,8 +198,11 @@ void auto_narrow(Auto *g)
     if (multiplies_pairs(g->m))
         auto_flatten(g, PAIR);
     const uint32_t count = g->te->ten.n;
-    Narrow n = {.g = g, .as = NEWN(g->a, uint32_t, count)};
+    Narrow n = {.g = g, .exact = NEWN(g->a, bool, count), .as = NEWN(g->a, uint32_t, count)};
     Product p;
+    for (uint32_t k = 0; k < g->te->stage.n; k++)
+        if (g->body[k])
+            ex_walk(g->body[k], find_compared, &n);
     for (uint32_t k = 0; k < g->te->stage.n; k++)
         if (product_of(g, k, &p) && p.both) {
             choose_storage(&n, p.d.x->v.ref);
@@ -202,7 +221,8 @@ void auto_narrow(Auto *g)
 static void magnifies(void *ctx, const Expr *e)
 {
     bool *yes = ctx;
-    *yes = *yes || e->op == EX_exp || e->op == EX_log || e->op == EX_div || e->op == EX_sqrt;
+    const bool square = e->op == EX_mul && e->a[0] == e->a[1];
+    *yes = *yes || square || compares_floats(e) || e->op == EX_exp || e->op == EX_log || e->op == EX_div || e->op == EX_sqrt;
 }
 
 /* Sums, products and choices of what t holds; no statistics of rows, no operand of a dot, which would be widened as often as it is

@@ -36,6 +36,7 @@ static Auto new_scheduler(Arena *a, const Te *te, const Machine *m, Tuning *t, i
         PUSH(a, &g.layout, ((Layout){0}));
         PUSH(a, &g.packed, false);
         PUSH(a, &g.panel, false);
+        PUSH(a, &g.lane, NULL);
         PUSH(a, &g.twins, false);
         PUSH(a, &g.thirds, NULL);
         PUSH(a, &g.start, 0);
@@ -69,6 +70,7 @@ static Auto copy_of(const Auto *from)
     COPY(g.a, &g.pinned);
     COPY(g.a, &g.packed);
     COPY(g.a, &g.panel);
+    COPY(g.a, &g.lane);
     COPY(g.a, &g.twins);
     COPY(g.a, &g.thirds);
     COPY(g.a, &g.layout);

@@ -22,6 +22,7 @@ typedef struct Auto {
     VEC(bool) pinned;    /* by tensor: stays at root (copies made on purpose) */
     VEC(bool) packed;    /* by tensor: an operand brought into groups at run time */
     VEC(bool) panel;     /* by tensor: the same of a constant, made for a few columns at a time (auto_strassen.c) */
+    VEC(const Expr *) lane; /* by tensor: the variable that the lanes of its product are, once it is prepared; NULL: not yet */
     VEC(bool) twins;     /* by tensor: a product that takes two steps side by side */
     VEC(const struct ThirdsRows *) thirds; /* by tensor: the rows of a product that takes three steps by two multiplications (auto_thirds.c); NULL: it does not */
     VEC(Layout) layout;  /* by tensor: wanted */
@@ -255,6 +256,7 @@ uint32_t auto_pack(Auto *g, uint32_t k, const Dot *d, const Expr **packed);
 /* auto_constant.c: the load of constant d->w in blocks of lanes, [groups][blocks][others..][block], or, where dots take a quad,
  * [groups][blocks][others.., K/quad][block][quad] with K the last of the others; lanes and K past the end are 0. NULL: it stays. */
 const Expr *auto_constant(Auto *g, uint32_t k, const Dot *d);
+bool may_pack_constant(const Auto *g, const Stage *s, const Dot *d); /* whether it would be one */
 
 /* ---- placement, in this order, and loops ---- */
 

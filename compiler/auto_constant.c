@@ -154,16 +154,23 @@ static void walked(const Auto *g, const Dot *dot, Packing *p)
 /* -Os: what other stages read as it is would be stored twice. */
 static bool may_pack(const Auto *g, const Dot *d) { return !g->te->cx->small || g->nreader[d->w->v.ref] == 1; }
 
+bool may_pack_constant(const Auto *g, const Stage *s, const Dot *d)
+{
+    const Ten *w = ten(g->te, d->w->v.ref);
+    const int lane_dim = d->lane >= 0 ? dim_of(d->w, s->var[d->lane]) : -1;
+    if (w->data->fill || !may_pack(g, d) || d->w->op != EX_load || w->rank + 3 > MAX_RANK)
+        return false;
+    return lane_dim >= 0 && ex_is_const(ten(g->te, s->out)->dim[d->lane]) && lane_apart(d->w, s->var[d->lane], lane_dim);
+}
+
 /* Whether w can be packed, and how. Lanes of a group that share x are blocks of their own. */
 static bool packing_of(const Auto *g, uint32_t k, const Dot *d, Packing *p)
 {
     const Stage *s = g->te->stage.at[k];
     const Ten *w = ten(g->te, d->w->v.ref);
-    const int lane_dim = d->lane >= 0 ? dim_of(d->w, s->var[d->lane]) : -1;
-    if (w->data->fill || !may_pack(g, d) || d->w->op != EX_load || w->rank + 3 > MAX_RANK)
+    if (!may_pack_constant(g, s, d))
         return false;
-    if (lane_dim < 0 || !ex_is_const(ten(g->te, s->out)->dim[d->lane]) || !lane_apart(d->w, s->var[d->lane], lane_dim))
-        return false;
+    const int lane_dim = dim_of(d->w, s->var[d->lane]);
     const int64_t group = d->group ? d->group : w->dim[lane_dim]->v.i;
     *p = (Packing){.w = w, .lane_dim = lane_dim, .group = group, .block = min_i64(lanes_per_block(g, d, k), group), .quad = d->quad};
     p->no = storage_order(s, d, lane_dim, p->order, &p->batch);

@@ -119,6 +119,14 @@ static bool are_pairs_of_lanes(const Auto *g, const Stage *s, const Dot *d)
 
 double byte_dot_rate(const Machine *m, DType x, DType w) { return x == w ? m->dot_ss8 : m->dot_us8; }
 
+/* Whether v walks a dimension of w by ones, or one that holds groups. A constant is brought into groups by its dimensions, anything else by variables. */
+static bool walks_by_ones(const Auto *g, const Expr *w, const Expr *v)
+{
+    const int by = dim_using(w, v);
+    bool linear;
+    return by >= 0 && (!is_constant_load(g, w) || ex_coef(w->a[by], v, &linear) == 1 || !linear);
+}
+
 /* Steps of the innermost reduction variable that one dot takes: four bytes or two numbers of 16 bits side by side in x, or two floats or two pairs (auto_twin.c).
  * It may be split already: then its last part has that extent. Where both walk dimensions of their own it may be padded (three colours; an odd number of
  * tokens behind a product that is packed at run time). */
@@ -131,8 +139,9 @@ static int64_t quad_of(const Auto *g, const Stage *s, const Dot *d)
         return side;
     const Expr *v = s->rvar[s->nr - 1];
     const int64_t size = side * (is_byte(d->x) ? QUAD : PAIR), n = s->rext[s->nr - 1]->v.i;
-    const bool pads = walks_alone(g, s, d->x, v) && walks_alone(g, s, d->w, v) && (is_byte(d->x) ? n >= QUAD - 1 : n > PAIR && !is_constant_load(g, d->w));
-    return index_uses(d->w, v) && steps_lie_beside(g, s, d->x, v) && (n % size == 0 || pads) ? size : 1;
+    const bool alone = walks_alone(g, s, d->x, v) && walks_alone(g, s, d->w, v), constant = is_constant_load(g, d->w);
+    const bool pads = alone && (!constant || may_pack_constant(g, s, d)) && (is_byte(d->x) ? n >= QUAD - 1 : n > PAIR && !constant);
+    return walks_by_ones(g, d->w, v) && steps_lie_beside(g, s, d->x, v) && (n % size == 0 || pads) ? size : 1;
 }
 
 /* How much rather an operand is w than x: factors have no order of their own. What is padded must be x. */
@@ -140,6 +149,15 @@ static int serves_lanes(const Auto *g, const Expr *load)
 {
     const bool constant = is_constant_load(g, load) && (load->op == EX_load || load->dt == DT_f32);
     return constant ? 3 : g->packed.at[load->v.ref] ? 2 : load->dt == DT_f32 || load->op == EX_load;
+}
+
+/* Whether p is w rather than q. What is prepared stays so: a copy in the place of one may change places with the other. */
+static bool is_second(const Auto *g, const Stage *s, const Expr *p, const Expr *q)
+{
+    const Expr *lane = g->lane.at[s->out];
+    if (lane && index_uses(p, lane) != index_uses(q, lane))
+        return index_uses(p, lane);
+    return serves_lanes(g, p) > serves_lanes(g, q);
 }
 
 static bool is_load(const Expr *e) { return e->op == EX_load || e->op == EX_loadp; }
@@ -180,7 +198,7 @@ bool dot_of(const Auto *g, uint32_t k, Dot *d)
         return false;
     if (ten(g->te, p->v.ref)->lists || ten(g->te, q->v.ref)->lists)
         return false;
-    const bool swap = serves_lanes(g, p) > serves_lanes(g, q);
+    const bool swap = is_second(g, s, p, q);
     *d = (Dot){.x = swap ? q : p, .w = swap ? p : q, .thirds = g->thirds.at[s->out], .slim = slim};
     d->lane = choose_lane(g, s, d->x, d->w);
     if (d->lane < 0 && !is_constant_load(g, d->w)) { /* perhaps the other way round */

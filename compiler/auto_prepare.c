@@ -210,6 +210,8 @@ static void want_output(Auto *g, uint32_t k, const Dot *d)
 static uint32_t prepare_dot(Auto *g, uint32_t k, Dot *d)
 {
     const uint32_t first = k;
+    const Stage *s = g->te->stage.at[k];
+    g->lane.at[s->out] = d->lane >= 0 ? s->var[d->lane] : NULL;
     order_reduction(g, k, d);
     (void)dot_of(g, k, d);
     const Layout last = layout_channels_last(g, d->x->v.ref, channel_dim(g, g->te->stage.at[k], d));

@@ -11,6 +11,7 @@ uint32_t auto_tensor(Auto *g, const char *name, TenKind kind, uint8_t rank, cons
     PUSH(g->a, &g->layout, ((Layout){0}));
     PUSH(g->a, &g->packed, false);
     PUSH(g->a, &g->panel, false);
+    PUSH(g->a, &g->lane, NULL);
     PUSH(g->a, &g->twins, false);
     PUSH(g->a, &g->thirds, NULL);
     PUSH(g->a, &g->start, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Differentials. The same graph is computed in two ways on the same inputs: by the interpreter at -O0 and at -O3, or by
- * the interpreter and by emitted C.
+ * Differentials. The same graph is computed in two ways on the same inputs: by the interpreter at -O0 and at -O3 or -Os, or
+ * by the interpreter and by emitted C.
  *
  * Integers must be equal, floats within the rounding that another order of summation may bring. Rounding can be blown up
  * by what follows it (a comparison, a division by a difference). So a difference counts only when the reference itself
@@ -264,7 +264,7 @@ static Verdict compare(const Side *calm, const mlcc_tensor *got, const char *tex
     return V_agree;
 }
 
-/* ---- -O0 and -O3 on the interpreter ---- */
+/* ---- -O0 and -O3 or -Os on the interpreter ---- */
 
 static char *random_machine(Arena *a, uint64_t seed)
 {
@@ -280,6 +280,13 @@ static char *random_mode(Arena *a, uint64_t seed)
     static const char *const mode[] = {"-ffp=fast", "-ffp=fast", "-ffp=strict", "-ffp=bf16"};
     Rng r = rng_of(seed, "mode");
     return (char *)(uintptr_t)str_dup(a, mode[rng_next(&r) % COUNT(mode)]);
+}
+
+/* -Os for one graph of four. */
+static char *random_level(Arena *a, uint64_t seed)
+{
+    Rng r = rng_of(seed, "size");
+    return (char *)(uintptr_t)str_dup(a, rng_chance(&r, 25) ? "-Os" : "-O3");
 }
 
 /* Caches so small, for two graphs of three, that what large models do is done for small ones. */
@@ -307,7 +314,7 @@ Verdict check_levels(Arena *a, const char *text, uint64_t seed, const char **why
 {
     char *mode = random_mode(a, seed);
     char *calm[] = {(char[]){"mlcc"}, (char[]){"-"}, (char[]){"-O0"}, (char[]){"--target=scalar"}, mode, NULL};
-    char *fast[] = {(char[]){"mlcc"}, (char[]){"-"}, (char[]){"-O3"}, random_machine(a, seed), mode, NULL};
+    char *fast[] = {(char[]){"mlcc"}, (char[]){"-"}, random_level(a, seed), random_machine(a, seed), mode, NULL};
     const Side *p = made(a, text, seed, 5, calm, why);
     if (!p) return V_rejected;
     const char *reason = "";
@@ -482,9 +489,9 @@ static Verdict call_all(const Side *s, const char *text, int narg, char **arg, c
 
 Verdict check_emitted(Arena *a, const char *text, uint64_t seed, const char *cc, const char *folder, const char **why)
 {
-    static char level[][4] = {"-O0", "-O3", "-O3", "-O3"}, one[] = "--threads=1", several[] = "--threads=3,7", always[] = "--threads-always";
+    static char calm[] = "-O0", one[] = "--threads=1", several[] = "--threads=3,7", always[] = "--threads-always";
     Rng r = rng_of(seed, "level");
-    char *at = level[rng_next(&r) % COUNT(level)], *threads = rng_chance(&r, 50) ? several : one;
+    char *at = rng_chance(&r, 25) ? calm : random_level(a, seed), *threads = rng_chance(&r, 50) ? several : one;
     char *arg[] = {(char[]){"mlcc"}, (char[]){"-"}, at, random_machine(a, seed), random_mode(a, seed), threads, threads == one ? one : always, NULL};
     Side *s = made(a, text, seed, 7, arg, why);
     if (!s) return V_rejected;

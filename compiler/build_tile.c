@@ -158,6 +158,11 @@ static void tile_register(Build *b, Tile *t, uint32_t k, uint32_t r, Subst *sub,
     b->acc[red->out] = t->acc;
     tile_store(b, t, s, sub, nest_expr(b, b->body[k], sub, rank));
     b->acc[red->out] = NULL;
+    if (!ex_uses(t->store->value, t->acc)) { /* a part that is chosen otherwise, as what a mask hides */
+        t->red = RED_none;
+        t->acc = t->body = NULL;
+        t->nr = 0;
+    }
 }
 
 /* A sum of products whose one operand is shared by all lanes; depthwise products share loads between points instead. Of several
@@ -194,7 +199,7 @@ void tile_stage(Build *b, Nest *in, uint32_t k, const Box *box)
     t->matrix = p->matrix && t->red == RED_sum;
     t->bypass = t->matrix && p->bypass;
     t->fence = is_dot(t);
-    t->clipped = out_of(b, r >= 0 ? b->te->stage.at[r] : s)->clipped;
+    t->clipped = t->red != RED_none && out_of(b, r >= 0 ? b->te->stage.at[r] : s)->clipped;
     t->tail = t->fence && !t->matrix ? p->tail : 0;
     start_with_bias(b, t);
     tile_fetches(b, t, k, box);

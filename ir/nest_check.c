@@ -98,6 +98,15 @@ static const Expr *at_extreme(Check *c, const Expr *e, const Bound *b)
     return replaced(c, e, b->var, lo >= 0 ? b->lo : b->hi);
 }
 
+/* k*fdiv(x,k) lies in x-k+1 .. x; k*e >= r proves e >= 0 when r >= 1-k, as e is an integer. */
+static const Expr *without_quotient(Check *c, const Expr *e, Term t)
+{
+    const Expr *k = t.atom->a[1], *less = plus(c, k, -1);
+    const Expr *x = t.coef > 0 ? ex_sub(c->x, t.atom->a[0], less) : t.atom->a[0];
+    const Expr *rest = ex_sub(c->x, e, ex_mul(c->x, ex_int(c->x, t.coef), t.atom));
+    return ex_add(c->x, ex_add(c->x, ex_mul(c->x, rest, k), ex_mul(c->x, x, ex_int(c->x, t.coef))), less);
+}
+
 /* e at the end of a variable whose range ends at the same atom, which goes away with it; NULL: there is none. */
 static const Expr *without_split(Check *c, const Expr *e, const Expr *atom)
 {
@@ -109,13 +118,14 @@ static const Expr *without_split(Check *c, const Expr *e, const Expr *atom)
     return NULL;
 }
 
-/* k*fdiv(x,k) lies in x-k+1 .. x; k*e >= r proves e >= 0 when r >= 1-k, as e is an integer. */
-static const Expr *without_quotient(Check *c, const Expr *e, Term t)
+/* The same where the variable is divided: fdiv(i,3) with i < 3*max(n,0) is less than max(n,0). */
+static const Expr *without_split_quotient(Check *c, const Expr *e, const Affine *f, const Expr *atom)
 {
-    const Expr *k = t.atom->a[1], *less = plus(c, k, -1);
-    const Expr *x = t.coef > 0 ? ex_sub(c->x, t.atom->a[0], less) : t.atom->a[0];
-    const Expr *rest = ex_sub(c->x, e, ex_mul(c->x, ex_int(c->x, t.coef), t.atom));
-    return ex_add(c->x, ex_add(c->x, ex_mul(c->x, rest, k), ex_mul(c->x, x, ex_int(c->x, t.coef))), less);
+    const Expr *end = NULL;
+    for (uint32_t t = 0; t < f->n && !end; t++)
+        if (f->t[t].atom->op == EX_fdiv && ex_is_const(f->t[t].atom->a[1]) && f->t[t].atom->a[1]->v.i > 0)
+            end = without_split(c, without_quotient(c, e, f->t[t]), atom);
+    return end;
 }
 
 static bool is_least(const Check *c, const Expr *e, int64_t least)
@@ -179,7 +189,9 @@ static bool eliminate(Check *c, const Expr *e, int facts, const Expr **rest)
     const Affine f = ex_affine(c->a, e);
     for (uint32_t t = 0; t < f.n; t++)
         if (is_split(f.t[t].atom)) {
-            const Expr *end = without_split(c, e, f.t[t].atom);
+            const Expr *end = without_split(c, e, f.t[t].atom), *quotient = end ? NULL : without_split_quotient(c, e, &f, f.t[t].atom);
+            if (quotient && prove_with(c, quotient, facts))
+                return true;
             return end ? eliminate(c, end, facts, rest) : split(c, e, f.t[t], facts);
         }
     for (uint32_t k = c->bound.n; k-- > 0;) {

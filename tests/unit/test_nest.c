@@ -227,6 +227,8 @@ static const char *const sound[] = {
     /* factors of an extent, where it is not 0; a divisor that is one */
     "var j 0..1399\nfor j = 0, max(N - 5, 0)*M {\n%5.w[0] = %1.x[mod(j, max(N - 5, 0)),fdiv(j, max(N - 5, 0))]\n}\n",
     "var j 0..38\nfor j = 0, N - 1 {\n%5.w[fdiv(j, fdiv(N - 1, N - 1))] = 0f32\n}\n",
+    /* a quotient of a variable whose extent is a choice */
+    "var j 0..41\nfor j = 0, 3*max(min(fdiv(N + 2, 3), N - 2*fdiv(N + 2, 3)), 0) {\n%5.w[N + 3 - max(min(fdiv(N + 2, 3), N - 2*fdiv(N + 2, 3)), 0) + fdiv(j, 3)] = 0f32\n}\n",
     /* an extent that the number of steps bounds */
     "var q 0..1, l < 4, r < N\nfor q = 0, fdiv(10 - N, 4) {\nfor l = 0, 4 {\nfor r = 0, N {\n%2.y[l + r] = 0f32\n}\n}\n}\n",
     /* a guarded load needs no proof */
@@ -263,6 +265,7 @@ static const Bad unsound[] = {
     {"var k 0..2, l < 2\nfor k = 0, mod(fdiv(N, 3), 3) {\nfor l = 0, 2 {\n%5.w[0] = %1.x[6*fdiv(N, 6) + 2*k + l,0]\n}\n}\n", "load of 'x', dimension 0"},
     {"var j 0..479\nfor j = 0, 12*N {\n%2.y[fdiv(j, N - 1)] = 0f32\n}\n", "store to 'y'"},
     {"var j 0..1400\nfor j = 0, max(N - 5, 0)*M + 1 {\n%5.w[0] = %1.x[0,fdiv(j, max(N - 5, 0))]\n}\n", "load of 'x', dimension 1"},
+    {"var j 0..42\nfor j = 0, 3*max(min(fdiv(N + 2, 3), N - 2*fdiv(N + 2, 3)), 0) + 1 {\n%5.w[N + 3 - max(min(fdiv(N + 2, 3), N - 2*fdiv(N + 2, 3)), 0) + fdiv(j, 3)] = 0f32\n}\n", "store to 'w'"},
     {"var j 0..38\nfor j = 0, N - 1 {\n%2.y[fdiv(j + 5, N - 1) - 3] = 0f32\n}\n", "index fdiv(j + 5, N - 1) - 3 may be below -2"},
     {"var j 0..8\nfor j = 0, 9 {\n%2.y[mod(j, N - 20)] = 0f32\n}\n", "index mod(j, N - 20) may be below -2"},
     {"var q 0..2, l < 4, r < N\nfor q = 0, fdiv(12 - N, 4) {\nfor l = 0, 4 {\nfor r = 0, N {\n%2.y[l + r] = 0f32\n}\n}\n}\n", "index l + r may be above 9"},
